@@ -1,0 +1,43 @@
+"""The one normal form of text, shared by queries and captions: a match is then an equality of words.
+
+In: any Unicode text. Out: lower-case words joined by single spaces. A word is an unbroken run of letters, digits and combining
+marks; every other character separates words, so "(dog)", "dog/cat" and "dog's" all hold the word "dog", and "U.S." is "u s".
+Scripts written without spaces (Han, kana, Thai, Lao, Khmer, Burmese) give one word a character.
+"""
+
+import re
+import unicodedata
+
+__all__ = ["normalize", "words"]
+
+# Each ASCII byte to its normal form: letters lower-cased, digits kept, everything else a space.
+ASCII_TABLE = bytes(
+    byte + 32 if 65 <= byte <= 90 else byte if 97 <= byte <= 122 or 48 <= byte <= 57 else 32 for byte in range(256)
+)
+# Thai to Lao, Burmese, Khmer, kana (without the separating middle dot), Han with its extensions.
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_UNSPACED_CHARACTER = re.compile(f"([{UNSPACED}])")
+_DOT_ABOVE = "\u0307"
+
+
+def normalize(text: str) -> str:
+    """The words of ``text`` in normal form, joined by single spaces; the empty string when it has none.
+
+    Compatibility forms are folded (NFKC: full-width letters, ligatures, no-break spaces) and a dotted capital I becomes a plain
+    ``i``. Accents are kept: "café" and "cafe" are different words. Idempotent.
+    """
+    return " ".join(words(text))
+
+
+def words(text: str) -> list[str]:
+    """The words of ``text`` in normal form, in order."""
+    if text.isascii():
+        return text.encode().translate(ASCII_TABLE).decode().split()
+    # Lower-casing can undo the composition (İ becomes i and a dot) and composing can bring back capitals, so fold around it.
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower()).lower()
+    text = text.replace("i" + _DOT_ABOVE, "i")
+    kept = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in text)
+    return _UNSPACED_CHARACTER.sub(r" \1 ", kept).split()

@@ -1,0 +1,148 @@
+"""Typed settings: frozen dataclasses, filled from defaults, then a TOML file, then command-line flags.
+
+In: a dataclass type, the words of the command line and, optionally, a TOML file. Out: one instance, fully checked. A key that
+the dataclass does not have is an error with the nearest known name, so a typing mistake never passes in silence.
+:func:`to_toml` writes the resolved settings back, so that a run folder can say exactly what it was made with.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import sys
+import tomllib
+import types
+import typing
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+from webimagetext.errors import UserError
+
+__all__ = ["fingerprint", "from_dict", "from_toml", "parse_flags", "pop_verb", "to_dict", "to_toml"]
+
+T = TypeVar("T")
+
+
+def parse_flags(cls: type[T], args: Sequence[str], *, prog: str, default: T | None = None) -> T:
+    """Parses ``args`` into ``cls`` with flags named after its fields; ``default`` holds what a file has already set."""
+    import tyro  # a quarter of a second: only when there is something to parse
+
+    extra: dict[str, Any] = {} if default is None else {"default": default}
+    parsed: T = tyro.cli(cls, args=list(args), prog=prog, **extra)
+    return parsed
+
+
+def pop_verb(args: Sequence[str], verbs: dict[str, str], *, prog: str, about: str) -> tuple[str, list[str]]:
+    """Splits ``verb rest…``. Prints the list of verbs and exits for ``--help``, no verb, or an unknown one.
+
+    ``verbs`` maps a verb to a line of help. Parsing the verb by hand lets each command import only its own settings.
+    """
+    width = max(map(len, verbs)) + 2
+    listing = "\n".join(f"  {verb:<{width}}{text}" for verb, text in verbs.items())
+    usage = f"usage: {prog} COMMAND …\n\n{about}\n\ncommands:\n{listing}\n\n{prog} COMMAND --help explains one."
+    if not args or args[0] in ("-h", "--help"):
+        print(usage)
+        sys.exit(0 if args else 2)
+    if args[0] not in verbs:
+        close = difflib.get_close_matches(args[0], verbs, 1)
+        hint = f"did you mean '{close[0]}'?" if close else f"one of: {', '.join(verbs)}"
+        raise UserError(f"{prog}: there is no command '{args[0]}'", hint)
+    return args[0], list(args[1:])
+
+
+def from_toml(cls: type[T], path: str | Path) -> T:
+    """Reads a TOML file into ``cls``. Raises UserError for a missing file, bad TOML, an unknown key or a wrong type."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such configuration file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path}: not valid TOML: {error}") from None
+    return from_dict(cls, data, where=str(path))
+
+
+def from_dict(cls: type[T], data: dict[str, Any], *, where: str) -> T:
+    """Builds ``cls`` from nested dictionaries; ``where`` names their origin in error messages."""
+    assert dataclasses.is_dataclass(cls)
+    hints = typing.get_type_hints(cls)
+    known = {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
+    values: dict[str, Any] = {}
+    for key, value in data.items():
+        name = key.replace("-", "_")
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(sorted(known))}"
+            raise UserError(f"{where}: unknown key '{key}'", hint)
+        values[name] = _convert(known[name], value, f"{where}: {key}")
+    try:
+        return typing.cast(T, cls(**values))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    """Checks ``value`` against the annotation ``kind``; lists become tuples, strings become paths where asked."""
+    if typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (Union, types.UnionType):
+        inner = [argument for argument in arguments if argument is not type(None)]
+        problems = []
+        for argument in inner:
+            try:
+                return _convert(argument, value, where)
+            except UserError as error:
+                problems.append(error)
+        raise problems[0]
+    if origin is Literal:
+        if value in arguments:
+            return value
+        raise UserError(f"{where}: {value!r} is not one of {', '.join(map(repr, arguments))}")
+    if origin in (tuple, list) and isinstance(value, list):
+        return tuple(_convert(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(value))
+    if origin is dict and isinstance(value, dict):
+        return {name: _convert(arguments[1], item, f"{where}.{name}") for name, item in value.items()}
+    if dataclasses.is_dataclass(kind) and isinstance(value, dict):
+        return from_dict(typing.cast(type[Any], kind), value, where=where)
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(kind, type) and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        return value
+    raise UserError(f"{where}: {value!r} is not of type {getattr(kind, '__name__', kind)}")
+
+
+def to_dict(settings: Any) -> dict[str, Any]:
+    """The settings as plain JSON-ready values, without fields that are None."""
+
+    def plain(value: Any) -> Any:
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+            return {name: plain(item) for name, item in pairs if item is not None}
+        if isinstance(value, dict):
+            return {str(name): plain(item) for name, item in value.items()}
+        if isinstance(value, (tuple, list)):
+            return [plain(item) for item in value]
+        return str(value) if isinstance(value, Path) else value
+
+    result: dict[str, Any] = plain(settings)
+    return result
+
+
+def to_toml(settings: Any) -> str:
+    """The settings as a TOML document that :func:`from_toml` reads back to an equal instance."""
+    import tomli_w
+
+    return tomli_w.dumps(to_dict(settings))
+
+
+def fingerprint(*parts: Any) -> str:
+    """A stable SHA-256 (hex) of settings and plain values: equal exactly when their resolved contents are equal."""
+    plain = [to_dict(part) if dataclasses.is_dataclass(part) else part for part in parts]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()
