@@ -1,0 +1,142 @@
+"""Where everything lies in a run folder, and how a shard is laid out. The one file that writers and readers of shards share.
+
+A shard is a tar of adjacent members ``KEY.jpg KEY.txt KEY.json`` (KEY: 16 lower-case hexadecimal digits, the pair's id) beside a
+Parquet file of the same name with a row a sample and a ``_stats.json``. ``sizes.json`` counts the samples of each tar and
+``index.json`` is the index that the ``wids`` reader of webdataset expects. Imports nothing but the standard library.
+"""
+
+from dataclasses import dataclass
+
+__all__ = [
+    "CAPTION_SUFFIX",
+    "IMAGE_SUFFIX",
+    "IMAGE_SUFFIXES",
+    "INDEX_FILE",
+    "MANIFEST_FILE",
+    "METADATA_SUFFIX",
+    "SIZES_FILE",
+    "SUCCESS_FILE",
+    "RunFolder",
+    "key_of",
+    "part_name",
+    "shard_name",
+]
+
+IMAGE_SUFFIX = ".jpg"
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # what a reader should accept
+CAPTION_SUFFIX = ".txt"
+METADATA_SUFFIX = ".json"
+SIZES_FILE = "sizes.json"
+INDEX_FILE = "index.json"
+MANIFEST_FILE = "_manifest.parquet"
+SUCCESS_FILE = "_SUCCESS"
+
+
+def key_of(pair_id: int) -> str:
+    """A pair's key in a shard: its 64-bit id as 16 hexadecimal digits, so without dots and in lower case."""
+    return f"{pair_id:016x}"
+
+
+def shard_name(index: int) -> str:
+    """``3`` -> ``00003``: the common stem of a shard's files."""
+    return f"{index:05d}"
+
+
+def part_name(index: int) -> str:
+    """``3`` -> ``part-00003.parquet``: a file of a table between two stages."""
+    return f"part-{index:05d}.parquet"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one run, by path or URL; every property is a path below it."""
+
+    root: str
+
+    def path(self, *names: str) -> str:
+        """A file or folder in the run folder."""
+        return "/".join([self.root.rstrip("/"), *names])
+
+    @property
+    def config(self) -> str:
+        """The resolved configuration, TOML."""
+        return self.path("config.toml")
+
+    @property
+    def funnel(self) -> str:
+        """What remained after each step, JSON."""
+        return self.path("funnel.json")
+
+    @property
+    def report(self) -> str:
+        """The report for people, HTML."""
+        return self.path("report.html")
+
+    @property
+    def card(self) -> str:
+        """The dataset card, Markdown."""
+        return self.path("README.md")
+
+    @property
+    def croissant(self) -> str:
+        """The dataset's description for machines, Croissant JSON-LD."""
+        return self.path("croissant.json")
+
+    @property
+    def crawl(self) -> str:
+        """The rounds of a crawl: ``round-000/`` … with the frontier, pages and pairs of each."""
+        return self.path("crawl")
+
+    @property
+    def candidates(self) -> str:
+        """Table of candidate pairs, schema CANDIDATES."""
+        return self.path("candidates")
+
+    @property
+    def matched(self) -> str:
+        """Table of pairs that passed the text rules and hold a query, schema MATCHED."""
+        return self.path("matched")
+
+    @property
+    def counts(self) -> str:
+        """Matches and selected pairs of each query, schema COUNTS."""
+        return self.path("counts.parquet")
+
+    @property
+    def automaton(self) -> str:
+        """Folder of the compiled query automaton, a file named by its content hash."""
+        return self.path("automaton")
+
+    @property
+    def selected(self) -> str:
+        """Table of pairs that the balance drew, schema SELECTED."""
+        return self.path("selected")
+
+    @property
+    def reserve(self) -> str:
+        """Table of the pairs next in line, schema SELECTED."""
+        return self.path("reserve")
+
+    @property
+    def images(self) -> str:
+        """The image store: tars of image files and tables of their metadata, schema IMAGES."""
+        return self.path("images")
+
+    @property
+    def joined(self) -> str:
+        """Table of selected pairs with a reference to their image, schema JOINED."""
+        return self.path("joined")
+
+    @property
+    def shards(self) -> str:
+        """The training shards."""
+        return self.path("shards")
+
+    @property
+    def holdout(self) -> str:
+        """Shards kept apart for evaluation, same layout."""
+        return self.path("holdout")
+
+    def rejects(self, stage: str) -> str:
+        """The ledger of what a stage dropped, schema REJECTS."""
+        return self.path("rejects", stage)
