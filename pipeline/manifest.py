@@ -1,0 +1,111 @@
+"""Manifests: what a finished folder holds, and the marker that says it is finished.
+
+A stage writes its files, then ``_manifest.parquet`` (file, rows, bytes, sha256; sorted by file), and last ``_SUCCESS`` with the
+fingerprint of the settings and inputs it was made from. Readers trust the manifest alone: a file that it does not name is the
+remains of a killed worker and is not there for them.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.layout import MANIFEST_FILE, SUCCESS_FILE
+from pipeline.schema import MANIFEST
+from webimagetext import files
+from webimagetext.errors import UserError
+
+__all__ = [
+    "Entry",
+    "entry_of",
+    "is_complete",
+    "iter_batches",
+    "manifest_digest",
+    "mark_complete",
+    "read_manifest",
+    "read_success",
+    "read_table",
+    "rows_in",
+    "write_manifest",
+]
+
+Entry = dict[str, Any]  # a row of MANIFEST
+
+
+def entry_of(folder: str, name: str, rows: int) -> Entry:
+    """The manifest row of a file that has just been written to ``folder``."""
+    url = files.join(folder, name)
+    return {"file": name, "rows": rows, "bytes": files.size(url), "sha256": files.digest(url)}
+
+
+def write_manifest(folder: str, entries: Iterable[Entry]) -> None:
+    """Writes the manifest of ``folder``; the order of ``entries`` does not matter."""
+    table = pa.Table.from_pylist(sorted(entries, key=lambda entry: str(entry["file"])), schema=MANIFEST)
+    with files.write_atomic(files.join(folder, MANIFEST_FILE)) as stream:
+        pq.write_table(table, stream)
+
+
+def read_manifest(folder: str) -> pa.Table:
+    """The manifest of ``folder``. Raises UserError when the stage that writes it has not finished."""
+    url = files.join(folder, MANIFEST_FILE)
+    if not files.exists(url):
+        raise UserError(
+            f"{folder}: holds no manifest", "run the stage that writes this folder first, or `pipeline run`"
+        )
+    with files.open_input(url) as stream:
+        return pq.read_table(stream)
+
+
+def rows_in(folder: str) -> int:
+    """Rows in all files that the manifest of ``folder`` names."""
+    return sum(read_manifest(folder).column("rows").to_pylist())
+
+
+def manifest_digest(folder: str) -> str:
+    """A SHA-256 over what the manifest says: equal exactly when the files' names and contents are equal."""
+    return files.digest(files.join(folder, MANIFEST_FILE))
+
+
+def mark_complete(folder: str, fingerprint: str, **facts: Any) -> None:
+    """Writes the marker of completion, last of all files."""
+    with files.write_atomic(files.join(folder, SUCCESS_FILE), "w") as stream:
+        json.dump({"fingerprint": fingerprint, **facts}, stream, indent=1, sort_keys=True)
+        stream.write("\n")
+
+
+def read_success(folder: str) -> dict[str, Any] | None:
+    """What the marker of completion says, None where there is none."""
+    url = files.join(folder, SUCCESS_FILE)
+    if not files.exists(url):
+        return None
+    with files.open_input(url) as stream:
+        result: dict[str, Any] = json.load(stream)
+    return result
+
+
+def is_complete(folder: str, fingerprint: str | None = None) -> bool:
+    """Whether ``folder`` is finished, and, if a fingerprint is given, made from exactly these settings and inputs."""
+    success = read_success(folder)
+    return success is not None and (fingerprint is None or success["fingerprint"] == fingerprint)
+
+
+def iter_batches(
+    folder: str, columns: Sequence[str] | None = None, names: Sequence[str] | None = None, rows: int = 8192
+) -> Iterator[pa.RecordBatch]:
+    """The record batches of a table folder (or of the files ``names`` in it), file by file in manifest order."""
+    for name in names if names is not None else read_manifest(folder).column("file").to_pylist():
+        url = files.join(folder, name)
+        with files.open_input(url) as stream:
+            try:
+                yield from pq.ParquetFile(stream).iter_batches(rows, columns=None if columns is None else list(columns))
+            except pa.ArrowInvalid as error:
+                remedy = "delete the folder and run its stage again"
+                raise UserError(f"{url}: not a readable Parquet file: {error}", remedy) from None
+
+
+def read_table(folder: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+    """A table folder as one table in memory. ``schema`` is what an empty folder has."""
+    chosen = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+    return pa.Table.from_batches(list(iter_batches(folder, columns)), schema=chosen)

@@ -1,0 +1,62 @@
+"""Where a stage's Beam graph runs: by default on this machine's cores, else where the Beam options after ``--`` say.
+
+The local runner is Beam's FnApiRunner, named outright: "DirectRunner" stands for whatever Beam can download that day. Long stages
+use one worker process a core; short ones stay in this process, where nothing has to be started.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+from pipeline.layout import RunFolder
+from pipeline.watch import watch
+from webimagetext.errors import UserError
+
+__all__ = ["Engine"]
+
+LOCAL_NAMES = ("", "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "PrismRunner", "SwitchingDirectRunner")
+# Below this many units of work, starting worker processes (about four seconds) costs more than it saves.
+PARALLEL_FROM = 20_000
+
+
+class Engine:
+    """Runs graphs with one set of Beam options. ``workers``: processes of a local run, 0 for one a core in long stages."""
+
+    def __init__(self, run: RunFolder, options: Sequence[str] = (), workers: int = 0) -> None:
+        self.run_folder = run
+        self.workers = workers
+        self.options = list(options)
+        parsed = PipelineOptions(self.options).get_all_options()
+        self.runner = str(parsed.get("runner") or "")
+        if parsed.get("direct_running_mode") == "multi_threading":
+            raise UserError(
+                "--direct_running_mode=multi_threading loses rows without a word in this version of Beam",
+                "use --workers N, or --direct_running_mode=multi_processing",
+            )
+        self.local = self.runner in LOCAL_NAMES
+        self._fixed_mode = "direct_running_mode" in " ".join(self.options)
+
+    def run(self, name: str, build: Callable[[beam.Pipeline], object], *, total: int = 0, unit: str = "rows") -> None:
+        """Builds and runs one graph to its end; shows progress towards ``total`` units as the workers report them."""
+        logging.getLogger("apache_beam").setLevel(logging.ERROR)
+        with watch(self.run_folder, name, total, unit), self._pipeline(total) as root:
+            build(root)
+
+    @contextlib.contextmanager
+    def _pipeline(self, total: int) -> Iterator[beam.Pipeline]:
+        options = list(self.options)
+        if not self.local:
+            with beam.Pipeline(options=PipelineOptions(options)) as root:
+                yield root
+            return
+        workers = self.workers or ((os.cpu_count() or 1) if total >= PARALLEL_FROM else 1)
+        if not self._fixed_mode and workers > 1:
+            options += ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
+        options.append("--default_sdk_harness_log_level=ERROR")
+        with beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(options)) as root:
+            yield root

@@ -1,0 +1,77 @@
+"""Writing a table in Beam so that the same rows give the same bytes on every engine and under retries.
+
+Beam's own file sinks name and fill shards by chance. Here a row's shard is a stable hash of its key, a shard is sorted before it
+is written, it appears under its name only when whole, and the manifest is written when all shards are there.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.hashing import hash_strings, mix
+from pipeline.layout import part_name
+from pipeline.manifest import Entry, entry_of, write_manifest
+from pipeline.tables.batches import Keys, combine, split
+from webimagetext import files
+
+__all__ = ["WriteManifest", "WriteTable", "by_hashed", "by_pair", "write_part"]
+
+
+def by_pair(batch: pa.RecordBatch) -> np.ndarray:
+    """Keys rows by their pair's id."""
+    return mix(batch.column("pair_id").to_numpy(zero_copy_only=False))
+
+
+def by_hashed(name: str) -> Keys:
+    """Keys rows by the hash of a string column."""
+    return lambda batch: hash_strings(batch.column(name))
+
+
+def write_part(folder: str, name: str, table: pa.Table) -> Entry:
+    """Writes one Parquet file of a table folder and returns its manifest row."""
+    with files.write_atomic(files.join(folder, name)) as stream:
+        pq.write_table(table, stream, compression="zstd", row_group_size=65536)
+    return entry_of(folder, name, table.num_rows)
+
+
+def _write_shard(
+    shard: tuple[int, Iterable[pa.RecordBatch]], folder: str, schema: pa.Schema, sort: tuple[str, ...]
+) -> Entry:
+    part, batches = shard
+    return write_part(folder, part_name(part), combine(batches, schema, sort))
+
+
+class WriteManifest(beam.PTransform):
+    """Manifest rows in, one manifest file out: written also when there is not a single row."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def expand(self, entries: beam.PCollection) -> beam.PCollection:
+        return (
+            entries.pipeline
+            | "Once" >> beam.Create([self.folder], reshuffle=False)
+            | "Write" >> beam.Map(write_manifest, beam.pvalue.AsList(entries))
+        )
+
+
+class WriteTable(beam.PTransform):
+    """Record batches in; ``shards`` Parquet files of ``schema``, sorted by ``sort``, and their manifest out, in ``folder``."""
+
+    def __init__(self, folder: str, schema: pa.Schema, keys: Keys, sort: Sequence[str], shards: int = 1) -> None:
+        super().__init__()
+        self.folder, self.schema, self.keys, self.sort, self.shards = folder, schema, keys, tuple(sort), shards
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        return (
+            batches
+            | "Split by shard"
+            >> beam.FlatMap(split, self.keys, self.shards).with_output_types(tuple[int, pa.RecordBatch])
+            | "Gather shard" >> beam.GroupByKey()
+            | "Write shard" >> beam.Map(_write_shard, self.folder, self.schema, self.sort)
+            | "Manifest" >> WriteManifest(self.folder)
+        )

@@ -1,0 +1,36 @@
+"""Reading a finished table in Beam: the files its manifest names, batch by batch."""
+
+from collections.abc import Iterator, Sequence
+
+import apache_beam as beam
+import pyarrow as pa
+
+import pipeline.tables.batches  # noqa: F401  (registers the coder of record batches)
+from pipeline.manifest import iter_batches, read_manifest
+
+__all__ = ["ReadTable"]
+
+
+def _read_file(name: str, folder: str, columns: tuple[str, ...] | None, rows: int) -> Iterator[pa.RecordBatch]:
+    return iter_batches(folder, columns, [name], rows)
+
+
+class ReadTable(beam.PTransform):
+    """A table folder as record batches of at most ``rows`` rows; ``columns`` picks some.
+
+    The manifest is read when the graph is built, so the folder must be finished by then.
+    """
+
+    def __init__(self, folder: str, columns: Sequence[str] | None = None, rows: int = 8192) -> None:
+        super().__init__()
+        self.folder, self.columns, self.rows = folder, tuple(columns) if columns else None, rows
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection:
+        names = read_manifest(self.folder).column("file").to_pylist()
+        return (
+            root
+            | "Name files" >> beam.Create(names, reshuffle=False).with_output_types(str)
+            | "Spread files" >> beam.Reshuffle()
+            | "Read batches"
+            >> beam.FlatMap(_read_file, self.folder, self.columns, self.rows).with_output_types(pa.RecordBatch)
+        )

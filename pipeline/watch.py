@@ -1,0 +1,93 @@
+"""Progress across processes: workers leave small notes in the run folder, the driver adds them up and shows one line.
+
+Works the same in one process, in local worker processes and on a cluster with a shared file system. A run folder that is an
+object store gets no notes: there the engine's own console shows the progress.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+
+from pipeline.layout import RunFolder
+from webimagetext.progress import Progress
+
+__all__ = ["Beacon", "watch"]
+
+NOTE_SECONDS = 0.5
+
+
+def _folder(run: RunFolder, name: str) -> str | None:
+    return None if "://" in run.root else run.path(".progress", name.replace(" ", "-"))
+
+
+class Beacon:
+    """What a worker reports with: ``advance(n)`` adds n units of the stage ``name``. Cheap enough to call for every unit."""
+
+    def __init__(self, run: RunFolder, name: str) -> None:
+        folder = _folder(run, name)
+        self._path = os.path.join(folder, f"{uuid.uuid4().hex}.json") if folder and os.path.isdir(folder) else None
+        self._done: float = 0
+        self._note = ""
+        self._last = 0.0
+
+    def advance(self, amount: float = 1, note: str | None = None) -> None:
+        """Adds to what this worker has done; ``note`` is a word for the end of the line."""
+        self._done += amount
+        if note is not None:
+            self._note = note
+        if time.monotonic() - self._last >= NOTE_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes the note now."""
+        if self._path is None:
+            return
+        self._last = time.monotonic()
+        temporary = f"{self._path}.tmp"
+        with contextlib.suppress(FileNotFoundError):  # the stage is over and its folder gone
+            with open(temporary, "w", encoding="utf-8") as stream:
+                json.dump({"done": self._done, "note": self._note}, stream)
+            os.replace(temporary, self._path)
+
+
+def _read(folder: str) -> tuple[float, str]:
+    done, note = 0.0, ""
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".json"):
+            with contextlib.suppress(OSError, ValueError), open(os.path.join(folder, name), encoding="utf-8") as stream:
+                content = json.load(stream)
+                done, note = done + content["done"], content["note"] or note
+    return done, note
+
+
+@contextlib.contextmanager
+def watch(run: RunFolder, name: str, total: int, unit: str) -> Iterator[None]:
+    """Shows the progress of stage ``name`` while the block runs."""
+    folder = _folder(run, name)
+    if folder is None or not total:
+        yield
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    over = threading.Event()
+
+    with Progress(name, unit, total) as progress:
+
+        def follow() -> None:
+            while not over.wait(NOTE_SECONDS):
+                progress.set(*_read(folder))
+
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            progress.set(*_read(folder))
+            shutil.rmtree(folder, ignore_errors=True)
