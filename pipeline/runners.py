@@ -5,13 +5,14 @@ use one worker process a core; short ones stay in this process, where nothing ha
 """
 
 import contextlib
-import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pipeline.layout import RunFolder
 from pipeline.watch import watch
@@ -43,7 +44,6 @@ class Engine:
 
     def run(self, name: str, build: Callable[[beam.Pipeline], object], *, total: int = 0, unit: str = "rows") -> None:
         """Builds and runs one graph to its end; shows progress towards ``total`` units as the workers report them."""
-        logging.getLogger("apache_beam").setLevel(logging.ERROR)
         with watch(self.run_folder, name, total, unit), self._pipeline(total) as root:
             build(root)
 
@@ -55,8 +55,9 @@ class Engine:
                 yield root
             return
         workers = self.workers or ((os.cpu_count() or 1) if total >= PARALLEL_FROM else 1)
+        runner = FnApiRunner()
         if not self._fixed_mode and workers > 1:
-            options += ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
-        options.append("--default_sdk_harness_log_level=ERROR")
-        with beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(options)) as root:
+            options.append(f"--direct_num_workers={workers}")
+            runner = FnApiRunner(SubprocessSDKEnvironment.from_command_string(f"{sys.executable} -m pipeline.worker"))
+        with beam.Pipeline(runner=runner, options=PipelineOptions(options)) as root:
             yield root
