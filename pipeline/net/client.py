@@ -1,0 +1,245 @@
+"""The polite HTTP client, the only part of the project that talks to other people's servers.
+
+In: a URL. Out: an :class:`Answer` that always says what happened: a body, or a reason in snake_case. Before each request, and again
+before each redirect's target: the URL's form and port, the site's robots.txt, tdmrep.json and ai.txt, the host's turn; at the
+connection: the address; in the answer: the refusals in headers, the size, the time. A refusal is never asked again.
+"""
+
+import asyncio
+import email.utils
+import time
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Literal, Self
+
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from pipeline.net.address import is_loopback_name, url_problem
+from pipeline.net.config import HttpConfig
+from pipeline.net.consent import ALLOWED, Consent, decide, header_refusals
+from pipeline.net.pace import HostGivenUpError, HostMemory, HostPace
+from pipeline.net.robots import MAX_ROBOTS_BYTES
+from pipeline.net.sites import Memory, Sites, origin_of
+from pipeline.net.transport import Exchange, Headers, Request, Transport
+from webimagetext.errors import UserError
+
+__all__ = ["Answer", "Memory", "PoliteClient", "is_worth_retrying"]
+
+_RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
+_RETRIED_REASONS = frozenset({"connection_lost", "truncated_body"})
+_UNREACHED = frozenset({"connect_timeout", "connection_refused", "connection_lost", "deadline_exceeded", "dns_error"})
+_WORTH_RETRYING = _UNREACHED | {"truncated_body", "host_given_up", "robots_unreachable", "http_429"}
+_POLICY_ACCEPT = "text/plain, application/json;q=0.9, */*;q=0.1"
+
+
+@dataclass
+class Answer:
+    """What came of one URL. ``reason`` is empty when ``body`` is whole and may be used."""
+
+    url: str
+    final_url: str = ""  # after redirects
+    status: int = 0  # of the last answer; 0 without one
+    headers: Headers = field(default_factory=dict)
+    body: bytes = b""
+    reason: str = ""
+    detail: str = ""
+    consent: str = ""  # "allowed", or the signal that refused; empty when that was never learnt
+    consent_evidence: str = ""
+
+    def header(self, name: str) -> str:
+        """The first value of a header, or the empty string."""
+        values = self.headers.get(name.lower())
+        return values[0] if values else ""
+
+
+def is_worth_retrying(reason: str) -> bool:
+    """Whether a later run may do better: trouble on the way or at the server, never a refusal or a lasting answer."""
+    return reason in _WORTH_RETRYING or reason.startswith("http_5")
+
+
+@dataclass
+class _Budget:
+    """Seconds one URL has left, counted only while a request of its own is under way."""
+
+    left: float
+
+
+class PoliteClient:
+    """An asynchronous context manager; any number of :meth:`get` calls may be under way at once.
+
+    ``memory`` carries what is known of sites and hosts over to the next client; ``resolver`` replaces the system's name look-up.
+    """
+
+    def __init__(
+        self, config: HttpConfig, *, memory: Memory | None = None, resolver: AbstractResolver | None = None
+    ) -> None:
+        self._config = config
+        self._memory = memory if memory is not None else Memory()
+        self._resolver = resolver
+        self._paces: dict[str, HostPace] = {}
+        self._all = asyncio.Semaphore(config.concurrency)
+        self._sites = Sites(config, self._memory, self._ask_policy, self._delay_found)
+        self._transport: Transport | None = None
+
+    async def __aenter__(self) -> Self:
+        self._transport = Transport(self._config, self._resolver)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._transport is not None:
+            await self._transport.close()
+
+    async def get(
+        self,
+        url: str,
+        *,
+        accept: str = "*/*",
+        max_bytes: int | None = None,
+        types: tuple[str, ...] = (),
+        follow: Literal["any", "host"] = "any",
+    ) -> Answer:
+        """Fetches one URL.
+
+        ``accept`` is the Accept header; ``max_bytes`` lowers the configured cap; ``types`` are the beginnings of the media types
+        worth reading, empty for any; ``follow="host"`` ends at a redirect to another origin with reason
+        ``other_host`` and that target as ``final_url``.
+        Raises UserError when a public site would be asked without a contact.
+        """
+        answer = Answer(url, final_url=url)
+        budget = _Budget(self._config.deadline)
+        limit = min(max_bytes or self._config.max_bytes, self._config.max_bytes)
+        current, origin = _parse(url), ""
+        for _ in range(self._config.max_redirects + 1):
+            if current is None:
+                answer.reason = "bad_redirect" if origin else "bad_url"
+                return answer
+            answer.final_url = str(current)
+            problem = url_problem(current, self._config)
+            if problem is not None:
+                answer.reason, answer.detail = problem
+                return answer
+            origin = origin or origin_of(current)
+            if follow == "host" and origin_of(current) != origin:
+                answer.reason = "other_host"
+                return answer
+            exchange = await self._consented(answer, current, accept, limit, types, budget)
+            if exchange is None or exchange.reason != "redirect":
+                return answer
+            current = _parse(exchange.location, current)
+        answer.reason, answer.detail = "too_many_redirects", f"more than {self._config.max_redirects}"
+        return answer
+
+    async def _consented(
+        self, answer: Answer, url: URL, accept: str, limit: int, types: tuple[str, ...], budget: _Budget
+    ) -> Exchange | None:
+        """Asks for ``url`` if its site consents, and fills in the answer; None when it was not asked."""
+        self._require_contact(url)
+        consent = await self._sites.consent(url)
+        if not isinstance(consent, Consent):
+            answer.reason, answer.detail = consent
+            return None
+        if not self._note(answer, consent):
+            return None
+
+        def look(headers: Headers) -> tuple[str, str] | None:
+            refusals = header_refusals(headers, self._config)
+            looked_at = [consent.evidence] if refusals else [consent.evidence, "headers: no refusal"]
+            if not self._note(answer, decide(refusals, looked_at, self._config)):
+                return answer.reason, answer.detail
+            media = headers.get("content-type", ("",))[0].strip().lower()
+            return ("wrong_type", media[:100]) if types and media and not media.startswith(types) else None
+
+        exchange = await self._repeated(Request(url, accept, limit, 0.0, look=look), budget)
+        answer.status, answer.headers, answer.body = exchange.status, exchange.headers, exchange.body
+        answer.reason, answer.detail = exchange.reason, exchange.detail
+        return exchange
+
+    def _note(self, answer: Answer, consent: Consent) -> bool:
+        """Writes the decision into the answer; False when it ends the request."""
+        answer.consent, answer.consent_evidence = consent.decision, consent.evidence
+        if consent.decision != ALLOWED:
+            answer.reason, answer.detail, answer.body = f"refused_by_{consent.decision}", consent.detail, b""
+            answer.consent_evidence = "; ".join(filter(None, (consent.evidence, consent.detail)))
+        return consent.allowed
+
+    def _require_contact(self, url: URL) -> None:
+        if not self._config.contact and not is_loopback_name(url.raw_host or ""):
+            raise UserError(
+                f"{url}: a public site is asked only by a visitor who says who it is",
+                "set contact in [http] to a web page or e-mail address at which the site's owner can reach you",
+            )
+
+    def _pace(self, url: URL) -> HostPace:
+        """The pace of the URL's host; http and https on their usual ports are one host."""
+        host = (url.raw_host or "").rstrip(".") + ("" if url.is_default_port() else f":{url.port}")
+        if host not in self._paces:
+            self._paces[host] = HostPace(self._config, self._memory.hosts.setdefault(host, HostMemory()))
+        return self._paces[host]
+
+    def _delay_found(self, url: URL, seconds: float) -> None:
+        self._pace(url).ask_for_delay(seconds)
+
+    async def _ask_policy(self, url: URL) -> Exchange:
+        """A policy file's final answer: asked like any URL, but before there can be consent."""
+        budget = _Budget(self._config.deadline)
+        current: URL | None = url
+        for _ in range(self._config.max_redirects + 1):
+            if current is None:
+                return Exchange(reason="bad_redirect")
+            problem = url_problem(current, self._config)
+            if problem is not None:
+                return Exchange(reason="bad_redirect", detail=" ".join(problem))
+            self._require_contact(current)
+            exchange = await self._repeated(Request(current, _POLICY_ACCEPT, MAX_ROBOTS_BYTES, 0.0, cut=True), budget)
+            if exchange.reason != "redirect":
+                return exchange
+            current = _parse(exchange.location, current)
+        return Exchange(reason="too_many_redirects")
+
+    async def _repeated(self, request: Request, budget: _Budget) -> Exchange:
+        """One URL asked in its host's turn, and again after passing trouble."""
+        assert self._transport is not None, "the client is used outside its 'async with' block"
+        pace = self._pace(request.url)
+        exchange = Exchange()
+        for attempt in range(self._config.retries + 1):
+            try:
+                async with pace.turn(self._all) as sent:
+                    began = time.monotonic()
+                    exchange = await self._transport.exchange(replace(request, seconds=budget.left), sent)
+                    budget.left -= time.monotonic() - began
+            except HostGivenUpError as error:
+                # An earlier attempt has the better answer.
+                return exchange if exchange.reason else Exchange(reason="host_given_up", detail=str(error))
+            if exchange.status in _RETRIED_STATUSES:
+                pace.failed(f"status {exchange.status}", retry_after=_retry_after(exchange), attempt=attempt)
+            elif exchange.reason in _UNREACHED:
+                pace.failed(exchange.reason, attempt=attempt)
+            else:
+                pace.succeeded()
+            again = exchange.status in _RETRIED_STATUSES or exchange.reason in _RETRIED_REASONS
+            if not again or budget.left <= 0:
+                break
+        return exchange
+
+
+def _parse(text: str, base: URL | None = None) -> URL | None:
+    """The URL that ``text`` means, seen from ``base``, without its fragment; None when it is none."""
+    try:
+        url = URL(text) if base is None else base.join(URL(text))
+        return url.with_fragment(None)
+    except ValueError:
+        return None
+
+
+def _retry_after(exchange: Exchange) -> float | None:
+    """Seconds that a Retry-After header asks for: a number or an HTTP date."""
+    value = exchange.header("retry-after").strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time()) if value else None
+    except ValueError:
+        return None

@@ -1,0 +1,107 @@
+"""How this project behaves as a visitor of other people's sites: name, pace, limits, and which refusals bind it.
+
+In: the ``[http]`` table of a run's configuration. Out: :class:`HttpConfig`, checked. Import-light, because ``--help`` reads it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from webimagetext.errors import UserError
+
+__all__ = ["ALL_SIGNALS", "HttpConfig", "Signal"]
+
+Signal = Literal["robots_txt", "x_robots_tag", "meta_robots", "tdm_header", "tdm_meta", "tdm_file", "ai_txt"]
+ALL_SIGNALS: tuple[Signal, ...] = (
+    "robots_txt",
+    "x_robots_tag",
+    "meta_robots",
+    "tdm_header",
+    "tdm_meta",
+    "tdm_file",
+    "ai_txt",
+)
+
+
+@dataclass(frozen=True)
+class HttpConfig:
+    """Requests over HTTP: who asks, how fast, within which limits."""
+
+    user_agent: str = "webimagetext"
+    """Name sent with every request, one word; rules in robots.txt and X-Robots-Tag address it."""
+    contact: str = ""
+    """Web page (https://…) or e-mail address at which a site's owner reaches you; required for any site but loopback."""
+    delay: float = 1.0
+    """Seconds between the starts of two requests to one host; a longer Crawl-delay in its robots.txt wins."""
+    max_crawl_delay: float = 60.0
+    """Seconds; a host whose robots.txt asks for a longer Crawl-delay than this is left alone."""
+    concurrency: int = 64
+    """Requests under way at once, all hosts together."""
+    concurrency_per_host: int = 2
+    """Requests under way at once to one host (they still start no closer than the delay)."""
+    connect_timeout: float = 10.0
+    """Seconds to look up a host name, connect and agree on TLS."""
+    deadline: float = 30.0
+    """Seconds one URL may take in all, with redirects and repeats, not counting the wait for the host's turn."""
+    max_bytes: int = 20_000_000
+    """Largest body, in bytes as sent and again after decompression."""
+    max_redirects: int = 5
+    """Redirects followed for one URL; each target is checked like a new URL."""
+    max_header_bytes: int = 16_384
+    """Longest single header or status line, in bytes."""
+    ports: tuple[int, ...] = (80, 443, 8080, 8443)
+    """Ports that may be asked (on allowed loopback: any)."""
+    retries: int = 2
+    """Repeats after 429, a 5xx status or a broken connection."""
+    backoff: float = 1.0
+    """Seconds before the first repeat; doubled for each next one. A Retry-After header wins."""
+    max_backoff: float = 60.0
+    """Seconds; a host that asks for a longer Retry-After is given up for this run."""
+    host_failures: int = 5
+    """Failures in a row (429, 5xx, no connection) after which a host is given up for this run."""
+    dns_cache_seconds: int = 300
+    """Seconds a host name's addresses are remembered."""
+    binding_signals: tuple[Signal, ...] = ALL_SIGNALS
+    """Refusals that bind; one left out is still noted in the evidence if it is seen, but obeyed no more."""
+    binding_directives: tuple[str, ...] = ("noai", "noimageai", "noindex", "noimageindex", "none")
+    """Words in X-Robots-Tag and meta robots that mean a refusal."""
+    ca_file: str = ""
+    """PEM file of certificate authorities to trust instead of the system's."""
+    allow_loopback: bool = False
+    """Allow requests to this machine itself (127.0.0.0/8 and ::1): for a demonstration or a test."""
+
+    def __post_init__(self) -> None:
+        name = self.user_agent
+        if not name or not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
+            raise UserError(f"http: user_agent {name!r} is not one word of letters, digits, - and _")
+        if self.contact and not self.contact.startswith(("http://", "https://")) and "@" not in self.contact:
+            raise UserError(f"http: contact {self.contact!r} is neither a web page nor an e-mail address")
+        if not self.contact.isascii() or not self.contact.isprintable() or " " in self.contact:
+            raise UserError(f"http: contact {self.contact!r} has characters that no header may have")
+        positive = (
+            "concurrency",
+            "concurrency_per_host",
+            "connect_timeout",
+            "deadline",
+            "max_bytes",
+            "max_header_bytes",
+        )
+        for field in (*positive, "host_failures"):
+            if getattr(self, field) <= 0:
+                raise UserError(f"http: {field} must be greater than 0")
+        for field in ("delay", "max_crawl_delay", "max_redirects", "retries", "backoff", "max_backoff"):
+            if getattr(self, field) < 0:
+                raise UserError(f"http: {field} must not be negative")
+        for signal in self.binding_signals:
+            if signal not in ALL_SIGNALS:
+                raise UserError(
+                    f"http: binding_signals: there is no signal {signal!r}", f"one of: {', '.join(ALL_SIGNALS)}"
+                )
+
+    def binds(self, signal: Signal) -> bool:
+        """Whether a refusal by this signal is obeyed."""
+        return signal in self.binding_signals
+
+    @property
+    def user_agent_header(self) -> str:
+        """The User-Agent header: the name and, in brackets, the contact."""
+        return f"{self.user_agent} (+{self.contact})" if self.contact else self.user_agent

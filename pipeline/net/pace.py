@@ -1,0 +1,107 @@
+"""How fast one host is asked: a turn at a time, never closer together than its delay, and no more once it is in trouble.
+
+In: the outcome of each request. Out: permission for the next. One :class:`HostPace` per host name and port; what it knows
+outlives the client that made it (see :class:`HostMemory`), so that a later round of a crawl in the same process keeps the pace.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from pipeline.net.config import HttpConfig
+
+__all__ = ["HostGivenUpError", "HostMemory", "HostPace"]
+
+
+class HostGivenUpError(Exception):
+    """The host is not asked again in this run; the message says why."""
+
+
+@dataclass
+class HostMemory:
+    """What stays true of a host from one client to the next, in times of the monotonic clock."""
+
+    last_start: float = float("-inf")
+    not_before: float = float("-inf")  # while backing off
+    delay: float = 0.0
+
+    def wait(self) -> float:
+        """Seconds until the next request may start; zero or less when it may now."""
+        return max(self.last_start + self.delay, self.not_before) - time.monotonic()
+
+
+@dataclass
+class HostPace:
+    """The pace of one host within one client."""
+
+    config: HttpConfig
+    memory: HostMemory
+    failures: int = 0
+    given_up: str = ""
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # first come, first served
+    _slots: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._slots = asyncio.Semaphore(self.config.concurrency_per_host)
+        self.memory.delay = max(self.memory.delay, self.config.delay)
+
+    def ask_for_delay(self, seconds: float) -> None:
+        """Takes over a Crawl-delay where it is the longer one; a host that asks for too long a one is given up."""
+        if seconds > self.config.max_crawl_delay:
+            self.given_up = f"its robots.txt asks for {seconds:g} s between requests"
+        self.memory.delay = max(self.memory.delay, seconds)
+
+    @contextlib.asynccontextmanager
+    async def turn(self, everyone: asyncio.Semaphore) -> AsyncIterator[Callable[[], None]]:
+        """Waits for the host's turn and for a place among the requests of all hosts; the block is one request.
+
+        The block is to call what it is given at the moment the request is sent: the next turn's delay counts from there, however
+        long the connection took. Raises HostGivenUpError.
+        """
+        async with self._slots:
+            await self._turn.acquire()
+            held = True
+
+            def sent() -> None:
+                nonlocal held
+                self.memory.last_start = time.monotonic()
+                if held:
+                    held = False
+                    self._turn.release()
+
+            try:
+                await self._due()
+                async with everyone:
+                    if self.memory.delay == 0:
+                        sent()
+                    yield sent
+            finally:
+                if held:
+                    self.memory.last_start = time.monotonic()
+                    self._turn.release()
+
+    async def _due(self) -> None:
+        while not self.given_up and (wait := self.memory.wait()) > 0:
+            await asyncio.sleep(wait)
+        if self.given_up:
+            raise HostGivenUpError(self.given_up)
+
+    def succeeded(self) -> None:
+        """The host answered as it should."""
+        self.failures = 0
+
+    def failed(self, why: str, *, retry_after: float | None = None, attempt: int = 0) -> None:
+        """The host refused for now, failed, or was not reached: slows down, or gives up after too many in a row.
+
+        ``retry_after`` is what it asked for, in seconds; ``attempt`` counts the repeats of this request, for the back-off.
+        """
+        self.failures += 1
+        wait = retry_after if retry_after is not None else self.config.backoff * 2.0**attempt
+        if retry_after is not None and retry_after > self.config.max_backoff:
+            self.given_up = f"it asks to wait {retry_after:.0f} s"
+        elif self.failures >= self.config.host_failures:
+            self.given_up = f"{self.failures} failures in a row, the last: {why}"
+        wait = min(wait, self.config.max_backoff)
+        self.memory.not_before = max(self.memory.not_before, time.monotonic() + wait)

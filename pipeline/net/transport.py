@@ -1,0 +1,192 @@
+"""One HTTP exchange: a request, its answer's headers, its body within the caps. No politeness here, only protection.
+
+In: a checked URL. Out: :class:`Exchange`, which always has a reason when it is not a whole, good body. One TLS context is shared by
+the process, connections are kept alive, cookies are dropped, proxies from the environment are ignored (through one, the address
+check would see the proxy alone), and redirects are handed back, never followed.
+"""
+
+import asyncio
+import functools
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from yarl import URL
+
+from pipeline.net.address import FORBIDDEN, guarded_socket
+from pipeline.net.body import BadEncodingError, BodyDecoder, BodyTooLargeError
+from pipeline.net.config import HttpConfig
+
+__all__ = ["Exchange", "Headers", "Request", "Transport"]
+
+Headers = dict[str, tuple[str, ...]]  # by lower-case name, every value in order
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAX_HEADERS = 100
+
+
+def _accept_all(_headers: Headers) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request. ``look`` sees the headers of a 2xx answer and may end it with (reason, detail) before the body is read."""
+
+    url: URL
+    accept: str
+    max_bytes: int  # of the body, as sent and again decoded
+    seconds: float  # for everything
+    cut: bool = False  # keep the first max_bytes of a longer body instead of refusing it
+    look: Callable[[Headers], tuple[str, str] | None] = _accept_all
+
+
+@dataclass
+class Exchange:
+    """What one request brought: ``reason`` is empty for a good body, "redirect" when ``location`` says where to."""
+
+    status: int = 0
+    headers: Headers = field(default_factory=dict)
+    body: bytes = b""
+    reason: str = ""
+    detail: str = ""
+    location: str = ""
+
+    def header(self, name: str) -> str:
+        """The first value of a header, or the empty string."""
+        values = self.headers.get(name.lower())
+        return values[0] if values else ""
+
+
+@functools.cache
+def _tls_context(ca_file: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file or None)
+
+
+class Transport:
+    """The session behind a client. Use within one event loop; close it at the end."""
+
+    def __init__(self, config: HttpConfig, resolver: AbstractResolver | None = None) -> None:
+        self._config = config
+        connector = aiohttp.TCPConnector(
+            limit=0,  # the client has its own limits
+            ssl=_tls_context(config.ca_file),
+            ttl_dns_cache=config.dns_cache_seconds,
+            resolver=resolver,
+            socket_factory=guarded_socket(config),
+            keepalive_timeout=max(15.0, 2 * config.delay),
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            max_line_size=config.max_header_bytes,
+            max_field_size=config.max_header_bytes,
+            max_headers=_MAX_HEADERS,
+            headers={"User-Agent": config.user_agent_header, "Accept-Encoding": "gzip, deflate"},
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=config.connect_timeout),
+            trace_configs=[_tell_when_sent()],
+        )
+
+    async def close(self) -> None:
+        """Closes every connection."""
+        await self._session.close()
+
+    async def exchange(self, request: Request, sent: Callable[[], None]) -> Exchange:
+        """Makes one request; calls ``sent`` at the moment it goes out."""
+        result = Exchange()
+        try:
+            async with asyncio.timeout(request.seconds):
+                await self._fill(result, request, sent)
+        except Exception as error:
+            result.reason, result.detail = _reason(error)
+            result.body = b""
+        return result
+
+    async def _fill(self, result: Exchange, request: Request, sent: Callable[[], None]) -> None:
+        response = await self._session.get(
+            request.url, headers={"Accept": request.accept}, allow_redirects=False, trace_request_ctx=sent
+        )
+        good = False
+        try:
+            result.status = response.status
+            result.headers = {
+                name.lower(): tuple(response.headers.getall(name)) for name in dict.fromkeys(response.headers)
+            }
+            if result.status in _REDIRECTS and result.header("location"):
+                result.reason, result.location = "redirect", result.header("location")
+            elif not 200 <= result.status < 300:
+                result.reason = f"http_{result.status}"
+            elif (problem := request.look(result.headers)) is not None:
+                result.reason, result.detail = problem
+            else:
+                result.body = await _body(response, request)
+                result.reason = "" if result.body else "empty_body"
+                good = True
+        finally:
+            # A connection whose body was not read to its end cannot be used again.
+            response.release() if good else response.close()
+
+
+def _tell_when_sent() -> aiohttp.TraceConfig:
+    trace = aiohttp.TraceConfig()
+
+    async def headers_sent(_session: object, context: Any, _params: object) -> None:
+        context.trace_request_ctx()
+
+    trace.on_request_headers_sent.append(headers_sent)
+    return trace
+
+
+async def _body(response: aiohttp.ClientResponse, request: Request) -> bytes:
+    declared = response.content_length
+    if declared is not None and declared > request.max_bytes and not request.cut:
+        raise BodyTooLargeError
+    decoder = BodyDecoder(response.headers.get("Content-Encoding", ""), request.max_bytes, cut=request.cut)
+    received = 0
+    async for chunk in response.content.iter_any():
+        received += len(chunk)
+        if received > request.max_bytes and not request.cut:
+            raise BodyTooLargeError
+        decoder.feed(chunk)
+        if decoder.full:
+            response.close()
+            break
+    return decoder.finish()
+
+
+def _reason(error: Exception) -> tuple[str, str]:
+    """(reason, detail) for what an exchange raised; programming errors are raised again."""
+    if isinstance(error, BodyTooLargeError):
+        return "too_large", ""
+    if isinstance(error, BadEncodingError):
+        return "bad_encoding", str(error)
+    if isinstance(error, TimeoutError):
+        slow = isinstance(error, aiohttp.ConnectionTimeoutError)
+        return ("connect_timeout" if slow else "deadline_exceeded"), ""
+    words = str(error)
+    if FORBIDDEN in words:
+        return "forbidden_address", words[words.find(FORBIDDEN) :].split("]")[0]
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return "dns_error", _cause(error)
+    if isinstance(error, (aiohttp.ClientSSLError, aiohttp.ClientConnectorCertificateError, ssl.SSLError)):
+        return "tls_error", _cause(error)
+    if isinstance(error, (aiohttp.InvalidURL, UnicodeError)):
+        return "bad_url", words[:200]
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return "connection_refused", _cause(error)
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return "truncated_body", ""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "bad_response", error.message[:200]
+    if isinstance(error, (aiohttp.ClientError, OSError)):
+        return "connection_lost", type(error).__name__
+    raise error
+
+
+def _cause(error: Exception) -> str:
+    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
+    return str(getattr(inner, "strerror", None) or inner)[:200]
