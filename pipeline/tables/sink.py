@@ -4,7 +4,7 @@ Beam's own file sinks name and fill shards by chance. Here a row's shard is a st
 is written, it appears under its name only when whole, and the manifest is written when all shards are there.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import apache_beam as beam
 import numpy as np
@@ -14,10 +14,11 @@ import pyarrow.parquet as pq
 from pipeline.hashing import hash_strings, mix
 from pipeline.layout import part_name
 from pipeline.manifest import Entry, entry_of, write_manifest
-from pipeline.tables.batches import Keys, combine, split
+from pipeline.tables.batches import Keys
+from pipeline.tables.gather import Gather
 from webimagetext import files
 
-__all__ = ["WriteManifest", "WriteTable", "by_hashed", "by_pair", "write_part"]
+__all__ = ["WriteGroups", "WriteManifest", "WriteTable", "by_hashed", "by_pair", "write_part"]
 
 
 def by_pair(batch: pa.RecordBatch) -> np.ndarray:
@@ -37,11 +38,9 @@ def write_part(folder: str, name: str, table: pa.Table) -> Entry:
     return entry_of(folder, name, table.num_rows)
 
 
-def _write_shard(
-    shard: tuple[int, Iterable[pa.RecordBatch]], folder: str, schema: pa.Schema, sort: tuple[str, ...]
-) -> Entry:
-    part, batches = shard
-    return write_part(folder, part_name(part), combine(batches, schema, sort))
+def _write_group(group: tuple[int, pa.Table], folder: str) -> Entry:
+    part, table = group
+    return write_part(folder, part_name(part), table)
 
 
 class WriteManifest(beam.PTransform):
@@ -59,19 +58,25 @@ class WriteManifest(beam.PTransform):
         )
 
 
+class WriteGroups(beam.PTransform):
+    """Gathered groups (part, table) in; a Parquet file each and their manifest out, in ``folder``."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def expand(self, groups: beam.PCollection) -> beam.PCollection:
+        entries = groups | "Write file" >> beam.Map(_write_group, self.folder)
+        return entries | "Manifest" >> WriteManifest(self.folder)
+
+
 class WriteTable(beam.PTransform):
     """Record batches in; ``shards`` Parquet files of ``schema``, sorted by ``sort``, and their manifest out, in ``folder``."""
 
     def __init__(self, folder: str, schema: pa.Schema, keys: Keys, sort: Sequence[str], shards: int = 1) -> None:
         super().__init__()
-        self.folder, self.schema, self.keys, self.sort, self.shards = folder, schema, keys, tuple(sort), shards
+        self.folder = folder
+        self.gather = Gather(keys, shards, schema, sort)
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        return (
-            batches
-            | "Split by shard"
-            >> beam.FlatMap(split, self.keys, self.shards).with_output_types(tuple[int, pa.RecordBatch])
-            | "Gather shard" >> beam.GroupByKey()
-            | "Write shard" >> beam.Map(_write_shard, self.folder, self.schema, self.sort)
-            | "Manifest" >> WriteManifest(self.folder)
-        )
+        return batches | "Gather" >> self.gather | "Write" >> WriteGroups(self.folder)
