@@ -98,6 +98,16 @@ class RunFolder:
         return self.path("matched")
 
     @property
+    def match_counts(self) -> str:
+        """How many matched pairs hold each query, by query id: a NumPy file of int64."""
+        return self.path("matched", "counts.npy")
+
+    @property
+    def frequent_captions(self) -> str:
+        """Table of the captions that too many pairs share, schema CAPTION_COUNTS."""
+        return self.path("frequent_captions")
+
+    @property
     def counts(self) -> str:
         """Matches and selected pairs of each query, schema COUNTS."""
         return self.path("counts.parquet")

@@ -7,7 +7,9 @@ import pyarrow as pa
 
 __all__ = [
     "CANDIDATES",
+    "CAPTION_COUNTS",
     "COUNTS",
+    "FETCH_PLAN",
     "FRONTIER",
     "IMAGES",
     "JOINED",
@@ -44,6 +46,13 @@ CANDIDATES = pa.schema(
         pa.field("page_language", pa.string()),  # the page's lang attribute
         pa.field("consent", pa.string()),  # what the page's own signals say: "allowed", or the signal that binds
         pa.field("consent_evidence", pa.string()),  # where that was read, e.g. "robots.txt: allow; meta robots: none"
+    ]
+)
+
+CAPTION_COUNTS = pa.schema(
+    [
+        pa.field("caption_hash", pa.uint64(), nullable=False),  # hashing.hash64 of the caption
+        pa.field("count", pa.int64(), nullable=False),  # pairs that carry it
     ]
 )
 
@@ -137,6 +146,14 @@ SHARD = pa.schema(
         pa.field("consent", pa.string()),
         pa.field("consent_evidence", pa.string()),
         pa.field("source", pa.string()),
+    ]
+)
+
+# What one host's bucket is to fetch, and what the image store already holds of it.
+FETCH_PLAN = pa.schema(
+    [
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("known", pa.bool_(), nullable=False),
     ]
 )
 
