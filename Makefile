@@ -1,0 +1,79 @@
+# `make` alone lists the targets. Everything runs in .venv, which the first target that needs it builds.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow check format lint types docs peers bench lock clean
+
+# Without bytecode the imports of torch and Beam take three times as long.
+unexport PYTHONDONTWRITEBYTECODE
+unexport PYTHONPATH VIRTUAL_ENV
+export PYTHON
+
+PY := .venv/bin/python
+WORKERS ?= 2
+CODE := pipeline query_builder trainer webimagetext benchmarks examples docs tests
+
+help:  ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1@\2/p' $(MAKEFILE_LIST) | column -t -s @
+
+setup: .venv/.ready  ## build .venv with everything the programs need
+
+.venv/.ready: requirements.txt requirements-installer.txt pyproject.toml .ci/environment
+	@.ci/environment .venv requirements.txt
+	@.venv/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.ready-dev: requirements-dev.txt .venv/.ready
+	@.ci/environment .venv requirements.txt requirements-dev.txt
+	@touch $@
+
+demo: .venv/.ready  ## build a query list, crawl a site, train a small CLIP; SITE=https://… crawls your own site
+	@$(PY) examples/demo/run.py $(if $(SITE),--site '$(SITE)')
+
+test: .venv/.ready-dev  ## run the tests; WORKERS=2 processes
+	@echo "== tests"
+	@$(PY) -m pytest -q -n $(WORKERS) -m "not slow"
+
+test-slow: .venv/.ready-dev  ## run the tests that take longer than about twenty seconds
+	@$(PY) -m pytest -q -m slow
+
+check: format lint types docs test  ## everything continuous integration runs
+
+format: .venv/.ready-dev
+	@echo "== format"
+	@.venv/bin/ruff format --check $(CODE)
+
+lint: .venv/.ready-dev
+	@echo "== lint"
+	@.venv/bin/ruff check $(CODE)
+
+types: .venv/.ready-dev
+	@echo "== types"
+	@.venv/bin/mypy
+
+docs: .venv/.ready
+	@echo "== docs in step with the code"
+	@$(PY) docs/cli_reference.py --check
+
+peers: .venv-peers/.ready  ## build .venv-peers with the programs that benchmarks and compatibility tests compare with
+
+.venv-peers/.ready: requirements-peers.txt requirements-installer.txt .ci/environment
+	@.ci/environment .venv-peers requirements-peers.txt
+	@touch $@
+
+bench: .venv/.ready-dev  ## run one benchmark, NAME=…; without NAME list them
+	@$(PY) -m benchmarks $(NAME)
+
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+  --no-emit-index-url --no-emit-find-links
+
+lock: .venv/.ready  ## choose the newest versions anew and write the pinned requirements
+	@$(COMPILE) --upgrade pyproject.toml --group build -o requirements.txt
+	@$(COMPILE) --upgrade --group dev -c requirements.txt -o requirements-dev.txt
+	@$(COMPILE) --upgrade --group peers -o requirements-peers.txt
+	@$(COMPILE) --upgrade --group installer -o requirements-installer.txt
+	@! grep -nE '://|^--' requirements*.txt || { echo "error: a requirements file names a host" >&2; exit 1; }
+
+clean:  ## remove the environments, caches and the demo's results
+	rm -rf .venv .venv-peers .cache demo-run build *.egg-info .mypy_cache .ruff_cache .pytest_cache
