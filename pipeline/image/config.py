@@ -1,0 +1,70 @@
+"""How a received picture becomes a stored one, and which stored ones are good enough for a dataset.
+
+In: the ``[image]`` and ``[package.rules]`` tables of a run's configuration. Out: :class:`ImageConfig` and :class:`ImageRulesConfig`,
+checked. Import-light, because ``--help`` reads it.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from webimagetext.errors import UserError
+
+__all__ = ["WEB_FORMATS", "ImageConfig", "ImageRulesConfig", "ResizeMode"]
+
+ResizeMode = Literal["no", "border", "keep_ratio", "keep_ratio_largest", "center_crop"]
+WEB_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP")  # what browsers show
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """Decoding, resizing and encoding of pictures."""
+
+    resize_mode: ResizeMode = "keep_ratio"
+    """no: as it is; keep_ratio: smaller side to image_size; keep_ratio_largest: larger side; center_crop: keep_ratio, then cut to a
+    square; border: keep_ratio_largest, then white to a square."""
+    image_size: int = 256
+    """Pixels; see resize_mode."""
+    upscale: bool = False
+    """Enlarge smaller pictures to image_size too, instead of leaving them as they are."""
+    quality: int = 95
+    """JPEG quality of the stored picture, 1 to 100."""
+    min_image_size: int = 0
+    """Pixels; a picture whose smaller side is shorter is not decoded (0: any). Curation has its own rule, see package."""
+    max_aspect_ratio: float = 0.0
+    """Larger side over smaller side; a picture beyond it is not decoded (0: any). Curation has its own rule, see package."""
+    max_pixels: int = 25_000_000
+    """Pixels; a picture that states more in its header is not decoded, against decompression bombs."""
+    formats: tuple[str, ...] = WEB_FORMATS
+    """Formats accepted, by Pillow's names; TIFF and JPEG2000 can be added, but their decoders are less hardened."""
+    decoder: Literal["pillow", "turbo"] = "pillow"
+    """turbo: read and write JPEG with the simplejpeg package, which must be installed; faster, with slightly other bytes."""
+    threads: int = 1
+    """Threads that decode, in each worker process."""
+
+    def __post_init__(self) -> None:
+        if self.image_size <= 0 or self.max_pixels <= 0 or self.threads <= 0:
+            raise UserError("image: image_size, max_pixels and threads must be greater than 0")
+        if not 1 <= self.quality <= 100:
+            raise UserError(f"image: quality {self.quality} is not between 1 and 100")
+        if self.min_image_size < 0 or (self.max_aspect_ratio and self.max_aspect_ratio < 1):
+            raise UserError("image: min_image_size must not be negative, and max_aspect_ratio is 0 or at least 1")
+
+
+@dataclass(frozen=True)
+class ImageRulesConfig:
+    """Which pictures go into the shards, judged from their stored metadata; nothing is fetched again to change it."""
+
+    min_side: int = 64
+    """Pixels; the smaller side of the picture as received must be at least this (0: any)."""
+    max_aspect_ratio: float = 4.0
+    """Larger side over smaller side of the picture as received, at most (0: any)."""
+    min_spread: float = 2.0
+    """Grey levels of 256; a picture whose grey levels deviate less from their mean (standard deviation) is blank (0: any)."""
+    allow_animated: bool = True
+    """Keep animated pictures, of which the first frame was stored."""
+
+    def __post_init__(self) -> None:
+        if self.min_side < 0 or self.min_spread < 0 or (self.max_aspect_ratio and self.max_aspect_ratio < 1):
+            raise UserError(
+                "package.rules: min_side and min_spread must not be negative, and max_aspect_ratio is 0 or at least 1"
+            )
