@@ -15,9 +15,10 @@ WORKERS ?= 2
 CODE := pipeline query_builder trainer webimagetext benchmarks examples docs tests
 
 help:  ## list the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1@\2/p' $(MAKEFILE_LIST) | column -t -s @
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: .venv/.ready  ## build .venv with everything the programs need
+	@echo ".venv is ready"
 
 .venv/.ready: requirements.txt requirements-installer.txt pyproject.toml .ci/environment
 	@.ci/environment .venv requirements.txt
@@ -57,6 +58,7 @@ docs: .venv/.ready
 	@$(PY) docs/cli_reference.py --check
 
 peers: .venv-peers/.ready  ## build .venv-peers with the programs that benchmarks and compatibility tests compare with
+	@echo ".venv-peers is ready"
 
 .venv-peers/.ready: requirements-peers.txt requirements-installer.txt .ci/environment
 	@.ci/environment .venv-peers requirements-peers.txt
