@@ -1,7 +1,7 @@
 """How a received picture becomes a stored one, and which stored ones are good enough for a dataset.
 
-In: the ``[image]`` and ``[package.rules]`` tables of a run's configuration. Out: :class:`ImageConfig` and :class:`ImageRulesConfig`,
-checked. Import-light, because ``--help`` reads it.
+In: the ``[image]`` and ``[package.rules]`` tables of a run's configuration. Out: :class:`ImageConfig` and
+:class:`ImageRulesConfig`, checked. Import-light, because ``--help`` reads it.
 """
 
 from dataclasses import dataclass

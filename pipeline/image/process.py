@@ -1,0 +1,156 @@
+"""From the bytes a server sent to the picture that is stored: one function, no state, safe in threads.
+
+In: bytes and :class:`ImageConfig`. Out: :class:`Processed`, an sRGB JPEG without metadata and what is known of the original, or
+:class:`Rejected` with a reason; no bytes make it raise. What the header states is judged before anything is decoded, and a
+JPEG much larger than needed is decoded at a fraction of its size. Equal bytes and settings give equal bytes.
+"""
+
+import hashlib
+import io
+import re
+import warnings
+from dataclasses import dataclass
+
+from PIL import Image, UnidentifiedImageError
+
+from pipeline.image.color import UnsupportedModeError, simplify, to_srgb
+from pipeline.image.config import ImageConfig
+from pipeline.image.exif import exif_json, orientation
+from pipeline.image.geometry import scaled_size, square_side
+from pipeline.image.hashes import grey_spread, perceptual_hash
+
+__all__ = ["Processed", "Rejected", "process"]
+
+# Pillow's remarks on odd files; what matters of them is judged here.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
+_MAX_STORED_SIDE = 65_500  # pixels; libjpeg writes no longer one
+_MAX_SCANS = 100  # a progressive JPEG has about ten; each further one costs a pass over all pixels
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object in memory: another one in every run
+_ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF")
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """A stored picture. ``original_width`` and ``original_height`` are as a viewer shows it, so after EXIF rotation."""
+
+    data: bytes  # JPEG
+    width: int
+    height: int
+    original_width: int
+    original_height: int
+    exif: str  # JSON
+    sha256: str  # of the bytes received, hexadecimal
+    phash: int
+    animated: bool
+    spread: float
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Why there is no picture: not_an_image, too_many_pixels, too_small, bad_aspect_ratio, unsupported_mode or decode_error."""
+
+    reason: str
+    detail: str = ""
+
+
+def process(data: bytes, config: ImageConfig) -> Processed | Rejected:
+    """Decodes, turns upright, scales and encodes one picture."""
+    try:
+        with Image.open(io.BytesIO(data), formats=config.formats) as image:
+            rejected = _judge(image, data, config)
+            return rejected or _store(image, data, config)
+    except UnidentifiedImageError:
+        return Rejected("not_an_image", f"begins with {data[:24]!r}")
+    except Image.DecompressionBombError:
+        return Rejected("too_many_pixels")
+    except UnsupportedModeError as error:
+        return Rejected("unsupported_mode", str(error))
+    except Exception as error:
+        # Pillow's decoders answer hostile files with almost any exception; none may stop the fetcher.
+        words = _ADDRESS.sub("", f"{type(error).__name__}: {error}")
+        return Rejected("decode_error", words[:200])
+
+
+def _judge(image: Image.Image, data: bytes, config: ImageConfig) -> Rejected | None:
+    """What the header alone says against the picture."""
+    width, height = image.size
+    said = f"{width} x {height}"
+    if width * height > config.max_pixels:
+        return Rejected("too_many_pixels", said)
+    if width < 1 or height < 1 or min(width, height) < config.min_image_size:
+        return Rejected("too_small", said)
+    if config.max_aspect_ratio and max(width, height) > config.max_aspect_ratio * min(width, height):
+        return Rejected("bad_aspect_ratio", said)
+    stored = scaled_size(width, height, config)
+    if max(stored) > _MAX_STORED_SIDE or stored[0] * stored[1] > config.max_pixels:
+        return Rejected("bad_aspect_ratio", said)
+    if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > _MAX_SCANS:
+        return Rejected("decode_error", "more JPEG scans than any real picture has")
+    return None
+
+
+def _store(image: Image.Image, data: bytes, config: ImageConfig) -> Processed:
+    exif = image.getexif()
+    turn = orientation(exif)
+    width, height = image.size[::-1] if turn >= 5 else image.size
+    scaled = scaled_size(width, height, config)
+    unturned = scaled[::-1] if turn >= 5 else scaled
+    # The samples of a picture decoded at a fraction are averages, as good as those of scaling.
+    image.draft(image.mode, unturned)
+    profile = image.info.get("icc_profile")
+    animated = image.format in _ANIMATED_FORMATS and bool(getattr(image, "is_animated", False))
+    image.load()
+
+    picture = to_srgb(_resize(simplify(image), unturned), profile if isinstance(profile, bytes) else None)
+    if turn in _TURNS:
+        picture = picture.transpose(_TURNS[turn])
+    grey = picture.convert("L")
+    phash, spread = perceptual_hash(grey), grey_spread(grey)
+    picture = _square(picture, config)
+
+    encoded = io.BytesIO()
+    picture.save(encoded, "JPEG", quality=config.quality)
+    return Processed(
+        data=encoded.getvalue(),
+        width=picture.width,
+        height=picture.height,
+        original_width=width,
+        original_height=height,
+        exif=exif_json(exif),
+        sha256=hashlib.sha256(data).hexdigest(),
+        phash=phash,
+        animated=animated,
+        spread=spread,
+    )
+
+
+def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    if image.size == size:
+        return image
+    # Hamming's window costs as much as a bilinear one and is nearly as sharp as a bicubic; for enlarging it is too blocky.
+    shrinking = size[0] <= image.width and size[1] <= image.height
+    method = Image.Resampling.HAMMING if shrinking else Image.Resampling.BICUBIC
+    return image.resize(size, method, reducing_gap=3.0)
+
+
+def _square(picture: Image.Image, config: ImageConfig) -> Image.Image:
+    """Cuts or pads to the square that the resize mode asks for."""
+    side = square_side(picture.width, picture.height, config)
+    if not side or picture.size == (side, side):
+        return picture
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    if config.resize_mode == "center_crop":
+        return picture.crop((left, top, left + side, top + side))
+    canvas = Image.new("RGB", (side, side), "white")
+    canvas.paste(picture, (-left, -top))
+    return canvas

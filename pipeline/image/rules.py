@@ -1,0 +1,88 @@
+"""Rules on pictures: which pairs go because of how their image is, judged from metadata that fetching stored.
+
+In: record batches of schema JOINED. Out: per row null or a reason: small_image, bad_aspect_ratio, blank_image, animated_image.
+A number that is not known (null) never drops a row.
+"""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.image.config import ImageRulesConfig
+from pipeline.rules import Rule
+
+__all__ = ["AspectRatio", "Blank", "NotAnimated", "SmallerSide", "image_rules"]
+
+Verdicts = tuple[pa.Array, dict[str, pa.Array]]
+
+
+def _verdicts(drop: pa.Array, reason: str) -> Verdicts:
+    """``reason`` where ``drop`` is true, null where it is false or null."""
+    return pc.if_else(pc.fill_null(drop, False), reason, pa.scalar(None, pa.string())), {}
+
+
+def _sides(batch: pa.RecordBatch) -> tuple[pa.Array, pa.Array]:
+    """The smaller and the larger side of the picture as received; null when either is."""
+    width, height = batch.column("original_width"), batch.column("original_height")
+    smaller = pc.min_element_wise(width, height, skip_nulls=False)
+    return smaller, pc.max_element_wise(width, height, skip_nulls=False)
+
+
+class SmallerSide:
+    """The smaller side must have at least so many pixels."""
+
+    name = "smaller_side"
+
+    def __init__(self, pixels: int) -> None:
+        self.pixels = pixels
+
+    def __call__(self, batch: pa.RecordBatch) -> Verdicts:
+        smaller, _ = _sides(batch)
+        return _verdicts(pc.less(smaller, self.pixels), "small_image")
+
+
+class AspectRatio:
+    """The larger side may be at most so many times the smaller."""
+
+    name = "aspect_ratio"
+
+    def __init__(self, ratio: float) -> None:
+        self.ratio = ratio
+
+    def __call__(self, batch: pa.RecordBatch) -> Verdicts:
+        smaller, larger = _sides(batch)
+        return _verdicts(pc.greater(larger, pc.multiply(smaller.cast(pa.float64()), self.ratio)), "bad_aspect_ratio")
+
+
+class Blank:
+    """The grey levels must deviate at least so much from their mean."""
+
+    name = "blank"
+
+    def __init__(self, spread: float) -> None:
+        self.spread = spread
+
+    def __call__(self, batch: pa.RecordBatch) -> Verdicts:
+        return _verdicts(pc.less(batch.column("spread"), self.spread), "blank_image")
+
+
+class NotAnimated:
+    """The picture must not have been animated."""
+
+    name = "not_animated"
+
+    def __call__(self, batch: pa.RecordBatch) -> Verdicts:
+        return _verdicts(batch.column("animated"), "animated_image")
+
+
+def image_rules(config: ImageRulesConfig) -> list[Rule]:
+    """The rules that the settings switch on, in the order in which they are applied."""
+    rules: list[Rule] = []
+    if config.min_side:
+        rules.append(SmallerSide(config.min_side))
+    if config.max_aspect_ratio:
+        rules.append(AspectRatio(config.max_aspect_ratio))
+    if config.min_spread:
+        rules.append(Blank(config.min_spread))
+    if not config.allow_animated:
+        rules.append(NotAnimated())
+    return rules

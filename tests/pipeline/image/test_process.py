@@ -1,0 +1,227 @@
+"""Pictures in, stored JPEGs out: geometry, colours, orientation, fingerprints, and what is turned away."""
+
+import dataclasses
+import hashlib
+import io
+import json
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image, ImageCms
+
+from pipeline.image.config import ImageConfig
+from pipeline.image.geometry import scaled_size
+from pipeline.image.process import Processed, Rejected, process
+
+CONFIG = ImageConfig()
+
+
+def gradient(width: int, height: int) -> Image.Image:
+    """Red grows to the right, green downwards; blue waves."""
+    x, y = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    return Image.fromarray(np.stack([x, y, 127 + 120 * np.sin(x / 20 + y / 31)], axis=2).astype(np.uint8))
+
+
+def encoded(image: Image.Image, format_: str = "JPEG", **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, format_, **options)
+    return stream.getvalue()
+
+
+def stored(data: bytes, config: ImageConfig = CONFIG) -> tuple[Processed, Image.Image]:
+    result = process(data, config)
+    assert isinstance(result, Processed), result
+    picture = Image.open(io.BytesIO(result.data))
+    picture.load()
+    assert (picture.format, picture.mode, picture.size) == ("JPEG", "RGB", (result.width, result.height))
+    return result, picture
+
+
+def rejected(data: bytes, config: ImageConfig = CONFIG) -> Rejected:
+    result = process(data, config)
+    assert isinstance(result, Rejected)
+    return result
+
+
+@pytest.mark.parametrize(
+    ("mode", "upscale", "size", "expected"),
+    [
+        ("no", False, (640, 480), (640, 480)),
+        ("keep_ratio", False, (640, 480), (341, 256)),
+        ("keep_ratio", False, (480, 1000), (256, 533)),
+        ("keep_ratio", False, (1000, 200), (1000, 200)),
+        ("keep_ratio", True, (64, 32), (512, 256)),
+        ("keep_ratio_largest", False, (640, 480), (256, 192)),
+        ("keep_ratio_largest", False, (9000, 2), (256, 1)),
+        ("border", False, (640, 480), (256, 256)),
+        ("border", False, (100, 50), (256, 256)),
+        ("center_crop", False, (640, 480), (256, 256)),
+        ("center_crop", False, (100, 50), (50, 50)),
+        ("center_crop", True, (100, 50), (256, 256)),
+    ],
+)
+def test_resize_modes(mode: str, upscale: bool, size: tuple[int, int], expected: tuple[int, int]) -> None:
+    config = dataclasses.replace(CONFIG, resize_mode=mode, upscale=upscale)
+    result, _ = stored(encoded(gradient(*size), "PNG"), config)
+    assert (result.width, result.height) == expected
+    assert (result.original_width, result.original_height) == size
+
+
+def test_keep_ratio_gives_exactly_the_wanted_side() -> None:
+    for width in range(256, 2000, 7):
+        assert min(scaled_size(width, 1234, CONFIG)) == 256
+
+
+def test_content_survives() -> None:
+    _, picture = stored(encoded(gradient(1600, 1200), quality=95))
+    expected = np.asarray(gradient(1600, 1200).resize((341, 256), Image.Resampling.LANCZOS), dtype=float)
+    assert np.abs(np.asarray(picture, dtype=float) - expected).mean() < 2.5
+
+
+def test_border_is_white_and_centred() -> None:
+    config = dataclasses.replace(CONFIG, resize_mode="border")
+    _, picture = stored(encoded(Image.new("RGB", (400, 200), "black"), "PNG"), config)
+    column = np.asarray(picture)[:, 128, 0]
+    assert (column[:60] > 250).all() and (column[70:186] < 5).all() and (column[196:] > 250).all()
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_exif_orientation(turn: int) -> None:
+    upright = gradient(600, 400)
+    inverse = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[turn]  # what a camera so held records
+    recorded = upright if inverse is None else upright.transpose(Image.Transpose(inverse))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = turn
+    result, picture = stored(encoded(recorded, quality=95, exif=exif))
+    assert (result.original_width, result.original_height, result.width, result.height) == (600, 400, 384, 256)
+    expected = np.asarray(upright.resize((384, 256), Image.Resampling.LANCZOS), dtype=float)
+    assert np.abs(np.asarray(picture, dtype=float) - expected).mean() < 3
+
+
+def test_exif_keeps_the_camera_and_drops_the_place() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Maker\x00"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.BodySerialNumber] = "12345"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ISOSpeedRatings] = 200
+    exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] = "N"
+    result, picture = stored(encoded(gradient(300, 300), exif=exif))
+    assert json.loads(result.exif) == {"ISOSpeedRatings": "200", "Make": "Maker"}
+    assert not picture.getexif()
+
+
+def test_transparency_becomes_white() -> None:
+    clear = Image.new("RGBA", (300, 300), (255, 0, 0, 0))
+    for data in (
+        encoded(clear, "PNG"),
+        encoded(clear.quantize(), "PNG"),
+        encoded(Image.new("P", (300, 300), 3), "GIF", transparency=3),
+        encoded(Image.new("LA", (300, 300), (0, 0)), "PNG"),
+        encoded(Image.new("L", (300, 300), 7), "PNG", transparency=7),
+    ):
+        _, picture = stored(data)
+        assert np.asarray(picture).min() > 250
+
+
+def test_sixteen_bits_are_scaled_not_clipped() -> None:
+    samples = np.linspace(0, 65535, 300 * 300).reshape(300, 300).astype(np.uint16)
+    _, picture = stored(encoded(Image.fromarray(samples), "PNG"))
+    grey = np.asarray(picture.convert("L"), dtype=float)
+    assert abs(grey.mean() - 127.5) < 2 and np.unique(grey).size > 200
+
+
+def test_cmyk_and_one_bit() -> None:
+    _, picture = stored(encoded(Image.new("CMYK", (300, 300), (0, 255, 255, 0)), "JPEG"))
+    assert np.abs(np.asarray(picture, dtype=int) - (255, 0, 0)).max() < 12
+    _, picture = stored(encoded(Image.new("1", (300, 300), 1), "PNG"))
+    assert np.asarray(picture).min() > 250
+
+
+def test_colour_profile_is_applied_and_a_broken_one_ignored() -> None:
+    plain = Image.new("L", (300, 300), 100)
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()  # for another mode: not usable here
+    for profile in (b"no profile at all", lab):
+        _, picture = stored(encoded(plain.convert("RGB"), "PNG", icc_profile=profile))
+        assert np.abs(np.asarray(picture, dtype=int) - 100).max() <= 2
+    swapped = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    red, blue = swapped.find(b"rXYZ"), swapped.find(b"bXYZ")
+    swapped[red : red + 4], swapped[blue : blue + 4] = b"bXYZ", b"rXYZ"
+    name = swapped.find("sRGB".encode("utf-16-be"))
+    swapped[name : name + 8] = "tRGB".encode("utf-16-be")
+    _, picture = stored(encoded(Image.new("RGB", (300, 300), (200, 30, 30)), "PNG", icc_profile=bytes(swapped)))
+    red_level, _, blue_level = np.asarray(picture)[150, 150].astype(int)
+    assert blue_level > red_level + 100
+
+
+def test_animated_pictures_give_their_first_frame() -> None:
+    frames = [Image.new("RGB", (300, 300), colour) for colour in ("red", "blue")]
+    for format_ in ("GIF", "WEBP", "PNG"):
+        data = encoded(frames[0], format_, save_all=True, append_images=frames[1:])
+        result, picture = stored(data)
+        assert result.animated
+        assert np.abs(np.asarray(picture, dtype=int) - (255, 0, 0)).max() < 12
+    still, _ = stored(encoded(frames[0], "GIF"))
+    assert not still.animated
+
+
+def test_fingerprints() -> None:
+    data = encoded(gradient(800, 600), quality=95)
+    first, _ = stored(data)
+    assert first.sha256 == hashlib.sha256(data).hexdigest()
+    smaller, _ = stored(encoded(gradient(800, 600).resize((400, 300)), quality=70))
+    other, _ = stored(encoded(gradient(800, 600).rotate(90, expand=True), quality=95))
+    assert (first.phash ^ smaller.phash).bit_count() <= 6 < (first.phash ^ other.phash).bit_count()
+    blank, _ = stored(encoded(Image.new("RGB", (300, 300), "navy")))
+    assert blank.phash == 0 and blank.spread == 0 and first.spread > 20
+    half, _ = stored(encoded(Image.fromarray(np.repeat([[0, 255]], 300, axis=0).repeat(150, axis=1).astype(np.uint8))))
+    assert abs(half.spread - 127.5) < 1
+
+
+def test_equal_bytes_give_equal_results() -> None:
+    for format_ in ("JPEG", "PNG", "WEBP"):
+        data = encoded(gradient(777, 555), format_)
+        assert process(data, CONFIG) == process(data, CONFIG)
+
+
+def test_what_is_turned_away() -> None:
+    assert rejected(b"").reason == rejected(b"<!doctype html><p>404").reason == rejected(b"\xff\xd8\xff").reason
+    assert rejected(b"").reason == "not_an_image"
+    assert rejected(encoded(gradient(300, 300))[:-2000]).reason == "decode_error"
+    limits = dataclasses.replace(CONFIG, min_image_size=200, max_aspect_ratio=3)
+    assert rejected(encoded(gradient(300, 199)), limits).reason == "too_small"
+    assert rejected(encoded(gradient(700, 200)), limits).reason == "bad_aspect_ratio"
+    assert rejected(encoded(gradient(70_000, 2), "PNG")).reason == "bad_aspect_ratio"
+    assert rejected(encoded(gradient(300, 300), "TIFF")).reason == "not_an_image"
+    floating = encoded(Image.new("F", (300, 300)), "TIFF")
+    assert rejected(floating, dataclasses.replace(CONFIG, formats=("TIFF",))).reason == "unsupported_mode"
+
+
+def test_a_bomb_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise AssertionError("a decoder was started")
+
+    bomb = encoded(Image.new("1", (20_000, 20_000)), "PNG")
+    scans = encoded(gradient(300, 300), progressive=True) + b"\xff\xda" * 200
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
+    assert len(bomb) < 200_000 and rejected(bomb).reason == "too_many_pixels"
+    assert rejected(scans).reason == "decode_error"
+
+
+def test_hostile_corpus(shared_data: Path) -> None:
+    """Fuzzers' and test suites' files: each is stored or has its reason, and valid PNGs are stored."""
+    outcomes: Counter[str] = Counter()
+    with tarfile.open(shared_data / "adversarial.tar.gz") as archive:
+        for member in archive:
+            if not member.isfile():
+                continue
+            content = archive.extractfile(member)
+            assert content is not None
+            result = process(content.read(), CONFIG)
+            outcomes["stored" if isinstance(result, Processed) else result.reason] += 1
+            path = Path(member.name)
+            if path.parent.name == "png" and path.suffix == ".png" and not path.name.startswith("x"):
+                assert isinstance(result, Processed), (path, result)
+    assert set(outcomes) <= {"stored", "not_an_image", "decode_error", "too_many_pixels"}
+    assert outcomes["stored"] > 1000 and sum(outcomes.values()) > 6000
