@@ -1,0 +1,48 @@
+import itertools
+import random
+
+import pyarrow as pa
+import pytest
+
+from pipeline.match.fold import fold_column
+from query_builder.normalize import normalize
+
+
+def folded(texts: pa.Array) -> list[str]:
+    data, offsets = fold_column(texts)
+    return [data[a:b].tobytes().decode() for a, b in itertools.pairwise(offsets)]
+
+
+def test_every_character_alone_and_between_letters_equals_the_scalar_function() -> None:
+    characters = [chr(code) for code in range(0x20000) if not 0xD800 <= code < 0xE000]
+    between = [f"a{character}b" for character in characters]
+    assert folded(pa.array(characters)) == [normalize(text) for text in characters]
+    assert folded(pa.array(between)) == [normalize(text) for text in between]
+
+
+def test_characters_side_by_side_equal_the_scalar_function() -> None:
+    generator = random.Random(1)
+    pools = [
+        range(0x20, 0x250),
+        range(0x300, 0x600),
+        range(0x1100, 0x1200),
+        range(0x2000, 0x3400),
+        range(0xFE00, 0xFFFE),
+    ]
+    texts = [
+        "".join(chr(generator.choice(generator.choice(pools))) for _ in range(generator.randint(0, 7)))
+        for _ in range(40_000)
+    ]
+    assert folded(pa.array(texts)) == [normalize(text) for text in texts]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_slices_nulls_and_both_kinds_of_string(kind: pa.DataType) -> None:
+    column = pa.array(["left out", "A (dog)", None, "Σίσυφος", "left out"], kind).slice(1, 3)
+    assert folded(column) == ["a dog", "", "σίσυφος"]
+    assert folded(column.slice(0, 0)) == []
+
+
+def test_forms_longer_than_their_characters_fit() -> None:
+    texts = ["ﷺ" * 2000, "dog"]  # one character, eighteen in normal form
+    assert folded(pa.array(texts)) == [normalize(text) for text in texts]

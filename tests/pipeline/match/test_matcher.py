@@ -1,0 +1,126 @@
+import gzip
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.match.build import build_automaton, read_queries
+from pipeline.match.matcher import Matcher
+from pipeline.match.oracle import NgramOracle, published_rule
+from query_builder.normalize import normalize
+from webimagetext.errors import UserError
+
+
+def test_words_equal_the_oracle_on_odd_captions(queries_parquet: Path, odd_captions: list[str], tmp_path: Path) -> None:
+    matcher = Matcher(build_automaton(str(queries_parquet), str(tmp_path / "automaton")))
+    oracle = NgramOracle(matcher.queries.to_pylist())
+    matches = matcher.match(pa.array(odd_captions))
+    assert matches.to_pylist() == [oracle.match(caption) for caption in odd_captions]
+    assert matches.type.value_type == pa.uint32()
+
+
+def test_what_a_reader_expects_to_match(queries_parquet: Path, tmp_path: Path) -> None:
+    matcher = Matcher(build_automaton(str(queries_parquet), str(tmp_path)))
+    names = matcher.queries.to_pylist()
+
+    def found(caption: str) -> set[str]:
+        return {names[index] for index in matcher.match(pa.array([caption]))[0].as_py()}
+
+    assert found("A (dog)/cat.") == {"dog", "cat"}
+    assert found("NEW-YORK City") == {"new york", "york", "new york city"}
+    assert found("Made in the U.S.") == {"the", "u s"}
+    assert found("rock’n’roll") == {"rock n roll"}
+    assert found("İSTANBUL") == {"istanbul"}
+    assert found("日本") == {"日 本"}
+    assert found("CAFE\u0301") == {"café"}
+    assert found("dogs concatenate") == set()
+
+
+def test_the_published_rule_exactly(queries_parquet: Path, odd_captions: list[str], tmp_path: Path) -> None:
+    matcher = Matcher(build_automaton(str(queries_parquet), str(tmp_path), "metaclip"))
+    entries = read_queries(str(queries_parquet))[1].to_pylist()
+    captions = [*odd_captions, "New York,New York", "U.S. dog", " dog", "dog ", "a  dog  ", "dog,hot dog", "7;7"]
+    assert matcher.match(pa.array(captions)).to_pylist() == [published_rule(entries, text) for text in captions]
+
+
+def test_the_published_rule_with_entries_that_hold_spaces_and_marks(tmp_path: Path) -> None:
+    entries = ["a", "a  b", "st. louis", ",", ", ,", "b ,", "U.S."]
+    table = pa.table({"query": [f"q{i}" for i in range(len(entries))], "surface": entries, "id": range(len(entries))})
+    pq.write_table(table, tmp_path / "q.parquet")
+    matcher = Matcher(build_automaton(str(tmp_path / "q.parquet"), str(tmp_path), "metaclip"))
+    captions = ["a  b", "a,b", "st. louis", ",,", "a\t\tb,", "a b , ,", "", " ", "U.S."]
+    assert matcher.match(pa.array(captions)).to_pylist() == [published_rule(entries, text) for text in captions]
+
+
+def test_many_queries_and_real_captions(
+    shared_data: Path, tmp_path: Path, write_queries: Callable[[Path, list[str]], Path]
+) -> None:
+    with gzip.open(shared_data / "queries" / "queries_648573.tsv.gz", "rt", encoding="utf-8") as stream:
+        lines = [line.split("\t")[0] for line in stream]
+    path = write_queries(tmp_path / "q.parquet", [line for line in lines if normalize(line)])
+    captions = pq.read_table(shared_data / "captions" / "laion_test_10000.parquet").column("TEXT").combine_chunks()
+    matcher = Matcher(build_automaton(str(path), str(tmp_path)))
+    oracle = NgramOracle(matcher.queries.to_pylist())
+    expected = [oracle.match(caption or "") for caption in captions.to_pylist()]
+    assert matcher.match(captions).to_pylist() == expected
+
+
+def test_the_file_is_named_by_its_content_and_written_once(queries_parquet: Path, tmp_path: Path) -> None:
+    first = build_automaton(str(queries_parquet), str(tmp_path / "a"))
+    before = Path(first).stat().st_mtime_ns
+    assert build_automaton(str(queries_parquet), str(tmp_path / "a")) == first
+    assert Path(first).stat().st_mtime_ns == before
+    second = build_automaton(str(queries_parquet), str(tmp_path / "b"))
+    assert Path(second).name == Path(first).name
+    assert Path(second).read_bytes() == Path(first).read_bytes()
+    assert Path(build_automaton(str(queries_parquet), str(tmp_path / "a"), "metaclip")).name != Path(first).name
+
+
+def test_a_matcher_travels_as_its_path(queries_parquet: Path, tmp_path: Path) -> None:
+    matcher = Matcher(build_automaton(str(queries_parquet), str(tmp_path)))
+    data = pickle.dumps(matcher)
+    assert len(data) < 1000
+    assert (
+        pickle.loads(data).match(pa.array(["hot dog"])).to_pylist() == matcher.match(pa.array(["hot dog"])).to_pylist()
+    )
+
+
+def test_an_automaton_on_an_object_store(
+    queries_parquet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    path = build_automaton(str(queries_parquet), "memory://bucket/automaton")
+    matcher = Matcher(path)
+    assert matcher.queries[0].as_py() == "dog"
+    assert len(list(tmp_path.glob("webimagetext-*/*.bin"))) == 1
+
+
+def test_mistakes_are_named(tmp_path: Path, queries_parquet: Path) -> None:
+    def built(table: pa.Table) -> str:
+        pq.write_table(table, tmp_path / "bad.parquet")
+        return build_automaton(str(tmp_path / "bad.parquet"), str(tmp_path))
+
+    with pytest.raises(UserError, match="no such file"):
+        build_automaton(str(tmp_path / "none.parquet"), str(tmp_path))
+    with pytest.raises(UserError, match="no column id"):
+        built(pa.table({"query": ["a"]}))
+    with pytest.raises(UserError, match="ids are not"):
+        built(pa.table({"query": ["a", "b"], "id": np.array([0, 2], np.uint32)}))
+    with pytest.raises(UserError, match="two phrases are equal"):
+        built(pa.table({"query": ["a", "a"], "id": np.array([0, 1], np.uint32)}))
+    with pytest.raises(UserError, match="'Dog', is not in normal form"):
+        built(pa.table({"query": ["a", "Dog"], "id": np.array([0, 1], np.uint32)}))
+    (tmp_path / "text.parquet").write_text("not parquet")
+    with pytest.raises(UserError, match="not a Parquet file"):
+        build_automaton(str(tmp_path / "text.parquet"), str(tmp_path))
+    cut = tmp_path / "cut.bin"
+    cut.write_bytes(Path(build_automaton(str(queries_parquet), str(tmp_path))).read_bytes()[:600])
+    with pytest.raises(UserError, match="not a whole automaton file"):
+        Matcher(str(cut))
+    with pytest.raises(UserError, match="no such file"):
+        Matcher(str(tmp_path / "none.bin"))
