@@ -1,6 +1,7 @@
 """What the shards hold and how the pictures are divided among them.
 
-In: the ``[package]`` table of a run's configuration. Out: :class:`PackageConfig`, checked. Import-light, because ``--help`` reads it.
+In: the ``[package]`` table of a run's configuration. Out: :class:`PackageConfig`, checked. Import-light, because
+``--help`` reads it.
 """
 
 from dataclasses import dataclass, field
@@ -19,8 +20,8 @@ class PackageConfig:
     samples_per_shard: int = 10_000
     """Samples of a shard, on average: a sample's shard is drawn by a hash of its key."""
     format: Literal["tar", "parquet", "both"] = "tar"
-    """tar: WebDataset tars, with the metadata in Parquet; parquet: Parquet alone, the images' bytes in a column jpg; both: tars, and
-    the bytes in the Parquet too."""
+    """tar: WebDataset tars, with the metadata in Parquet; parquet: Parquet alone, the images' bytes in a column jpg; both: tars,
+    and the bytes in the Parquet too."""
     holdout: float = 0.0
     """Share of the pictures kept apart for evaluation, 0 to 1, drawn by a hash of the picture's content."""
     near_distance: int = -1

@@ -223,5 +223,5 @@ def test_hostile_corpus(shared_data: Path) -> None:
             path = Path(member.name)
             if path.parent.name == "png" and path.suffix == ".png" and not path.name.startswith("x"):
                 assert isinstance(result, Processed), (path, result)
-    assert set(outcomes) <= {"stored", "not_an_image", "decode_error", "too_many_pixels"}
+    assert set(outcomes) <= {"stored", "not_an_image", "decode_error", "too_many_pixels", "bad_aspect_ratio"}
     assert outcomes["stored"] > 1000 and sum(outcomes.values()) > 6000

@@ -1,0 +1,178 @@
+"""Writing the training shards: WebDataset tars, the Parquet file beside each, statistics, and the index of them all.
+
+In: a table of schema JOINED per shard, in the order wanted, and the image store that it refers to. Out: files as layout.py states,
+and their manifest rows. Equal rows give equal bytes; memory holds a few hundred pictures, whatever a shard's size.
+"""
+
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.layout import (
+    CAPTION_SUFFIX,
+    IMAGE_SUFFIX,
+    INDEX_FILE,
+    METADATA_SUFFIX,
+    SIZES_FILE,
+    key_of,
+    shard_name,
+)
+from pipeline.manifest import Entry, entry_of
+from pipeline.schema import SHARD
+from pipeline.write.store import ImageReader
+from pipeline.write.tar import TarWriter
+from webimagetext import files
+
+__all__ = ["QueryNames", "shard_rows", "write_index", "write_shard"]
+
+_CHUNK = 256  # samples whose bytes are in memory at once
+_BYTES_COLUMN = "jpg"  # of a Parquet file with the images' bytes
+
+
+class QueryNames(Protocol):
+    """The query of each id: a list, a dictionary, an Arrow array of strings."""
+
+    def __getitem__(self, query_id: int, /) -> Any: ...
+
+
+def shard_rows(rows: pa.Table, query_names: QueryNames) -> pa.Table:
+    """Rows of schema JOINED as rows of schema SHARD, in the same order.
+
+    The consent of a row is the picture's where one was noted, else the page's; the evidence names both.
+    """
+    ids = rows.column("query_ids").to_pylist()
+    columns = {
+        "key": pa.array([key_of(pair) for pair in rows.column("pair_id").to_pylist()], pa.string()),
+        "status": pa.repeat("success", rows.num_rows),
+        "error_message": pa.nulls(rows.num_rows, pa.string()),
+        "queries": pa.array([[_text(query_names[query]) for query in found] for found in ids], pa.list_(pa.string())),
+        "consent": pc.coalesce(rows.column("image_consent"), rows.column("consent")),
+        "consent_evidence": _evidence(rows),
+    }
+    return pa.table([columns[name] if name in columns else rows.column(name) for name in SHARD.names], SHARD)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else str(value.as_py())
+
+
+def _evidence(rows: pa.Table) -> pa.ChunkedArray:
+    labelled = [
+        pc.binary_join_element_wise(label, rows.column(name), "")
+        for label, name in (("page: ", "consent_evidence"), ("image: ", "image_consent_evidence"))
+    ]
+    return pc.binary_join_element_wise(*labelled, "; ", null_handling="skip")
+
+
+def write_shard(
+    folder: str,
+    index: int,
+    rows: pa.Table,
+    store: str,
+    query_names: QueryNames,
+    format: Literal["tar", "parquet", "both"] = "tar",  # noqa: A002
+) -> list[Entry]:
+    """Writes shard ``index`` to ``folder`` from ``rows`` (schema JOINED, in the order wanted) and the image store ``store``.
+
+    ``format`` is as in PackageConfig. Returns the manifest rows of the files written, the tar's first.
+    Raises UserError when the image store lacks a picture.
+    """
+    stem = shard_name(index)
+    table = shard_rows(rows, query_names)
+    references = list(zip(*(rows.column(name).to_pylist() for name in ("file", "offset", "length")), strict=True))
+    in_parquet = format in ("parquet", "both")
+    entries: list[Entry] = []
+    with contextlib.ExitStack() as stack:
+        reader = stack.enter_context(ImageReader(store))
+        tar = None
+        if format in ("tar", "both"):
+            tar = TarWriter(stack.enter_context(files.write_atomic(files.join(folder, f"{stem}.tar"))))
+        parquet = _ParquetFile(stack.enter_context(files.write_atomic(files.join(folder, f"{stem}.parquet"))))
+        for part, pictures in _chunks(table, references, reader) if tar or in_parquet else ():
+            if tar is not None:
+                _add_samples(tar, part, pictures)
+            if in_parquet:
+                parquet.write(part.append_column(_BYTES_COLUMN, pa.array(pictures, pa.binary())))
+        if not in_parquet:
+            parquet.write(table)
+        parquet.close(SHARD.append(pa.field(_BYTES_COLUMN, pa.binary())) if in_parquet else SHARD)
+        if tar is not None:
+            tar.close()
+            # Hashed on its way out: reading a large file back from an object store would cost as much as writing it.
+            entries.append({"file": f"{stem}.tar", "rows": rows.num_rows, "bytes": tar.offset, "sha256": tar.sha256})
+    with files.write_atomic(files.join(folder, f"{stem}_stats.json"), "w") as stream:
+        json.dump(_statistics(table, references), stream, indent=1)
+        stream.write("\n")
+    entries.append(entry_of(folder, f"{stem}.parquet", rows.num_rows))
+    return [*entries, entry_of(folder, f"{stem}_stats.json", 0)]
+
+
+def _chunks(
+    table: pa.Table, references: Sequence[tuple[str, int, int]], reader: ImageReader
+) -> Iterator[tuple[pa.Table, list[bytes]]]:
+    for start in range(0, table.num_rows, _CHUNK):
+        yield table.slice(start, _CHUNK), reader.read(references[start : start + _CHUNK])
+
+
+def _add_samples(tar: TarWriter, part: pa.Table, pictures: Sequence[bytes]) -> None:
+    for row, picture in zip(part.to_pylist(), pictures, strict=True):
+        key = row["key"]
+        tar.add(key + IMAGE_SUFFIX, picture)
+        tar.add(key + CAPTION_SUFFIX, row["caption"].encode())
+        tar.add(key + METADATA_SUFFIX, json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+class _ParquetFile:
+    """A Parquet file whose schema is that of the first table written, or of :meth:`close` when there was none."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._writer: pq.ParquetWriter | None = None
+
+    def write(self, table: pa.Table) -> None:
+        """Appends a row group."""
+        self._open(table.schema).write_table(table)
+
+    def close(self, schema: pa.Schema) -> None:
+        """Writes the file's end."""
+        self._open(schema).close()
+
+    def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
+        if self._writer is None:
+            self._writer = pq.ParquetWriter(self._stream, schema, compression="zstd")
+        return self._writer
+
+
+def _statistics(table: pa.Table, references: Sequence[tuple[str, int, int]]) -> dict[str, Any]:
+    """What img2dataset's ``_stats.json`` counts, as far as it does not change from run to run."""
+    return {
+        "count": table.num_rows,
+        "successes": table.num_rows,
+        "status_dict": dict(Counter(table.column("status").to_pylist())),
+        "image_bytes": sum(length for _, _, length in references),
+        "caption_characters": pc.sum(pc.utf8_length(table.column("caption"))).as_py() or 0,
+        "queries": pc.count_distinct(table.column("query_ids").combine_chunks().flatten()).as_py(),
+    }
+
+
+def write_index(folder: str, shard_entries: Sequence[Entry], name: str = "webimagetext") -> list[Entry]:
+    """Writes ``sizes.json`` and the wids index ``index.json`` of the tars among ``shard_entries``; returns their manifest rows."""
+    tars = sorted(
+        (entry for entry in shard_entries if str(entry["file"]).endswith(".tar")), key=lambda entry: entry["file"]
+    )
+    sizes = {entry["file"]: entry["rows"] for entry in tars}
+    shards = [{"url": entry["file"], "nsamples": entry["rows"], "filesize": entry["bytes"]} for entry in tars]
+    index = {"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": name, "shardlist": shards}
+    written = []
+    for file, content in ((SIZES_FILE, sizes), (INDEX_FILE, index)):
+        with files.write_atomic(files.join(folder, file), "w") as stream:
+            json.dump(content, stream, indent=1)
+            stream.write("\n")
+        written.append(entry_of(folder, file, 0))
+    return written
