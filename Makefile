@@ -30,7 +30,7 @@ setup: .venv/.ready  ## build .venv with everything the programs need
 	@touch $@
 
 demo: .venv/.ready  ## build a query list, crawl a site, train a small CLIP; SITE=https://… crawls your own site
-	@$(PY) examples/demo/run.py $(if $(SITE),--site '$(SITE)')
+	@$(PY) examples/demo/run.py $(if $(SITE),--site '$(SITE)') $(if $(CONTACT),--contact '$(CONTACT)')
 
 test: .venv/.ready-dev  ## run the tests; WORKERS=2 processes
 	@echo "== tests"
