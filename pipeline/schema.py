@@ -15,6 +15,7 @@ __all__ = [
     "JOINED",
     "MANIFEST",
     "MATCHED",
+    "PAGES",
     "REJECTS",
     "SELECTED",
     "SHARD",
@@ -30,6 +31,26 @@ FRONTIER = pa.schema(
         pa.field("url", pa.string(), nullable=False),  # canonical
         pa.field("host", pa.string(), nullable=False),  # scheme://host:port, the unit of politeness
         pa.field("depth", pa.int32(), nullable=False),  # links followed from a seed
+    ]
+)
+
+PAGES = pa.schema(
+    [
+        pa.field("url", pa.string(), nullable=False),  # canonical, as asked for
+        pa.field("final_url", pa.string()),  # after redirects, canonical
+        pa.field("host", pa.string(), nullable=False),
+        pa.field("depth", pa.int32(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),  # "success" or the reason of the failure
+        pa.field("error_message", pa.string()),
+        pa.field("http_status", pa.int16()),
+        pa.field("bytes", pa.int64()),
+        pa.field("title", pa.string()),
+        pa.field("language", pa.string()),  # the page's lang attribute
+        pa.field("images", pa.int32()),  # with or without a usable text
+        pa.field("pairs", pa.int32()),
+        pa.field("links", pa.int32()),
+        pa.field("consent", pa.string()),
+        pa.field("consent_evidence", pa.string()),
     ]
 )
 

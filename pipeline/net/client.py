@@ -132,6 +132,14 @@ class PoliteClient:
         answer.reason, answer.detail = "too_many_redirects", f"more than {self._config.max_redirects}"
         return answer
 
+    async def sitemaps(self, url: str) -> list[str]:
+        """The sitemaps that the robots.txt of a site already asked names, for any URL on it."""
+        current = _parse(url)
+        if current is None or url_problem(current, self._config) is not None:
+            return []
+        policy = await self._sites.policy(current)
+        return list(policy.robots.sitemaps) if policy.robots is not None else []
+
     async def _consented(
         self, answer: Answer, url: URL, accept: str, limit: int, types: tuple[str, ...], budget: _Budget
     ) -> Exchange | None:

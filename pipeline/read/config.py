@@ -1,0 +1,57 @@
+"""Where candidate pairs come from: the ``[extract]`` table of a run's configuration. Import-light, because ``--help`` reads it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from webimagetext.errors import UserError
+
+__all__ = ["ExtractConfig", "Scope", "Source"]
+
+Source = Literal["pages", "warc", "wat", "url_list"]
+Scope = Literal["prefix", "host", "domain", "any"]
+
+
+@dataclass(frozen=True)
+class ExtractConfig:
+    """Extraction of image and text pairs from pages, archives or lists."""
+
+    source: Source = "pages"
+    """pages: crawl web sites. warc: WARC or ARC files. wat: WAT files. url_list: tables of image URLs with texts."""
+    seeds: tuple[str, ...] = ()
+    """Where a crawl begins: page URLs, bare domain names, or URLs of sitemaps."""
+    inputs: tuple[str, ...] = ()
+    """Files for warc, wat and url_list: paths, URLs or glob patterns."""
+    scope: Scope = "host"
+    """Links followed: those under a seed's folder (prefix), on its host, on its domain and below, or any."""
+    include: tuple[str, ...] = ()
+    """Only pages whose path matches one of these patterns ('*' is any run of characters, a final '$' the end); empty: all."""
+    exclude: tuple[str, ...] = ()
+    """No pages whose path matches one of these patterns."""
+    depth: int = 3
+    """Links followed from a seed; 0 reads the seeds alone."""
+    max_pages: int = 1000
+    """Pages asked for in all."""
+    max_pages_per_host: int = 1000
+    """Pages asked for from one host."""
+    sitemaps: bool = False
+    """Also follow the sitemaps that the seeds' robots.txt files name."""
+    max_page_bytes: int = 5_000_000
+    """Largest page read, in bytes."""
+    image_width: int = 1024
+    """Pixels; where a page offers an image in several widths, the smallest at least this wide is taken, else the widest."""
+    url_column: str = ""
+    """Column of the image's URL in a url_list; empty: found by its usual names."""
+    text_columns: tuple[str, ...] = ()
+    """Columns of texts in a url_list, the first with words being the caption; empty: found by their usual names."""
+    page_column: str = ""
+    """Column of the page's URL in a url_list; empty: found by its usual names."""
+
+    def __post_init__(self) -> None:
+        for field in ("max_pages", "max_pages_per_host", "max_page_bytes", "image_width"):
+            if getattr(self, field) <= 0:
+                raise UserError(f"extract: {field} must be greater than 0")
+        if self.depth < 0:
+            raise UserError("extract: depth must not be negative")
+        for pattern in (*self.include, *self.exclude):
+            if not pattern.startswith(("/", "*")):
+                raise UserError(f"extract: the path pattern {pattern!r} begins with neither '/' nor '*'")

@@ -1,0 +1,222 @@
+"""One round of a crawl for one bucket of hosts: asks for each page, politely, and reads it.
+
+In: the pages to ask for (FRONTIER). Out: :class:`RoundResult`: pairs, links for the next round, a row a page, rejects. All tables
+are in the order of the pages' URLs, so the same answers give the same bytes in whatever order they came.
+"""
+
+import asyncio
+import functools
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from pipeline.net.client import Answer, Memory, PoliteClient
+from pipeline.net.config import HttpConfig
+from pipeline.net.consent import Consent, directives
+from pipeline.read.config import ExtractConfig
+from pipeline.read.frontier import ScopeRules, frontier_table
+from pipeline.read.pages import Page, extract_page
+from pipeline.read.sitemap import is_sitemap_url, read_sitemap
+from pipeline.read.tables import Rows, page_consent
+from pipeline.read.urls import canonical
+from pipeline.schema import PAGES
+
+__all__ = ["RoundResult", "crawl_bucket"]
+
+ACCEPT = "text/html, application/xhtml+xml;q=0.9, */*;q=0.1"
+PAGE_TYPES = ("text/html", "application/xhtml+xml")
+SITEMAP_TYPES = ("text/xml", "application/xml", "application/gzip", "application/x-gzip", "text/plain")
+BATCH_ROWS = 10_000
+HOST_PARSE_SECONDS = 30.0  # of processor time for one host's pages in a bucket: beyond it they are built to stall us
+
+
+class Advance(Protocol):
+    """What a round tells of its progress (see webimagetext.progress)."""
+
+    def advance(self, amount: float = 1, note: str | None = None) -> None: ...
+
+
+@dataclass
+class RoundResult:
+    """What a round brought."""
+
+    candidates: list[pa.RecordBatch]  # CANDIDATES
+    links: pa.Table  # FRONTIER: in scope, each URL once, among them pages that were already asked for
+    pages: pa.Table  # PAGES: a row for each page of the frontier
+    rejects: list[pa.RecordBatch]  # REJECTS, of subject page or image
+
+
+@dataclass
+class _Visit:
+    """A page of the frontier and what came of it."""
+
+    url: str
+    host: str
+    depth: int
+    answer: Answer
+    page: Page = field(default_factory=Page)
+    consent: Consent = field(default_factory=lambda: Consent("", ""))
+    links: list[tuple[str, int]] = field(default_factory=list)
+    size: int = 0
+
+
+def crawl_bucket(
+    frontier: pa.Table,
+    http: HttpConfig,
+    extract: ExtractConfig,
+    progress: Advance | None = None,
+    *,
+    memory: Memory | None = None,
+) -> RoundResult:
+    """Asks for every page of ``frontier`` and reads it; runs its own event loop.
+
+    No host of the frontier may be in another bucket of the same round. ``memory`` is what is known of the sites; by default what
+    this process has learnt with the same configuration. Raises UserError as :class:`PoliteClient` does.
+    """
+    return asyncio.run(_crawl(frontier, http, extract, progress, memory or _process_memory(http)))
+
+
+@functools.cache
+def _process_memory(_http: HttpConfig) -> Memory:
+    return Memory()
+
+
+async def _crawl(
+    frontier: pa.Table, http: HttpConfig, extract: ExtractConfig, progress: Advance | None, memory: Memory
+) -> RoundResult:
+    async with PoliteClient(http, memory=memory) as client:
+        visitor = _Visitor(client, http, extract)
+
+        async def visit(row: dict[str, Any]) -> _Visit:
+            done = await visitor.visit(row["url"], row["host"], row["depth"])
+            if progress is not None:
+                progress.advance()
+            return done
+
+        rows = sorted(frontier.to_pylist(), key=lambda row: row["url"])
+        tasks = [asyncio.create_task(visit(row)) for row in rows]
+        try:
+            visits = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+    return _tables(visits)
+
+
+class _Visitor:
+    """Asks for pages and reads them as they come, so that only the bodies under way are in memory."""
+
+    def __init__(self, client: PoliteClient, http: HttpConfig, extract: ExtractConfig) -> None:
+        self._client = client
+        self._http = http
+        self._extract = extract
+        self._within = ScopeRules(extract)
+        self._seconds: dict[str, float] = {}
+
+    async def visit(self, url: str, host: str, depth: int) -> _Visit:
+        sitemap = is_sitemap_url(url)
+        answer = await self._client.get(
+            url,
+            accept=ACCEPT,
+            max_bytes=self._extract.max_page_bytes,
+            types=PAGE_TYPES + SITEMAP_TYPES if sitemap else PAGE_TYPES,
+            follow="host",
+        )
+        visit = _Visit(url, host, depth, answer, size=len(answer.body))
+        spent = self._seconds.get(host, 0.0)
+        if not answer.reason and spent > HOST_PARSE_SECONDS:
+            answer.reason, answer.detail = "host_too_costly", f"its pages took over {HOST_PARSE_SECONDS:.0f} s to read"
+        began = time.thread_time()
+        if answer.reason == "other_host":
+            visit.links = self._kept([answer.final_url], depth)
+        elif not answer.reason and sitemap and not answer.header("content-type").startswith(PAGE_TYPES):
+            pages, sitemaps = read_sitemap(answer.body)
+            visit.links = self._kept(pages, depth + 1) + self._kept(sitemaps, depth)
+            answer.reason = "sitemap"
+        elif not answer.reason:
+            self._read(visit)
+        if depth == 0 and self._extract.sitemaps and not sitemap:
+            visit.links += self._kept(await self._client.sitemaps(url), 0)
+        answer.body = b""
+        self._seconds[host] = spent + time.thread_time() - began
+        return visit
+
+    def _read(self, visit: _Visit) -> None:
+        answer = visit.answer
+        visit.page = extract_page(
+            answer.body,
+            answer.final_url,
+            answer.header("content-type"),
+            image_width=self._extract.image_width,
+            links=visit.depth < self._extract.depth,
+        )
+        visit.consent = page_consent(visit.page, {}, self._http, [answer.consent_evidence])
+        told = [content for name, content in visit.page.metas if name == "robots"]
+        told += answer.headers.get("x-robots-tag", ())
+        if not {"nofollow", "none"} & {word for value in told for word in directives(value, self._http.user_agent)}:
+            visit.links = self._kept(visit.page.links, visit.depth + 1)
+
+    def _kept(self, urls: list[str], depth: int) -> list[tuple[str, int]]:
+        if depth > self._extract.depth:
+            return []
+        known = (canonical(url) for url in urls)
+        return [(url, depth) for url in dict.fromkeys(known) if url is not None and self._within(url)]
+
+
+def _tables(visits: list[_Visit]) -> RoundResult:
+    """The visits, which are in the order of their URLs, as tables."""
+    rows = Rows("pages")
+    candidates: list[pa.RecordBatch] = []
+    rejects: list[pa.RecordBatch] = []
+    depths: dict[str, int] = {}
+    pages = []
+    finals: set[str] = set()
+    for visit in visits:
+        answer = visit.answer
+        final = canonical(answer.final_url) or answer.final_url
+        consent, reason = visit.consent, answer.reason
+        if not reason and final in finals:
+            reason = "same_page"  # another address of this round led here
+        finals.add(final)
+        if not reason and not consent.allowed:
+            reason = f"refused_by_{consent.decision}"
+        if not reason:
+            rows.add_page(visit.page, final, consent)
+        elif reason not in ("sitemap", "other_host"):
+            rows.reject(visit.url, "page", reason, visit.url, answer.detail or consent.detail)
+        for url, depth in visit.links:
+            depths[url] = min(depth, depths.get(url, depth))
+        pages.append(
+            {
+                "url": visit.url,
+                "final_url": final,
+                "host": visit.host,
+                "depth": visit.depth,
+                "status": reason or "success",
+                "error_message": answer.detail or None,
+                "http_status": answer.status or None,
+                "bytes": visit.size,
+                "title": visit.page.title or None,
+                "language": visit.page.language or None,
+                "images": len(visit.page.pairs) + len(visit.page.skipped),
+                "pairs": 0 if reason else len(visit.page.pairs),
+                "links": len(visit.links),
+                "consent": consent.decision or answer.consent or None,
+                "consent_evidence": consent.evidence or answer.consent_evidence or None,
+            }
+        )
+        if len(rows) >= BATCH_ROWS:
+            _flush(rows, candidates, rejects)
+    _flush(rows, candidates, rejects)
+    return RoundResult(candidates, frontier_table(depths.items()), pa.Table.from_pylist(pages, schema=PAGES), rejects)
+
+
+def _flush(rows: Rows, candidates: list[pa.RecordBatch], rejects: list[pa.RecordBatch]) -> None:
+    extracted = rows.take()
+    if extracted.candidates.num_rows:
+        candidates.append(extracted.candidates)
+    if extracted.rejects.num_rows:
+        rejects.append(extracted.rejects)

@@ -1,0 +1,127 @@
+"""From what a page or a record held to rows of the tables CANDIDATES and REJECTS: the same for every source.
+
+In: pages with their consent, or single pairs. Out: :class:`Extracted`, a batch of candidates with the rejects found on the way.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.hashing import pair_ids
+from pipeline.net.config import HttpConfig
+from pipeline.net.consent import Consent, decide, header_refusals, meta_refusals
+from pipeline.read.pages import Page, Pair
+from pipeline.schema import CANDIDATES, REJECTS
+
+__all__ = ["STAGE", "Body", "Extracted", "Rows", "page_consent"]
+
+STAGE = "extract"
+
+
+@dataclass(frozen=True)
+class Body:
+    """An image that came with its archive, ready for the image store without a request."""
+
+    url: str
+    content_type: str
+    body: bytes
+    consent: str
+    consent_evidence: str
+
+
+@dataclass
+class Extracted:
+    """A piece of a source's output: candidates (CANDIDATES), rejects (REJECTS), and image bodies where the source has them."""
+
+    candidates: pa.RecordBatch
+    rejects: pa.RecordBatch
+    bodies: list[Body] = field(default_factory=list)
+
+
+class Rows:
+    """Collects rows and hands them out as batches."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._candidates: list[dict[str, Any]] = []
+        self._rejects: list[dict[str, Any]] = []
+        self._bodies: list[Body] = []
+        self.body_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._candidates) + len(self._rejects)
+
+    def add_page(self, page: Page, page_url: str, consent: Consent) -> None:
+        """The pairs of a page, or, where the page refuses, the page as a reject; and its images that make no pair."""
+        if not consent.allowed:
+            self.reject(page_url, "page", f"refused_by_{consent.decision}", page_url, consent.detail)
+            return
+        for pair in page.pairs:
+            self.add_pair(pair, page_url, page.language, consent.decision, consent.evidence)
+        for address, reason in page.skipped:
+            self.reject(address or page_url, "image", reason, address or None, page_url)
+
+    def add_pair(self, pair: Pair, page_url: str | None, language: str, consent: str, evidence: str) -> None:
+        """One pair."""
+        self._candidates.append(
+            {
+                "url": pair.url,
+                "caption": pair.caption,
+                "texts": [{"kind": kind, "text": text} for kind, text in pair.texts],
+                "page_url": page_url,
+                "source": self._source,
+                "declared_width": pair.width,
+                "declared_height": pair.height,
+                "page_language": language or None,
+                "consent": consent,
+                "consent_evidence": evidence,
+            }
+        )
+
+    def add_body(self, body: Body) -> None:
+        """An image body."""
+        self._bodies.append(body)
+        self.body_bytes += len(body.body)
+
+    def reject(self, key: str, subject: str, reason: str, url: str | None, detail: str = "") -> None:
+        """One row of the ledger."""
+        row = {"key": key, "subject": subject, "stage": STAGE, "reason": reason, "url": url, "detail": detail or None}
+        self._rejects.append(row)
+
+    def take(self) -> Extracted:
+        """Everything collected since the last call, in the order it came."""
+        extracted = Extracted(_candidates(self._candidates), _batch(self._rejects, REJECTS), self._bodies)
+        self._candidates, self._rejects, self._bodies, self.body_bytes = [], [], [], 0
+        return extracted
+
+
+def page_consent(
+    page: Page, headers: Mapping[str, Sequence[str]], http: HttpConfig, looked_at: Sequence[str] = ()
+) -> Consent:
+    """The decision on a page from its headers and meta tags; ``looked_at`` is the evidence so far."""
+    refusals = [*header_refusals(headers, http), *meta_refusals(page.metas, http)]
+    return decide(refusals, [*looked_at, "meta: no refusal"] if not refusals else looked_at, http)
+
+
+def _batch(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
+    for row in rows:
+        for name, value in row.items():
+            # Texts from the web may hold lone surrogates, which UTF-8 cannot carry.
+            if isinstance(value, str) and not value.isascii():
+                row[name] = _encodable(value)
+    return pa.RecordBatch.from_pylist(rows, schema=schema)
+
+
+def _candidates(rows: list[dict[str, Any]]) -> pa.RecordBatch:
+    for row in rows:
+        row["pair_id"] = 0
+        row["texts"] = [{"kind": text["kind"], "text": _encodable(text["text"])} for text in row["texts"]]
+    batch = _batch(rows, CANDIDATES)
+    ids = pa.array(pair_ids(batch.column("url"), batch.column("caption")), pa.uint64())
+    return batch.set_column(0, CANDIDATES.field("pair_id"), ids)
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
