@@ -1,0 +1,228 @@
+"""The build, step by step: count the dump's shards, sum the page views, merge, choose, write.
+
+In: the settings. Out: ``queries.parquet`` and the near misses beside it. Every step leaves its results in the work folder, so
+the same command after a kill takes up where it was; the result doesn't depend on that, nor on the number of workers.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from query_builder.clean.markup import site_rules
+from query_builder.config import BuildConfig
+from query_builder.corpus import Corpus, Thresholds, Totals, merge_corpus, read_totals
+from query_builder.count.shard import ShardTask, count_shard, shard_folder
+from query_builder.merge.titles import TitleName, TitleStatistics, rank_titles
+from query_builder.normalize import normalize
+from query_builder.published import published_rows
+from query_builder.schema import candidates_path, read_metadata
+from query_builder.select import choose, parse_budgets
+from query_builder.sources.dump import Shard, plan_shards, read_site_info
+from query_builder.sources.pageviews import ViewsTask, count_views, views_path
+from query_builder.sources.wordnet import Synset, read_wordnet, wordnet_files
+from query_builder.summary import print_summary
+from query_builder.workers import Workers
+from query_builder.write import Knowledge, write_candidates, write_queries
+from webimagetext.errors import UserError
+from webimagetext.files import digest, open_input, size
+from webimagetext.progress import Progress
+from webimagetext.settings import fingerprint
+
+__all__ = ["build"]
+
+COUNTING_VERSION = 1  # raise it when the same dump would be counted differently
+ENDS = 1 << 16
+NEAR_WORDS = 10  # words down to this fraction of the threshold are kept as near misses
+
+
+def build(config: BuildConfig) -> None:
+    """Builds the query list. Raises UserError for unusable inputs or settings."""
+    if not config.dump:
+        raise UserError(
+            "no dump given", "name the files with --dump, or fetch everything with --download enwiki-YYYYMMDD"
+        )
+    budgets = parse_budgets(config.budget, config.size)
+    information = [read_site_info(url) for url in config.dump]
+    shard_bytes = round(config.shard_megabytes * (1 << 20)) or None
+    shards, view_shards = plan_shards(config.dump, shard_bytes), plan_shards(config.pageviews, shard_bytes)
+    files = [*config.dump, *config.pageviews, *(wordnet_files(config.wordnet) if config.wordnet else [])]
+    identity = fingerprint(
+        COUNTING_VERSION, config.language, config.on_corrupt, shard_bytes, [_glance(url) for url in files]
+    )
+    settings = _settings(config, budgets)
+    if (known := read_metadata(config.output)) and known["identity"] == identity and known["settings"] == settings:
+        print(f"{config.output} is up to date: the same inputs and settings made it")
+        return
+    work = os.path.join(
+        config.work or f"{config.output}.work",
+        fingerprint(identity, config.language, config.on_corrupt, shard_bytes)[:12],
+    )
+    for folder in ("shards", "views", "checksums"):
+        os.makedirs(os.path.join(work, folder), exist_ok=True)
+    _clear_leftovers(work)
+    rules = site_rules(config.language, information[0].namespaces)
+    skip = config.on_corrupt == "skip"
+    with Workers(config.workers or os.cpu_count() or 1) as workers:
+        tasks = [ShardTask(shard, rules, work, skip) for shard in shards]
+        _run_shards("dump", workers, count_shard, tasks, [shard_folder(work, shard.number) for shard in shards])
+        project = f"{config.language}.wikipedia"
+        views = [ViewsTask(shard, project, work, skip) for shard in view_shards]
+        _run_shards(
+            "page views", workers, count_views, views, [views_path(work, shard.number) for shard in view_shards]
+        )
+        checksums = _checksums(work, files, workers)
+        totals = read_totals(work, len(shards))
+        if not totals.words:
+            raise UserError(
+                f"{config.dump[0]}: no article with any text in it", "give the pages-articles file of a dump"
+            )
+        titles, title_statistics = rank_titles(
+            work, len(shards), len(view_shards), has_views=bool(view_shards), keep=max(config.size, 1000)
+        )
+        synsets = read_wordnet(config.wordnet) if config.wordnet else []
+        merge = os.path.join(work, f"merge-{fingerprint(settings)[:12]}")
+        os.makedirs(merge, exist_ok=True)
+        knowledge = _know(config, merge, totals, titles, synsets, workers)
+    metadata = {
+        "identity": identity,
+        "settings": settings,
+        "inputs": checksums,
+        "totals": _totals(totals, title_statistics),
+    }
+    if config.compat == "metaclip":
+        rows = published_rows(knowledge, titles, synsets)
+        chosen: Mapping[str, str] = {row["query"]: row["admitted"] for row in rows}
+    else:
+        chosen = _choose(config, knowledge, titles, budgets)
+        rows = [knowledge.row(name, chosen[name]) for name in sorted(chosen)]
+    write_candidates(candidates_path(config.output), knowledge, chosen, metadata)
+    write_queries(config.output, rows, metadata)
+    print_summary(config, rows, totals, title_statistics, knowledge, synsets)
+    if not config.keep_work:
+        shutil.rmtree(os.path.dirname(work), ignore_errors=True)
+
+
+def _settings(config: BuildConfig, budgets: Mapping[str, int]) -> dict[str, Any]:
+    """What decides the outcome, beside the inputs."""
+    names = (
+        "size",
+        "min_word_count",
+        "min_bigram_count",
+        "min_pmi",
+        "min_page_views",
+        "compat",
+        "language",
+        "on_corrupt",
+    )
+    return {**{name: getattr(config, name) for name in names}, "budgets": dict(budgets)}
+
+
+def _glance(url: str) -> tuple[str, int, str]:
+    """Tells a changed file without reading all of it: name, size, and a hash of both its ends."""
+    length = size(url)
+    with open_input(url) as stream:
+        ends = stream.read(ENDS)
+        stream.seek(max(0, length - ENDS))
+        ends += stream.read(ENDS)
+    return os.path.basename(url), length, hashlib.sha256(ends).hexdigest()
+
+
+def _clear_leftovers(work: str) -> None:
+    """Removes what a killed run left half written."""
+    for folder, folders, names in os.walk(work):
+        for name in [name for name in folders if name.endswith(".tmp")]:
+            shutil.rmtree(os.path.join(folder, name), ignore_errors=True)
+            folders.remove(name)
+        for name in names:
+            if ".tmp" in name:
+                os.unlink(os.path.join(folder, name))
+
+
+def _run_shards(label: str, workers: Workers, function: Any, tasks: list[Any], results: list[str]) -> None:
+    """Runs the shards that have no result yet, with progress in bytes of the files."""
+    shards: list[Shard] = [task.shard for task in tasks]
+    missing = [task for task, result in zip(tasks, results, strict=True) if not os.path.exists(result)]
+    if not missing:
+        return
+    total = sum(shard.end - shard.start for shard in shards)
+    left = sum(task.shard.end - task.shard.start for task in missing)
+    with Progress(label, "B", total) as progress:
+        if left < total:
+            progress.resume_at(total - left)
+        for task, _ in workers.map(function, missing):
+            done = len(tasks) - len(missing) + (progress.done > 0)
+            progress.advance(task.shard.end - task.shard.start, f"{len(tasks)} shards" if done else "")
+
+
+def _checksums(work: str, files: list[str], workers: Workers) -> list[dict[str, Any]]:
+    """SHA-256 and size of every input, by the file's own name."""
+    found: dict[str, str] = {}
+    waiting = []
+    for number, url in enumerate(files):
+        note = os.path.join(work, "checksums", str(number))
+        if os.path.exists(note):
+            with open(note, encoding="ascii") as file:
+                found[url] = file.read()
+        else:
+            waiting.append(url)
+    for url, value in workers.map(digest, waiting):
+        found[url] = value
+        note = os.path.join(work, "checksums", str(files.index(url)))
+        with open(f"{note}.tmp", "w", encoding="ascii") as file:
+            file.write(value)
+        os.replace(f"{note}.tmp", note)
+    return [{"name": os.path.basename(url), "bytes": size(url), "sha256": found[url]} for url in files]
+
+
+def _know(
+    config: BuildConfig, folder: str, totals: Totals, titles: list[TitleName], synsets: list[Synset], workers: Workers
+) -> Knowledge:
+    """Merges the counts, with numbers for all names of titles and synsets."""
+    by_name: dict[str, list[Synset]] = {}
+    for synset in synsets:
+        if name := normalize(synset.head):
+            by_name.setdefault(name, []).append(synset)
+    published = config.compat == "metaclip"
+    thresholds = Thresholds(
+        kept_word=1 if published else max(1, config.min_word_count // NEAR_WORDS),
+        word=1 if published else config.min_word_count,
+        bigram=1 if published else config.min_bigram_count,
+        pmi=config.min_pmi,
+        keep_bigrams=max(2 * config.size, 1000),
+    )
+    names = dict.fromkeys([*(title.name for title in titles), *by_name])
+    corpus = merge_corpus(folder, totals, names, thresholds, workers)
+    return Knowledge(
+        corpus, {title.name: title for title in titles}, by_name,
+        config.min_word_count, thresholds.bigram, config.min_pmi, config.min_page_views,
+    )  # fmt: skip
+
+
+def _choose(
+    config: BuildConfig, knowledge: Knowledge, titles: list[TitleName], budgets: Mapping[str, int]
+) -> dict[str, str]:
+    corpus: Corpus = knowledge.corpus
+
+    def synset_rank(name: str) -> tuple[int, int, str]:
+        row = corpus.word_row(name) if " " not in name else corpus.bigram_row(name)
+        counts = corpus.words.counts if " " not in name else corpus.bigrams.count
+        return -(int(counts[row]) if row >= 0 else 0), -len(knowledge.synsets[name]), name
+
+    ranked = {
+        "word": corpus.ranked_words(config.min_word_count, config.size),
+        "bigram": corpus.ranked_bigrams(config.min_bigram_count, config.min_pmi, config.size),
+        "title": (title.name for title in titles if title.views is None or title.views >= config.min_page_views),
+        "synset": sorted(knowledge.synsets, key=synset_rank),
+    }
+    return choose(ranked, budgets, config.size)
+
+
+def _totals(totals: Totals, titles: TitleStatistics) -> dict[str, int]:
+    return {
+        **totals.ledger,
+        "words": totals.words,
+        "names of titles": titles.names,
+        "lost redirects": titles.lost_redirects,
+    }

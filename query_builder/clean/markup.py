@@ -1,0 +1,156 @@
+"""What the cleaner knows about MediaWiki: tags, HTML entities, link prefixes, and what marks a disambiguation page or a list.
+
+In: the language code of a Wikipedia and the namespace names its dump declares. Out: the hash tables that
+:mod:`query_builder.clean.wikitext` looks names up in. Sources: MediaWiki's parser tests and documentation of extension tags, and
+each Wikipedia's own disambiguation templates.
+"""
+
+import html.entities
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from query_builder.compiled import HashTable, hash_table
+
+__all__ = ["DEFAULT_NAMESPACES", "FILE_AND_CATEGORY", "Markup", "SiteRules", "markup_tables", "site_rules"]
+
+# What to do with a tag: leave it out, leave it out and break the text, drop all up to the closing tag, keep the inside as it
+# is written, or drop it as a table that may hold markup and further tables.
+INLINE, BREAK, DROP, LITERAL, TABLE = range(5)
+ACTIONS = 8  # a tag's table entry is its number times this, plus its action
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+TAGS: dict[int, tuple[str, ...]] = {
+    INLINE: _names(
+        "a abbr acronym b bdi bdo big cite code del dfn em font i ins kbd mark noinclude onlyinclude q rb rp rt ruby s samp small "
+        "span strike strong sub sup time tt u var wbr"
+    ),
+    BREAK: _names(
+        "blockquote br caption center col dd div dl dt h1 h2 h3 h4 h5 h6 hr li ol p poem references td th tr ul section"
+    ),
+    DROP: _names(
+        "ref math chem ce gallery timeline source syntaxhighlight pre score hiero graph mapframe maplink imagemap templatestyles "
+        "templatedata categorytree inputbox includeonly indicator script style"
+    ),
+    LITERAL: ("nowiki",),
+    TABLE: ("table",),
+}
+
+# A link whose prefix is one of these shows nothing in the text: media and categories by namespace number, and other languages.
+FILE_AND_CATEGORY = (6, 14)
+DEFAULT_NAMESPACES = {6: ("File", "Image"), 14: ("Category",)}
+LANGUAGES = _names(
+    "aa ab ace ady af ak als alt am an ang ar arc arz as ast atj av ay az azb ba ban bar bcl be bg bh bi bjn bm bn bo bpy br bs "
+    "bug bxr ca cbk ce ceb ch chr chy ckb co cr crh cs csb cu cv cy da de din diq dsb dty dv dz ee el eml en eo es et eu ext fa "
+    "ff fi fj fo fr frp frr fur fy ga gag gan gd gl glk gn gom gor got gu gv ha hak haw he hi hif ho hr hsb ht hu hy hz ia id ie "
+    "ig ii ik ilo inh io is it iu ja jam jbo jv ka kaa kab kbd kbp kg ki kj kk kl km kn ko koi kr krc ks ksh ku kv kw ky la lad "
+    "lb lbe lez lfn lg li lij lmo ln lo lrc lt ltg lv mai mdf mg mh mhr mi min mk ml mn mr mrj ms mt mus mwl my myv mzn na nah "
+    "nap nds ne new ng nl nn no nov nrm nso nv ny oc olo om or os pa pag pam pap pcd pdc pfl pi pih pl pms pnb pnt ps pt qu rm "
+    "rmy rn ro ru rue rw sa sah sat sc scn sco sd se sg sh shn si sk sl sm sn so sq sr srn ss st stq su sv sw szl ta tcy te tet "
+    "tg th ti tk tl tn to tpi tr ts tt tum tw ty tyv udm ug uk ur uz ve vec vep vi vls vo wa war wo wuu xal xh xmf yi yo za zea "
+    "zh zu simple be-tarask be-x-old bat-smg cbk-zam fiu-vro map-bms nds-nl roa-rup roa-tara zh-classical zh-min-nan zh-yue"
+)
+
+# Lower case, spaces for underscores. The English names cover the redirects in common use.
+DISAMBIGUATION: dict[str, tuple[str, ...]] = {
+    "en": (
+        "disambiguation", "disambig", "disamb", "dab", "dis", "disambiguation page", "disambiguation cleanup",
+        "disambig-cleanup", "human name disambiguation", "hndis", "hndisambig", "place name disambiguation", "geodis",
+        "airport disambiguation", "airport disambig", "biology disambiguation", "call sign disambiguation", "callsigndis",
+        "caselaw disambiguation", "chinese title disambiguation", "genus disambiguation", "hospital disambiguation", "hospitaldis",
+        "letter disambiguation", "letter-number combination disambiguation", "letter-number combination disambig",
+        "letter–number combination disambiguation", "lndisambig", "mathematical disambiguation", "mathdab",
+        "military unit disambiguation", "mil-unit-dis", "music disambiguation", "number disambiguation", "numberdis",
+        "one-letter disambiguation", "two-letter disambiguation", "phonetics disambiguation", "portal disambiguation",
+        "road disambiguation", "roaddis", "school disambiguation", "schooldis", "species latin name abbreviation disambiguation",
+        "latindab", "species latin name disambiguation", "station disambiguation", "synagogue disambiguation",
+        "taxonomic authority disambiguation", "taxonomy disambiguation", "tndis", "town disambiguation",
+        "wp disambig", "wikipedia disambiguation",
+    ),
+    "simple": ("disambiguation", "disambig", "dab", "geodis", "hndis"),
+    "de": ("begriffsklärung",),
+    "fr": ("homonymie", "homonymes", "patronyme", "toponymie", "paronymie", "homonymie de personnes"),
+    "es": ("desambiguación", "desambig", "des"),
+    "it": ("disambigua",),
+    "nl": ("dp", "doorverwijspagina"),
+    "pl": ("ujednoznacznienie", "disambig"),
+    "pt": ("desambiguação", "desambig"),
+    "ru": ("неоднозначность", "disambig"),
+    "sv": ("förgrening", "gren"),
+    "uk": ("disambig", "неоднозначність"),
+    "bg": ("пояснение", "disambig"),
+    "cs": ("rozcestník",),
+    "ja": ("aimai", "曖昧さ回避"),
+    "zh": ("disambig", "消歧义", "消歧義", "消歧义页"),
+}  # fmt: skip
+LISTS: dict[str, tuple[str, ...]] = {
+    "en": ("List of ", "Lists of ", "Index of ", "Outline of "),
+    "simple": ("List of ", "Lists of "),
+    "de": ("Liste ", "Listen "),
+    "fr": ("Liste ", "Listes "),
+    "es": ("Anexo:", "Lista "),
+    "it": ("Lista ", "Liste "),
+    "nl": ("Lijst van ", "Lijst der "),
+    "pl": ("Lista ",),
+    "pt": ("Lista ", "Anexo:"),
+    "ru": ("Список ", "Списки "),
+    "sv": ("Lista över ", "Lista "),
+    "uk": ("Список ", "Списки "),
+    "cs": ("Seznam ",),
+    "ja": ("一覧",),
+}
+
+
+class Markup(NamedTuple):
+    """The tables of one Wikipedia as the compiled cleaner takes them."""
+
+    tags: HashTable
+    entities: HashTable  # to one code point, or two packed 21 bits apart
+    links: HashTable  # lower-case prefixes of links that show nothing
+    disambiguation: HashTable  # lower-case template names
+
+
+@dataclass(frozen=True)
+class SiteRules:
+    """What one Wikipedia calls things."""
+
+    link_prefixes: tuple[str, ...]
+    disambiguation: tuple[str, ...]
+    lists: tuple[str, ...]
+
+
+def site_rules(language: str, namespaces: Mapping[int, Iterable[str]]) -> SiteRules:
+    """The rules of a Wikipedia from its code and the namespace names in its dump's header (number to names).
+
+    A language without an entry of its own gets the English disambiguation templates, which many Wikipedias copy.
+    """
+    names = {name for number in FILE_AND_CATEGORY for name in DEFAULT_NAMESPACES[number]}
+    names |= {name for number in FILE_AND_CATEGORY for name in namespaces.get(number, ())}
+    templates = DISAMBIGUATION.get(language, DISAMBIGUATION["en"])
+    return SiteRules(tuple(sorted(names)), templates, LISTS.get(language, LISTS["en"]))
+
+
+def markup_tables(rules: SiteRules) -> Markup:
+    """The cleaner's tables."""
+    tags = [(name, action) for action, names in TAGS.items() for name in names]
+    # The compiled code lower-cases ASCII letters only, so other scripts are entered in both cases.
+    prefixes = {form for name in rules.link_prefixes for form in (_ascii_lower(name), name.lower())} | set(LANGUAGES)
+    templates = {form for name in rules.disambiguation for form in (name, name[:1].upper() + name[1:])}
+    entities = {}
+    for name, text in html.entities.html5.items():
+        if name.endswith(";"):
+            entities[name[:-1]] = ord(text[0]) | (ord(text[1]) << 21 if len(text) > 1 else 0)
+    return Markup(
+        hash_table({name: number * ACTIONS + action for number, (name, action) in enumerate(tags)}),
+        hash_table(entities),
+        hash_table(dict.fromkeys(prefixes, 1)),
+        hash_table(dict.fromkeys({_ascii_lower(name) for name in templates}, 1)),
+    )
+
+
+def _ascii_lower(text: str) -> str:
+    return text.encode().lower().decode()

@@ -1,0 +1,82 @@
+"""The settings of the commands; importing this loads nothing heavy, so that ``--help`` answers at once."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["PUBLISHED_BUDGETS", "SOURCES", "BuildConfig", "DiffConfig", "InspectConfig", "ReportConfig"]
+
+# The make-up of the published list of 500,000, in the order in which sources take their places.
+PUBLISHED_BUDGETS = {"words": 251_465, "bigrams": 100_646, "titles": 61_235, "synsets": 86_654}
+SOURCES = ("word", "bigram", "title", "synset")
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """Builds the query list from a Wikipedia dump, page views and WordNet. The same inputs give the same bytes."""
+
+    dump: tuple[str, ...] = ()
+    """pages-articles XML files or URLs: bz2 (multistream or not), gz, zst or plain."""
+    pageviews: tuple[str, ...] = ()
+    """pageview_complete files, monthly or daily, any number: views are summed. Without any, titles rank by redirects to them."""
+    wordnet: str | None = None
+    """Folder of a WordNet 3.0 or 3.1 database (data.noun, index.noun…). Without it there are no synset queries."""
+    output: str = "queries.parquet"
+    """The Parquet file to write; near misses go beside it, for `inspect`."""
+    size: int = 500_000
+    """Queries in the list."""
+    min_word_count: int = 100
+    """Least occurrences of a word in the dump, also for each word of a bigram. Lower it for small excerpts."""
+    min_bigram_count: int = 20
+    """Least occurrences of a bigram in the dump."""
+    min_pmi: float = 3.0
+    """Least pointwise mutual information of a bigram, in bits (3 = together 8 times oftener than by chance)."""
+    min_page_views: int = 70
+    """Least views of a title, summed over all page view files and all redirects to it."""
+    budget: tuple[str, ...] = ()
+    """Places of a source, as words=N bigrams=N titles=N synsets=N; default: the published make-up, scaled to the size."""
+    compat: Literal["none", "metaclip"] = "none"
+    """metaclip: the rules of the published re-creation with their errors, for comparison; ignores size and budget."""
+    language: str = "en"
+    """Code of the Wikipedia (en, de, simple…): picks the rows of the page views and what marks lists and disambiguation."""
+    on_corrupt: Literal["fail", "skip"] = "fail"
+    """fail: stop at damaged input, with file and byte offset; skip: leave the damaged part out and count it."""
+    workers: int = 0
+    """Processes (0: one a core). Any number gives the same bytes; each takes up to 900 MB."""
+    work: str | None = None
+    """Folder for intermediate counts (default: OUTPUT.work); a killed build takes up again from it."""
+    keep_work: bool = False
+    """Keep that folder after success, to build again with other thresholds without reading the dump."""
+    shard_megabytes: float = 0.0
+    """Megabytes (compressed) a shard, the unit that a killed build redoes; 0: 48, or 192 of plain XML."""
+    download: str | None = None
+    """Fetch everything first: a dump's name and date such as enwiki-20260101, with that month's page views and WordNet."""
+    mirror: str = ""
+    """Base address of a mirror of the dumps to download from (https://HOST/PATH); empty: the original site."""
+    download_folder: str = "downloads"
+    """Where downloads are kept; interrupted ones are resumed."""
+
+
+@dataclass(frozen=True)
+class InspectConfig:
+    """Shows what a query list is made of, or why one query is in it or not."""
+
+    find: str | None = None
+    """A text: says which sources it came from, or which threshold it missed."""
+    top: int = 20
+    """Queries to show of each source."""
+
+
+@dataclass(frozen=True)
+class DiffConfig:
+    """Compares two query lists by source."""
+
+    examples: int = 10
+    """Queries to show on each side of each source."""
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """Draws a query list: counts by rank, overlap of the sources, samples."""
+
+    output: str = "queries.html"
+    """The HTML page to write; it needs no other file."""

@@ -1,0 +1,58 @@
+"""Compares two query lists by source: what stayed, what went, what came, and what changed its place.
+
+In: two lists. Out: text on standard output, and the numbers for other code.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+
+from query_builder.config import SOURCES, DiffConfig
+from query_builder.schema import read_metadata, read_queries
+
+__all__ = ["SourceChange", "compare", "diff"]
+
+
+@dataclass(frozen=True)
+class SourceChange:
+    """One source's queries in common, only in the old list, only in the new one (each sorted)."""
+
+    source: str
+    kept: int
+    gone: tuple[str, ...]
+    new: tuple[str, ...]
+
+
+def compare(old: str, new: str) -> list[SourceChange]:
+    """The changes of each source; a query counts for every source it passes."""
+    tables = [read_queries(url, ["query", "sources"]) for url in (old, new)]
+    changes = []
+    for source in SOURCES:
+        sides = []
+        for table in tables:
+            lists = table["sources"].combine_chunks()
+            rows = pc.list_parent_indices(lists).filter(pc.equal(pc.list_flatten(lists), source))
+            sides.append(set(table["query"].take(rows).to_pylist()))
+        before, after = sides
+        changes.append(
+            SourceChange(source, len(before & after), tuple(sorted(before - after)), tuple(sorted(after - before)))
+        )
+    return changes
+
+
+def diff(old: str, new: str, config: DiffConfig) -> None:
+    """Prints the comparison. Raises UserError if a file is not a query list."""
+    queries = [set(read_queries(url, ["query"])["query"].to_pylist()) for url in (old, new)]
+    common = len(queries[0] & queries[1])
+    print(f"old: {old}: {len(queries[0]):,} queries\nnew: {new}: {len(queries[1]):,} queries")
+    print(f"in both {common:,}   only in old {len(queries[0]) - common:,}   only in new {len(queries[1]) - common:,}")
+    before, after = ((read_metadata(url) or {})["settings"] for url in (old, new))
+    for name in sorted(set(before) | set(after)):
+        if before.get(name) != after.get(name):
+            print(f"setting {name}: {before.get(name)} -> {after.get(name)}")
+    for change in compare(old, new):
+        print(f"\n{change.source}: {change.kept:,} kept, {len(change.gone):,} gone, {len(change.new):,} new")
+        for label, names in (("gone", change.gone), ("new", change.new)):
+            if names and config.examples:
+                more = f", … {len(names) - config.examples:,} more" if len(names) > config.examples else ""
+                print(f"  {label}: {', '.join(names[: config.examples])}{more}")

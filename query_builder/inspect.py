@@ -1,0 +1,130 @@
+"""What a list is made of, and why one text is in it or not.
+
+In: ``queries.parquet``, the near misses beside it, and the thresholds in its metadata. Out: text on standard output.
+"""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from query_builder.config import SOURCES, InspectConfig
+from query_builder.normalize import normalize
+from query_builder.schema import candidates_path, read_metadata, read_queries
+from webimagetext.errors import UserError
+from webimagetext.files import exists, open_input
+
+__all__ = ["best_rows", "explain", "inspect"]
+
+NUMBERS = {"word": "word_count", "bigram": "bigram_count", "title": "page_views", "synset": "word_count"}
+UNITS = {"word": "occurrences", "bigram": "occurrences", "title": "views"}
+THRESHOLDS = {"word": "min_word_count", "bigram": "min_bigram_count", "title": "min_page_views"}
+
+
+def inspect(url: str, config: InspectConfig) -> None:
+    """Prints the overview, or the answer about one text. Raises UserError if ``url`` is not a query list."""
+    if config.find is not None:
+        print("\n".join(explain(url, config.find)))
+        return
+    table = read_queries(url)
+    metadata = read_metadata(url) or {}
+    print(f"{url}: {len(table):,} queries")
+    print(
+        "settings: " + ", ".join(f"{name} {value}" for name, value in metadata["settings"].items() if name != "budgets")
+    )
+    for item in metadata["inputs"]:
+        print(f"input: {item['name']}  {item['bytes']:,} bytes  sha256 {item['sha256']}")
+    for source in SOURCES:
+        mask = pc.equal(table["admitted"], source)
+        part = table.filter(mask)
+        best = best_rows(part, source, config.top)
+        print(f"\n{source}: {len(part):,} in its places; the first {len(best)}:")
+        for row in best:
+            print(f"  {_line(row)}")
+
+
+def best_rows(table: pa.Table, source: str, count: int) -> list[dict[str, object]]:
+    """The first rows in the order that the source is ranked by."""
+    values = pc.fill_null(table[NUMBERS[source]], 0)
+    if source == "bigram":
+        values = pc.multiply(pc.fill_null(table["pmi"], 0.0), pc.ln(pc.max_element_wise(values, 1)))
+    keys = pa.table({"value": values, "query": table["query"]})
+    order = pc.sort_indices(keys, sort_keys=[("value", "descending"), ("query", "ascending")])
+    rows: list[dict[str, object]] = table.take(order[:count]).to_pylist()
+    return rows
+
+
+def _line(row: dict[str, object]) -> str:
+    parts = [f"{row['surface']}"]
+    for name, label in (("word_count", "times"), ("bigram_count", "times together"), ("page_views", "views")):
+        if row[name] is not None:
+            parts.append(f"{row[name]:,} {label}")
+    if row["pmi"] is not None:
+        parts.append(f"PMI {row['pmi']:.1f}")
+    return "  ".join(parts)
+
+
+def explain(url: str, text: str) -> list[str]:
+    """Why ``text`` is in the list, or which threshold it missed, in lines."""
+    metadata = read_metadata(url)
+    table = read_queries(url)
+    assert metadata is not None
+    settings = metadata["settings"]
+    query = text if settings["compat"] == "metaclip" else normalize(text)
+    if not query:
+        raise UserError(f"--find {text!r}: there is no word in it")
+    found = table.filter(pc.equal(table["query"], query)).to_pylist()
+    if found:
+        row = found[0]
+        lines = [
+            f"'{query}' is query {row['id']}, written '{row['surface']}'; it has its place as a {row['admitted']}."
+        ]
+        if row["word_count"] is not None:
+            lines.append(f"  word: {row['word_count']:,} occurrences (threshold {settings['min_word_count']:,})")
+        if row["bigram_count"] is not None:
+            floor, least = settings["min_bigram_count"], settings["min_pmi"]
+            numbers = f"{row['bigram_count']:,} occurrences, PMI {row['pmi']:.2f}"
+            lines.append(f"  bigram: {numbers} (thresholds {floor:,} and {least})")
+        if row["titles"]:
+            views = "views not given" if row["page_views"] is None else f"{row['page_views']:,} views"
+            lines.append(f"  title: {', '.join(row['titles'])}: {views} (threshold {settings['min_page_views']:,})")
+        if row["synsets"]:
+            lines.append(f"  synset: {', '.join(row['synsets'])}")
+        return lines
+    lines = [f"'{query}' is not in the list."]
+    near = _near_misses(url, query)
+    for miss in near:
+        lines.append(f"  {miss['source']}: {_missed(miss, settings, metadata)}")
+    if not near:
+        lines.append(
+            "  It was not counted, or so seldom that not even its count was kept: for a word, less than a tenth of"
+        )
+        lines.append(
+            f"  the {settings['min_word_count']:,} occurrences needed; and it is no title or synset that was read."
+        )
+    return lines
+
+
+def _near_misses(url: str, query: str) -> list[dict[str, object]]:
+    path = candidates_path(url)
+    if not exists(path):
+        raise UserError(f"{path}: the near misses that belong to {url} are missing", "build the list again")
+    with open_input(path) as stream:
+        file = pq.ParquetFile(stream)
+        parts = [group.filter(pc.equal(group["query"], query)) for group in file.iter_batches()]
+    rows: list[dict[str, object]] = pa.Table.from_batches(parts, file.schema_arrow).to_pylist() if parts else []
+    return rows
+
+
+def _missed(miss: dict[str, object], settings: dict[str, int], metadata: dict[str, object]) -> str:
+    """Which threshold, or else which rank, kept a near miss out."""
+    source = str(miss["source"])
+    count, threshold = miss["count"], settings[THRESHOLDS[source]]
+    if isinstance(count, int) and count < threshold:
+        return f"{count:,} {UNITS[source]}, below the threshold of {threshold:,}"
+    pmi = miss["pmi"]
+    if isinstance(pmi, float) and pmi < settings["min_pmi"]:
+        return f"PMI {pmi:.2f}, below the threshold of {settings['min_pmi']}"
+    numbers = "views not given" if count is None else f"{count:,} {UNITS[source]}"
+    if isinstance(pmi, float):
+        numbers += f", PMI {pmi:.2f}"
+    return f"{numbers}: above the thresholds, but the list of {settings['size']:,} was full of better ones"

@@ -1,0 +1,269 @@
+"""Adds up the bigrams of all parts in bounded memory: rename and sort each part, then merge one range of first words at a time.
+
+In: the parts' pairs of neighbouring forms, and the words that bigrams may have. Out: the bigrams at or above a floor (and
+those asked for), best first by ``PMI x ln(count)``, with how they are most often written. A key holds first word, second word,
+the written form of each and what stands between, so that one sort brings all spellings of a bigram together.
+"""
+
+import itertools
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from query_builder.compiled import Bytes, Longs, compiled
+from query_builder.count.part import (
+    FIRST,
+    FORM_MASK,
+    JOINT_MASK,
+    SECOND,
+    decode_runs,
+    encode_runs,
+    hash_column,
+    read_forms,
+)
+from query_builder.merge.words import MAX_VARIANTS, Words
+from query_builder.sources.pageviews import sum_by_key
+from webimagetext.files import write_atomic
+
+__all__ = [
+    "BigramRangeTask",
+    "Bigrams",
+    "RenameTask",
+    "bigrams_path",
+    "load_bigrams",
+    "merge_bigrams",
+    "prepare",
+    "rename_part",
+]
+
+PAIRS_A_RANGE = 12_000_000  # entries of all parts that one merge holds: about 500 MB at its peak
+WORD_BITS, VARIANT_BITS, JOINT_BITS = 27, 3, 2
+SPELLING_BITS = 2 * VARIANT_BITS + JOINT_BITS
+SPELLING = np.uint64(SPELLING_BITS)
+SPELLING_MASK = np.uint64((1 << SPELLING_BITS) - 1)
+WORD_MASK = np.uint64((1 << WORD_BITS) - 1)
+
+
+@dataclass(frozen=True)
+class RenameTask:
+    """One part, to be written in the words' common numbers; ``number`` names its run."""
+
+    folder: str
+    number: int
+    part: str
+
+
+@dataclass(frozen=True)
+class BigramRangeTask:
+    """One range of first words over all runs. ``total`` is the number of words in the dump, for the PMI."""
+
+    folder: str
+    number: int
+    runs: int
+    total: int
+    floor: int
+    min_pmi: float
+    keep: int
+
+
+@dataclass(frozen=True)
+class Bigrams:
+    """Bigrams, best first: the rows of both words, count, PMI in bits, score, and the most frequent spelling's bits."""
+
+    first: npt.NDArray[np.int64]
+    second: npt.NDArray[np.int64]
+    count: npt.NDArray[np.int64]
+    pmi: npt.NDArray[np.float64]
+    score: npt.NDArray[np.float64]
+    spelling: npt.NDArray[np.int64]
+
+    def take(self, rows: npt.NDArray[np.int64]) -> "Bigrams":
+        """The bigrams at ``rows``."""
+        return Bigrams(*(getattr(self, name)[rows] for name in _COLUMNS))
+
+
+_COLUMNS = ("first", "second", "count", "pmi", "score", "spelling")
+
+
+def _run_path(folder: str, number: int) -> str:
+    return os.path.join(folder, "runs", f"{number:05}")
+
+
+def bigrams_path(folder: str, number: int) -> str:
+    """Where a range's bigrams lie."""
+    return os.path.join(folder, "bigrams", f"{number:05}.npz")
+
+
+def prepare(folder: str, words: Words, rows: npt.NDArray[np.int64], wanted: Longs, pairs: int) -> int:
+    """Writes what the tasks need: the words' hashes and counts, their forms, and the ranges of first words. Returns their number.
+
+    ``rows`` are the words that bigrams may have; ``wanted`` are keys ``first << 27 | second`` (positions in ``rows``) to keep at
+    any count; ``pairs`` is the number of pairs in all parts.
+    """
+    counts = words.counts[rows]
+    lists = words.forms.take(rows)
+    lengths = np.diff(lists.offsets.to_numpy())
+    ranks = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    form_hashes = hash_column(lists.flatten())
+    order = np.argsort(form_hashes, kind="stable")
+    # Ranges of first words with about the same number of occurrences, hence of pairs.
+    ranges = max(1, -(-pairs // PAIRS_A_RANGE))
+    cumulative = np.cumsum(counts)
+    goals = cumulative[-1] * np.arange(1, ranges) // ranges if len(counts) else np.empty(0, np.int64)
+    cuts = np.unique(np.searchsorted(cumulative, goals, side="right"))
+    with write_atomic(os.path.join(folder, "pair_words.npz")) as stream:
+        np.savez(
+            stream, hashes=words.hashes[rows], counts=counts, cuts=cuts, wanted=wanted,
+            form_hashes=form_hashes[order], form_ranks=ranks[order].astype(np.uint8),
+        )  # fmt: skip
+    return len(cuts) + 1
+
+
+@lru_cache(1)
+def _pair_words(folder: str, inode: int) -> dict[str, npt.NDArray[np.generic]]:
+    with np.load(os.path.join(folder, "pair_words.npz")) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _load(folder: str) -> dict[str, npt.NDArray[np.generic]]:
+    return _pair_words(folder, os.stat(os.path.join(folder, "pair_words.npz")).st_ino)
+
+
+def _find(keys: Longs, values: Longs) -> npt.NDArray[np.int64]:
+    """The positions of values in sorted keys, -1 where they are not."""
+    if not len(keys):
+        return np.full(len(values), -1)
+    at = np.minimum(np.searchsorted(keys, values), len(keys) - 1)
+    return np.where(keys[at] == values, at, -1)
+
+
+@compiled
+def _rename(keys: Longs, counts: npt.NDArray[np.int64], word: npt.NDArray[np.int64], variant: Bytes) -> int:
+    n = 0
+    for index in range(len(keys)):
+        key = keys[index]
+        a, b = np.int64(key >> FIRST), np.int64(key >> SECOND & FORM_MASK)
+        if word[a] >= 0 and word[b] >= 0:
+            spelling = np.uint64(variant[a]) << np.uint64(VARIANT_BITS + JOINT_BITS) | np.uint64(
+                variant[b]
+            ) << np.uint64(JOINT_BITS)
+            words = np.uint64(word[a]) << np.uint64(WORD_BITS) | np.uint64(word[b])
+            keys[n] = words << SPELLING | spelling | key & JOINT_MASK
+            counts[n] = counts[index]
+            n += 1
+    return n
+
+
+def rename_part(task: RenameTask) -> None:
+    """Writes a part's pairs as a run in the words' common numbers, cut at the ranges, unless that has been done."""
+    path = _run_path(task.folder, task.number)
+    if os.path.exists(path):
+        return
+    shared = _load(task.folder)
+    table = read_forms(task.part)
+    word = _find(shared["hashes"], hash_column(table.words))  # type: ignore[arg-type]
+    form = _find(shared["form_hashes"], hash_column(table.forms))  # type: ignore[arg-type]
+    variant = np.where(form >= 0, shared["form_ranks"][form], MAX_VARIANTS).astype(np.uint8)
+    size = _number_of_pairs(task.part)
+    keys, counts = np.empty(size, np.uint64), np.empty(size, np.int64)
+    decode_runs(np.fromfile(os.path.join(task.part, "pairs.bin"), np.uint8), keys, counts)
+    n = _rename(keys, counts, word, variant)
+    keys, counts = sum_by_key(keys[:n], counts[:n])
+    starts = shared["cuts"].astype(np.uint64) << np.uint64(WORD_BITS + SPELLING_BITS)
+    cuts = [0, *np.searchsorted(keys, starts).tolist(), len(keys)]
+    out = np.empty(15 * max((b - a for a, b in itertools.pairwise(cuts)), default=0), np.uint8)
+    header = np.zeros((len(cuts) - 1, 2), np.int64)
+    with write_atomic(path) as stream:
+        stream.write(header.tobytes())
+        for number, (start, end) in enumerate(itertools.pairwise(cuts)):
+            length = encode_runs(keys[start:end], counts[start:end], out)
+            header[number] = end - start, length
+            stream.write(out[:length].tobytes())
+        stream.seek(0)
+        stream.write(header.tobytes())
+
+
+def _number_of_pairs(part: str) -> int:
+    with open(os.path.join(part, "pairs.size"), encoding="ascii") as file:
+        return int(file.read())
+
+
+def _read_run(path: str, ranges: int, number: int) -> tuple[Longs, npt.NDArray[np.int64]]:
+    with open(path, "rb") as file:
+        header = np.frombuffer(file.read(ranges * 16), np.int64).reshape(-1, 2)
+        file.seek(int(header[:number, 1].sum()), os.SEEK_CUR)
+        data = np.frombuffer(file.read(int(header[number, 1])), np.uint8)
+    size = int(header[number, 0])
+    keys, counts = np.empty(size, np.uint64), np.empty(size, np.int64)
+    decode_runs(data, keys, counts)
+    return keys, counts
+
+
+def merge_bigrams(task: BigramRangeTask) -> int:
+    """Merges one range, unless that has been done; returns how many distinct bigrams it has."""
+    path = bigrams_path(task.folder, task.number)
+    if not os.path.exists(path):
+        shared = _load(task.folder)
+        runs = [_read_run(_run_path(task.folder, n), len(shared["cuts"]) + 1, task.number) for n in range(task.runs)]
+        keys, counts = (np.concatenate(columns) for columns in zip(*runs, strict=True))
+        del runs
+        keys, counts = sum_by_key(keys, counts)
+        bigrams, distinct = _rank(keys, counts, shared, task)
+        with write_atomic(path) as stream:
+            np.savez(stream, distinct=distinct, **{name: getattr(bigrams, name) for name in _COLUMNS})
+    with np.load(path) as arrays:
+        return int(arrays["distinct"])
+
+
+def _rank(
+    keys: Longs, counts: npt.NDArray[np.int64], shared: dict[str, npt.NDArray[np.generic]], task: BigramRangeTask
+) -> tuple[Bigrams, int]:
+    """Sums the spellings of each bigram, and keeps the best and the wanted ones."""
+    pairs = keys >> SPELLING
+    starts = np.flatnonzero(np.concatenate([[True], pairs[1:] != pairs[:-1]])) if len(pairs) else np.empty(0, np.int64)
+    totals = np.add.reduceat(counts, starts) if len(starts) else np.empty(0, np.int64)
+    distinct = len(starts)
+    first, second = (
+        (pairs[starts] >> np.uint64(WORD_BITS)).astype(np.int64),
+        (pairs[starts] & WORD_MASK).astype(np.int64),
+    )
+    frequency = shared["counts"].astype(np.float64)
+    # Pointwise mutual information in bits: log2 of how much oftener than by chance the two stand together.
+    pmi = np.log2(totals.astype(np.float64) * task.total) - np.log2(frequency[first]) - np.log2(frequency[second])
+    score = pmi * np.log(totals)
+    wanted = _find(shared["wanted"], pairs[starts]) >= 0  # type: ignore[arg-type]
+    # The best that pass, and as many that nearly do, for the question why one is missing.
+    passes = (totals >= task.floor) & (pmi >= task.min_pmi)
+    near = ~passes & (totals >= max(2, task.floor // 2))
+    best = [
+        group[np.lexsort((-totals[group], -score[group]))[: task.keep]] for group in map(np.flatnonzero, (passes, near))
+    ]
+    rows = np.unique(np.concatenate([*best, np.flatnonzero(wanted)]))
+    rows = rows[np.lexsort((second[rows], first[rows], -totals[rows], -score[rows]))]
+    ends = np.append(starts[1:], len(keys))
+    # The most frequent spelling among those whose forms are told apart; the first of equals.
+    spelling = np.zeros(len(rows), np.int64)
+    for place, row in enumerate(rows.tolist()):
+        group = slice(starts[row], ends[row])
+        spelling[place] = int(keys[group][np.argmax(counts[group])] & SPELLING_MASK)
+    return Bigrams(first[rows], second[rows], totals[rows], pmi[rows], score[rows], spelling), distinct
+
+
+def load_bigrams(folder: str, ranges: int, keep: int) -> Bigrams:
+    """The best ``keep`` bigrams of all ranges that pass the floors, and every wanted one, best first."""
+    columns: dict[str, list[npt.NDArray[np.generic]]] = {name: [] for name in _COLUMNS}
+    for number in range(ranges):
+        with np.load(bigrams_path(folder, number)) as arrays:
+            for name in _COLUMNS:
+                columns[name].append(arrays[name])
+    found = Bigrams(**{name: np.concatenate(parts) for name, parts in columns.items()})
+    order = np.lexsort((found.second, found.first, -found.count, -found.score))
+    wanted = np.sort(_load(folder)["wanted"])
+    keys = found.first.astype(np.uint64) << np.uint64(WORD_BITS) | found.second.astype(np.uint64)
+    is_wanted = _find(wanted, keys) >= 0
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    return found.take(order[(rank < keep)[order] | is_wanted[order]])

@@ -1,0 +1,69 @@
+"""The columns of ``queries.parquet`` and of the near misses beside it: the contract with the pipeline.
+
+A row of the list is one query. ``query`` is in normal form (:mod:`query_builder.normalize`) and unique; rows are ordered by it and
+``id`` is the row's number, so the same inputs give the same ids. ``sources`` names every source whose threshold the query
+passes; ``admitted`` the one in whose budget it stands. A number is null where nothing was counted. The metadata entry
+``query_builder`` holds the settings, the checksums of the inputs and the totals, as JSON.
+"""
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from webimagetext.errors import UserError
+from webimagetext.files import exists, open_input
+
+__all__ = ["CANDIDATES", "METADATA_KEY", "QUERIES", "candidates_path", "read_metadata", "read_queries"]
+
+METADATA_KEY = b"query_builder"
+QUERIES = pa.schema(
+    [
+        pa.field("query", pa.string(), nullable=False),
+        pa.field("surface", pa.string(), nullable=False),  # as most often written
+        pa.field("id", pa.uint32(), nullable=False),
+        pa.field("sources", pa.list_(pa.string()), nullable=False),  # of word, bigram, title, synset
+        pa.field("admitted", pa.string(), nullable=False),
+        pa.field("word_count", pa.int64()),  # occurrences in the dump, for queries of one word
+        pa.field("bigram_count", pa.int64()),  # occurrences in the dump, for queries of two words that stood together
+        pa.field("pmi", pa.float64()),  # bits
+        pa.field("page_views", pa.int64()),  # of all titles of this name, with redirects
+        pa.field("titles", pa.list_(pa.string()), nullable=False),  # most viewed first
+        pa.field("synsets", pa.list_(pa.string()), nullable=False),  # such as dog.n.01
+    ]
+)
+# What was counted but didn't get in: `count` is occurrences, for titles views (null without page views).
+CANDIDATES = pa.schema([("query", pa.string()), ("source", pa.string()), ("count", pa.int64()), ("pmi", pa.float64())])
+
+
+def candidates_path(queries: str) -> str:
+    """The near misses' file beside a query list."""
+    return f"{queries.removesuffix('.parquet')}.candidates.parquet"
+
+
+def read_queries(url: str, columns: list[str] | None = None) -> pa.Table:
+    """A query list as a table. Raises UserError if the file is missing or something else."""
+    with open_input(url) as stream:
+        try:
+            table = pq.read_table(stream, columns=columns)
+        except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+            raise UserError(
+                f"{url}: not a query list: {error}", "build one with: python -m query_builder build"
+            ) from None
+    if METADATA_KEY not in (table.schema.metadata or {}):
+        raise UserError(f"{url}: a Parquet file, but not a query list", "build one with: python -m query_builder build")
+    return table
+
+
+def read_metadata(url: str) -> dict[str, Any] | None:
+    """The settings, checksums and totals a list was built with; None if there is no such list."""
+    if not exists(url):
+        return None
+    with open_input(url) as stream:
+        try:
+            metadata = pq.read_schema(stream).metadata or {}
+        except (pa.ArrowInvalid, OSError):
+            return None
+    loaded: dict[str, Any] | None = json.loads(metadata[METADATA_KEY]) if METADATA_KEY in metadata else None
+    return loaded

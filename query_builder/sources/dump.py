@@ -1,0 +1,228 @@
+"""The pages of a Wikipedia dump, shard by shard.
+
+In: `pages-articles` XML files. Out: the shards they are cut into and, for a shard, its pages in the main namespace: title, redirect
+target, and where the text lies in a buffer. A page belongs to the shard that its ``<page>`` begins in; the reader goes on beyond
+the shard's end to finish the last one. Damage is raised or, where asked, left out and counted in a :class:`Ledger`.
+"""
+
+import html
+import itertools
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from query_builder.sources.pieces import PLAIN, CorruptInputError, Gap, container, pieces_from
+from webimagetext.errors import UserError
+from webimagetext.files import size
+
+__all__ = ["Batch", "Ledger", "Page", "Shard", "SiteInfo", "plan_shards", "read_pages", "read_site_info"]
+
+COMPRESSED_SHARD = 48 << 20
+PLAIN_SHARD = 192 << 20
+BATCH = 4 << 20
+LONGEST_HEADER = 1 << 20
+_OPEN, _CLOSE, _END = b"<page>", b"</page>", b"</mediawiki>"
+_NAMESPACE = re.compile(r'<namespace key="(-?\d+)"[^>]*>([^<]*)</namespace>')
+
+Ledger = Counter[str]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A range of a file's (compressed) bytes; ``number`` counts over all files."""
+
+    number: int
+    url: str
+    start: int
+    end: int
+    file_size: int
+
+
+@dataclass(frozen=True)
+class SiteInfo:
+    """What a dump's header says: the database (``enwiki``) and the names of its namespaces by number."""
+
+    database: str
+    namespaces: dict[int, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the main namespace: its title, the title it redirects to or None, and its text in the batch's buffer."""
+
+    title: str
+    target: str | None
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Some pages, the buffer with their texts, and the offset in the file that has been reached."""
+
+    buffer: bytes
+    pages: list[Page]
+    offset: int
+
+
+def plan_shards(urls: tuple[str, ...], shard_bytes: int | None = None) -> list[Shard]:
+    """Cuts the files into shards, of equal numbers of bytes within a file; the same for any number of workers."""
+    shards: list[Shard] = []
+    for url in urls:
+        kind = container(url)
+        step = shard_bytes or (PLAIN_SHARD if kind == PLAIN else COMPRESSED_SHARD)
+        length = size(url)
+        count = max(1, round(length / step))
+        cuts = [length * k // count for k in range(count + 1)]
+        for start, end in itertools.pairwise(cuts):
+            shards.append(Shard(len(shards), url, start, end, length))
+    return shards
+
+
+def read_site_info(url: str) -> SiteInfo:
+    """The header of a dump. Raises UserError if the file is not a MediaWiki export."""
+    head = b""
+    for piece in pieces_from(url, 0):
+        if isinstance(piece, Gap):
+            break
+        head += piece.data
+        if b"</siteinfo>" in head or len(head) > LONGEST_HEADER:
+            break
+    if b"<mediawiki" not in head[:LONGEST_HEADER]:
+        raise UserError(
+            f"{url}: not a Wikipedia dump: there is no <mediawiki> at its start",
+            "give the pages-articles XML file of a dump",
+        )
+    text = head.split(b"</siteinfo>")[0].decode("utf-8", "replace")
+    database = re.search(r"<dbname>([^<]*)</dbname>", text)
+    names: dict[int, tuple[str, ...]] = {int(key): (html.unescape(name),) for key, name in _NAMESPACE.findall(text)}
+    return SiteInfo(database[1] if database else "", names)
+
+
+def read_pages(shard: Shard, *, skip_corrupt: bool, ledger: Ledger) -> Iterator[Batch]:
+    """The pages of a shard in batches of a few megabytes.
+
+    ``ledger`` counts pages by kind and what was left out. Raises CorruptInputError unless ``skip_corrupt``.
+    """
+
+    def damage(offset: int, reason: str, kind: str) -> None:
+        if not skip_corrupt:
+            raise CorruptInputError(shard.url, offset, reason)
+        ledger[kind] += 1
+
+    waiting: list[bytes] = []
+    pending, gathered, ended = b"", 0, False
+    offset = shard.start
+    complete = False
+    for piece in pieces_from(shard.url, shard.start):
+        beyond = piece.offset >= shard.end
+        if beyond and not complete:
+            # The shard's own bytes are all here. What is left is at most one page that has begun.
+            pages, buffer, pending, ended = _split(pending, waiting, damage, offset)
+            ledger["xml_bytes"] += gathered
+            waiting, gathered, complete = [], 0, True
+            _count_pages(pages, ledger)
+            yield Batch(buffer, pages, offset)
+        if isinstance(piece, Gap):
+            if complete and _OPEN not in pending:
+                return
+            damage(piece.offset, piece.reason, "damaged stretches")
+            if complete:
+                return
+            pages, buffer, _, ended = _split(pending, waiting, damage, offset)
+            ledger["xml_bytes"] += gathered
+            waiting, gathered, pending = [], 0, b""  # the page that was cut is gone
+            _count_pages(pages, ledger)
+            yield Batch(buffer, pages, offset)
+            continue
+        if complete:
+            last = pending + piece.data
+            start = last.find(_OPEN)
+            if start < 0 or start >= len(pending):
+                return
+            stop = last.find(_CLOSE, start)
+            if stop < 0:
+                pending = last
+                continue
+            pages, buffer, _, _ = _split(b"", [last[: stop + len(_CLOSE)]], damage, offset)
+            _count_pages(pages, ledger)
+            yield Batch(buffer, pages, offset)
+            return
+        waiting.append(piece.data)
+        gathered += len(piece.data)
+        offset = piece.offset
+        if gathered >= BATCH:
+            pages, buffer, pending, ended = _split(pending, waiting, damage, offset)
+            ledger["xml_bytes"] += gathered
+            waiting, gathered = [], 0
+            _count_pages(pages, ledger)
+            yield Batch(buffer, pages, offset)
+    if not complete:
+        pages, buffer, pending, ended = _split(pending, waiting, damage, offset)
+        ledger["xml_bytes"] += gathered
+        _count_pages(pages, ledger)
+        yield Batch(buffer, pages, offset)
+    if _OPEN in pending:
+        damage(shard.file_size, "the file ends within a page", "pages cut off")
+    elif not complete and not ended and ledger["xml_bytes"]:
+        # No piece lay beyond the shard, so the file's last bytes were in it.
+        damage(shard.file_size, "the file ends without </mediawiki>: it is not complete", "files without their end")
+
+
+def _count_pages(pages: list[Page], ledger: Ledger) -> None:
+    redirects = sum(page.target is not None for page in pages)
+    ledger["redirects"] += redirects
+    ledger["articles"] += len(pages) - redirects
+
+
+def _split(
+    pending: bytes, waiting: list[bytes], damage: Callable[[int, str, str], None], offset: int
+) -> tuple[list[Page], bytes, bytes, bool]:
+    """Finds the whole pages in the bytes so far: pages, the buffer they point into, the rest, whether the end is in it."""
+    buffer = b"".join([pending, *waiting])
+    pages: list[Page] = []
+    start = buffer.find(_OPEN)
+    while start >= 0:
+        following = buffer.find(_OPEN, start + len(_OPEN))
+        stop = buffer.find(_CLOSE, start, following if following >= 0 else len(buffer))
+        if stop < 0 and following < 0:
+            return pages, buffer, buffer[start:], False
+        if stop < 0:
+            damage(offset, "a <page> begins within another: the XML is damaged", "malformed pages")
+        else:
+            page = _parse(buffer, start, stop)
+            if isinstance(page, str):
+                damage(offset, page, "malformed pages")
+            elif page is not None:
+                pages.append(page)
+        start = following
+    tail = buffer[buffer.rfind(_CLOSE) + 1 :] if pages else buffer
+    return pages, buffer, buffer[-(len(_END) - 1) :], _END in tail
+
+
+def _parse(buffer: bytes, start: int, stop: int) -> Page | str | None:
+    """One page; None if it is in another namespace, or what is wrong with it."""
+    at = buffer.find(b"<title>", start, stop)
+    to = buffer.find(b"</title>", at, stop)
+    if at < 0 or to < 0:
+        return "a page without a title: the XML is damaged"
+    namespace = buffer.find(b"<ns>", to, stop)
+    if namespace >= 0 and buffer[namespace : namespace + 10] != b"<ns>0</ns>":
+        return None
+    try:
+        title = buffer[at + 7 : to].decode()
+        text = buffer.find(b"<text", to, stop)
+        if text < 0:
+            return f"the page '{title}' has no text: the XML is damaged"
+        target = None
+        redirect = buffer.find(b'<redirect title="', to, text)
+        if redirect >= 0:
+            target = html.unescape(buffer[redirect + 17 : buffer.find(b'"', redirect + 17, text)].decode())
+    except UnicodeDecodeError:
+        return "a page's title is not valid UTF-8"
+    opened = buffer.find(b">", text, stop) + 1
+    closed = opened if buffer[opened - 2 : opened] == b"/>" else buffer.rfind(b"</text>", opened, stop)
+    if opened == 0 or closed < 0:
+        return f"the text of the page '{title}' has no end: the XML is damaged"
+    return Page(html.unescape(title), target, opened, closed)

@@ -1,0 +1,167 @@
+"""Views of a Wikipedia's pages by title, from `pageview_complete` files.
+
+In: monthly or daily files (any compression), whose lines are ``en.wikipedia TITLE ID ACCESS VIEWS HOURS`` with ``null`` or nothing
+for an unknown ID. Out, a shard at a time: the sorted hashes of titles and the sum of their views over all kinds of access. A title
+in quotation marks may be quoted or really have them, so such rows keep their text until the dump tells which title exists.
+"""
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from query_builder.compiled import Bytes, Longs, as_bytes, compiled, hash_bytes
+from query_builder.sources.dump import Shard
+from query_builder.sources.pieces import CorruptInputError, Gap, pieces_from
+
+__all__ = ["ViewsTask", "count_views", "sum_by_key", "views_path"]
+
+BATCH = 8 << 20
+SHORTEST_LINE = 12
+# What a line turned out to be.
+VIEWS, QUOTED, UNREADABLE = range(3)
+
+
+@dataclass(frozen=True)
+class ViewsTask:
+    """One shard of a page view file, and the project whose rows count (``en.wikipedia``)."""
+
+    shard: Shard
+    project: str
+    work: str
+    skip_corrupt: bool
+
+
+def views_path(work: str, number: int) -> str:
+    """Where a shard's sums lie."""
+    return os.path.join(work, "views", f"{number:05}.npz")
+
+
+def sum_by_key(keys: Longs, values: npt.NDArray[np.int64]) -> tuple[Longs, npt.NDArray[np.int64]]:
+    """The distinct keys, sorted, and the sum of the values of each."""
+    if not len(keys):
+        return keys, values
+    order = np.argsort(keys, kind="stable")
+    keys, values = keys[order], values[order]
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    return keys[starts], np.add.reduceat(values, starts)
+
+
+@compiled
+def _parse_lines(
+    data: Bytes, length: int, prefix: Bytes, keys: Longs, views: npt.NDArray[np.int64], odd: npt.NDArray[np.int64]
+) -> tuple[int, int]:
+    """Reads whole lines: fills keys and views; ``odd`` gets start, end and views (-1: unreadable) of rows that need a look."""
+    rows = odd_rows = start = 0
+    title = np.empty(4096, np.uint8)
+    while start < length:
+        end = start
+        while end < length and data[end] != 10:
+            end += 1
+        matches = end - start > len(prefix)
+        k = 0
+        while matches and k < len(prefix):
+            matches = data[start + k] == prefix[k]
+            k += 1
+        if matches:
+            first = start + len(prefix)
+            stop = first
+            while stop < end and data[stop] != 32:
+                stop += 1
+            # The number of views is the last field but one.
+            at = end - 1
+            while at > stop and data[at] != 32:
+                at -= 1
+            number, factor, digits = 0, 1, at - 1
+            while digits > stop and 48 <= data[digits] <= 57:
+                number += (data[digits] - 48) * factor
+                factor *= 10
+                digits -= 1
+            readable = (
+                at > stop and digits > stop and data[digits] == 32 and digits < at - 1 and stop - first <= len(title)
+            )
+            if not readable or data[first] == 34:
+                odd[odd_rows, 0], odd[odd_rows, 1], odd[odd_rows, 2] = first, stop, number if readable else -1
+                odd_rows += 1
+            else:
+                size = stop - first
+                for k in range(size):
+                    title[k] = 32 if data[first + k] == 95 else data[first + k]
+                keys[rows] = hash_bytes(title, 0, size)
+                views[rows] = number
+                rows += 1
+        start = end + 1
+    return rows, odd_rows
+
+
+def _owned_lines(task: ViewsTask, ledger: dict[str, int]) -> Iterator[bytes]:
+    """The shard's lines, whole, in batches. A line belongs to the shard that the line break before it lies in."""
+    shard = task.shard
+    started = shard.start == 0
+    pending: list[bytes] = []
+    gathered = 0
+    for piece in pieces_from(shard.url, shard.start):
+        beyond = piece.offset >= shard.end
+        if isinstance(piece, Gap):
+            if not task.skip_corrupt:
+                raise CorruptInputError(shard.url, piece.offset, piece.reason)
+            ledger["damaged stretches"] = ledger.get("damaged stretches", 0) + (not beyond)
+            text = b"".join(pending)
+            yield text[: text.rfind(b"\n") + 1]
+            pending, gathered, started = [], 0, False
+            if beyond:
+                return
+            continue
+        data = piece.data
+        if not started:
+            first = data.find(b"\n") + 1
+            started = first > 0
+            if beyond:
+                return
+            data = data[first:] if started else b""
+        elif beyond:
+            stop = data.find(b"\n") + 1
+            pending.append(data[:stop] if stop else data)
+            if stop:
+                break
+            continue
+        pending.append(data)
+        gathered += len(data)
+        if gathered >= BATCH:
+            text = b"".join(pending)
+            stop = text.rfind(b"\n") + 1
+            yield text[:stop]
+            pending, gathered = [text[stop:]], len(text) - stop
+    yield b"".join(pending)
+
+
+def count_views(task: ViewsTask) -> None:
+    """Sums one shard's views unless that has been done."""
+    path = views_path(task.work, task.shard.number)
+    if os.path.exists(path):
+        return
+    prefix = as_bytes(task.project + " ")
+    keys, views = np.empty(0, np.uint64), np.empty(0, np.int64)
+    quoted: dict[str, int] = {}
+    ledger: dict[str, int] = {}
+    for text in _owned_lines(task, ledger):
+        data = as_bytes(text)
+        room = len(data) // SHORTEST_LINE + 1
+        new_keys, new_views, odd = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty((room, 3), np.int64)
+        rows, odd_rows = _parse_lines(data, len(data), prefix, new_keys, new_views, odd)
+        keys, views = sum_by_key(np.concatenate([keys, new_keys[:rows]]), np.concatenate([views, new_views[:rows]]))
+        for first, stop, number in odd[:odd_rows].tolist():
+            if number < 0:
+                ledger["unreadable lines"] = ledger.get("unreadable lines", 0) + 1
+                continue
+            title = text[first:stop].decode("utf-8", "replace").replace("_", " ")
+            quoted[title] = quoted.get(title, 0) + number
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = f"{path}.{uuid.uuid4().hex[:12]}.tmp.npz"
+    note = json.dumps({"quoted": dict(sorted(quoted.items())), "ledger": ledger})
+    np.savez(temporary, keys=keys, views=views, note=np.frombuffer(note.encode(), np.uint8))
+    os.replace(temporary, path)

@@ -1,0 +1,154 @@
+"""Reads a dump from any place in it, whatever it is compressed with, so that several processes can share one file.
+
+In: a file by path or URL (plain, bz2, gzip, Zstandard; told by its first bytes) and a byte offset in it. Out: decompressed pieces,
+each with the offset it belongs to. A *shard* is a range of compressed bytes; it owns the pieces whose offsets lie in it. Plain
+and bz2 files are entered anywhere; gzip and Zstandard can only be read from the start, so a process keeps its place between shards.
+"""
+
+import gzip
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+from webimagetext.errors import UserError
+from webimagetext.files import open_input
+
+__all__ = ["CorruptInputError", "Gap", "Piece", "container", "pieces_from"]
+
+PLAIN_PIECE = 1 << 20
+FEED = 1 << 18
+BZ2, GZIP, ZSTANDARD, PLAIN = "bz2", "gzip", "zstd", "plain"
+_SIGNATURES = {b"BZh": BZ2, b"\x1f\x8b": GZIP, b"\x28\xb5\x2f\xfd": ZSTANDARD}
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Decompressed bytes, and the offset in the compressed file that they belong to."""
+
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A place whose bytes could not be decompressed, and why."""
+
+    offset: int
+    reason: str
+
+
+class CorruptInputError(UserError):
+    """Damaged input, with the file, the offset in bytes and the reason."""
+
+    def __init__(self, url: str, offset: int, reason: str) -> None:
+        super().__init__(
+            f"{url}: at byte {offset:,}: {reason}",
+            "fetch the file again, or leave damaged parts out with --on-corrupt skip (they are counted)",
+        )
+        self.url, self.offset, self.reason = url, offset, reason
+
+    def __reduce__(self) -> tuple[Any, ...]:  # so that it survives the way back from a worker process
+        return CorruptInputError, (self.url, self.offset, self.reason)
+
+
+def container(url: str) -> str:
+    """How a file is compressed. Raises UserError for an empty file or UTF-16 text."""
+    with open_input(url) as stream:
+        head = stream.read(4)
+    if not head:
+        raise UserError(f"{url}: the file is empty")
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise UserError(f"{url}: UTF-16 text", "convert it to UTF-8 first: iconv -f UTF-16 -t UTF-8")
+    return next((kind for signature, kind in _SIGNATURES.items() if head.startswith(signature)), PLAIN)
+
+
+def pieces_from(url: str, start: int) -> Iterator[Piece | Gap]:
+    """The pieces at or after byte ``start``, to the end of the file."""
+    kind = container(url)
+    if kind in (GZIP, ZSTANDARD):
+        yield from _sequential(url, kind, start)
+        return
+    with open_input(url) as stream:
+        if kind == BZ2:
+            from query_builder.sources.bz2_blocks import bz2_pieces
+
+            yield from bz2_pieces(stream, url, start)
+            return
+        stream.seek(start)
+        while data := stream.read(PLAIN_PIECE):
+            yield Piece(start, data)
+            start += len(data)
+
+
+class _Sequential:
+    """A compressed file read once from start to end by one process, shard after shard."""
+
+    def __init__(self, url: str, kind: str) -> None:
+        self.url = url
+        self.position = 0
+        # Shards read a little beyond their end, to finish a page: what they saw is kept for the next one.
+        self.recent: deque[Piece | Gap] = deque()
+        self.source = self._read(kind)
+
+    def _read(self, kind: str) -> Iterator[Piece | Gap]:
+        with open_input(self.url) as stream:
+            yield from _inflate(stream, _gzip_members if kind == GZIP else _zstandard_frames)
+
+    def from_(self, start: int) -> Iterator[Piece | Gap]:
+        while self.recent and self.recent[0].offset < start:
+            self.recent.popleft()
+        yield from list(self.recent)
+        for piece in self.source:
+            if piece.offset >= start:
+                self.recent.append(piece)
+                while len(self.recent) > 16 and self.recent[0].offset < piece.offset - (64 << 20):
+                    self.recent.popleft()
+                yield piece
+
+
+_OPEN: dict[str, tuple[int, _Sequential]] = {}
+
+
+def _sequential(url: str, kind: str, start: int) -> Iterator[Piece | Gap]:
+    last, reader = _OPEN.get(url, (-1, None))
+    if reader is None or start <= last:
+        reader = _Sequential(url, kind)
+    _OPEN[url] = start, reader
+    yield from reader.from_(start)
+
+
+def _gzip_members() -> Any:
+    return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+
+
+def _zstandard_frames() -> Any:
+    import zstandard
+
+    return zstandard.ZstdDecompressor().decompressobj()
+
+
+def _inflate(stream: IO[bytes], new_decompressor: Any) -> Iterator[Piece | Gap]:
+    """Decompresses members or frames one after the other. The first damage ends it: there is no way to go on behind it."""
+    import zstandard
+
+    decompressor, offset, complete = new_decompressor(), 0, True
+    while data := stream.read(FEED):
+        while data:
+            try:
+                text = decompressor.decompress(data)
+            except (zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as error:
+                yield Gap(offset, f"the rest of the file cannot be decompressed: {error}")
+                return
+            if text:
+                yield Piece(offset, text)
+            data, complete = decompressor.unused_data, decompressor.eof
+            if complete:
+                decompressor = new_decompressor()
+                data = data.lstrip(b"\0")
+                if data:
+                    complete = False
+        offset = stream.tell()
+    if not complete:
+        yield Gap(offset, "the file is cut off")

@@ -1,0 +1,79 @@
+"""The names of WordNet's synsets.
+
+In: a WordNet 3.0 or 3.1 database folder (``data.noun``, ``index.noun``…). Out: each synset's head word and its usual name such as
+``dog.n.01`` (head word, part of speech, number of the sense among the head word's). The format is wndb(5WN)'s.
+"""
+
+import os
+import re
+from typing import NamedTuple
+
+from webimagetext.errors import UserError
+from webimagetext.files import open_input
+
+__all__ = ["Synset", "published_names", "read_wordnet", "wordnet_files"]
+
+PARTS = ("noun", "verb", "adj", "adv")
+_LETTERS = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
+_ADJECTIVE_MARKER = re.compile(r"\((?:a|p|ip)\)$")
+SEEDED_NUMBERS = 100  # the published list also holds "0" to "99"
+
+
+class Synset(NamedTuple):
+    """The head word as it is written (with spaces), and the synset's name."""
+
+    head: str
+    name: str
+
+
+def wordnet_files(folder: str) -> list[str]:
+    """The files that are read. Raises UserError if the folder is not a WordNet database."""
+    for candidate in (folder, os.path.join(folder, "dict")):
+        paths = [os.path.join(candidate, f"{kind}.{part}") for part in PARTS for kind in ("data", "index")]
+        if all(os.path.isfile(path) for path in paths):
+            return paths
+    raise UserError(
+        f"{folder}: not a WordNet database folder: data.noun, index.noun and their like are not all there",
+        "give the folder 'dict' of WordNet 3.0 or 3.1",
+    )
+
+
+def _lines(path: str) -> list[str]:
+    with open_input(path) as stream:
+        text = stream.read()
+    try:
+        # Lines that begin with blanks are the licence.
+        return [line for line in text.decode().splitlines() if line and not line.startswith(" ")]
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: at byte {error.start:,}: not a WordNet file") from None
+
+
+def read_wordnet(folder: str) -> list[Synset]:
+    """All synsets, in the order of the files."""
+    found: list[Synset] = []
+    paths = iter(wordnet_files(folder))
+    for part in PARTS:
+        data, index = next(paths), next(paths)
+        senses: dict[str, list[str]] = {}
+        for line in _lines(index):
+            fields = line.split()
+            # lemma pos synset_cnt p_cnt [pointers] sense_cnt tagsense_cnt offset…
+            senses[fields[0]] = fields[-int(fields[2]) :]
+        for line in _lines(data):
+            fields = line.split(" ", 5)
+            if len(fields) < 6 or len(fields[0]) != 8 or not fields[0].isdigit():
+                raise UserError(f"{data}: not a WordNet data file: {line[:60]!r}")
+            head = _ADJECTIVE_MARKER.sub("", fields[4])
+            lemma = head.lower()
+            offsets = senses.get(lemma, [])
+            sense = offsets.index(fields[0]) + 1 if fields[0] in offsets else 0
+            letter = "s" if fields[2] == "s" else _LETTERS[part]
+            found.append(Synset(head.replace("_", " "), f"{lemma}.{letter}.{sense:02}"))
+    return found
+
+
+def published_names(synsets: list[Synset]) -> set[str]:
+    """The names as the published list has them: cut at the first dot, so that "st. louis" gives "st", and with "0" to "99"."""
+    cut = {synset.name.split(".")[0].replace("_", " ") for synset in synsets}
+    # ".22 caliber" leaves nothing
+    return (cut - {""}) | {str(number) for number in range(SEEDED_NUMBERS)}

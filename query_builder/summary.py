@@ -1,0 +1,67 @@
+"""The lines a build ends with: what was read, what was found, what the list is made of."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from query_builder.config import SOURCES, BuildConfig
+from query_builder.corpus import Totals
+from query_builder.merge.titles import TitleStatistics
+from query_builder.sources.wordnet import Synset, published_names
+from query_builder.write import Knowledge
+from webimagetext.progress import human_bytes
+
+__all__ = ["print_summary"]
+
+USUAL = ("articles", "redirects", "disambiguation pages", "text_bytes", "xml_bytes")
+
+
+def print_summary(
+    config: BuildConfig,
+    rows: Sequence[dict[str, Any]],
+    totals: Totals,
+    titles: TitleStatistics,
+    knowledge: Knowledge,
+    synsets: list[Synset],
+) -> None:
+    """Prints the summary on standard output."""
+    ledger = totals.ledger
+    print(
+        f"read     {ledger.get('articles', 0):,} articles, {ledger.get('redirects', 0):,} redirects, "
+        f"{ledger.get('disambiguation pages', 0):,} disambiguation pages in {human_bytes(ledger.get('xml_bytes', 0))} of XML"
+    )
+    print(f"counted  {totals.words:,} words; {knowledge.corpus.distinct_bigrams:,} distinct bigrams of the words kept")
+    if config.pageviews:
+        print(f"views    {titles.views:,} of known titles, {titles.views_of_unknown_titles:,} of unknown ones")
+    else:
+        print("titles   no page views given: titles are ranked by the redirects to them")
+    if synsets:
+        heads = len({synset.head.lower() for synset in synsets})
+        names = len(published_names(synsets)) if config.compat == "metaclip" else heads
+        print(f"wordnet  {len(synsets):,} synsets, {names:,} names, {len(knowledge.synsets):,} in normal form")
+    for name, count in sorted(ledger.items()):
+        if name not in USUAL and count:
+            print(f"left out {count:,} {name}")
+    from_source = Counter(source for row in rows for source in row["sources"])
+    admitted = Counter(row["admitted"] for row in rows)
+    print(f"\n{config.output}: {len(rows):,} queries")
+    print(f"  {'source':<8}{'in the list':>13}{'in its places':>15}   examples")
+    for source in SOURCES:
+        examples = [row["surface"] for row in _best(rows, source)]
+        print(f"  {source:<8}{from_source[source]:>13,}{admitted[source]:>15,}   {', '.join(examples)}")
+    if config.compat == "none" and len(rows) < config.size:
+        print(f"\nonly {len(rows):,} of the {config.size:,} queries asked for passed the thresholds;")
+        print("for a small excerpt lower --min-word-count, --min-bigram-count and --min-page-views, or lower --size")
+
+
+def _best(rows: Sequence[dict[str, Any]], source: str, count: int = 4) -> list[dict[str, Any]]:
+    """Some queries that only this source gives a place to, best first."""
+
+    def value(row: dict[str, Any]) -> float:
+        if source == "bigram":
+            return float((row["pmi"] or 0) * math.log(row["bigram_count"] or 1))
+        return float((row["page_views"] if source == "title" else row["word_count"]) or 0)
+
+    own = [row for row in rows if row["admitted"] == source]
+    return sorted(own, key=lambda row: (-value(row), row["query"]))[:count]

@@ -1,0 +1,118 @@
+"""Writes the query list and the near misses beside it.
+
+In: the chosen names, the corpus, titles and synsets. Out: two Parquet files (:mod:`query_builder.schema`), byte-identical for equal
+inputs, each appearing under its name only when it is whole.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from query_builder.corpus import Corpus
+from query_builder.merge.titles import TitleName
+from query_builder.schema import CANDIDATES, METADATA_KEY, QUERIES
+from query_builder.sources.wordnet import Synset
+from webimagetext.files import write_atomic
+
+__all__ = ["Knowledge", "write_candidates", "write_queries"]
+
+MAX_TITLES = 8  # titles kept for a name; the views are those of all
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """All that is known about names: counts, titles and synsets by normal form, and the least counts of each source."""
+
+    corpus: Corpus
+    titles: Mapping[str, TitleName]
+    synsets: Mapping[str, list[Synset]]
+    min_word_count: int
+    min_bigram_count: int
+    min_pmi: float
+    min_page_views: int
+
+    def row(self, name: str, admitted: str) -> dict[str, Any]:
+        """The row of a query, without its id."""
+        corpus = self.corpus
+        count = name.count(" ") + 1
+        word = corpus.word_row(name) if count == 1 else -1
+        pair = corpus.bigram_row(name) if count == 2 else -1
+        title, synsets = self.titles.get(name), self.synsets.get(name, [])
+        bigrams = corpus.bigrams
+        sources = []
+        if word >= 0 and corpus.words.counts[word] >= self.min_word_count:
+            sources.append("word")
+        if pair >= 0 and bigrams.count[pair] >= self.min_bigram_count and bigrams.pmi[pair] >= self.min_pmi:
+            sources.append("bigram")
+        if title and (title.views is None or title.views >= self.min_page_views):
+            sources.append("title")
+        if synsets:
+            sources.append("synset")
+        if word >= 0:
+            surface = corpus.word_surface(word)
+        elif pair >= 0:
+            surface = corpus.bigram_surface(pair)
+        else:
+            surface = title.surface if title else synsets[0].head
+        return {
+            "query": name,
+            "surface": surface,
+            "sources": sources,
+            "admitted": admitted,
+            "word_count": int(corpus.words.counts[word]) if word >= 0 else None,
+            "bigram_count": int(bigrams.count[pair]) if pair >= 0 else None,
+            "pmi": float(bigrams.pmi[pair]) if pair >= 0 else None,
+            "page_views": title.views if title else None,
+            "titles": list(title.titles[:MAX_TITLES]) if title else [],
+            "synsets": [synset.name for synset in synsets],
+        }
+
+
+def write_queries(path: str, rows: Iterable[dict[str, Any]], metadata: Mapping[str, Any]) -> None:
+    """Writes rows, which must be ordered by query, and numbers them."""
+    schema = QUERIES.with_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()})
+    with write_atomic(path) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+        batch: list[dict[str, Any]] = []
+        written = 0
+        for row in rows:
+            batch.append({**row, "id": written + len(batch)})
+            if len(batch) == 1 << 16:
+                writer.write_table(pa.Table.from_pylist(batch, schema))
+                written, batch = written + len(batch), []
+        writer.write_table(pa.Table.from_pylist(batch, schema))
+
+
+def write_candidates(path: str, knowledge: Knowledge, chosen: Mapping[str, str], metadata: Mapping[str, Any]) -> None:
+    """Writes the counted words, bigrams and titles that are not in the list, source by source, best first."""
+    schema = CANDIDATES.with_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()})
+    corpus = knowledge.corpus
+    with write_atomic(path) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+
+        def write(source: str, names: list[str], counts: list[Any], pmi: list[float] | None) -> None:
+            rest = [row for row, name in enumerate(names) if name not in chosen]
+            columns = {
+                "query": [names[row] for row in rest],
+                "source": [source] * len(rest),
+                "count": [counts[row] for row in rest],
+                "pmi": [pmi[row] if pmi else None for row in rest],
+            }
+            writer.write_table(pa.table(columns, schema=schema))
+
+        order = np.lexsort((corpus.words.hashes, -corpus.words.counts))
+        for start in range(0, len(order), 1 << 16):
+            rows = order[start : start + (1 << 16)]
+            texts = [text.decode() for text in corpus.words.texts.take(pa.array(rows)).to_pylist()]
+            write("word", texts, corpus.words.counts[rows].tolist(), None)
+        for start in range(0, len(corpus.bigrams.count), 1 << 16):
+            rows = np.arange(start, min(start + (1 << 16), len(corpus.bigrams.count)))
+            numbers = corpus.bigrams.take(rows)
+            write("bigram", corpus.bigram_texts(rows), numbers.count.tolist(), numbers.pmi.tolist())
+        titles = sorted(knowledge.titles.values(), key=lambda title: title.rank)
+        for start in range(0, len(titles), 1 << 16):
+            part = titles[start : start + (1 << 16)]
+            write("title", [title.name for title in part], [title.views for title in part], None)
