@@ -68,17 +68,23 @@ class _Budget:
 class PoliteClient:
     """An asynchronous context manager; any number of :meth:`get` calls may be under way at once.
 
-    ``memory`` carries what is known of sites and hosts over to the next client; ``resolver`` replaces the system's name look-up.
+    ``memory`` carries what is known of sites and hosts over to the next client; ``resolver`` replaces the system's name look-up,
+    ``slots`` the count of requests under way at once.
     """
 
     def __init__(
-        self, config: HttpConfig, *, memory: Memory | None = None, resolver: AbstractResolver | None = None
+        self,
+        config: HttpConfig,
+        *,
+        memory: Memory | None = None,
+        resolver: AbstractResolver | None = None,
+        slots: asyncio.Semaphore | None = None,
     ) -> None:
         self._config = config
         self._memory = memory if memory is not None else Memory()
         self._resolver = resolver
         self._paces: dict[str, HostPace] = {}
-        self._all = asyncio.Semaphore(config.concurrency)
+        self._all = slots if slots is not None else asyncio.Semaphore(config.concurrency)
         self._sites = Sites(config, self._memory, self._ask_policy, self._delay_found)
         self._transport: Transport | None = None
 

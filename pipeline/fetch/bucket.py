@@ -1,0 +1,172 @@
+"""Fetching the images of one bucket of hosts, politely, into a part of the image store.
+
+In: image URLs whose hosts no other worker asks. Out: a tar of stored pictures and a row for each URL, success or reason. Hosts are
+interleaved, those with most URLs begin first, and each keeps its own pace; pictures are decoded in threads while others arrive.
+A run that is killed takes up where it stopped. Nothing here knows how to be polite: that is PoliteClient.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, repeat
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+
+from pipeline.fetch.config import FetchConfig
+from pipeline.fetch.part import facts_of, finish_part, open_spool, read_part
+from pipeline.fetch.spool import Spool
+from pipeline.image.config import ImageConfig
+from pipeline.image.process import Rejected, process
+from pipeline.net.client import Answer, Memory, PoliteClient
+from pipeline.net.config import HttpConfig
+
+__all__ = ["NOT_REACHED", "Advances", "fetch_bucket"]
+
+NOT_REACHED = "not_reached"  # the status of a URL whose turn did not come in the round's time
+# JPEG first: where a server can choose, it is the cheapest to decode.
+_ACCEPT = "image/jpeg, image/png;q=0.9, image/webp;q=0.9, image/gif;q=0.9, image/avif;q=0.8, image/*;q=0.5, */*;q=0.1"
+# Also what servers say of files whose type they do not know.
+_TYPES = ("image/", "application/octet-stream", "binary/", "text/plain")
+_MEMORY = Memory()  # of sites and hosts, from one bucket of this process to the next
+
+
+class Advances(Protocol):
+    """What shows progress: Progress and Beacon both do."""
+
+    def advance(self, amount: float = 1, note: str | None = None) -> None: ...
+
+
+class _Slots(asyncio.Semaphore):
+    """The requests under way at once. None is added while too many received bytes wait for a decoder."""
+
+    def __init__(self, requests: int, backlog_bytes: int) -> None:
+        super().__init__(requests)
+        self._limit = backlog_bytes
+        self._waiting = 0
+        self._room = asyncio.Event()
+        self._room.set()
+
+    async def acquire(self) -> bool:  # type: ignore[override]
+        await super().acquire()
+        try:
+            await self._room.wait()
+        except BaseException:
+            self.release()
+            raise
+        return True
+
+    def count(self, received: int) -> None:
+        """Adds the bytes of a body that waits, or takes them off again."""
+        self._waiting += received
+        if self._waiting < self._limit:
+            self._room.set()
+        else:
+            self._room.clear()
+
+
+def fetch_bucket(
+    urls: Sequence[str],
+    folder: str,
+    part: str,
+    http: HttpConfig,
+    image: ImageConfig,
+    progress: Advances | None = None,
+    fetch: FetchConfig | None = None,
+) -> pa.RecordBatch:
+    """Fetches ``urls`` into ``folder/part.tar`` and ``folder/part.parquet``; returns the rows (schema IMAGES), one a URL, in order.
+
+    A finished part is read back and nothing is asked. ``progress`` is told of each URL. A URL given twice counts once.
+    Raises UserError when a public host would be asked without a contact, or the part was made for other URLs.
+    """
+    urls = list(dict.fromkeys(urls))
+    finished = read_part(folder, part, urls)
+    if finished is not None:
+        if progress is not None:
+            progress.advance(len(urls))
+        return finished
+    with open_spool(folder, part, image) as spool:
+        left = [url for url in urls if url not in spool]
+        if progress is not None:
+            progress.advance(len(urls) - len(left))
+        bucket = _Bucket(http, image, fetch or FetchConfig(), spool, progress)
+        if left:
+            asyncio.run(bucket.run(left))
+        return finish_part(folder, part, urls, spool, NOT_REACHED)
+
+
+class _Bucket:
+    """One run through the URLs of a bucket."""
+
+    def __init__(
+        self, http: HttpConfig, image: ImageConfig, fetch: FetchConfig, spool: Spool, progress: Advances | None
+    ) -> None:
+        self._http, self._image, self._fetch = http, image, fetch
+        self._spool = spool
+        self._progress = progress
+        self._slots = _Slots(http.concurrency, fetch.backlog_bytes)
+        self._threads = ThreadPoolExecutor(image.threads, "decode")
+
+    async def run(self, urls: Sequence[str]) -> None:
+        """Works through ``urls`` until all have a result or the round's time is over."""
+        queues = iter([queue for urls_ in _by_host(urls) for queue in self._queues(urls_)])
+        async with PoliteClient(self._http, memory=_MEMORY, slots=self._slots) as client:
+            lanes = [asyncio.create_task(self._lane(client, queues)) for _ in range(self._fetch.lanes)]
+            try:
+                done, _ = await asyncio.wait(
+                    lanes, timeout=self._fetch.round_seconds, return_when=asyncio.FIRST_EXCEPTION
+                )
+                for lane in done:
+                    lane.result()  # raises what the lane raised
+            finally:
+                for lane in lanes:
+                    lane.cancel()
+                await asyncio.gather(*lanes, return_exceptions=True)
+                self._threads.shutdown()
+
+    def _queues(self, urls: Sequence[str]) -> Iterator[Iterator[str]]:
+        """One host's URLs, once for each question that it may be asked at a time: all take from the same iterator."""
+        shared = iter(urls)
+        return repeat(shared, min(self._http.concurrency_per_host, len(urls)))
+
+    async def _lane(self, client: PoliteClient, queues: Iterator[Iterator[str]]) -> None:
+        """Asks one question after the other, of one host until it has no more, then of the next."""
+        for url in chain.from_iterable(queues):
+            answer = await client.get(url, accept=_ACCEPT, types=_TYPES)
+            self._slots.count(len(answer.body))
+            try:
+                await self._store(url, answer)
+            finally:
+                self._slots.count(-len(answer.body))
+            if self._progress is not None:
+                self._progress.advance(1)
+
+    async def _store(self, url: str, answer: Answer) -> None:
+        seen = {
+            "http_status": answer.status or None,
+            "consent": answer.consent or None,
+            "consent_evidence": answer.consent_evidence or None,
+        }
+        if answer.reason:
+            self._spool.add(facts_of(url, Rejected(answer.reason, answer.detail), **seen), b"")
+            return
+        loop = asyncio.get_running_loop()
+        result = await loop.run_in_executor(self._threads, process, answer.body, self._image)
+        self._spool.add(facts_of(url, result, **seen), b"" if isinstance(result, Rejected) else result.data)
+
+
+def _by_host(urls: Sequence[str]) -> list[list[str]]:
+    """URLs by host, the hosts with most URLs first: they take longest, so that they must not begin last."""
+    hosts: dict[str, list[str]] = defaultdict(list)
+    for url in urls:
+        hosts[_host(url)].append(url)
+    return sorted(hosts.values(), key=len, reverse=True)
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""  # the client says what is wrong with it

@@ -1,0 +1,28 @@
+"""How a bucket of image URLs is worked through.
+
+In: the ``[fetch]`` table of a run's configuration. Out: :class:`FetchConfig`, checked. Import-light, because ``--help`` reads it.
+"""
+
+from dataclasses import dataclass
+
+from webimagetext.errors import UserError
+
+__all__ = ["FetchConfig"]
+
+
+@dataclass(frozen=True)
+class FetchConfig:
+    """Time and memory of fetching; the pace of single hosts is in [http]."""
+
+    round_seconds: float = 3600.0
+    """Seconds for one bucket of hosts. What a host's delay does not allow in that time waits for a later round, with the status
+    not_reached."""
+    lanes: int = 512
+    """URLs of a bucket under way or waiting for their host's turn."""
+    backlog_bytes: int = 64_000_000
+    """Bytes of received pictures that may wait to be decoded; beyond it no new request goes out."""
+
+    def __post_init__(self) -> None:
+        for name in ("round_seconds", "lanes", "backlog_bytes"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"fetch: {name} must be greater than 0")

@@ -1,0 +1,83 @@
+"""One part of the image store: a tar of pictures and a Parquet table of what became of each URL, which is also its marker.
+
+In: results by URL, in any order. Out: ``PART.tar`` and then ``PART.parquet``, both in the order of the plan, so that they do not
+depend on which server was quicker. A part whose Parquet is there is finished and is never fetched again.
+"""
+
+import os
+import tempfile
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.fetch.spool import Facts, Spool
+from pipeline.hashing import hash64
+from pipeline.image.config import ImageConfig
+from pipeline.image.process import Processed, Rejected
+from pipeline.layout import IMAGE_SUFFIX, key_of
+from pipeline.schema import IMAGES
+from pipeline.write.tar import TarWriter
+from webimagetext import files
+from webimagetext.errors import UserError
+from webimagetext.settings import fingerprint
+
+__all__ = ["facts_of", "finish_part", "open_spool", "read_part"]
+
+
+def facts_of(url: str, result: Processed | Rejected, **more: object) -> Facts:
+    """The row of a URL whose bytes were judged; ``more`` are further columns of schema IMAGES."""
+    if isinstance(result, Rejected):
+        return {"url": url, "status": result.reason, "error_message": result.detail or None, **more}
+    measured = {name: getattr(result, name) for name in Processed.__slots__ if name != "data"}
+    return {"url": url, "status": "success", **measured, **more}
+
+
+def open_spool(folder: str, part: str, image: ImageConfig) -> Spool:
+    """The journal of a part: beside it, or among this machine's temporary files where the store is not a local folder."""
+    if "://" in folder:
+        path = os.path.join(tempfile.gettempdir(), f"webimagetext-{fingerprint(folder, part)[:24]}.spool")
+    else:
+        path = files.join(folder, f"{part}.spool")
+    return Spool(path, fingerprint(image))
+
+
+def read_part(folder: str, part: str, urls: Sequence[str]) -> pa.RecordBatch | None:
+    """The rows of a finished part, None where it is not finished. Raises UserError when it was made for other URLs."""
+    url = files.join(folder, f"{part}.parquet")
+    if not files.exists(url):
+        return None
+    with files.open_input(url) as stream:
+        table = pq.read_table(stream, schema=IMAGES)
+    if table.column("url").to_pylist() != list(urls):
+        raise UserError(f"{url}: was made for other image URLs", "give the new ones a part, or a folder, of their own")
+    return _one_batch(table)
+
+
+def finish_part(folder: str, part: str, urls: Sequence[str], spool: Spool, missing: str) -> pa.RecordBatch:
+    """Writes the tar and then the Parquet of a part; returns its rows, one for each of ``urls``.
+
+    A URL that the journal does not know gets ``missing`` as its status.
+    """
+    rows: list[Facts] = []
+    name = f"{part}.tar"
+    with files.write_atomic(files.join(folder, name)) as stream:
+        tar = TarWriter(stream)
+        for url in urls:
+            facts, data = spool.get(url) if url in spool else ({"url": url, "status": missing}, b"")
+            place: Facts = {}
+            if facts["status"] == "success":
+                offset = tar.add(key_of(hash64(url)) + IMAGE_SUFFIX, data)
+                place = {"file": name, "offset": offset, "length": len(data)}
+            rows.append({**facts, **place})
+        tar.close()
+    table = pa.Table.from_pylist(rows, schema=IMAGES)
+    with files.write_atomic(files.join(folder, f"{part}.parquet")) as stream:
+        pq.write_table(table, stream, compression="zstd")
+    spool.delete()
+    return _one_batch(table)
+
+
+def _one_batch(table: pa.Table) -> pa.RecordBatch:
+    batches = table.combine_chunks().to_batches()
+    return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=IMAGES)

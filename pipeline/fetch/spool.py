@@ -1,0 +1,109 @@
+"""A journal of results as they arrive, so that a killed worker loses only what was under way.
+
+In: a row of facts and a picture's bytes, once a URL, in any order. Out: the same again by URL, in this process or in a later one.
+A record is a checksum, two lengths, the facts as JSON and the bytes, written by one call to the system; a record that a kill cut
+short is dropped when the file is next opened. Results lie here rather than in memory until a part's tar is written in order.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import struct
+import uuid
+import zlib
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any, Self
+
+__all__ = ["Facts", "Spool"]
+
+Facts = dict[str, Any]
+_HEAD = struct.Struct("<IIQ")  # CRC-32 of what follows it, bytes of the facts, bytes of the picture
+
+
+class Spool:
+    """The journal at ``path`` (a local file); a context manager.
+
+    Records made under another ``fingerprint`` (of the settings) are dropped. Where another process has the file open, a file
+    of this process alone takes its place, so that two can never write into one.
+    """
+
+    def __init__(self, path: str, fingerprint: str) -> None:
+        self._path = path
+        self._places: dict[str, tuple[Facts, int, int]] = {}
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._handle)
+            self._path = f"{path}.{uuid.uuid4().hex[:12]}"
+            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        self._end = self._recover(fingerprint)
+        os.ftruncate(self._handle, self._end)
+        os.lseek(self._handle, self._end, os.SEEK_SET)
+        if self._end == 0:
+            self._write({"fingerprint": fingerprint}, b"")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._handle)
+
+    def __contains__(self, url: str) -> bool:
+        return url in self._places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def add(self, facts: Facts, data: bytes) -> None:
+        """Stores the facts of ``facts["url"]``, and its picture (empty where there is none)."""
+        start = self._write(facts, data)
+        self._places[facts["url"]] = (facts, start, len(data))
+
+    def get(self, url: str) -> tuple[Facts, bytes]:
+        """The facts and the picture of a URL that is in the journal."""
+        facts, start, length = self._places[url]
+        return facts, os.pread(self._handle, length, start)
+
+    def delete(self) -> None:
+        """Removes the file: what it held is safe elsewhere."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+
+    def _write(self, facts: Facts, data: bytes) -> int:
+        text = json.dumps(facts, separators=(",", ":")).encode()
+        head = _HEAD.pack(zlib.crc32(data, zlib.crc32(text)), len(text), len(data))
+        record = b"".join((head, text, data))
+        view = memoryview(record)
+        while view:
+            view = view[os.write(self._handle, view) :]
+        start = self._end + len(head) + len(text)
+        self._end += len(record)
+        return start
+
+    def _recover(self, fingerprint: str) -> int:
+        """Reads what an earlier process wrote; returns the end of the last whole record, 0 to start anew."""
+        end, first = 0, True
+        for facts, start, length in self._records():
+            if first and facts != {"fingerprint": fingerprint}:
+                return 0
+            if not first:
+                self._places[facts["url"]] = (facts, start, length)
+            end, first = start + length, False
+        return end
+
+    def _records(self) -> Iterator[tuple[Facts, int, int]]:
+        place = 0
+        while len(head := os.pread(self._handle, _HEAD.size, place)) == _HEAD.size:
+            checksum, text_length, length = _HEAD.unpack(head)
+            body = os.pread(self._handle, text_length + length, place + _HEAD.size)
+            if len(body) < text_length + length or zlib.crc32(body) != checksum:
+                return
+            start = place + _HEAD.size + text_length
+            yield json.loads(body[:text_length]), start, length
+            place = start + length
