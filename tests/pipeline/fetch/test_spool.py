@@ -1,0 +1,60 @@
+"""The journal gives back whole records, whatever happened to the file."""
+
+from pathlib import Path
+
+from pipeline.fetch.spool import Spool
+
+
+def fill(path: str, count: int, fingerprint: str = "f") -> None:
+    with Spool(path, fingerprint) as spool:
+        for number in range(count):
+            spool.add({"url": f"u{number}", "status": "success", "note": "ä"}, bytes([number]) * number * 100)
+
+
+def test_records_come_back_in_a_later_process(tmp_path: Path) -> None:
+    path = f"{tmp_path}/part.spool"
+    fill(path, 10)
+    with Spool(path, "f") as spool:
+        assert len(spool) == 10 and "u9" in spool and "u10" not in spool
+        assert spool.get("u7") == ({"url": "u7", "status": "success", "note": "ä"}, bytes([7]) * 700)
+        spool.add({"url": "u10", "status": "http_404"}, b"")
+    with Spool(path, "f") as spool:
+        assert len(spool) == 11 and spool.get("u10") == ({"url": "u10", "status": "http_404"}, b"")
+        spool.delete()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_record_cut_short_is_dropped_and_the_file_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "part.spool"
+    fill(str(path), 5)
+    whole = path.read_bytes()
+    for length in (len(whole) - 1, len(whole) - 399, len(whole) - 410, len(whole) - 455):
+        path.write_bytes(whole[:length])
+        with Spool(str(path), "f") as spool:
+            assert len(spool) == 4 and spool.get("u3")[1] == bytes([3]) * 300
+            spool.add({"url": "new", "status": "success"}, b"bytes")
+        with Spool(str(path), "f") as spool:
+            assert len(spool) == 5 and spool.get("new")[1] == b"bytes"
+    path.write_bytes(whole[:-200] + b"\0" * 200)
+    with Spool(str(path), "f") as spool:
+        assert len(spool) == 4
+
+
+def test_other_settings_start_anew(tmp_path: Path) -> None:
+    path = f"{tmp_path}/part.spool"
+    fill(path, 5)
+    with Spool(path, "g") as spool:
+        assert len(spool) == 0
+    with Spool(path, "g") as spool:
+        assert len(spool) == 0
+
+
+def test_two_processes_never_share_a_file(tmp_path: Path) -> None:
+    path = f"{tmp_path}/part.spool"
+    fill(path, 2)
+    with Spool(path, "f") as first, Spool(path, "f") as second:
+        second.add({"url": "x", "status": "success"}, b"second")
+        first.add({"url": "x", "status": "success"}, b"first")
+        assert (first.get("x")[1], second.get("x")[1], len(second)) == (b"first", b"second", 1)
+        second.delete()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["part.spool"]
