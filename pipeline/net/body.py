@@ -46,7 +46,7 @@ class BodyDecoder:
         while chunk and not self.full:
             if self._inflater.eof:
                 self._members += 1
-                if self._members >= _MAX_MEMBERS or chunk[:2] != b"\x1f\x8b":
+                if self._members >= _MAX_MEMBERS or chunk[0] != 0x1F:
                     return  # padding after the end, as browsers ignore it
                 self._inflater = zlib.decompressobj(47)
             try:
