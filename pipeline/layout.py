@@ -118,9 +118,18 @@ class RunFolder:
         return self.path("automaton")
 
     @property
+    def balance_plan(self) -> str:
+        """Folder of what the balance goes by: t, cutoffs, and the aggregates they come from."""
+        return self.path("balance")
+
+    @property
     def selected(self) -> str:
         """Table of pairs that the balance drew, schema SELECTED."""
         return self.path("selected")
+
+    def selected_counts(self, column: str) -> str:
+        """How many selected pairs list each query in a column (query_ids or drawn_by): a NumPy file of int64."""
+        return self.path("selected", f"{column}.npy")
 
     @property
     def reserve(self) -> str:
