@@ -1,0 +1,178 @@
+"""The settings of a training run: one frozen dataclass, made of one part for each component, and the presets.
+
+In: presets, then a TOML file, then flags. Out: :class:`RunConfig`. Each component takes the part it owns (the loader a
+:class:`DataConfig` …); all parts are flat in one name space, so that a flag, a TOML key and a field have the same name.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["PRESETS", "DataConfig", "ModelConfig", "ObjectiveConfig", "OptimConfig", "OutputConfig", "RunConfig"]
+
+Preset = Literal["auto", "clip-vit", "clip-resnet", "tiny"]
+
+# Table 18 of the paper (arXiv 2103.00020); the learning rate is the model's own (Table 19 and 20).
+PRESETS: dict[str, dict[str, Any]] = {
+    "clip-vit": {"beta2": 0.98, "epsilon": 1e-6},
+    "clip-resnet": {"beta2": 0.999, "epsilon": 1e-8},
+    "tiny": {
+        "model": "ViT-tiny",
+        "batch_size": 128,
+        "epochs": 100.0,
+        "warmup_steps": 50,
+        "beta2": 0.98,
+        "epsilon": 1e-6,
+        "vocab_size": 4096,
+        "checkpoint_minutes": 1.0,
+    },
+}
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is read, in which order, and how."""
+
+    train_data: tuple[str, ...] = ()
+    """Shards to train on: patterns of tar or Parquet files, local or as s3://, gs://, https:// addresses; {00..99} counts."""
+    source_weights: tuple[float, ...] = ()
+    """A share for each pattern; they are scaled to sum to 1. Left out: the patterns form one source."""
+    batch_size: int = 32768
+    """Pairs a step over all processes; the loss contrasts every pair with all the others."""
+    loader: Literal["indexed", "webdataset"] = "indexed"
+    """"indexed" reads through an index of each shard, the fast path; "webdataset" streams through that library."""
+    workers: int = 0
+    """Threads that decode pictures in each process; 0: one for each core."""
+    prefetch: int = 3
+    """Batches that are made ready ahead of the step."""
+    shuffle_shards: int = 64
+    """Shards whose pairs are mixed with each other at a time."""
+    seed: int = 0
+    """Seed of the order, the crops and the initial values."""
+    crop: Literal["random", "center", "squash"] = "random"
+    """A random square of the resized picture, the published augmentation; its middle; or the whole picture squeezed."""
+    captions: Literal["text", "random", "longest", "join"] = "text"
+    """The text of a pair: the stored caption; or a random one, the longest, or all of those in --caption-fields."""
+    caption_fields: tuple[str, ...] = ("txt", "texts")
+    """Where --captions looks: "txt" is the caption member, other names are fields of the JSON member or Parquet columns."""
+    sample_by: str = ""
+    """Balances on line: a field with the probability at which an epoch takes the pair ("probability" in our shards)."""
+    image_column: str = "image"
+    """Parquet: the column with the bytes of the picture, or a struct that holds them as "bytes"."""
+    caption_column: str = "caption"
+    """Parquet: the column with the caption."""
+    cache: str = ""
+    """Folder for copies of remote shards; left out: a temporary one."""
+    stall_seconds: float = 60.0
+    """After so many seconds without a batch, or within one step, the log names what the run is waiting for."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which model is trained, from which values, and which part of it."""
+
+    model: str = "ViT-B/32"
+    """A published model's name (see python -m trainer.models), "ViT-tiny", or a TOML file that states the sizes."""
+    start_from: str = ""
+    """Weights to begin with: a checkpoint of ours, or a file in the OpenAI, open_clip or Hugging Face layout."""
+    tokenizer: str = ""
+    """A tokenizer.json of ours or CLIP's vocabulary file; left out: trained on the run's own captions."""
+    vocab_size: int = 49408
+    """Entries of a tokenizer that is trained here, at most those of the model."""
+    lock_image: bool = False
+    """Leaves the image tower as it is."""
+    lock_text: bool = False
+    """Leaves the text tower as it is."""
+    patch_dropout: float = 0.0
+    """Share of the patches left out at random while training (ViT only)."""
+    low_resolution: int = 0
+    """Side in pixels of the training pictures before the final phase; 0: the model's own throughout."""
+    final_steps: int = 0
+    """Steps at the end at full resolution and without patch dropout."""
+    gradient_checkpointing: bool = False
+    """Recomputes each block in the backward pass: about a third more work for far less memory."""
+    compile: bool = False
+    """Compiles both towers with torch.compile."""
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """What is minimised."""
+
+    loss: Literal["contrastive", "sigmoid"] = "contrastive"
+    """The symmetric softmax loss of the paper, or the pairwise sigmoid loss."""
+    loss_tile: int = 2048
+    """Side of the tiles in which similarities are computed: memory grows with it and not with the batch squared."""
+    accumulate: int = 1
+    """Parts in which a batch passes through the model; the gradient is the one of the whole batch."""
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """How the parameters move."""
+
+    learning_rate: float | None = None
+    """Peak; left out: the published one of the model."""
+    warmup_steps: int = 2000
+    """Steps of linear rise, at most a tenth of the run, before the cosine to zero."""
+    weight_decay: float = 0.2
+    """Decoupled; not on gains, biases and the temperature."""
+    beta1: float = 0.9
+    """Decay of the mean of the gradient."""
+    beta2: float = 0.98
+    """Decay of the mean of its square."""
+    epsilon: float = 1e-6
+    """Added to the root of the mean square."""
+    clip_gradient: float = 0.0
+    """Largest norm of the whole gradient; 0: unbounded."""
+    layer_decay: float = 1.0
+    """Factor on the learning rate for each block further from the output."""
+    ema: float = 0.0
+    """Decay a step of an average of the weights, which evaluation then uses; 0: none."""
+
+
+@dataclass(frozen=True)
+class OutputConfig:
+    """Where results go, and how often."""
+
+    output: str = ""
+    """Folder of the run: config.toml, tokenizer.json, log.jsonl, checkpoints/."""
+    resume: bool = True
+    """Takes up the newest checkpoint in the folder; without it, a folder with checkpoints is refused."""
+    checkpoint_steps: int = 0
+    """Steps between two checkpoints; 0: by time alone."""
+    checkpoint_minutes: float = 15.0
+    """Minutes between two checkpoints."""
+    keep: int = 3
+    """Checkpoints kept; the oldest go first."""
+    log_steps: int = 10
+    """Steps between two lines of log.jsonl."""
+    tensorboard: bool = False
+    """Also writes TensorBoard events (needs the tensorboard package)."""
+    wandb: str = ""
+    """Also reports to Weights & Biases under this project (needs the wandb package)."""
+
+
+@dataclass(frozen=True)
+class RunConfig(OutputConfig, OptimConfig, ObjectiveConfig, ModelConfig, DataConfig):
+    """Trains CLIP on image-text shards.
+
+    One process: python -m trainer.run … Several: torchrun --nproc-per-node=N -m trainer.run …
+    Values come from the preset, then the TOML file of --config, then flags.
+    """
+
+    preset: Preset = "auto"
+    """Published values for ViTs or ResNets, or a small model for a CPU; "auto" goes by the model's name."""
+    config: str = ""
+    """A TOML file with any of these values."""
+    epochs: float = 32.0
+    """Passes over the data; the length of the learning-rate schedule."""
+    steps: int = 0
+    """Steps in all, instead of --epochs."""
+    max_seconds: float = 0.0
+    """Ends the run after so many seconds of wall time, start-up included, the schedule shortened to fit; 0: no limit."""
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    """Of the towers' arithmetic; "auto" is bf16 where the processor has units for it, else fp32."""
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    """Under torchrun: whole copies of the model, or parameters and optimizer sharded over the processes."""
+    device: str = "auto"
+    """"cuda", "cpu", or "auto" for the first that is there."""

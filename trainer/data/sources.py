@@ -1,0 +1,182 @@
+"""Which shards a pattern names, how many samples each holds, and opening them wherever they lie.
+
+In: patterns such as ``run/shards/*.tar``, ``s3://bucket/{00000..00127}.tar`` or ``data/*.parquet``. Out: :class:`Shard` objects; a
+remote one is copied into a cache folder when it is first read, under a temporary name until it is whole.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.layout import SIZES_FILE
+from trainer.data.parquet import ParquetReader
+from trainer.data.tar import TarReader
+from webimagetext.errors import UserError
+from webimagetext.files import exists, listing, open_input
+
+__all__ = ["Library", "Reader", "Shard", "expand"]
+
+READERS_OPEN = 256
+_BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+class Reader(Protocol):
+    """Random access to the samples of one shard."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, number: int, with_metadata: bool) -> tuple[bytes, str, dict[str, Any]]: ...
+
+    def numbers(self, field: str) -> npt.NDArray[np.float32]: ...
+
+    def close(self) -> None: ...
+
+
+def expand(pattern: str) -> Iterator[str]:
+    """Writes out braces: ``{00..03}`` counts, keeping the width, and ``{a,b}`` lists."""
+    found = _BRACES.search(pattern)
+    if not found:
+        yield pattern
+        return
+    first, dots, last = found[1].partition("..")
+    if dots and first.isdigit() and last.isdigit():
+        choices = [f"{number:0{len(first)}d}" for number in range(int(first), int(last) + 1)]
+    else:
+        choices = found[1].split(",")
+    for choice in choices:
+        yield from expand(pattern[: found.start()] + choice + pattern[found.end() :])
+
+
+class Shard:
+    """One file of samples: its address and how many samples it is said to hold."""
+
+    def __init__(self, url: str, size: int | None = None) -> None:
+        self.url = url
+        self.size = size
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether it is a Parquet file (else a tar)."""
+        return self.url.endswith((".parquet", ".pq"))
+
+
+class Library:
+    """Finds, opens and keeps open the shards of a run; safe for many threads."""
+
+    def __init__(self, cache: str = "", image_column: str = "image", caption_column: str = "caption") -> None:
+        self._columns = (image_column, caption_column)
+        self._cache = cache
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._open: OrderedDict[str, Reader] = OrderedDict()
+        self._lock = threading.Lock()
+        self._opening: dict[str, threading.Lock] = {}
+
+    def find(self, patterns: tuple[str, ...]) -> list[Shard]:
+        """The shards that the patterns name, by name. Raises UserError for a pattern that names none."""
+        urls: list[str] = []
+        for pattern in patterns:
+            for one in expand(pattern):
+                if any(mark in one.rpartition("/")[2] for mark in "*?["):
+                    found = [url for url in listing(one) if url.endswith((".tar", ".parquet", ".pq"))]
+                    if not found:
+                        raise UserError(
+                            f"{one}: no shard matches", "give the pattern in quotes, e.g. 'run/shards/*.tar'"
+                        )
+                    urls.extend(found)
+                elif not exists(one):
+                    raise UserError(f"{one}: no such shard")
+                elif os.path.isdir(one):
+                    raise UserError(f"{one}: is a folder", f"name the shards in it: '{one.rstrip('/')}/*.tar'")
+                else:
+                    urls.append(one)
+        if not urls:
+            raise UserError("there are no shards to read", "say which, e.g. --train-data 'run/shards/*.tar'")
+        sizes: dict[str, dict[str, int]] = {}
+        return [self._with_size(Shard(url), sizes) for url in dict.fromkeys(urls)]
+
+    def _with_size(self, shard: Shard, known: dict[str, dict[str, int]]) -> Shard:
+        folder, _, name = shard.url.rpartition("/")
+        if not shard.is_parquet:
+            if folder not in known:
+                known[folder] = _read_sizes(f"{folder}/{SIZES_FILE}" if folder else SIZES_FILE)
+            shard.size = known[folder].get(name)
+        if shard.size is None:
+            shard.size = len(self.reader(shard))
+        return shard
+
+    def reader(self, shard: Shard) -> Reader:
+        """The shard's reader, opened when first asked for. Raises UserError when it cannot be read."""
+        with self._lock:
+            if shard.url in self._open:
+                self._open.move_to_end(shard.url)
+                return self._open[shard.url]
+            gate = self._opening.setdefault(shard.url, threading.Lock())
+        with gate:
+            with self._lock:
+                if shard.url in self._open:
+                    return self._open[shard.url]
+            path = self._local(shard.url)
+            reader: Reader = ParquetReader(path, *self._columns) if shard.is_parquet else _open_tar(path)
+            with self._lock:
+                self._open[shard.url] = reader
+                while len(self._open) > READERS_OPEN:
+                    # Closed when the last thread that reads from it lets it go, not under its feet.
+                    self._open.popitem(last=False)
+            return reader
+
+    def close(self) -> None:
+        """Closes every file and deletes temporary copies."""
+        with self._lock:
+            for reader in self._open.values():
+                reader.close()
+            self._open.clear()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+            self._temporary = None
+
+    def _local(self, url: str) -> str:
+        """A path to the shard on this machine."""
+        if "://" not in url:
+            return url
+        with self._lock:
+            if not self._cache:
+                self._temporary = tempfile.TemporaryDirectory(prefix="shards-")
+                self._cache = self._temporary.name
+        name = hashlib.sha256(url.encode()).hexdigest()[:16] + "-" + url.rpartition("/")[2]
+        path = os.path.join(self._cache, name)
+        if not os.path.exists(path):
+            os.makedirs(self._cache, exist_ok=True)
+            partial = f"{path}.{os.getpid()}.tmp"
+            with open_input(url) as source, open(partial, "wb") as copy:
+                shutil.copyfileobj(source, copy, 1 << 20)
+            os.replace(partial, path)
+        return path
+
+
+def _open_tar(path: str) -> TarReader:
+    try:
+        return TarReader(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _read_sizes(url: str) -> dict[str, int]:
+    """The samples of each shard by its file name; empty when the folder has no such list."""
+    if not exists(url):
+        return {}
+    with open_input(url) as stream:
+        try:
+            sizes = json.load(stream)
+            return {str(name): int(count) for name, count in sizes.items()}
+        except (ValueError, AttributeError, TypeError):
+            raise UserError(f"{url}: not a list of shard sizes", "delete it: the shards are then counted") from None

@@ -1,0 +1,143 @@
+"""Random access to the samples of a tar shard through an index of its headers.
+
+In: the path of a local tar whose samples are adjacent members ``KEY.jpg KEY.txt KEY.json``. Out: a sample's bytes by its number.
+The index is made by hopping from header to header; the pictures themselves are not read until they are wanted.
+"""
+
+import contextlib
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.layout import CAPTION_SUFFIX, IMAGE_SUFFIXES, METADATA_SUFFIX
+
+__all__ = ["TarIndex", "TarReader", "members"]
+
+BLOCK = 512
+_REGULAR = (b"0", b"\0")
+_SPECIAL = (b"x", b"g", b"L", b"K", b"S")
+
+
+def _number(field: bytes) -> int:
+    """A numeric header field: octal digits, or GNU's base 256."""
+    if field[0] & 0x80:
+        return int.from_bytes(field, "big") & ((1 << (8 * len(field) - 1)) - 1)
+    return int(field.strip(b" \0") or b"0", 8)
+
+
+def members(stream: IO[bytes], length: int) -> Iterator[tuple[str, int, int]]:
+    """Name, offset and size of each file in a tar, up to the first header that is broken or cut off.
+
+    Plain headers are read directly; a tar with extended headers is left to the ``tarfile`` module.
+    """
+    position = 0
+    while position + BLOCK <= length:
+        stream.seek(position)
+        header = stream.read(BLOCK)
+        if len(header) < BLOCK or header[:1] == b"\0":
+            return
+        kind = header[156:157]
+        if kind in _SPECIAL:
+            yield from _by_tarfile(stream, position, length)
+            return
+        try:
+            size = _number(header[124:136])
+            expected = _number(header[148:156])
+        except ValueError:
+            return
+        if sum(header[:148]) + sum(header[156:]) + 8 * 32 != expected or position + BLOCK + size > length:
+            return
+        if kind in _REGULAR:
+            name = header[:100].split(b"\0", 1)[0]
+            prefix = header[345:500].split(b"\0", 1)[0] if header[257:262] == b"ustar" else b""
+            full = prefix + b"/" + name if prefix else name
+            yield full.decode("utf-8", "replace"), position + BLOCK, size
+        position += BLOCK + -(-size // BLOCK) * BLOCK
+
+
+def _by_tarfile(stream: IO[bytes], position: int, length: int) -> Iterator[tuple[str, int, int]]:
+    stream.seek(position)
+    with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=stream, mode="r:") as archive:
+        for member in archive:
+            if member.offset_data + member.size > length:
+                return
+            if member.isreg():
+                yield member.name, member.offset_data, member.size
+
+
+class TarIndex:
+    """Where each complete sample of a tar lies.
+
+    ``keys`` names the samples; ``places`` (samples, 6) holds offset and size of picture, caption and metadata (size -1 when
+    absent). ``incomplete`` counts samples without a picture or without any text; ``cut`` tells that the tar ends early.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.keys: list[str] = []
+        self.incomplete = 0
+        rows: list[tuple[int, ...]] = []
+        current, slots = "", [0, -1, 0, -1, 0, -1]
+        length = os.path.getsize(path)
+        end = 0
+
+        def finish() -> None:
+            if slots[1] >= 0 and (slots[3] >= 0 or slots[5] >= 0):
+                self.keys.append(current)
+                rows.append(tuple(slots))
+            elif current:
+                self.incomplete += 1
+
+        with open(path, "rb", buffering=0) as stream:
+            for name, offset, size in members(stream, length):
+                end = offset + -(-size // BLOCK) * BLOCK
+                folder, _, base = name.rpartition("/")
+                stem, _, extension = base.partition(".")
+                key = f"{folder}/{stem}" if folder else stem
+                if key != current:
+                    finish()
+                    current, slots = key, [0, -1, 0, -1, 0, -1]
+                suffix = "." + extension.lower()
+                slot = {CAPTION_SUFFIX: 2, METADATA_SUFFIX: 4}.get(suffix, 0 if suffix in IMAGE_SUFFIXES else None)
+                if slot is not None:
+                    slots[slot : slot + 2] = [offset, size]
+        finish()
+        self.cut = end + 2 * BLOCK > length
+        self.places: npt.NDArray[np.int64] = np.array(rows, dtype=np.int64).reshape(-1, 6)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+class TarReader:
+    """Reads samples of a local tar by number; many threads may read at once."""
+
+    def __init__(self, path: str) -> None:
+        self.index = TarIndex(path)
+        self._file = os.open(path, os.O_RDONLY)
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def read(self, number: int, with_metadata: bool) -> tuple[bytes, str, dict[str, Any]]:
+        """Picture, caption and metadata of a sample. Raises IndexError behind the last, ValueError for broken text."""
+        image, image_size, text, text_size, data, data_size = self.index.places[number].tolist()
+        picture = os.pread(self._file, image_size, image)
+        caption = os.pread(self._file, text_size, text).decode("utf-8") if text_size >= 0 else ""
+        if data_size < 0 or not (with_metadata or not caption):
+            return picture, caption, {}
+        metadata = json.loads(os.pread(self._file, data_size, data))
+        return picture, caption, metadata if isinstance(metadata, dict) else {}
+
+    def numbers(self, field: str) -> npt.NDArray[np.float32]:
+        """A number of each sample's metadata; NaN where it is absent."""
+        values = (self.read(number, True)[2].get(field) for number in range(len(self)))
+        return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float32)
+
+    def close(self) -> None:
+        """Gives the file back."""
+        os.close(self._file)

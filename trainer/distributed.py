@@ -1,0 +1,131 @@
+"""One process or many: what differs between them, in one place.
+
+In: the environment that ``torchrun`` sets. Out: a :class:`World` that knows this process's rank and device, wraps the model (DDP or
+FSDP2), gathers features with their gradients, and agrees on values. With one process every method is a no-op.
+"""
+
+import os
+from typing import Any, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from trainer.models.clip import Clip
+from webimagetext.errors import UserError
+
+__all__ = ["World"]
+
+
+class _Gather(torch.autograd.Function):
+    """All processes' rows, in order of rank; the gradient of each row goes back to its owner, summed over processes."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, rank: int, world: int) -> Tensor:
+        ctx.rank, ctx.count = rank, len(own)
+        parts = [torch.empty_like(own) for _ in range(world)]
+        dist.all_gather(parts, own.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        gradient = gradient.contiguous()
+        dist.all_reduce(gradient)
+        return gradient[ctx.rank * ctx.count : (ctx.rank + 1) * ctx.count], None, None
+
+
+class World:
+    """The processes of this run. ``close`` ends the connection between them."""
+
+    def __init__(self, device: str = "auto") -> None:
+        self.rank = int(os.environ.get("RANK", "0"))
+        self.size = int(os.environ.get("WORLD_SIZE", "1"))
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        if device == "auto":
+            device = "cuda" if torch.cuda.is_available() else "cpu"
+        try:
+            kind = torch.device(device).type
+        except RuntimeError:
+            raise UserError(f"--device {device}: there is no such device", "use cuda, cpu or auto") from None
+        if kind == "cuda" and not torch.cuda.is_available():
+            raise UserError(f"--device {device}: torch sees no GPU here", "use --device cpu")
+        self.device = torch.device(kind, local) if kind == "cuda" and device == "cuda" else torch.device(device)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        if self.size > 1:
+            dist.init_process_group("nccl" if kind == "cuda" else "gloo")
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process speaks and writes for all."""
+        return self.rank == 0
+
+    def wrap(self, model: Clip, parallel: str) -> nn.Module:
+        """The module to call for features: the model itself, or its DDP or FSDP2 form.
+
+        The scale and bias of the logits are used outside of it and averaged by :meth:`average_scalars`.
+        """
+        if self.size == 1:
+            return model
+        if parallel == "ddp":
+            ignored = [name for name, parameter in model.named_parameters() if parameter.ndim == 0]
+            cast(Any, nn.parallel.DistributedDataParallel)._set_params_and_buffers_to_ignore_for_model(model, ignored)
+            devices = [self.device] if self.device.type == "cuda" else None
+            return nn.parallel.DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import fully_shard
+
+        mesh = init_device_mesh(self.device.type, (self.size,))
+        for block in model.blocks():
+            fully_shard(block, mesh=mesh)
+        scalars = {parameter for parameter in model.parameters() if parameter.ndim == 0}
+        fully_shard(model, mesh=mesh, ignored_params=scalars)
+        return model
+
+    def synchronise(self, module: nn.Module, on: bool) -> None:
+        """Whether the next backward pass exchanges gradients (the last part of an accumulated batch does)."""
+        if isinstance(module, nn.parallel.DistributedDataParallel):
+            module.require_backward_grad_sync = on
+        elif self.size > 1:
+            cast(Any, module).set_requires_gradient_sync(on)
+
+    def average_scalars(self, model: nn.Module) -> None:
+        """Averages the gradients of parameters without dimensions over the processes."""
+        if self.size > 1:
+            for parameter in model.parameters():
+                if parameter.ndim == 0 and parameter.grad is not None:
+                    dist.all_reduce(parameter.grad)
+                    parameter.grad /= self.size
+
+    def gather(self, own: Tensor) -> Tensor:
+        """Rows of all processes (world · n, d); differentiable."""
+        if self.size == 1:
+            return own
+        rows: Tensor = _Gather.apply(own, self.rank, self.size)
+        return rows
+
+    def mean(self, value: float) -> float:
+        """The mean of a number over the processes."""
+        return self._reduced(value, dist.ReduceOp.SUM) / self.size if self.size > 1 else value
+
+    def largest(self, value: float) -> float:
+        """The largest of a number over the processes."""
+        return self._reduced(value, dist.ReduceOp.MAX) if self.size > 1 else value
+
+    def same(self, value: Any) -> Any:
+        """The first process's value of any kind, on every process."""
+        if self.size == 1:
+            return value
+        box = [value]
+        dist.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def close(self) -> None:
+        """Leaves the group."""
+        if self.size > 1:
+            dist.destroy_process_group()
+
+    def _reduced(self, value: float, operation: Any) -> float:
+        tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
+        dist.all_reduce(tensor, operation)
+        return float(tensor)

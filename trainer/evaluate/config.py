@@ -1,0 +1,47 @@
+"""The settings of each evaluation."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["EvaluateConfig", "RetrievalConfig", "ZeroshotConfig"]
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What every evaluation needs."""
+
+    checkpoint: str = ""
+    """The folder of a run (its newest checkpoint), a checkpoint, or weights in a published layout."""
+    model: str = ""
+    """For weights in a published layout: the model's name."""
+    tokenizer: str = ""
+    """For weights in a published layout: the tokenizer's file."""
+    data: tuple[str, ...] = ()
+    """What to evaluate on: patterns of shards, or for zeroshot also a folder with one folder of pictures a class."""
+    output: str = ""
+    """A JSON file for the figures."""
+    batch_size: int = 64
+    """Pictures or texts at a time."""
+    limit: int = 0
+    """At most so many pairs or pictures; 0: all."""
+    device: str = "auto"
+    """"cuda", "cpu", or "auto" for the first that is there."""
+    crop: Literal["center", "squash"] = "center"
+    """The middle square of a picture, as published, or the whole picture squeezed into one."""
+
+
+@dataclass(frozen=True)
+class RetrievalConfig(EvaluateConfig):
+    """Finds for each image its text among all, and for each text its image: recall at 1, 5 and 10, beside chance."""
+
+
+@dataclass(frozen=True)
+class ZeroshotConfig(EvaluateConfig):
+    """Classifies pictures by the class whose prompts are most similar: top-1 and top-5 accuracy, beside chance."""
+
+    classes: str = ""
+    """A text file with one class name a line; left out: the folders' names, or the labels that occur."""
+    label_field: str = "label"
+    """Shards: the field of the JSON member with the class, a name or a number of a line in --classes."""
+    prompts: tuple[str, ...] = ()
+    """Templates with {} for the name, an ensemble of all; left out: a set of seven general ones."""

@@ -1,0 +1,99 @@
+"""Unit vectors of pictures and texts from a trained model: what every evaluation compares.
+
+In: samples of shards or files of pictures. Out: float32 arrays on the CPU, (count, embed). Pictures are decoded in threads.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from trainer.data.images import BadImageError, square
+from trainer.data.sources import Library
+from trainer.models.clip import normalise_images
+from trainer.weights import Trained
+from webimagetext.progress import Progress
+
+__all__ = ["Stored", "encode_pictures", "encode_texts", "pictures_of", "samples"]
+
+Item = TypeVar("Item")
+Stored = tuple[bytes, str, dict[str, Any]]  # picture, caption, metadata
+
+
+def samples(patterns: Sequence[str], limit: int) -> Iterator[Stored]:
+    """The samples of shards in stored order, at most ``limit`` (0: all). Raises UserError when there are none."""
+    library = Library()
+    left = limit or -1
+    try:
+        for shard in library.find(tuple(patterns)):
+            reader = library.reader(shard)
+            for number in range(len(reader)):
+                if left == 0:
+                    return
+                yield reader.read(number, True)
+                left -= 1
+    finally:
+        library.close()
+
+
+def pictures_of(
+    items: Iterable[Item], data: Callable[[Item], bytes], side: int, crop: str, batch_size: int
+) -> Iterator[tuple[list[Item], npt.NDArray[np.uint8]]]:
+    """Batches of items with their pixels; an item whose picture is broken is left out."""
+
+    def decode(item: Item) -> npt.NDArray[np.uint8] | None:
+        try:
+            return square(data(item), side, crop="squash" if crop == "squash" else "crop")
+        except BadImageError:
+            return None
+
+    stream = iter(items)
+    with ThreadPoolExecutor() as pool:
+        while chunk := list(islice(stream, batch_size)):
+            pairs = [
+                (item, pixels)
+                for item, pixels in zip(chunk, pool.map(decode, chunk), strict=True)
+                if pixels is not None
+            ]
+            if pairs:
+                yield [item for item, _ in pairs], np.stack([pixels for _, pixels in pairs])
+
+
+@torch.inference_mode()
+def encode_pictures(
+    trained: Trained,
+    items: Iterable[Item],
+    data: Callable[[Item], bytes],
+    *,
+    device: torch.device,
+    crop: str = "center",
+    batch_size: int = 64,
+    label: str = "encode",
+) -> tuple[list[Item], Tensor]:
+    """The items whose pictures could be read, and their unit vectors."""
+    trained.model.to(device).eval()
+    kept: list[Item] = []
+    found: list[Tensor] = []
+    with Progress(label, "pictures") as bar:
+        for part, pixels in pictures_of(items, data, trained.model.spec.image_size, crop, batch_size):
+            images = normalise_images(torch.from_numpy(pixels).to(device))
+            found.append(trained.model.encode_image(images).float().cpu())
+            kept.extend(part)
+            bar.advance(len(part))
+    return kept, torch.cat(found) if found else torch.empty(0, trained.model.spec.embed_dim)
+
+
+@torch.inference_mode()
+def encode_texts(trained: Trained, texts: Sequence[str], *, device: torch.device, batch_size: int = 64) -> Tensor:
+    """Unit vectors of texts: (texts, embed)."""
+    trained.model.to(device).eval()
+    found = []
+    for first in range(0, len(texts), batch_size):
+        ids = torch.from_numpy(trained.tokenizer.encode(texts[first : first + batch_size]))
+        found.append(trained.model.encode_text(ids.to(device)).float().cpu())
+    return torch.cat(found) if found else torch.empty(0, trained.model.spec.embed_dim)

@@ -1,0 +1,126 @@
+"""Zero-shot classification: each class becomes the mean of its prompts' vectors, each picture goes to the nearest class.
+
+In: a trained model, and a folder with a folder of pictures a class, or shards whose JSON members state a label. Out: top-1 and
+top-5 accuracy and the mean over classes, beside chance. The class vectors are computed once (normalise, mean, normalise).
+"""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from pipeline.layout import IMAGE_SUFFIXES
+from trainer.distributed import World
+from trainer.evaluate.config import ZeroshotConfig
+from trainer.evaluate.features import encode_pictures, encode_texts, samples
+from trainer.weights import Trained, load_trained
+from webimagetext.errors import UserError
+from webimagetext.files import open_input
+
+__all__ = ["PROMPTS", "class_vectors", "evaluate", "render"]
+
+PROMPTS = (
+    "a photo of a {}.",
+    "a close-up photo of a {}.",
+    "a photo of the {}.",
+    "a picture of a {}.",
+    "a bright photo of many {}.",
+    "a photo of a small {}.",
+    "{}",
+)
+
+
+def class_vectors(trained: Trained, names: Sequence[str], prompts: Sequence[str], device: torch.device) -> Tensor:
+    """A unit vector for each name, the mean over its prompts: (names, embed)."""
+    texts = [prompt.replace("{}", name) for name in names for prompt in prompts]
+    vectors = encode_texts(trained, texts, device=device).view(len(names), len(prompts), -1)
+    return F.normalize(vectors.mean(dim=1), dim=-1)
+
+
+def _folder_items(root: str) -> tuple[list[tuple[str, str]], list[str]]:
+    """The pictures (path, class) of a folder of folders, and the class names."""
+    names = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
+    items = [
+        (os.path.join(root, name, file), name)
+        for name in names
+        for file in sorted(os.listdir(os.path.join(root, name)))
+        if file.lower().endswith(IMAGE_SUFFIXES)
+    ]
+    return items, names
+
+
+def _named(value: Any, names: Sequence[str]) -> str:
+    """A stored label as a class name."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
+        return names[value]
+    return "" if value is None else str(value)
+
+
+def evaluate(config: ZeroshotConfig) -> dict[str, Any]:
+    """Encodes classes and pictures, and counts the right ones."""
+    trained = load_trained(config.checkpoint, model=config.model, tokenizer=config.tokenizer)
+    device = World(config.device).device
+    names: list[str] = []
+    if config.classes:
+        with open_input(config.classes) as stream:
+            names = [line.strip() for line in stream.read().decode("utf-8").splitlines() if line.strip()]
+    items: list[tuple[Any, str]]
+    if len(config.data) == 1 and os.path.isdir(config.data[0]):
+        items, folders = _folder_items(config.data[0])
+        names = names or [name.replace("_", " ") for name in folders]
+        if len(names) != len(folders):
+            raise UserError(f"--classes: {len(names)} names for {len(folders)} folders", "give one a folder, in order")
+        shown = dict(zip(folders, names, strict=True))
+        items = [(path, shown[folder]) for path, folder in items]
+    else:
+        stored = samples(config.data, config.limit)
+        items = [(data, _named(metadata.get(config.label_field), names)) for data, _, metadata in stored]
+        names = names or sorted({label for _, label in items if label})
+    number = {name: index for index, name in enumerate(names)}
+    items = [item for item in items if item[1] in number]
+    if not items or len(names) < 2:
+        raise UserError(
+            f"{', '.join(config.data)}: no pictures with known classes were found",
+            "give a folder of folders, or shards with --label-field, or --classes",
+        )
+    items = items[:: max(1, len(items) // config.limit)] if config.limit else items
+    kept, images = encode_pictures(
+        trained, items, _bytes_of, device=device, crop=config.crop, batch_size=config.batch_size, label="zeroshot"
+    )
+    vectors = class_vectors(trained, names, config.prompts or PROMPTS, device)
+    truth = torch.tensor([number[label] for _, label in kept])
+    ranked = (images @ vectors.T).topk(min(5, len(names)), dim=1).indices
+    right = ranked == truth[:, None]
+    per_class = [
+        float(right[truth == index, 0].double().mean()) for index in range(len(names)) if (truth == index).any()
+    ]
+    return {
+        "checkpoint": trained.origin,
+        "step": trained.step,
+        "images": len(kept),
+        "classes": len(names),
+        "prompts": len(config.prompts or PROMPTS),
+        "top1": float(right[:, 0].double().mean()),
+        "top5": float(right.any(dim=1).double().mean()),
+        "mean_per_class": sum(per_class) / len(per_class),
+        "chance": 1 / len(names),
+    }
+
+
+def _bytes_of(item: tuple[Any, str]) -> bytes:
+    if isinstance(item[0], bytes):
+        return item[0]
+    with open(item[0], "rb") as stream:
+        return stream.read()
+
+
+def render(figures: dict[str, Any]) -> str:
+    """The figures as lines for people."""
+    return (
+        f"{figures['images']:,} images, {figures['classes']:,} classes, {figures['prompts']} prompts, step {figures['step']:,}\n"
+        f"accuracy in percent: top-1 {100 * figures['top1']:.1f}, top-5 {100 * figures['top5']:.1f}, "
+        f"mean over classes {100 * figures['mean_per_class']:.1f}; chance {100 * figures['chance']:.1f}"
+    )

@@ -1,0 +1,109 @@
+"""What a run tells: one JSON object a line in ``log.jsonl``, and on request TensorBoard and Weights & Biases.
+
+In: events (``step``, ``checkpoint``, ``stall`` …) with numbers. Out: the file, each line complete. :class:`Watch` names what
+the run waits for when a batch or a step takes too long.
+"""
+
+import contextlib
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import IO, Any
+
+from trainer.config import OutputConfig
+from webimagetext.errors import UserError
+from webimagetext.files import join, make_folder
+
+__all__ = ["Log", "Watch"]
+
+
+class Log:
+    """Writes events; a log that is not ``active`` (another process's) swallows them."""
+
+    def __init__(self, config: OutputConfig, active: bool) -> None:
+        self._file: IO[str] | None = None
+        self._board: Any = None
+        self._wandb: Any = None
+        self._lock = threading.Lock()
+        if not active:
+            return
+        if "://" not in config.output:
+            make_folder(config.output)
+            self._file = open(join(config.output, "log.jsonl"), "a", encoding="utf-8")  # noqa: SIM115
+        if config.tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                raise UserError("--tensorboard needs the tensorboard package", "pip install tensorboard") from None
+            self._board = SummaryWriter(join(config.output, "tensorboard"))
+        if config.wandb:
+            try:
+                import wandb  # type: ignore[import-not-found, unused-ignore]
+            except ImportError:
+                raise UserError("--wandb needs the wandb package", "pip install wandb") from None
+            wandb.init(project=config.wandb, dir=config.output)
+            self._wandb = wandb
+
+    def event(self, kind: str, **values: Any) -> None:
+        """Writes one event; numbers of a "step" event also go to the boards."""
+        with self._lock:
+            if self._file is not None:
+                line = json.dumps({"event": kind, "time": round(time.time(), 3), **values})
+                self._file.write(line + "\n")
+                self._file.flush()
+            if kind == "step":
+                step = values["step"]
+                numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
+                if self._board is not None:
+                    for name, value in numbers.items():
+                        self._board.add_scalar(name, value, step)
+                if self._wandb is not None:
+                    self._wandb.log(numbers, step=step)
+
+    def close(self) -> None:
+        """Ends the log."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        if self._board is not None:
+            self._board.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+class Watch:
+    """Notices when one phase of a step takes longer than ``limit`` seconds, and says which: "data" or "step"."""
+
+    def __init__(self, log: Log, limit: float, detail: Callable[[], str]) -> None:
+        self._log, self._limit, self._detail = log, limit, detail
+        self._phase, self._since = "", time.monotonic()
+        self._end = threading.Event()
+        self.seconds = {"data": 0.0, "step": 0.0}
+        threading.Thread(target=self._look, name="watch", daemon=True).start()
+
+    @contextlib.contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Marks the time inside as spent on ``name``."""
+        self._phase, self._since = name, time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.monotonic() - self._since
+            self._phase = ""
+
+    def close(self) -> None:
+        """Stops looking."""
+        self._end.set()
+
+    def _look(self) -> None:
+        told = 0.0
+        while not self._end.wait(min(1.0, self._limit / 4)):
+            since, phase = self._since, self._phase
+            spent = time.monotonic() - since
+            if phase and spent > self._limit and told != since:
+                told = since
+                what = f"waiting for data, last read {self._detail()}" if phase == "data" else "inside one step"
+                print(f"\nstalled for {spent:.0f} s: {what}", file=sys.stderr)
+                self._log.event("stall", phase=phase, seconds=round(spent, 1), detail=self._detail())

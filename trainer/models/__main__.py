@@ -1,0 +1,74 @@
+"""``python -m trainer.models``: lists the models with their parameters, GFLOPs an image and resolution.
+
+In: nothing, or model names and TOML files. Out: a table, or with ``--json`` one JSON list.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from webimagetext.errors import run_command
+from webimagetext.settings import parse_flags
+
+__all__ = ["main"]
+
+
+@dataclass(frozen=True)
+class ListConfig:
+    """Lists the models this trainer knows: parameters, GFLOPs for one image, resolution in pixels."""
+
+    model: tuple[str, ...] = ()
+    """Names, or TOML files with the fields of a model; all published ones and the tiny one when left out."""
+    json: bool = False
+    """Prints one JSON list instead of the table."""
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Counts one model without allocating it: a multiplication and an addition are two operations."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from trainer.models.clip import Clip, parameter_count
+    from trainer.models.spec import find_spec
+
+    spec = find_spec(name)
+    with torch.device("meta"):
+        model = Clip(spec)
+        counter = FlopCounterMode(display=False)
+        with counter, torch.no_grad():
+            model.visual.eval()(torch.empty(1, 3, spec.image_size, spec.image_size))
+        image = counter.get_total_flops()
+        with counter, torch.no_grad():
+            model.text(torch.zeros(1, spec.context_length, dtype=torch.long))
+    return {
+        "name": name,
+        "parameters": parameter_count(model),
+        "gflops_image": round(image / 1e9, 2),
+        "gflops_text": round(counter.get_total_flops() / 1e9, 2),
+        "resolution": spec.image_size,
+        "embed": spec.embed_dim,
+        "learning_rate": spec.learning_rate,
+    }
+
+
+def main(args: list[str]) -> int:
+    """Prints the list."""
+    config = parse_flags(ListConfig, args, prog="python -m trainer.models")
+    from trainer.models.spec import SPECS
+
+    rows = [describe(name) for name in (config.model or SPECS)]
+    if config.json:
+        print(json.dumps(rows, indent=1))
+        return 0
+    print(f"{'model':<14}{'parameters':>14}{'GFLOPs image':>14}{'text':>7}{'pixels':>8}{'embed':>7}")
+    for row in rows:
+        print(
+            f"{row['name']:<14}{row['parameters']:>14,}{row['gflops_image']:>14}{row['gflops_text']:>7}"
+            f"{row['resolution']:>8}{row['embed']:>7}"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(lambda: main(sys.argv[1:])))

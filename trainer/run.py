@@ -1,0 +1,63 @@
+"""``python -m trainer.run``: trains CLIP on image-text shards.
+
+In: flags and a TOML file (see trainer/config.py). Out: a folder with checkpoints, tokenizer, log and summary. Only the settings are
+imported until the flags are parsed, so that ``--help`` answers at once.
+"""
+
+import sys
+import time
+from typing import Any
+
+from trainer.config import PRESETS, RunConfig
+from webimagetext.errors import UserError, run_command
+from webimagetext.settings import from_dict, parse_flags
+
+__all__ = ["main", "resolve"]
+
+
+def _flag(args: list[str], name: str) -> str:
+    """The value of a flag that must be known before the others are parsed; empty when it is not given."""
+    for index, word in enumerate(args):
+        if word == name and index + 1 < len(args):
+            return args[index + 1]
+        if word.startswith(f"{name}="):
+            return word.partition("=")[2]
+    return ""
+
+
+def resolve(args: list[str]) -> RunConfig:
+    """The settings of a command line: defaults, under the preset, under the TOML file, under the flags."""
+    path = _flag(args, "--config")
+    stated = _read_toml(path) if path else {}
+    preset = _flag(args, "--preset") or str(stated.get("preset", "auto"))
+    model = _flag(args, "--model") or str(stated.get("model", ""))
+    if preset == "auto":
+        preset = "clip-resnet" if model.startswith("RN") else "tiny" if model == "ViT-tiny" else "clip-vit"
+    if preset not in PRESETS:
+        raise UserError(f"--preset: there is no preset '{preset}'", f"known: auto, {', '.join(PRESETS)}")
+    base = from_dict(RunConfig, PRESETS[preset] | {"preset": preset} | stated, where=path or f"preset {preset}")
+    return parse_flags(RunConfig, args, prog="python -m trainer.run", default=base)
+
+
+def _read_toml(path: str) -> dict[str, Any]:
+    """The keys that a file states, after the same checks as :func:`webimagetext.settings.from_toml` makes."""
+    import tomllib
+
+    from webimagetext.settings import from_toml
+
+    from_toml(RunConfig, path)
+    with open(path, "rb") as stream:
+        return {key.replace("-", "_"): value for key, value in tomllib.load(stream).items()}
+
+
+def main(args: list[str]) -> int:
+    """Parses, then trains."""
+    started = time.monotonic()
+    config = resolve(args)
+    from trainer.train import train
+
+    return train(config, started)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(lambda: main(sys.argv[1:])))

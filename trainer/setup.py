@@ -1,0 +1,131 @@
+"""What must be right before the first step: settings checked against each other, tokenizer, model, precision.
+
+In: a :class:`RunConfig`. Out: the parts of a run, or a UserError that says what to change. Nothing here trains.
+"""
+
+import dataclasses
+
+import torch
+from torch import nn
+
+from trainer.checkpoint import Checkpoint
+from trainer.config import RunConfig
+from trainer.data.loader import Dataset
+from trainer.distributed import World
+from trainer.models.clip import Clip, build
+from trainer.models.spec import ModelSpec, find_spec
+from trainer.models.vit import VisionTransformer
+from trainer.tokenizer import Tokenizer, train_tokenizer
+from trainer.weights import load_states, put_states, read_spec
+from webimagetext.errors import UserError
+
+__all__ = ["check", "check_resume", "make_model", "make_tokenizer", "precision"]
+
+TOKENIZER_CAPTIONS = 2_000_000
+# A checkpoint is of no use to a run that differs in one of these: its step would mean other samples.
+SAME_TO_RESUME = ("batch_size", "seed", "shuffle_shards", "source_weights", "sample_by", "loss", "crop", "captions")
+
+
+def check(config: RunConfig, world: World) -> ModelSpec:
+    """The model's sizes; raises UserError for settings that contradict each other."""
+    if not config.output:
+        raise UserError("where should the run go?", "give --output DIR")
+    if not config.train_data:
+        raise UserError("there is nothing to train on", "give --train-data 'run/shards/*.tar'")
+    spec = find_spec(config.model)
+    if config.batch_size % (world.size * config.accumulate):
+        raise UserError(
+            f"--batch-size {config.batch_size} does not split into {world.size} processes × {config.accumulate} parts",
+            "choose a multiple of their product",
+        )
+    if config.loss == "contrastive" and config.batch_size < 2:
+        raise UserError("--batch-size: the contrastive loss needs two pairs or more")
+    if not 0 <= config.patch_dropout < 1 or (config.patch_dropout and not spec.is_vit):
+        raise UserError("--patch-dropout: a share from 0 up to 1, for ViTs alone")
+    side = config.low_resolution
+    if side and (side % (spec.patch_size or 32) or side > spec.image_size):
+        raise UserError(f"--low-resolution {side}: a multiple of {spec.patch_size or 32} up to {spec.image_size}")
+    if config.lock_image and config.lock_text:
+        raise UserError("--lock-image and --lock-text together leave nothing to train")
+    if config.loader == "webdataset" and (config.source_weights or config.sample_by):
+        raise UserError("--loader webdataset knows neither --source-weights nor --sample-by", "use --loader indexed")
+    if config.parallel == "fsdp" and config.ema:
+        raise UserError("--ema is not offered with --parallel fsdp", "use --parallel ddp")
+    return spec
+
+
+def check_resume(config: RunConfig, spec: ModelSpec, content: Checkpoint, url: str) -> None:
+    """Raises UserError when the checkpoint belongs to a run with another model or another order of samples."""
+    stored = read_spec(content.spec)
+    for field in dataclasses.fields(ModelSpec):
+        theirs, ours = getattr(stored, field.name), getattr(spec, field.name)
+        if theirs != ours and field.name != "learning_rate":
+            raise UserError(
+                f"{url}: is of a model with {field.name} {theirs}, and --model {config.model} has {ours}",
+                "train into another --output, or use it with --start-from",
+            )
+    for name in SAME_TO_RESUME:
+        value = getattr(config, name)
+        theirs = content.config.get(name)
+        if theirs != (list(value) if isinstance(value, tuple) else value):
+            raise UserError(
+                f"{url}: was made with {name} {theirs}, not {value}",
+                "resume with the same value, or train into another --output",
+            )
+
+
+def make_tokenizer(config: RunConfig, spec: ModelSpec, dataset: Dataset, world: World, stored: str) -> Tokenizer:
+    """The checkpoint's tokenizer, the one of --tokenizer, or one trained on the run's captions (by the first process)."""
+    if stored:
+        tokenizer = Tokenizer.from_json(stored, "checkpoint", spec.context_length)
+    elif config.tokenizer:
+        tokenizer = Tokenizer.load(config.tokenizer, spec.context_length)
+    else:
+        text = ""
+        if world.is_first:
+            size = min(config.vocab_size, spec.vocab_size)
+            text = train_tokenizer(dataset.captions(TOKENIZER_CAPTIONS), size, spec.context_length).to_json()
+        tokenizer = Tokenizer.from_json(world.same(text), "captions", spec.context_length)
+    if len(tokenizer) > spec.vocab_size:
+        raise UserError(
+            f"--tokenizer has {len(tokenizer)} entries and --model {config.model} room for {spec.vocab_size}",
+            "choose a smaller tokenizer or another model",
+        )
+    return tokenizer
+
+
+def make_model(config: RunConfig, spec: ModelSpec, world: World) -> Clip:
+    """The model on its device, with its initial values, locks and memory saving."""
+    model = build(spec, seed=config.seed, bias=config.loss == "sigmoid")
+    if config.start_from:
+        put_states(model, load_states(config.start_from), config.start_from)
+    model.to(world.device)
+    towers: list[tuple[bool, nn.Module]] = [(config.lock_image, model.visual), (config.lock_text, model.text)]
+    for locked, tower in towers:
+        if locked:
+            tower.requires_grad_(False)
+    model.set_save_memory(config.gradient_checkpointing)
+    if config.compile:
+        model.visual.compile()
+        model.text.compile()
+    return model
+
+
+def set_phase(model: Clip, config: RunConfig, final: bool) -> None:
+    """Turns patch dropout on, or off in the final phase."""
+    if isinstance(model.visual, VisionTransformer):
+        model.visual.patch_dropout = 0.0 if final else config.patch_dropout
+    if config.lock_image:
+        model.visual.eval()  # a locked ResNet keeps its statistics as well
+
+
+def precision(config: RunConfig, device: torch.device) -> torch.dtype | None:
+    """The type of the towers' arithmetic, None for float32. Raises UserError for what the device cannot do."""
+    if config.precision == "fp16" and device.type == "cpu":
+        raise UserError("--precision fp16 is for GPUs", "use bf16 or fp32")
+    if config.precision != "auto":
+        return {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[config.precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else None
+    fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return torch.bfloat16 if fast else None
