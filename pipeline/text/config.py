@@ -1,0 +1,76 @@
+"""Settings of the text rules. Imports the standard library alone."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from webimagetext.errors import UserError
+
+__all__ = ["Detector", "Mark", "TextConfig"]
+
+Detector = Literal["fasttext", "langdetect", "py3langid", "off"]
+Mark = Literal["email", "phone", "address", "ip"]
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """Which captions stay. Every rule can be turned off."""
+
+    detector: Detector = "fasttext"
+    """Language detector. fasttext: the lid.176 model, 100 times faster than langdetect and no worse. langdetect: seeded.
+    py3langid: if installed. off: no language rule; the language probability of every pair is then empty."""
+    language: str = "en"
+    """Two-letter code (ISO 639-1) of the language wanted."""
+    language_threshold: float = 0.5
+    """Keep a caption whose probability of being in the wanted language is at least this (0 to 1)."""
+    language_low_threshold: float = 0.1
+    """Keep it from this probability on if it is made of dictionary words (0 to 1; English alone has a dictionary)."""
+    dictionary_share: float = 0.8
+    """Share of a caption's words that must be in the dictionary for the low threshold to count (0 to 1)."""
+    min_words: int = 3
+    """Fewest words in a caption (0: no limit)."""
+    max_words: int = 256
+    """Most words in a caption (0: no limit)."""
+    min_characters: int = 6
+    """Fewest characters in a caption (0: no limit)."""
+    max_characters: int = 2000
+    """Most characters in a caption (0: no limit)."""
+    min_letter_share: float = 0.5
+    """Share of letters among the characters that are not white space, at least (0: off)."""
+    max_word_length: int = 45
+    """Longest run of letters and digits, in characters (0: off); longer ones are codes, not words."""
+    min_distinct_share: float = 0.34
+    """Different words among the words of a caption of six words or more, at least (0: off)."""
+    boilerplate: bool = True
+    """Drop captions that only name a part of a page: "Next", "[Note]", "Click to enlarge", "Image may contain …"."""
+    boilerplate_file: str | None = None
+    """Text file (path or URL) of further such captions, one a line; a final * means "and whatever follows"."""
+    file_names: bool = True
+    """Drop captions that are a file name, a camera's numbering, a web address or a hyphenated address part."""
+    markup: bool = True
+    """Drop captions with remains of markup: HTML tags, entities, percent escapes, template or BBCode brackets, script."""
+    marks: tuple[Mark, ...] = ("email", "phone", "address", "ip")
+    """Personal data to mark in the column ``marks`` (email, phone, address, ip)."""
+    drop_marked: tuple[Mark, ...] = ()
+    """Marks for which a caption is dropped. None by default: on web captions most "phone numbers" are stock codes."""
+    blocked_words: str | None = None
+    """Text file (path or URL) of words and phrases, one a line; a caption that holds one, at whole words, is dropped."""
+    max_repeats: int = 10
+    """Drop captions that occur with more than this many pairs (0: off)."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "language_threshold",
+            "language_low_threshold",
+            "dictionary_share",
+            "min_letter_share",
+            "min_distinct_share",
+        ):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"text.{name} is {getattr(self, name)}", "give a share from 0 to 1")
+        for name in ("min_words", "max_words", "min_characters", "max_characters", "max_word_length", "max_repeats"):
+            if getattr(self, name) < 0:
+                raise UserError(f"text.{name} is {getattr(self, name)}", "give 0 (off) or more")
+        if missing := set(self.drop_marked) - set(self.marks):
+            raise UserError(
+                f"text.drop_marked names {', '.join(sorted(missing))}, which text.marks does not", "add it to both"
+            )

@@ -1,0 +1,63 @@
+"""The text rules of a run, in the order in which they are applied: cheap before dear, and the most telling reason first."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from pipeline.rules import Rule, ledger
+from pipeline.text.blocked import BlockedWordsRule
+from pipeline.text.boilerplate import BoilerplateRule, built_in_phrases
+from pipeline.text.config import TextConfig
+from pipeline.text.contacts import ContactRule
+from pipeline.text.file_name import FileNameRule
+from pipeline.text.language import LanguageRule
+from pipeline.text.length import LengthRule
+from pipeline.text.markup import MarkupRule
+from pipeline.text.natural import NaturalRule
+from pipeline.text.phrases import read_phrases
+
+__all__ = ["dry_run", "text_rules"]
+
+
+def text_rules(config: TextConfig, dictionary: frozenset[str] = frozenset()) -> list[Rule]:
+    """The rules that ``config`` asks for. They add the columns ``marks`` and ``p_english`` in any case.
+
+    ``dictionary`` (from :func:`pipeline.text.language.dictionary_from_queries`) helps the language rule with English alone. The
+    rule for repeated captions is not among them, since it needs a count of all captions first: see repeated.py. Reads the lists
+    that the settings name; raises UserError if one is missing.
+    """
+    rules: list[Rule] = []
+    if config.file_names:
+        rules.append(FileNameRule())
+    if config.boilerplate:
+        more = read_phrases(config.boilerplate_file) if config.boilerplate_file else []
+        rules.append(BoilerplateRule((*built_in_phrases(), *more)))
+    if config.markup:
+        rules.append(MarkupRule())
+    rules.append(LengthRule(config.min_words, config.max_words, config.min_characters, config.max_characters))
+    rules.append(NaturalRule(config.min_letter_share, config.max_word_length, config.min_distinct_share))
+    if config.blocked_words:
+        rules.append(BlockedWordsRule(tuple(read_phrases(config.blocked_words))))
+    rules.append(ContactRule(config.marks, config.drop_marked))
+    rules.append(
+        LanguageRule(
+            config.detector,
+            config.language,
+            config.language_threshold,
+            config.language_low_threshold,
+            config.dictionary_share,
+            dictionary if config.language == "en" else frozenset(),
+        )
+    )
+    return rules
+
+
+def dry_run(batch: pa.RecordBatch, rules: Sequence[Rule], stage: str = "dry_run") -> list[pa.RecordBatch]:
+    """What each rule would drop of ``batch`` if it stood alone: a ledger for each rule that drops anything, nothing removed."""
+    ledgers = []
+    for rule in rules:
+        reasons, _ = rule(batch)
+        if reasons.null_count < len(reasons):
+            dropped = reasons.is_valid()
+            ledgers.append(ledger(batch.filter(dropped), reasons.filter(dropped), f"{stage}/{rule.name}"))
+    return ledgers
