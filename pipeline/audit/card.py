@@ -1,0 +1,109 @@
+"""The dataset card: README.md of a run folder, for whoever is handed the dataset.
+
+In: what the audit counted, and the run's settings. Out: Markdown with the YAML head that dataset hubs read, so that a copy of the
+folder loads by its name.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pipeline.audit.charts import number
+from pipeline.audit.funnel import Step
+from pipeline.audit.summary import Summary
+
+__all__ = ["render_card"]
+
+# The size classes that dataset hubs know, by their upper end.
+SIZES = {10**3: "n<1K", 10**4: "1K<n<10K", 10**5: "10K<n<100K", 10**6: "100K<n<1M", 10**7: "1M<n<10M"}
+SIZES |= {10**8: "10M<n<100M", 10**9: "100M<n<1B", 10**10: "1B<n<10B"}
+
+
+def _head(summary: Summary, parts: Mapping[str, int]) -> str:
+    size = next((name for limit, name in SIZES.items() if summary.pairs < limit), "n>10B")
+    files = ["  - split: train", "    path: shards/*.tar"]
+    if parts.get("holdout"):
+        files += ["  - split: test", "    path: holdout/*.tar"]
+    lines = ["license: other", "task_categories: [zero-shot-image-classification, image-to-text, text-to-image]"]
+    lines += [f'size_categories: ["{size}"]', "configs:", "- config_name: default", "  data_files:", *files]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _funnel(steps: list[Step]) -> str:
+    lines = ["| step | in | out | what went |", "|---|---:|---:|---|"]
+    for step in steps:
+        went = [f"{reason.replace('_', ' ')} {number(count)}" for reason, count in step.rejects.items()]
+        if step.set_aside:
+            went.append(f"kept in reserve {number(step.set_aside)}")
+        lines.append(
+            f"| {step.title} | {number(step.rows_in)} {step.unit} | {number(step.rows_out)} | {', '.join(went) or '–'} |"
+        )
+    return "\n".join(lines)
+
+
+def _consent(http: Mapping[str, Any]) -> str:
+    agent, delay = http.get("user_agent", "?"), http.get("delay", "?")
+    contact = f" (contact: {http['contact']})" if http.get("contact") else ""
+    signals = ", ".join(str(signal).replace("_", " ") for signal in http.get("binding_signals", ())) or "none"
+    return (
+        f"Sites were asked as `{agent}`{contact}, at most one request in {delay} seconds a host. A refusal by any of these signals "
+        f"was obeyed, before the request where it can be known before: {signals}. What was decided, and on what evidence, "
+        "stands with each pair in the columns `consent` and `consent_evidence`. An owner's later objection is to be followed too: "
+        "the columns `url` and `page_url` say where a pair came from."
+    )
+
+
+def render_card(name: str, steps: list[Step], summary: Summary, settings: Mapping[str, Any], settings_text: str) -> str:
+    """The card. ``settings`` are the run's, as nested dictionaries, and ``settings_text`` the same as TOML."""
+    parts = next((step.parts for step in steps if step.parts), {})
+    held = f" and {number(parts['holdout'])} kept apart in `holdout/`" if parts.get("holdout") else ""
+    queries = ""
+    if summary.queries is not None:
+        queries = f" {number(len(summary.queries.matched))} queries of the list have a match in the pairs."
+    return f"""{_head(summary, parts)}
+
+# {name}
+
+Images from the web with the texts that describe them on their pages: {number(parts.get("shards", summary.pairs))} pairs in
+`shards/`{held}.
+
+## How it was made
+
+Pairs of an image and a text were taken from pages, filtered by rules on the text, matched against a list of queries, and
+balanced, so that common queries do not drown the rare ones; the images were then downloaded, filtered and packed.{queries}
+`report.html` shows each step with samples, `funnel.json` has the same numbers as data, and `rejects/` names every pair that was
+dropped, with the reason.
+
+{_funnel(steps)}
+
+## What a sample is
+
+A tar member `KEY.jpg` with `KEY.txt` (the caption) and `KEY.json` (all columns); the Parquet file beside each tar has the same
+columns. `url` is where the image came from and `page_url` where the text stood; `sha256` is of the image as received.
+
+## Loading
+
+```python
+import webdataset
+pairs = webdataset.WebDataset("shards/00000.tar", shardshuffle=False).decode("pil").to_tuple("jpg", "txt")
+
+from datasets import load_dataset
+pairs = load_dataset("webdataset", data_files={{"train": "shards/*.tar"}}, split="train", streaming=True)
+```
+
+## Consent
+
+{_consent(settings.get("http", {}))}
+
+## Licence, and what to mind
+
+The images and texts belong to their authors; nobody has cleared rights in them, and this collection grants none. Whoever uses it
+must judge whether the use is lawful where they are. Texts were written by strangers: they can be wrong, offensive or personal.
+Filters are rules and models with errors, and the choice of sites and queries decides whose world the pairs show. Nothing here was
+checked by people one by one.
+
+## Settings
+
+```toml
+{settings_text.strip()}
+```
+"""

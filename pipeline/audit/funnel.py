@@ -1,0 +1,186 @@
+"""What remained after each step of a run, and why the rest went: funnel.json, from the tables' manifests and the reject ledgers.
+
+In: a run folder, finished or half finished. Out: a :class:`Step` for each step that has run. Counts are data, not engine metrics,
+so they are the same whatever ran the graphs; a pair that neither stayed nor has a ledger row shows as ``unaccounted``.
+"""
+
+import dataclasses
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline import manifest
+from pipeline.layout import MANIFEST_FILE, RunFolder
+from webimagetext import files
+
+__all__ = ["Step", "build_funnel", "funnel_steps", "ledger_batches", "parquet_batches", "write_funnel"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step: ``rows_in`` = ``rows_out`` + ``set_aside`` + the sum of ``rejects`` + ``unaccounted``.
+
+    ``unit`` is what is counted: pages, images or pairs. ``parts`` divides ``rows_out``, where it has parts.
+    """
+
+    name: str
+    title: str
+    unit: str
+    rows_in: int
+    rows_out: int
+    rejects: dict[str, int] = field(default_factory=dict)
+    set_aside: int = 0
+    parts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def unaccounted(self) -> int:
+        """Rows that went without a reason; anything but 0 is a defect of the run."""
+        return self.rows_in - self.rows_out - self.set_aside - sum(self.rejects.values())
+
+
+def _is_written(folder: str) -> bool:
+    return files.exists(files.join(folder, MANIFEST_FILE))
+
+
+def parquet_batches(folder: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """The batches of the Parquet files that the manifest of ``folder`` names; none when there is no manifest."""
+    if _is_written(folder):
+        names = [
+            name for name in manifest.read_manifest(folder).column("file").to_pylist() if name.endswith(".parquet")
+        ]
+        yield from manifest.iter_batches(folder, columns, names)
+
+
+def _parquet_rows(folder: str) -> int:
+    """Rows of a folder, each once even where a tar stands beside its Parquet file."""
+    if not _is_written(folder):
+        return 0
+    rows = manifest.read_manifest(folder).to_pylist()
+    return sum(row["rows"] for row in rows if row["file"].endswith(".parquet"))
+
+
+def _crawl_tables(run: RunFolder, table: str) -> list[str]:
+    """The folders of one table in all rounds of a crawl; none when the pairs did not come from a crawl."""
+    if not files.exists(run.crawl):
+        return []
+    return [files.join(url, table) for url in files.listing(files.join(run.crawl, "round-*"))]
+
+
+def ledger_batches(run: RunFolder, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Every ledger of a run, in the order of the steps."""
+    ledgers = _crawl_tables(run, "rejects") + [
+        run.rejects(stage) for stage in ("extract", "match", "balance", "package")
+    ]
+    for folder in ledgers:
+        yield from parquet_batches(folder, columns)
+
+
+def _count(batches: Iterable[pa.RecordBatch], *columns: str) -> Counter[tuple[str, ...]]:
+    """How often each combination of values of ``columns`` occurs."""
+    total: Counter[tuple[str, ...]] = Counter()
+    for batch in batches:
+        groups = pa.Table.from_batches([batch]).group_by(list(columns)).aggregate([([], "count_all")])
+        values = zip(*(groups.column(name).to_pylist() for name in columns), strict=True)
+        total.update(dict(zip(values, groups.column("count_all").to_pylist(), strict=True)))
+    return total
+
+
+def _largest_first(counts: Counter[str]) -> dict[str, int]:
+    """Counts by name, the largest first, equal ones by name, so that equal runs give equal files."""
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def _ledger(folders: Iterable[str], subject: str) -> Counter[str]:
+    """Rejects by reason of one kind of subject."""
+    counts: Counter[str] = Counter()
+    for folder in folders:
+        for (kind, reason), number in _count(
+            parquet_batches(folder, ["subject", "reason"]), "subject", "reason"
+        ).items():
+            if kind == subject:
+                counts[reason] += number
+    return counts
+
+
+def _status_step(name: str, title: str, unit: str, folders: Iterable[str]) -> Step:
+    """A step counted from a table whose column ``status`` is "success" or the reason of the failure."""
+    counts: Counter[str] = Counter()
+    for folder in folders:
+        counts.update(
+            {status: number for (status,), number in _count(parquet_batches(folder, ["status"]), "status").items()}
+        )
+    good = counts.pop("success", 0)
+    return Step(name, title, unit, good + counts.total(), good, _largest_first(counts))
+
+
+def funnel_steps(run: RunFolder) -> list[Step]:
+    """The steps that have run, in order."""
+    steps: list[Step] = []
+    rounds = [folder for folder in _crawl_tables(run, "pages") if _is_written(folder)]
+    if rounds:
+        steps.append(_status_step("crawl", "pages read", "pages", rounds))
+    if _is_written(run.candidates):
+        unpaired = _ledger([*_crawl_tables(run, "rejects"), run.rejects("extract")], "image")
+        repeated = _ledger([run.rejects("extract")], "pair")
+        rows = manifest.rows_in(run.candidates)
+        if unpaired:
+            found = rows + repeated.total()
+            steps.append(
+                Step(
+                    "images", "images with a text", "images", found + unpaired.total(), found, _largest_first(unpaired)
+                )
+            )
+        steps.append(
+            Step("extract", "candidate pairs", "pairs", rows + repeated.total(), rows, _largest_first(repeated))
+        )
+    if _is_written(run.matched):
+        steps.append(_pair_step("match", "pairs whose text passes and holds a query", run.candidates, run.matched, run))
+    if _is_written(run.selected):
+        steps.append(_pair_step("balance", "pairs that the balance kept", run.matched, run.selected, run, run.reserve))
+    if _is_written(run.images):
+        steps.append(_status_step("fetch", "images downloaded", "images", [run.images]))
+    if _is_written(run.joined):
+        steps += _packaging(run)
+    return steps
+
+
+def _pair_step(name: str, title: str, source: str, target: str, run: RunFolder, aside: str = "") -> Step:
+    rejects = _largest_first(_ledger([run.rejects(name)], "pair"))
+    set_aside = manifest.rows_in(aside) if aside and _is_written(aside) else 0
+    return Step(name, title, "pairs", manifest.rows_in(source), manifest.rows_in(target), rejects, set_aside)
+
+
+def _packaging(run: RunFolder) -> list[Step]:
+    """Pairs with an image, then those in the shards. The ledger of packaging holds both: what fetching failed at is told apart
+    by its reason, a status of the image store."""
+    failures = {status for (status,) in _count(parquet_batches(run.images, ["status"]), "status")}
+    reasons = _ledger([run.rejects("package")], "pair")
+    lost = Counter({reason: number for reason, number in reasons.items() if reason in failures})
+    dropped = reasons - lost
+    selected = manifest.rows_in(run.selected)
+    steps = [Step("join", "pairs with an image", "pairs", selected, selected - lost.total(), _largest_first(lost))]
+    if _is_written(run.shards):
+        parts = {"shards": _parquet_rows(run.shards), "holdout": _parquet_rows(run.holdout)}
+        title = "pairs in the shards"
+        rejects = _largest_first(dropped)
+        steps.append(
+            Step("package", title, "pairs", selected - lost.total(), sum(parts.values()), rejects, parts=parts)
+        )
+    return steps
+
+
+def build_funnel(run: RunFolder) -> dict[str, Any]:
+    """The funnel as the JSON object that funnel.json holds."""
+    steps = [{**dataclasses.asdict(step), "unaccounted": step.unaccounted} for step in funnel_steps(run)]
+    return {"format": 1, "steps": steps}
+
+
+def write_funnel(run: RunFolder) -> None:
+    """Writes funnel.json."""
+    with files.write_atomic(run.funnel, "w") as stream:
+        json.dump(build_funnel(run), stream, indent=1)
+        stream.write("\n")

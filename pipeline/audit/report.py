@@ -1,0 +1,185 @@
+"""report.html: one page that shows a person what a run made, how, and what it threw away.
+
+In: a run folder whose shards are written. Out: one HTML file that needs no other file, no script and no network. Captions and
+addresses come from strangers: everything is escaped, and the page forbids itself to load or run anything.
+"""
+
+import base64
+from collections import Counter
+from html import escape
+from importlib import resources
+from string import Template
+
+import numpy as np
+
+from pipeline.audit.charts import bars, concentration_curve, funnel_shape, number, share
+from pipeline.audit.funnel import Step
+from pipeline.audit.summary import TOP, Queries, Sample, Summary
+
+__all__ = ["render_report"]
+
+
+def render_report(name: str, steps: list[Step], summary: Summary, settings: str, threshold: int) -> str:
+    """The page. ``settings`` is the run's configuration as TOML, ``threshold`` the pairs a query keeps (t of the balance)."""
+    sections = {
+        "What remained": _funnel(steps),
+        "Pictures and captions": _pictures(summary.samples),
+        "Queries": _queries(summary.queries, threshold),
+        "Make-up": _makeup(summary),
+        "What was dropped": _dropped(steps, summary),
+        "Settings": f"<p>The configuration this run was made with.</p><pre>{escape(settings)}</pre>",
+    }
+    present = {title: body for title, body in sections.items() if body}
+    page = Template(resources.files("pipeline.audit").joinpath("report_page.html").read_text(encoding="utf-8"))
+    return page.substitute(
+        title=escape(f"Dataset {name}"),
+        lead=_lead(steps, summary),
+        contents="".join(f'<li><a href="#{_anchor(title)}">{escape(title)}</a></li>' for title in present),
+        sections="\n".join(
+            f'<section id="{_anchor(title)}"><h2>{escape(title)}</h2>\n{body}\n</section>'
+            for title, body in present.items()
+        ),
+    )
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")
+
+
+def _words(reason: str) -> str:
+    """A reason as stored (``small_image``) in words."""
+    return reason.replace("_", " ")
+
+
+def _lead(steps: list[Step], summary: Summary) -> str:
+    found = next((step.rows_in for step in steps if step.unit == "pairs"), 0)
+    text = f"{number(summary.pairs)} pairs of an image and a text, kept from {number(found)} that were found."
+    lost = sum(abs(step.unaccounted) for step in steps)
+    warning = (
+        f'<p class="warning">{number(lost)} rows are not accounted for: this run has a defect.</p>' if lost else ""
+    )
+    return f"{text}{warning}"
+
+
+def _funnel(steps: list[Step]) -> str:
+    widest = max((step.rows_in for step in steps if step.unit == "pairs"), default=0)
+    items = []
+    for step in steps:
+        whole = widest if step.unit == "pairs" else step.rows_in
+        shape = funnel_shape(step.rows_in / whole, step.rows_out / whole) if whole else ""
+        rejects = list(step.rejects.items())
+        gone = ""
+        if rejects or step.set_aside:
+            rows = [(_words(reason), count) for reason, count in rejects]
+            if step.set_aside:
+                rows.append(("kept in reserve", step.set_aside))
+            dropped = step.rows_in - step.rows_out
+            table = bars(rows, f"Why {number(dropped)} went, as shares of {number(step.rows_in)}", step.rows_in)
+            gone = (
+                f"<details><summary>{number(dropped)} went, most for: {escape(rows[0][0])}</summary>{table}</details>"
+            )
+        parts = ", ".join(f"{number(count)} in {escape(part)}" for part, count in step.parts.items())
+        words = f"<b>{number(step.rows_out)}</b> {escape(step.title)}{f' ({parts})' if parts else ''}"
+        of = f"{share(step.rows_out, step.rows_in)} of {number(step.rows_in)} {step.unit}"
+        line = f'<div class="line"><span>{words}</span><span class="soft">{of}</span></div>'
+        items.append(f'<li class="{step.unit}">{line}{shape}{gone}</li>')
+    note = (
+        "<p>Blue is the flow of pairs: each step takes in what the one above let through. Grey are the pages and images asked "
+        "for on the way. Open a line to see why the rest went.</p>"
+    )
+    return f'{note}<ol class="step">{"".join(items)}</ol>' if items else ""
+
+
+def _pictures(samples: list[Sample]) -> str:
+    if not samples:
+        return ""
+    items = []
+    for sample in samples:
+        data = base64.b64encode(sample.thumbnail).decode()
+        page = ""
+        if sample.page_url.startswith(("http://", "https://")):
+            page = f' <a href="{escape(sample.page_url)}" rel="noreferrer noopener nofollow">page</a>'
+        tags = "".join(f'<span class="tag">{escape(query)}</span>' for query in sample.queries[:6])
+        # The caption stands right below the picture, so repeating it as its alternative text would be read out twice.
+        items.append(
+            f'<li><img src="data:image/jpeg;base64,{data}" alt="" loading="lazy"><p>{escape(sample.caption)}{page}</p>{tags}</li>'
+        )
+    note = "<p>A random sample of the shards: each picture with its caption and the first queries found in it.</p>"
+    return f'{note}<ul class="pictures">{"".join(items)}</ul>'
+
+
+def _queries(queries: Queries | None, threshold: int) -> str:
+    if queries is None or not len(queries.matched):
+        return ""
+    matched, selected = queries.matched, queries.selected
+    head = int(np.searchsorted(-matched, -threshold, side="left"))  # queries with more matches than the threshold
+    total, kept = int(matched.sum()), int(selected.sum())
+    before, after = share(int(matched[:head].sum()), total), share(int(selected[:head].sum()), kept)
+    words = (
+        f"Queries with a match: {number(len(matched))}; without: {number(queries.without_match)}. "
+        f"With more than t = {number(threshold)} matches: {number(head)}; they hold {before} of all matches, "
+        f"and {after} of those in the pairs that the balance kept."
+    )
+    curve = concentration_curve(
+        matched, selected, head, f"Cumulative share of matches by query, most frequent first. {words}"
+    )
+    legend = (
+        '<p><span class="key before"></span> all matches &nbsp; <span class="key after"></span> after the balance &nbsp; '
+        '<span class="key mark"></span> left of it: more than t matches</p>'
+        '<p class="soft">Across: queries, the most frequent first. Up: the share of all matches that they hold together.</p>'
+    )
+    first = zip(queries.names[:TOP].to_pylist(), matched[:TOP], selected[:TOP], strict=True)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(query)}</th>'
+        f'<td class="number">{number(found)}</td><td class="number">{number(left)}</td></tr>'
+        for query, found, left in first
+    )
+    table = (
+        "<table><caption>Most frequent queries</caption><thead><tr><th>query</th>"
+        f'<th class="number">pairs that hold it</th><th class="number">kept</th></tr></thead><tbody>{rows}</tbody></table>'
+    )
+    return f"<p>{words}</p>{curve}{legend}{table}"
+
+
+def _makeup(summary: Summary) -> str:
+    mean = summary.caption_characters / max(summary.pairs, 1)
+    tables = [
+        _top(summary.hosts, "Sites the images come from"),
+        _in_order(summary.sides, "Smaller side as received, pixels"),
+        _top(summary.languages, "Language that the page states"),
+        _in_order(summary.english, "Probability of the wanted language, in tenths"),
+        _top(summary.consent, "Consent"),
+        _top(summary.sources, "Read from"),
+    ]
+    return f'<p>A caption has {mean:.0f} characters on average.</p><div class="columns">{"".join(tables)}</div>'
+
+
+def _top(counts: Counter[str], caption: str) -> str:
+    rows = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = rows[:TOP]
+    if rest := sum(count for _, count in rows[TOP:]):
+        shown.append((f"{number(len(rows) - TOP)} others", rest))
+    return f"<div>{bars(shown, caption)}</div>" if rows else ""
+
+
+def _in_order(counts: Counter[str], caption: str) -> str:
+    return f"<div>{bars(list(counts.items()), caption)}</div>" if counts.total() else ""
+
+
+def _dropped(steps: list[Step], summary: Summary) -> str:
+    totals: Counter[str] = Counter()
+    for step in steps:
+        if step.name != "fetch":  # the same failures as the step after it counts, by image instead of by pair
+            totals.update(step.rejects)
+    blocks = []
+    for reason, rows in sorted(summary.rejects.items(), key=lambda item: (-totals[item[0]], item[0])):
+        body = "".join(
+            f'<tr><td>{escape(row["detail"] or "")}</td><td class="soft">{escape(row["url"] or "")}</td></tr>'
+            for row in rows
+        )
+        blocks.append(
+            f"<details><summary>{escape(_words(reason))} ({escape(rows[0]['stage'])}): {number(totals[reason])}</summary>"
+            f"<table><thead><tr><th>text or detail</th><th>address</th></tr></thead><tbody>{body}</tbody></table></details>"
+        )
+    note = "<p>Some of what each rule dropped, so that a rule that drops the wrong things is seen. All of it is in rejects/.</p>"
+    return note + "".join(blocks) if blocks else ""

@@ -1,0 +1,181 @@
+"""What the finished shards are made of, for people: numbers, samples of pictures and of rejects.
+
+In: a run folder whose shards are written. Out: a :class:`Summary`. One pass over the shards' Parquet files and one over the
+ledgers, batch by batch, so memory does not grow with the run.
+"""
+
+import io
+import json
+import tarfile
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.audit.funnel import ledger_batches, parquet_batches
+from pipeline.layout import CAPTION_SUFFIX, IMAGE_SUFFIX, METADATA_SUFFIX, RunFolder
+from pipeline.manifest import read_manifest
+from webimagetext import files
+
+__all__ = ["Queries", "Sample", "Summary", "summarise"]
+
+SAMPLE_PICTURES = 24
+SAMPLE_REJECTS = 4  # of each reason
+THUMBNAIL_PIXELS = 192
+TOP = 20
+SIDE_EDGES = (0, 128, 256, 512, 1024, 2048, 4096)  # pixels, of the smaller side
+HOST = r"^[a-z]+://(?P<host>[^/?#]+)"
+COLUMNS = ["url", "caption", "original_width", "original_height", "page_language", "p_english", "consent", "source"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A pair for people to look at; ``thumbnail`` is a small JPEG."""
+
+    key: str
+    caption: str
+    page_url: str
+    queries: tuple[str, ...]
+    thumbnail: bytes
+
+
+@dataclass(frozen=True)
+class Queries:
+    """The queries that have a match, by falling ``matched``: names and two arrays of int64; and how many have none."""
+
+    names: pa.Array
+    matched: npt.NDArray[np.int64]
+    selected: npt.NDArray[np.int64]
+    without_match: int
+
+
+@dataclass
+class Summary:
+    """The counters map a value to a number of pairs."""
+
+    pairs: int = 0
+    caption_characters: int = 0
+    hosts: Counter[str] = field(default_factory=Counter)
+    languages: Counter[str] = field(default_factory=Counter)
+    consent: Counter[str] = field(default_factory=Counter)
+    sources: Counter[str] = field(default_factory=Counter)
+    sides: Counter[str] = field(default_factory=Counter)
+    english: Counter[str] = field(default_factory=Counter)
+    samples: list[Sample] = field(default_factory=list)
+    rejects: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # reason: rows of the ledger
+    queries: Queries | None = None
+
+
+def summarise(run: RunFolder) -> Summary:
+    """Reads the shards, the ledgers and the queries' counts. Raises UserError when the shards have not been written."""
+    result = Summary()
+    for folder in (run.shards, run.holdout):
+        for batch in parquet_batches(folder, COLUMNS):
+            _add(result, batch)
+    result.samples = _samples(run.shards)
+    result.rejects = _rejected(ledger_batches(run, ["subject", "stage", "reason", "url", "detail"]))
+    if files.exists(run.counts):
+        result.queries = _queries(run.counts)
+    return result
+
+
+def _tally(counter: Counter[str], column: pa.Array, missing: str) -> None:
+    for entry in pc.value_counts(pc.fill_null(column, missing)).to_pylist():
+        counter[entry["values"] or missing] += entry["counts"]
+
+
+def _edges(values: npt.NDArray[Any], edges: tuple[float, ...], form: str) -> Counter[str]:
+    """A histogram of ``values``, with each bin worded by ``form`` from its lower and upper edge."""
+    counts, _ = np.histogram(values, [*edges, np.inf])
+    uppers = [*edges[1:], None]
+    words = [
+        form.format(low, high) if high is not None else f"{low:,} and more"
+        for low, high in zip(edges, uppers, strict=True)
+    ]
+    return Counter(dict(zip(words, counts.tolist(), strict=True)))
+
+
+def _add(result: Summary, batch: pa.RecordBatch) -> None:
+    result.pairs += batch.num_rows
+    result.caption_characters += pc.sum(pc.utf8_length(batch.column("caption"))).as_py() or 0
+    _tally(result.hosts, pc.struct_field(pc.extract_regex(batch.column("url"), HOST), "host"), "(unreadable address)")
+    _tally(result.languages, pc.utf8_lower(batch.column("page_language")), "not stated")
+    _tally(result.consent, batch.column("consent"), "nothing stated")
+    _tally(result.sources, batch.column("source"), "not stated")
+    sides = pc.min_element_wise(batch.column("original_width"), batch.column("original_height"))
+    result.sides.update(_edges(pc.drop_null(sides).to_numpy(False), SIDE_EDGES, "{:,} to {:,}"))
+    english = pc.drop_null(batch.column("p_english")).to_numpy(False)
+    result.english.update(_edges(np.floor(english * 10).clip(0, 9), tuple(range(10)), "{} to {}"))
+
+
+def _samples(folder: str) -> list[Sample]:
+    """The first pairs of the first shards: shards are shuffled, so these are a fair sample."""
+    found: list[Sample] = []
+    for name in read_manifest(folder).column("file").to_pylist():
+        if len(found) >= SAMPLE_PICTURES:
+            break
+        if name.endswith(".tar"):
+            found += _from_tar(files.join(folder, name), SAMPLE_PICTURES - len(found))
+    return found
+
+
+def _from_tar(url: str, count: int) -> list[Sample]:
+    found: list[Sample] = []
+    members: dict[str, bytes] = {}
+    with files.open_input(url) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+        for member in archive:
+            content = archive.extractfile(member)
+            assert content is not None, f"{url}: {member.name} is not a file"
+            members["." + member.name.split(".", 1)[1]] = content.read()
+            if {IMAGE_SUFFIX, CAPTION_SUFFIX, METADATA_SUFFIX} <= members.keys():
+                row = json.loads(members[METADATA_SUFFIX])
+                caption, queries = members[CAPTION_SUFFIX].decode(), tuple(row["queries"] or ())
+                picture = _thumbnail(members[IMAGE_SUFFIX])
+                found.append(Sample(row["key"], caption, row["page_url"] or "", queries, picture))
+                members = {}
+                if len(found) == count:
+                    break
+    return found
+
+
+def _thumbnail(image: bytes) -> bytes:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(image)) as picture:
+        picture.draft("RGB", (THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
+        small = picture.convert("RGB")
+        small.thumbnail((THUMBNAIL_PIXELS, THUMBNAIL_PIXELS))
+        target = io.BytesIO()
+        small.save(target, "JPEG", quality=80)
+    return target.getvalue()
+
+
+def _rejected(ledger: Iterable[pa.RecordBatch]) -> dict[str, list[dict[str, Any]]]:
+    """A few ledger rows of each reason, the earliest by the ledgers' order, which is by key."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for batch in ledger:
+        for reason in pc.unique(batch.column("reason")).to_pylist():
+            rows = found.setdefault(reason, [])
+            if len(rows) < SAMPLE_REJECTS:
+                matching = batch.filter(pc.equal(batch.column("reason"), reason))
+                rows += matching.slice(0, SAMPLE_REJECTS - len(rows)).to_pylist()
+    return found
+
+
+def _queries(url: str) -> Queries:
+    with files.open_input(url) as stream:
+        table = pq.read_table(stream, columns=["query", "matched", "selected"])
+    order = pc.sort_indices(table, [("matched", "descending"), ("query", "ascending")])
+    held = table.take(order).filter(pc.greater(pc.take(table.column("matched"), order), 0)).combine_chunks()
+    return Queries(
+        held.column("query").combine_chunks(),
+        held.column("matched").to_numpy().astype(np.int64),
+        held.column("selected").to_numpy().astype(np.int64),
+        table.num_rows - held.num_rows,
+    )

@@ -1,0 +1,56 @@
+"""The funnel: every row is in one place, whatever was stopped half-way, and a lost row shows."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from pipeline.audit.funnel import build_funnel, funnel_steps, write_funnel
+from pipeline.layout import RunFolder, part_name
+from pipeline.manifest import entry_of, write_manifest
+from tests.small_run import CANDIDATE, FOUND, IN_MATCHED, IN_SELECTED, PACKAGED, WITH_IMAGE, make_run
+
+
+def test_every_step_is_counted_with_its_reasons(tmp_path: Path) -> None:
+    steps = {step.name: step for step in funnel_steps(make_run(tmp_path))}
+    flow = {name: (step.rows_in, step.rows_out, step.rejects) for name, step in steps.items()}
+    assert flow == {
+        "crawl": (10, 7, {"http_404": 3}),
+        "images": (FOUND + 20, FOUND, {"no_text": 20}),
+        "extract": (FOUND, CANDIDATE, {"repeated_pair": 10}),
+        "match": (CANDIDATE, IN_MATCHED, {"too_short": 20, "no_query": 10}),
+        "balance": (IN_MATCHED, IN_SELECTED, {"not_drawn": 10}),
+        "fetch": (IN_SELECTED, WITH_IMAGE, {"http_404": 4}),
+        "join": (IN_SELECTED, WITH_IMAGE, {"http_404": 4}),
+        "package": (WITH_IMAGE, PACKAGED, {"small_image": 6}),
+    }
+    assert steps["balance"].set_aside == 10
+    assert steps["package"].parts == {"shards": 25, "holdout": 5}
+    assert [step.unaccounted for step in steps.values()] == [0] * len(steps)
+
+
+def test_the_file_holds_the_same(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    write_funnel(run)
+    written = json.loads(Path(run.funnel).read_text())
+    assert written == build_funnel(run)
+    assert list(written["steps"][3]["rejects"]) == ["too_short", "no_query"]  # the largest first
+
+
+def test_a_row_that_vanished_shows(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    path = Path(run.rejects("match")) / part_name(0)
+    table = pq.read_table(path)
+    pq.write_table(table.slice(3), path)
+    write_manifest(run.rejects("match"), [entry_of(run.rejects("match"), part_name(0), table.num_rows - 3)])
+    steps = {step.name: step for step in funnel_steps(run)}
+    assert steps["match"].unaccounted == 3
+
+
+def test_a_half_finished_run_counts_what_is_there(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    for folder in (run.selected, run.joined, run.shards, run.images):
+        shutil.rmtree(folder)
+    assert [step.name for step in funnel_steps(run)] == ["crawl", "images", "extract", "match"]
+    assert funnel_steps(RunFolder(str(tmp_path / "nothing"))) == []
