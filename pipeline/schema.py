@@ -72,7 +72,7 @@ CANDIDATES = pa.schema(
 
 CAPTION_COUNTS = pa.schema(
     [
-        pa.field("caption_hash", pa.uint64(), nullable=False),  # hashing.hash64 of the caption
+        pa.field("hash", pa.uint64(), nullable=False),  # of the caption's normal form
         pa.field("count", pa.int64(), nullable=False),  # pairs that carry it
     ]
 )

@@ -1,0 +1,30 @@
+"""The configuration of a whole run: one table of the TOML file a component, each owned and checked by that component."""
+
+from dataclasses import dataclass, field
+
+from pipeline.balance.config import BalanceConfig
+from pipeline.fetch.config import FetchConfig
+from pipeline.image.config import ImageConfig
+from pipeline.net.config import HttpConfig
+from pipeline.read.config import ExtractConfig
+from pipeline.text.config import TextConfig
+from pipeline.write.config import PackageConfig
+
+__all__ = ["RunConfig"]
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that decides what a run makes."""
+
+    queries: str = "queries.parquet"
+    """Query list made by `python -m query_builder build`, path or URL."""
+    seed: int = 0
+    """Seed of every random choice: the balance, the hold-out split and the shuffle."""
+    extract: ExtractConfig = field(default_factory=ExtractConfig)
+    http: HttpConfig = field(default_factory=HttpConfig)
+    text: TextConfig = field(default_factory=TextConfig)
+    balance: BalanceConfig = field(default_factory=BalanceConfig)
+    fetch: FetchConfig = field(default_factory=FetchConfig)
+    image: ImageConfig = field(default_factory=ImageConfig)
+    package: PackageConfig = field(default_factory=PackageConfig)

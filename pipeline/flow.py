@@ -1,0 +1,133 @@
+"""The graphs of a run, top to bottom. Beam only wires: what each step does lives in the module it names.
+
+Every function adds one graph to ``root``: finished folders in, finished folders out (layout.py says where, schema.py what).
+The crawl's own two graphs are in rounds.py, the passes that find the balance's threshold in balancing.py.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import apache_beam as beam
+import pyarrow as pa
+
+from pipeline.config import RunConfig
+from pipeline.layout import RunFolder
+from pipeline.manifest import Entry, rows_in
+from pipeline.schema import CANDIDATES, CAPTION_COUNTS, FETCH_PLAN, JOINED, MATCHED, SELECTED
+from pipeline.tables.batches import split
+from pipeline.tables.gather import Gather
+from pipeline.tables.sink import WriteGroups, WriteManifest, WriteTable, by_hashed, by_pair
+from pipeline.tables.source import ReadTable
+from pipeline.text.repeated import caption_counts
+from pipeline.transforms.balance import RESERVE, DrawPairs
+from pipeline.transforms.curation import ApplyTextRules, MatchQueries, by_caption, keep_frequent
+from pipeline.transforms.images import (
+    DropRepeats,
+    FetchBucket,
+    JoinImages,
+    SplitHoldout,
+    WriteShard,
+    by_host,
+    by_place,
+    by_url,
+    plan_rows,
+)
+from pipeline.transforms.outputs import REJECTED, KeepFirst, parts_for, split_outputs, write_rejects
+from pipeline.transforms.sums import CountIds, WriteVector
+from pipeline.write.placing import shard_count
+
+__all__ = ["balance", "collect", "count_captions", "fetch", "join", "match", "write_shards"]
+
+BY_ID = ["pair_id"]
+
+
+def collect(root: beam.Pipeline, tables: Sequence[str], rejects: Sequence[str], run: RunFolder) -> None:
+    """Pairs of all rounds or files of a source -> candidates, each pair once."""
+    rows = sum(map(rows_in, tables))
+    read = [root | f"Read pairs {number:03d}" >> ReadTable(folder) for number, folder in enumerate(tables)]
+    groups = (
+        tuple(read) | "All pairs" >> beam.Flatten() | Gather(by_pair, parts_for(rows), CANDIDATES, [*BY_ID, "page_url"])
+    )
+    once, repeated = split_outputs(groups, "Keep each pair once", KeepFirst("extract"))
+    once | "Write candidates" >> WriteGroups(run.candidates)
+    earlier = [root | f"Read rejects {number:03d}" >> ReadTable(folder) for number, folder in enumerate(rejects)]
+    write_rejects([*earlier, repeated], run, "extract", rows)
+
+
+def count_captions(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
+    """Candidates -> the captions that repeat too often to describe a picture."""
+    captions = root | "Read captions" >> ReadTable(run.candidates, ["caption"])
+    counts = captions | "Count in batch" >> beam.Map(caption_counts).with_output_types(pa.RecordBatch)
+    parts = parts_for(rows_in(run.candidates))
+    groups = counts | "By caption" >> Gather(by_caption, parts, CAPTION_COUNTS, ["hash"])
+    groups | "Keep the frequent" >> beam.Map(keep_frequent, config.text) | WriteGroups(run.frequent_captions)
+
+
+def match(root: beam.Pipeline, run: RunFolder, config: RunConfig, automaton: str, queries: int, name: str) -> None:
+    """Candidates -> pairs that pass the text rules and hold a query, and the number of matches of each query."""
+    rows = rows_in(run.candidates)
+    pairs = root | "Read candidates" >> ReadTable(run.candidates)
+    passed, by_rule = split_outputs(pairs, "Apply text rules", ApplyTextRules(config.text, run, config.queries))
+    matched, unmatched = split_outputs(passed, "Match queries", MatchQueries(automaton, run, name))
+    matched | "Write matched" >> WriteTable(run.matched, MATCHED, by_pair, BY_ID, parts_for(rows))
+    matched | "Count matches" >> WriteVector(CountIds("query_ids", queries), queries, run.match_counts)
+    write_rejects([by_rule, unmatched], run, "match", rows)
+
+
+def balance(root: beam.Pipeline, run: RunFolder, plan: str, queries: int) -> None:
+    """Matched pairs -> selected pairs, the reserve next in line, and how often each query was drawn and selected."""
+    rows = rows_in(run.matched)
+    pairs = root | "Read matched" >> ReadTable(run.matched)
+    drawn = pairs | "Draw" >> beam.ParDo(DrawPairs(plan)).with_outputs(RESERVE, REJECTED, main="selected")
+    drawn.selected | "Write selected" >> WriteTable(run.selected, SELECTED, by_pair, BY_ID, parts_for(rows))
+    drawn[RESERVE] | "Write reserve" >> WriteTable(run.reserve, SELECTED, by_pair, BY_ID, parts_for(rows))
+    for column in ("query_ids", "drawn_by"):
+        count = CountIds(column, queries)
+        drawn.selected | f"Count {column}" >> WriteVector(count, queries, run.selected_counts(column))
+    write_rejects([drawn[REJECTED]], run, "balance", rows)
+
+
+def fetch(root: beam.Pipeline, run: RunFolder, config: RunConfig, earlier: Sequence[Entry], name: str) -> None:
+    """Selected pairs -> images in the store, asked for host by host; what the store knows already is not asked again."""
+    wanted = root | "Read selected" >> ReadTable(run.selected, ["url"]) | "Wanted" >> beam.Map(plan_rows, known=False)
+    known = root | "Read images" >> ReadTable(run.images, ["url"]) | "Known" >> beam.Map(plan_rows, known=True)
+    urls = (wanted, known) | "All URLs" >> beam.Flatten().with_output_types(pa.RecordBatch)
+    buckets = urls | "By host" >> Gather(by_host, FETCH_BUCKETS, FETCH_PLAN, ["url"])
+    entries = buckets | "Fetch bucket" >> beam.ParDo(FetchBucket(run, config, name))
+    kept = root | "Earlier parts" >> beam.Create(list(earlier), reshuffle=False)
+    (entries, kept) | "All parts" >> beam.Flatten() | WriteManifest(run.images)
+
+
+FETCH_BUCKETS = 64
+
+
+def join(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
+    """Selected pairs and images -> pairs with a good image, each picture and caption once."""
+    rows = rows_in(run.selected)
+    parts = parts_for(rows + rows_in(run.images))
+    cut = partial(split, keys=by_url, parts=parts)
+    sides = {
+        side: root
+        | f"Read {side}" >> ReadTable(folder)
+        | f"Split {side}" >> beam.FlatMap(cut).with_output_types(tuple[int, pa.RecordBatch])
+        for side, folder in (("pairs", run.selected), ("images", run.images))
+    }
+    groups = sides | "By URL" >> beam.CoGroupByKey()
+    joined, lost = split_outputs(groups, "Join and apply image rules", JoinImages(config))
+    pictures = joined | "By picture" >> Gather(by_hashed("sha256"), parts, JOINED, ["sha256", *BY_ID])
+    once, repeated = split_outputs(pictures, "Keep each picture and caption once", DropRepeats())
+    once | "Write joined" >> WriteGroups(run.joined)
+    write_rejects([lost, repeated], run, "package", rows)
+
+
+def write_shards(root: beam.Pipeline, run: RunFolder, config: RunConfig, automaton: str, name: str) -> None:
+    """Pairs with an image -> shards, well mixed by a seeded hash, and the shards held out for evaluation."""
+    rows, share = rows_in(run.joined), config.package.holdout
+    pairs = root | "Read joined" >> ReadTable(run.joined)
+    sides = pairs | "Split hold-out" >> beam.ParDo(SplitHoldout(config)).with_outputs("holdout", main="shards")
+    for side, folder, expected in (("shards", run.shards, 1 - share), ("holdout", run.holdout, share)):
+        count = shard_count(round(rows * expected), config.package.samples_per_shard)
+        place = partial(by_place, seed=config.seed, shards=count)
+        groups = sides[side] | f"Place {side}" >> Gather(place, count, JOINED, BY_ID)
+        entries = groups | f"Write {side}" >> beam.ParDo(WriteShard(run, folder, config, automaton, name))
+        entries | f"Manifest of {side}" >> WriteManifest(folder)

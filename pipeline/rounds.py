@@ -1,0 +1,167 @@
+"""A crawl, breadth first in rounds: each round is one Beam graph over buckets of hosts, and a second one plans the next round.
+
+A host lies in one bucket, and a bucket is one unit of work, so no host is ever asked by two workers. A bucket's files are its
+marker: after a kill, only the buckets that were in work are crawled again.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.config import RunConfig
+from pipeline.layout import RunFolder, part_name
+from pipeline.manifest import (
+    entry_of,
+    is_complete,
+    iter_batches,
+    mark_complete,
+    read_manifest,
+    rows_in,
+    write_manifest,
+)
+from pipeline.read.crawl import crawl_bucket
+from pipeline.read.frontier import admit, seed_frontier
+from pipeline.runners import Engine
+from pipeline.schema import CANDIDATES, FRONTIER, PAGES, REJECTS
+from pipeline.tables.gather import Gather
+from pipeline.tables.sink import WriteGroups, WriteManifest, by_hashed, write_part
+from pipeline.tables.source import ReadTable
+from pipeline.watch import Beacon
+from webimagetext import files
+
+__all__ = ["crawl", "round_folder"]
+
+BUCKETS = 64
+# The tables a bucket writes, in this order: the last one is its marker.
+TABLES = {"candidates": CANDIDATES, "links": FRONTIER, "rejects": REJECTS, "pages": PAGES}
+MARKER = "pages"
+
+
+def round_folder(run: RunFolder, number: int, table: str) -> str:
+    """The folder of one table (a key of TABLES, or frontier) of one round."""
+    return files.join(run.crawl, f"round-{number:03d}", table)
+
+
+def crawl(run: RunFolder, config: RunConfig, engine: Engine) -> int:
+    """Crawls all rounds and returns how many there were. Finished rounds and buckets of an interrupted crawl are kept."""
+    _write_seeds(run, config)
+    asked, number = 0, 0
+    while True:
+        frontier = round_folder(run, number, "frontier")
+        quotas = _quotas(frontier, config.extract.max_pages - asked)
+        pages = round_folder(run, number, MARKER)
+        if not is_complete(pages):
+            name = f"crawl round {number}"
+            work = _CrawlBucket(run, config, number, name)
+            engine.run(name, partial(_round, work=work, quotas=quotas), total=sum(quotas.values()), unit="pages")
+            mark_complete(pages, "")
+        asked += sum(quotas.values())
+        following = round_folder(run, number + 1, "frontier")
+        if not is_complete(following):
+            plan = _PlanBucket(run, config, number, asked)
+            engine.run(f"plan round {number + 1}", partial(_plan, plan=plan))
+            mark_complete(following, "")
+        if rows_in(following) == 0 or asked >= config.extract.max_pages:
+            return number + 1
+        number += 1
+
+
+def _write_seeds(run: RunFolder, config: RunConfig) -> None:
+    folder = round_folder(run, 0, "frontier")
+    if is_complete(folder):
+        return
+    keys = by_hashed("host")
+    entries = []
+    seeds = seed_frontier(config.extract)
+    for part in range(BUCKETS):
+        mask = pa.array([bool(key % BUCKETS == part) for batch in seeds.to_batches() for key in keys(batch)])
+        if rows := seeds.filter(mask):
+            entries.append(write_part(folder, part_name(part), rows))
+    write_manifest(folder, entries)
+    mark_complete(folder, "")
+
+
+def _quotas(frontier: str, budget: int) -> dict[str, int]:
+    """How many pages of each bucket the budget allows: all, or shares in proportion, rounded by the largest remainder."""
+    rows = {entry["file"]: entry["rows"] for entry in read_manifest(frontier).to_pylist()}
+    total = sum(rows.values())
+    if total <= budget:
+        return rows
+    shares = {name: divmod(count * budget, total) for name, count in rows.items()}
+    left = budget - sum(whole for whole, _ in shares.values())
+    favoured = sorted(shares, key=lambda name: (-shares[name][1], name))[:left]
+    return {name: whole + (name in favoured) for name, (whole, _) in shares.items()}
+
+
+def _round(root: beam.Pipeline, work: "_CrawlBucket", quotas: dict[str, int]) -> None:
+    """Frontier of a round -> pages, candidates, links and rejects of the round."""
+    buckets = root | "Name buckets" >> beam.Create(sorted(quotas.items()), reshuffle=False)
+    spread = buckets | "Spread buckets" >> beam.Reshuffle()
+    entries = spread | "Crawl bucket" >> beam.ParDo(work).with_outputs(*TABLES)
+    for table in TABLES:
+        entries[table] | f"Manifest of {table}" >> WriteManifest(round_folder(work.run, work.number, table))
+
+
+def _plan(root: beam.Pipeline, plan: "_PlanBucket") -> None:
+    """Links of a round -> frontier of the next one."""
+    links = root | "Read links" >> ReadTable(round_folder(plan.run, plan.number, "links"))
+    groups = links | "By host" >> Gather(by_hashed("host"), BUCKETS, FRONTIER, ["depth", "url"])
+    admitted = groups | "Admit" >> beam.ParDo(plan)
+    admitted | "Write frontier" >> WriteGroups(round_folder(plan.run, plan.number + 1, "frontier"))
+
+
+class _CrawlBucket(beam.DoFn):
+    """Crawls the first pages of one frontier file and writes the bucket's four tables."""
+
+    def __init__(self, run: RunFolder, config: RunConfig, number: int, name: str) -> None:
+        self.run, self.config, self.number, self.name = run, config, number, name
+
+    def process(self, bucket: tuple[str, int]) -> Iterator[object]:
+        name, quota = bucket
+        if not files.exists(files.join(round_folder(self.run, self.number, MARKER), name)):
+            self._crawl(name, quota)
+        for table in TABLES:
+            folder = round_folder(self.run, self.number, table)
+            with files.open_input(files.join(folder, name)) as stream:
+                rows = pq.read_metadata(stream).num_rows
+            yield beam.pvalue.TaggedOutput(table, entry_of(folder, name, rows))
+
+    def _crawl(self, name: str, quota: int) -> None:
+        batches = list(iter_batches(round_folder(self.run, self.number, "frontier"), names=[name]))
+        frontier = pa.Table.from_batches(batches, schema=FRONTIER).slice(0, quota)
+        beacon = Beacon(self.run, self.name)
+        found = crawl_bucket(frontier, self.config.http, self.config.extract, beacon)
+        beacon.flush()
+        tables = {
+            "candidates": pa.Table.from_batches(found.candidates, schema=CANDIDATES),
+            "links": found.links,
+            "rejects": pa.Table.from_batches(found.rejects, schema=REJECTS),
+            "pages": found.pages,
+        }
+        for table in TABLES:
+            write_part(round_folder(self.run, self.number, table), name, tables[table])
+
+
+class _PlanBucket(beam.DoFn):
+    """Admits the links of one bucket that no earlier round has asked for."""
+
+    def __init__(self, run: RunFolder, config: RunConfig, number: int, asked: int) -> None:
+        self.run, self.config, self.number, self.asked = run, config, number, asked
+
+    def process(self, group: tuple[int, pa.Table]) -> Iterator[tuple[int, pa.Table]]:
+        part, links = group
+        seen: set[str] = set()
+        by_host: Counter[str] = Counter()
+        for earlier in range(self.number + 1):
+            folder = round_folder(self.run, earlier, "frontier")
+            if files.exists(files.join(folder, part_name(part))):
+                for batch in iter_batches(folder, ["url", "host"], [part_name(part)]):
+                    seen.update(batch.column("url").to_pylist())
+                    by_host.update(batch.column("host").to_pylist())
+        admitted = admit(links, seen, self.config.extract, asked=self.asked, asked_by_host=dict(by_host))
+        if admitted.num_rows:
+            yield part, admitted

@@ -1,0 +1,100 @@
+"""The stages of a run in order, and what decides whether one is run, continued or skipped.
+
+In: a run folder, a configuration and an engine. A step is done when its folder holds ``_SUCCESS`` with the fingerprint of the
+step's settings and of its inputs' contents; then it is skipped. A step whose settings or inputs changed starts afresh; one that
+was interrupted goes on where it stopped.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline import manifest
+from pipeline.config import RunConfig
+from pipeline.layout import RunFolder
+from pipeline.runners import Engine
+from webimagetext import files
+from webimagetext.progress import human_time
+from webimagetext.settings import fingerprint
+
+__all__ = ["Context", "Step", "run_steps"]
+
+STARTED_FILE = "_STARTED"
+# Raised when a step's output for the same settings changes, so that finished folders of older versions are made again.
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every step gets."""
+
+    run: RunFolder
+    config: RunConfig
+    engine: Engine
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a run: from finished folders to a finished folder.
+
+    ``output`` is the folder that carries the marker; ``owned`` are the other folders the step alone writes, removed with it
+    before a fresh start. ``settings`` and ``inputs`` (tables' folders, or plain files) make up the fingerprint. ``result``
+    words what came out, for the line that is printed.
+    """
+
+    name: str
+    verb: str
+    output: str
+    work: Callable[[Context], None]
+    settings: tuple[Any, ...]
+    inputs: tuple[str, ...]
+    result: Callable[[Context], str]
+    owned: tuple[str, ...] = ()
+    keep: bool = False  # the output outlives changed settings and inputs: it is added to, never removed
+
+    def fingerprint(self) -> str:
+        """Of the step's settings and the contents of its inputs; raises UserError when an input is missing."""
+        digests = [files.digest(url) if _is_file(url) else manifest.manifest_digest(url) for url in self.inputs]
+        return fingerprint(FORMAT, self.name, *self.settings, digests)
+
+
+def _is_file(url: str) -> bool:
+    return url.rsplit("/", 1)[-1].count(".") > 0
+
+
+def _begin(step: Step, mark: str) -> str:
+    """Prepares the step's folders; says how it begins: "" afresh, or that it continues."""
+    url = files.join(step.output, STARTED_FILE)
+    if files.exists(url):
+        with files.open_input(url) as stream:
+            if stream.read().decode() == mark:
+                return "continues where it stopped"
+    if not step.keep:
+        for folder in (step.output, *step.owned):
+            files.remove(folder)
+    else:
+        files.remove(files.join(step.output, "_SUCCESS"))
+    with files.write_atomic(url, "w") as stream:
+        stream.write(mark)
+    return ""
+
+
+def run_steps(steps: Sequence[Step], context: Context) -> None:
+    """Runs ``steps`` in order, skipping those that are finished."""
+    for number, step in enumerate(steps, 1):
+        head = f"[{number}/{len(steps)}] {step.name}"
+        for folder in step.inputs:
+            if not _is_file(folder):
+                manifest.read_manifest(folder)
+        mark = step.fingerprint()
+        if manifest.is_complete(step.output, mark):
+            print(f"{head}: finished before, skipped ({step.result(context)})", file=sys.stderr)
+            continue
+        how = _begin(step, mark)
+        print(f"{head}{': ' + how if how else ''}", file=sys.stderr)
+        start = time.monotonic()
+        step.work(context)
+        manifest.mark_complete(step.output, mark, step=step.name)
+        print(f"    {step.result(context)}, {human_time(time.monotonic() - start)}", file=sys.stderr)

@@ -1,0 +1,112 @@
+"""What each verb of the command line does: the steps of a run, with their folders, settings and inputs."""
+
+from collections.abc import Sequence
+
+from pipeline import work
+from pipeline.audit.write import write_audit
+from pipeline.config import RunConfig
+from pipeline.layout import RunFolder
+from pipeline.manifest import read_manifest, rows_in
+from pipeline.run import Context, Step, run_steps
+from pipeline.runners import Engine
+from webimagetext import files
+from webimagetext.settings import to_toml
+
+__all__ = ["run_verb", "steps_of"]
+
+
+def samples_in(folder: str) -> int:
+    """Samples in the shards of a folder."""
+    entries = read_manifest(folder).to_pylist()
+    return sum(entry["rows"] for entry in entries if entry["file"].endswith(".parquet"))
+
+
+def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
+    """Every step of a run, in order."""
+
+    def counted(folder: str, what: str) -> str:
+        return f"{rows_in(folder):,} {what}"
+
+    return [
+        Step(
+            name="extract candidate pairs",
+            verb="extract",
+            output=run.candidates,
+            owned=(run.crawl, run.rejects("extract")),
+            settings=(config.extract, config.http),
+            inputs=(),
+            work=work.extract,
+            result=lambda _: counted(run.candidates, "candidate pairs"),
+        ),
+        Step(
+            name="find repeated captions",
+            verb="curate",
+            output=run.frequent_captions,
+            settings=(config.text.max_repeats,),
+            inputs=(run.candidates,),
+            work=work.count_captions,
+            result=lambda _: counted(run.frequent_captions, "captions that repeat too often"),
+        ),
+        Step(
+            name="filter texts and match queries",
+            verb="curate",
+            output=run.matched,
+            owned=(run.automaton, run.rejects("match")),
+            settings=(config.text,),
+            inputs=(run.candidates, run.frequent_captions, config.queries),
+            work=work.match,
+            result=lambda _: counted(run.matched, "pairs hold a query"),
+        ),
+        Step(
+            name="balance",
+            verb="curate",
+            output=run.selected,
+            owned=(run.reserve, run.balance_plan, run.rejects("balance")),
+            settings=(config.balance, config.seed),
+            inputs=(run.matched, run.match_counts),
+            work=work.balance,
+            result=lambda _: f"{counted(run.selected, 'selected')}, {counted(run.reserve, 'in reserve')}",
+        ),
+        Step(
+            name="fetch images",
+            verb="fetch",
+            output=run.images,
+            settings=(config.http, config.image),
+            inputs=(run.selected,),
+            work=work.fetch,
+            result=lambda _: counted(run.images, "image URLs answered"),
+            keep=True,
+        ),
+        Step(
+            name="join pairs and images",
+            verb="package",
+            output=run.joined,
+            owned=(run.rejects("package"),),
+            settings=(config.package,),
+            inputs=(run.selected, run.images),
+            work=work.join,
+            result=lambda _: counted(run.joined, "pairs with an image"),
+        ),
+        Step(
+            name="write shards",
+            verb="package",
+            output=run.shards,
+            owned=(run.holdout,),
+            settings=(config.package, config.seed),
+            inputs=(run.joined, config.queries),
+            work=work.write_shards,
+            result=lambda _: f"{samples_in(run.shards):,} samples in shards, {samples_in(run.holdout):,} held out",
+        ),
+    ]
+
+
+def run_verb(verb: str, output: str, config: RunConfig, options: Sequence[str], workers: int) -> None:
+    """Runs the steps of one verb, or of all for "run", and writes the reports."""
+    run = RunFolder(output)
+    context = Context(run, config, Engine(run, options, workers))
+    steps = [step for step in steps_of(run, config) if verb in ("run", step.verb)]
+    with files.write_atomic(run.config, "w") as stream:
+        stream.write(to_toml(config))
+    run_steps(steps, context)
+    if verb in ("run", "report"):
+        write_audit(run, config)

@@ -1,0 +1,88 @@
+"""Candidates to matched pairs: repeated captions, text rules, queries."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from apache_beam.utils.shared import Shared
+
+from pipeline.layout import RunFolder
+from pipeline.manifest import read_table
+from pipeline.match.matcher import Matcher
+from pipeline.rules import Rule, apply_rules, ledger
+from pipeline.schema import CAPTION_COUNTS, MATCHED
+from pipeline.text.config import TextConfig
+from pipeline.text.language import dictionary_from_queries
+from pipeline.text.repeated import RepeatedTextRule, add_counts, frequent
+from pipeline.text.rules import text_rules
+from pipeline.transforms.outputs import reject
+from pipeline.watch import Beacon
+from webimagetext import files
+
+__all__ = ["ApplyTextRules", "MatchQueries", "by_caption", "keep_frequent"]
+
+
+def by_caption(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
+    """Keys rows by the hash of their caption."""
+    return np.asarray(batch.column("hash").to_numpy())
+
+
+def keep_frequent(group: tuple[int, pa.Table], config: TextConfig) -> tuple[int, pa.Table]:
+    """Adds up the counts of a group and keeps the captions that repeat more often than the settings allow."""
+    part, table = group
+    if config.max_repeats == 0:
+        return part, table.slice(0, 0)
+    counts = add_counts(table.to_batches())
+    kept = pc.is_in(counts.column("hash"), frequent(counts, config.max_repeats))
+    return part, pa.Table.from_batches([counts.filter(kept)])
+
+
+class ApplyTextRules(beam.DoFn):
+    """Runs the text rules on candidates, the one for repeated captions first."""
+
+    def __init__(self, config: TextConfig, run: RunFolder, queries: str) -> None:
+        self.config, self.run, self.queries = config, run, queries
+        self.rules: list[Rule] = []
+
+    def setup(self) -> None:
+        repeated = read_table(self.run.frequent_captions, CAPTION_COUNTS).column("hash").combine_chunks()
+        with files.open_input(self.queries) as stream:
+            dictionary = dictionary_from_queries(pq.read_table(stream, columns=["query", "sources"]))
+        self.rules = [RepeatedTextRule(repeated), *text_rules(self.config, dictionary)]
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[object]:
+        kept, rejected = apply_rules(batch, self.rules, "match")
+        if kept.num_rows:
+            yield kept
+        yield from reject(rejected)
+
+
+class MatchQueries(beam.DoFn):
+    """Adds to each pair the queries its caption holds; a pair without any is rejected. Workers share one mapped automaton."""
+
+    def __init__(self, automaton: str, run: RunFolder, name: str) -> None:
+        self.automaton, self.run, self.name = automaton, run, name
+        self.shared = Shared()
+        self.matcher: Any = None
+
+    def setup(self) -> None:
+        self.matcher = self.shared.acquire(lambda: Matcher(self.automaton), tag=self.automaton)
+        self.beacon = Beacon(self.run, self.name)
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[object]:
+        found = self.matcher.match(batch.column("caption"))
+        batch = batch.append_column("query_ids", found)
+        hit = pc.greater(pc.list_value_length(found), 0)
+        kept, missed = batch.filter(hit), batch.filter(pc.invert(hit))
+        self.beacon.advance(batch.num_rows)
+        if kept.num_rows:
+            yield kept.select(MATCHED.names).cast(MATCHED)
+        yield from reject([ledger(missed, pa.repeat("no_query", missed.num_rows), "match")])
+
+    def finish_bundle(self) -> None:
+        self.beacon.flush()

@@ -1,0 +1,178 @@
+"""Selected pairs to images and shards: fetching by host, joining pairs with their images, duplicates, shards."""
+
+from collections.abc import Iterable, Iterator
+from urllib.parse import urlsplit
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.config import RunConfig
+from pipeline.dedup.pictures import drop_repeats
+from pipeline.fetch.bucket import fetch_bucket
+from pipeline.hashing import hash64, hash_strings
+from pipeline.image.rules import image_rules
+from pipeline.layout import RunFolder, key_of
+from pipeline.manifest import Entry, entry_of
+from pipeline.match.matcher import Matcher
+from pipeline.rules import apply_rules, ledger
+from pipeline.schema import FETCH_PLAN, IMAGES, JOINED, SELECTED
+from pipeline.tables.batches import combine
+from pipeline.transforms.outputs import reject
+from pipeline.watch import Beacon
+from pipeline.write.placing import is_holdout, order, place
+from pipeline.write.shards import write_shard
+
+__all__ = [
+    "DropRepeats",
+    "FetchBucket",
+    "JoinImages",
+    "SplitHoldout",
+    "WriteShard",
+    "by_host",
+    "by_place",
+    "by_url",
+    "plan_rows",
+]
+
+URLS_A_PART = 10_000  # images of one tar in the store
+SUCCESS = "success"
+
+
+def by_host(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
+    """Keys rows by their URL's host, the unit of politeness."""
+    hosts = [hash64(urlsplit(url).netloc.lower()) for url in batch.column("url").to_pylist()]
+    return np.array(hosts, dtype=np.uint64)
+
+
+def by_url(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
+    """Keys rows by their URL."""
+    return hash_strings(batch.column("url"))
+
+
+def by_place(batch: pa.RecordBatch, seed: int, shards: int) -> npt.NDArray[np.uint64]:
+    """Keys rows by their shard."""
+    return place(batch.column("pair_id").to_numpy(), seed, shards).astype(np.uint64)
+
+
+def plan_rows(batch: pa.RecordBatch, known: bool) -> pa.RecordBatch:
+    """Rows with a URL as rows of FETCH_PLAN."""
+    return pa.RecordBatch.from_arrays([batch.column("url"), pa.repeat(known, batch.num_rows)], schema=FETCH_PLAN)
+
+
+class FetchBucket(beam.DoFn):
+    """Fetches what a bucket of hosts wants and the store does not know; yields the manifest rows of the parts written."""
+
+    def __init__(self, run: RunFolder, config: RunConfig, name: str) -> None:
+        self.run, self.config, self.name = run, config, name
+
+    def process(self, group: tuple[int, pa.Table]) -> Iterator[Entry]:
+        bucket, table = group
+        known = pc.unique(table.filter(table.column("known")).column("url"))
+        wanted = pc.unique(table.column("url"))
+        urls = sorted(wanted.filter(pc.invert(pc.is_in(wanted, value_set=known))).to_pylist())
+        beacon = Beacon(self.run, self.name)
+        for start in range(0, len(urls), URLS_A_PART):
+            chunk = urls[start : start + URLS_A_PART]
+            # Named by its contents, so that a run that was killed finds the parts it had finished.
+            part = f"{bucket:05d}-{key_of(hash64(chr(10).join(chunk)))}"
+            rows = fetch_bucket(
+                chunk, self.run.images, part, self.config.http, self.config.image, beacon, self.config.fetch
+            )
+            yield entry_of(self.run.images, f"{part}.parquet", rows.num_rows)
+        beacon.flush()
+
+
+class JoinImages(beam.DoFn):
+    """Gives each pair its image's metadata and applies the image rules; pairs without a good image are rejected."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+
+    def setup(self) -> None:
+        self.rules = image_rules(self.config.package.rules)
+
+    def process(self, group: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[object]:
+        _, sides = group
+        pairs = combine(sides["pairs"], SELECTED, ["pair_id"])
+        images = _one_answer_each(combine(sides["images"], IMAGES, ["url", "file"]))
+        for batch in _with_images(pairs, images).to_batches():
+            status = batch.column("status")
+            failed = pc.not_equal(status, SUCCESS)
+            if pc.any(failed).as_py():
+                yield from reject([ledger(batch.filter(failed), status.filter(failed), "package", "error_message")])
+            kept, rejected = apply_rules(
+                batch.filter(pc.invert(failed)).select(JOINED.names).cast(JOINED), self.rules, "package"
+            )
+            if kept.num_rows:
+                yield kept
+            yield from reject(rejected)
+
+
+class DropRepeats(beam.DoFn):
+    """Of the pairs of a group that share picture and caption, keeps the one with the least id; the others are rejected."""
+
+    def process(self, group: tuple[int, pa.Table]) -> Iterator[object]:
+        part, table = group
+        kept, rejected = drop_repeats(table)
+        yield part, kept
+        yield from reject(rejected)
+
+
+class SplitHoldout(beam.DoFn):
+    """Two outputs: pairs for the shards, and under the tag "holdout" those whose picture is kept apart for evaluation."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[object]:
+        apart = is_holdout(batch.column("sha256"), self.config.package.holdout, self.config.seed)
+        yield batch.filter(pc.invert(apart))
+        yield beam.pvalue.TaggedOutput("holdout", batch.filter(apart))
+
+
+class WriteShard(beam.DoFn):
+    """Writes one shard from its rows and the image store; yields the manifest rows of its files."""
+
+    def __init__(self, run: RunFolder, folder: str, config: RunConfig, automaton: str, name: str) -> None:
+        self.run, self.folder, self.config, self.automaton, self.name = run, folder, config, automaton, name
+
+    def setup(self) -> None:
+        self.queries = Matcher(self.automaton).queries
+        self.beacon = Beacon(self.run, self.name)
+
+    def process(self, group: tuple[int, pa.Table]) -> Iterator[Entry]:
+        index, table = group
+        rows = table.take(pa.array(order(table.column("pair_id").to_numpy(), self.config.seed)))
+        yield from write_shard(self.folder, index, rows, self.run.images, self.queries, self.config.package.format)
+        self.beacon.advance(table.num_rows)
+        self.beacon.flush()
+
+
+def _one_answer_each(images: pa.Table) -> pa.Table:
+    """A row a URL: a success where there is one, else the answer of the last part by name."""
+    success = pc.equal(images.column("status"), SUCCESS)
+    order = pc.sort_indices(
+        images.append_column("rank", pc.cast(success, pa.int8())),
+        sort_keys=[("url", "ascending"), ("rank", "descending")],
+    )
+    ordered = images.take(order)
+    urls = ordered.column("url").to_numpy()
+    first = np.ones(len(urls), dtype=bool)
+    first[1:] = urls[1:] != urls[:-1]
+    return ordered.filter(pa.array(first))
+
+
+def _with_images(pairs: pa.Table, images: pa.Table) -> pa.Table:
+    """JOINED columns and the fetch's status for every pair; ``not_fetched`` where no answer is known."""
+    place = pc.index_in(pairs.column("url"), value_set=images.column("url").combine_chunks())
+    found = images.take(place)
+    columns = {name: pairs.column(name) for name in SELECTED.names}
+    for field in JOINED:
+        if field.name not in columns:
+            columns[field.name] = found.column(field.name.removeprefix("image_"))
+    columns["status"] = pc.fill_null(found.column("status"), "not_fetched")
+    columns["error_message"] = found.column("error_message")
+    return pa.table(columns).combine_chunks()

@@ -1,0 +1,108 @@
+"""What each step of a run does: the driver's part around the graphs of flow.py."""
+
+from functools import partial
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline import flow
+from pipeline.balance.tally import counts_table
+from pipeline.balancing import make_plan
+from pipeline.layout import MANIFEST_FILE, RunFolder
+from pipeline.manifest import read_manifest, rows_in, write_manifest
+from pipeline.match.build import build_automaton
+from pipeline.match.matcher import Matcher
+from pipeline.rounds import crawl, round_folder
+from pipeline.run import Context
+from pipeline.transforms.sums import read_vector
+from pipeline.write.shards import write_index
+from webimagetext import files
+from webimagetext.errors import UserError
+from webimagetext.settings import fingerprint
+
+__all__ = ["balance", "count_captions", "extract", "fetch", "join", "match", "write_shards"]
+
+
+def extract(context: Context) -> None:
+    """Crawls, and collects the pairs of all rounds."""
+    run, engine = context.run, context.engine
+    rounds = range(crawl(run, context.config, engine))
+    tables, rejects = ([round_folder(run, number, table) for number in rounds] for table in ("candidates", "rejects"))
+    engine.run("collect pairs", partial(flow.collect, tables=tables, rejects=rejects, run=run))
+
+
+def count_captions(context: Context) -> None:
+    """Finds the captions that repeat."""
+    run = context.run
+    context.engine.run("count captions", partial(flow.count_captions, run=run, config=context.config))
+
+
+def automaton_of(context: Context) -> str:
+    """The compiled query list of the run, made when it is not there."""
+    return build_automaton(context.config.queries, context.run.automaton)
+
+
+def match(context: Context) -> None:
+    """Compiles the query list, filters the texts and matches."""
+    run, config = context.run, context.config
+    automaton = automaton_of(context)
+    build = partial(
+        flow.match, run=run, config=config, automaton=automaton, queries=len(Matcher(automaton)), name="match queries"
+    )
+    context.engine.run("match queries", build, total=rows_in(run.candidates), unit="pairs")
+
+
+def balance(context: Context) -> None:
+    """Finds t, draws the pairs and writes the table of counts."""
+    run, config = context.run, context.config
+    plan = make_plan(run, config.balance, config.seed, context.engine)
+    queries = len(read_vector(run.match_counts))
+    context.engine.run("draw pairs", partial(flow.balance, run=run, plan=plan, queries=queries))
+    matched, drawn, selected = map(
+        read_vector, (run.match_counts, run.selected_counts("drawn_by"), run.selected_counts("query_ids"))
+    )
+    names = Matcher(automaton_of(context)).queries
+    with files.write_atomic(run.counts) as stream:
+        pq.write_table(pa.Table.from_batches([counts_table(names, matched, drawn, selected)]), stream)
+
+
+def fetch(context: Context) -> None:
+    """Fetches what the store lacks."""
+    run, config = context.run, context.config
+    _claim_store(run, fingerprint(config.image))
+    earlier = read_manifest(run.images).to_pylist()
+    build = partial(flow.fetch, run=run, config=config, earlier=earlier, name="fetch images")
+    context.engine.run("fetch images", build, total=rows_in(run.selected), unit="images")
+
+
+def _claim_store(run: RunFolder, mark: str) -> None:
+    """Makes an empty image store, or checks that the one there was made with the same image settings."""
+    url = files.join(run.images, "_SETTINGS")
+    if files.exists(url):
+        with files.open_input(url) as stream:
+            if stream.read().decode() != mark:
+                raise UserError(
+                    f"{run.images}: these images were stored with other [image] settings",
+                    "use the old settings, another --output, or delete this folder to fetch all images again",
+                )
+    else:
+        with files.write_atomic(url, "w") as stream:
+            stream.write(mark)
+    if not files.exists(files.join(run.images, MANIFEST_FILE)):
+        write_manifest(run.images, [])
+
+
+def join(context: Context) -> None:
+    """Joins pairs and images."""
+    context.engine.run("join images", partial(flow.join, run=context.run, config=context.config))
+
+
+def write_shards(context: Context) -> None:
+    """Writes the shards and their indices."""
+    run = context.run
+    automaton = automaton_of(context)
+    build = partial(flow.write_shards, run=run, config=context.config, automaton=automaton, name="write shards")
+    context.engine.run("write shards", build, total=rows_in(run.joined), unit="samples")
+    for folder in (run.shards, run.holdout):
+        entries = read_manifest(folder).to_pylist()
+        write_manifest(folder, [*entries, *write_index(folder, entries)])
