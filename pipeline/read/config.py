@@ -39,6 +39,12 @@ class ExtractConfig:
     """Largest page read, in bytes."""
     image_width: int = 1024
     """Pixels; where a page offers an image in several widths, the smallest at least this wide is taken, else the widest."""
+    archive_images: bool = True
+    """Use the images that a WARC file holds itself, instead of asking for them again."""
+    sample: float = 1.0
+    """Share of the input files that is read, from 0 to 1, drawn by a hash of their names."""
+    path_prefix: str = ""
+    """Put before each line of an input that is a list of paths (*.paths, *.paths.gz)."""
     url_column: str = ""
     """Column of the image's URL in a url_list; empty: found by its usual names."""
     text_columns: tuple[str, ...] = ()
@@ -50,6 +56,8 @@ class ExtractConfig:
         for field in ("max_pages", "max_pages_per_host", "max_page_bytes", "image_width"):
             if getattr(self, field) <= 0:
                 raise UserError(f"extract: {field} must be greater than 0")
+        if not 0 < self.sample <= 1:
+            raise UserError("extract: sample must be above 0 and at most 1")
         if self.depth < 0:
             raise UserError("extract: depth must not be negative")
         for pattern in (*self.include, *self.exclude):

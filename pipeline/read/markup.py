@@ -23,6 +23,7 @@ _NO_MARKUP = re.compile(
     r"<!--.*?(?:--!?>|\Z)|<(script|style|textarea|title|xmp|iframe|noembed|noframes)\b.*?(?:</\1|\Z)",
     re.DOTALL | re.IGNORECASE,
 )
+_PIECE = re.compile(rf"[^<]*+(?:<[^<]*+){{1,{PIECE_TAGS}}}+")
 # A start tag up to its ">", quotes counting only where a value begins, as the HTML standard's tokenizer reads it.
 _TAG = re.compile(
     r"<[a-zA-Z][^\s/>]*+"
@@ -81,12 +82,17 @@ def parse(text: str, *, xhtml: bool = False) -> list[LexborHTMLParser]:
         text = _EMPTY_RAW.sub(r"<\1\2></\1>", text)
     if len(text) > WHOLE_CHARACTERS or text.count("<") > WHOLE_TAGS:
         # What is no markup goes first: then every "<" and a letter begins a tag, and the text may be cut there.
-        text = _TAG.sub(_shortened, _NO_MARKUP.sub("", text))
+        text = _without_long_tags(_NO_MARKUP.sub("", text))
     elif len(text) > LONG_TAG and max(map(len, text.split(">"))) > LONG_TAG:
-        text = _TAG.sub(_shortened, text)
+        text = _without_long_tags(text)
     if text.count("<") <= WHOLE_TAGS:
         return [LexborHTMLParser(text)]
-    return [LexborHTMLParser(piece) for piece in _pieces(text)]
+    return [LexborHTMLParser(piece) for piece in _PIECE.findall(text)]
+
+
+def _without_long_tags(text: str) -> str:
+    longest = max(map(len, _TAG.findall(text)), default=0)
+    return _TAG.sub(_shortened, text) if longest > LONG_TAG else text
 
 
 def _shortened(tag: re.Match[str]) -> str:
@@ -96,14 +102,3 @@ def _shortened(tag: re.Match[str]) -> str:
         return text
     text = _DATA_URI.sub("data:,", text)
     return "<x" if text.count("/") + len(text.split()) > MAX_ATTRIBUTES else text
-
-
-def _pieces(text: str) -> list[str]:
-    """The text cut at tags, PIECE_TAGS to a piece."""
-    pieces, start, at, count = [], 0, -1, 0
-    while (at := text.find("<", at + 1)) >= 0:
-        count += 1
-        if count > PIECE_TAGS:
-            pieces.append(text[start:at])
-            start, count = at, 1
-    return [*pieces, text[start:]]

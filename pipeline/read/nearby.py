@@ -9,7 +9,7 @@ from itertools import islice
 
 from selectolax.lexbor import LexborNode
 
-__all__ = ["figure_texts", "nearby_text", "text_of"]
+__all__ = ["Nearby", "figure_texts", "text_of"]
 
 MAX_LEVELS = 6  # elements between an image and its figure
 MAX_NODES = 200  # looked at for one text
@@ -42,21 +42,29 @@ def figure_texts(node: LexborNode) -> list[tuple[str, str | None]]:
     return []
 
 
-def nearby_text(node: LexborNode) -> str:
-    """The caption of an image outside a ``<figure>``: of the nearest block that has one, or right after the image."""
-    block = node.parent
-    for _ in range(MAX_LEVELS):
-        if block is None or block.tag in _STOP:
-            break
-        if _BLOCK.search(block.attrs.get("class") or ""):
-            text = _caption_in(block)
-            if text:
-                return text
-        block = block.parent
-    after = node.parent.next if node.parent is not None and node.parent.tag == "a" else node.next
-    while after is not None and after.is_text_node and after.is_empty_text_node:
-        after = after.next
-    return text_of(after) if after is not None and _is_caption(after) else ""
+class Nearby:
+    """Captions outside of figures, for the images of one page; remembers each block it has searched."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, str] = {}
+
+    def __call__(self, node: LexborNode) -> str:
+        """The caption of an image outside a ``<figure>``: of the nearest block that has one, or right after the image."""
+        block = node.parent
+        for _ in range(MAX_LEVELS):
+            if block is None or block.tag in _STOP:
+                break
+            if _BLOCK.search(block.attrs.get("class") or ""):
+                text = self._known.get(block.mem_id)
+                if text is None:
+                    text = self._known[block.mem_id] = _caption_in(block)
+                if text:
+                    return text
+            block = block.parent
+        after = node.parent.next if node.parent is not None and node.parent.tag == "a" else node.next
+        if after is not None and after.is_text_node and not (after.text_content or "").strip():
+            after = after.next
+        return text_of(after) if after is not None and _is_caption(after) else ""
 
 
 def _caption_in(block: LexborNode) -> str:

@@ -11,7 +11,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from pipeline.read.choose import choose
 from pipeline.read.markup import decode, parse
-from pipeline.read.nearby import figure_texts, nearby_text
+from pipeline.read.nearby import Nearby, figure_texts
 from pipeline.read.srcset import best_of_srcset
 from pipeline.read.urls import Resolver
 
@@ -114,6 +114,7 @@ Found = tuple[str, list[tuple[str, str]], dict[str, str | None]]  # address, tex
 
 
 def _images(page: Page, trees: Iterable[LexborHTMLParser], image_width: int) -> Iterator[Found]:
+    nearby = Nearby()
     for tree in trees:
         for node in tree.css("img"):
             attributes = node.attributes
@@ -122,7 +123,7 @@ def _images(page: Page, trees: Iterable[LexborHTMLParser], image_width: int) -> 
             if not address:
                 page.skipped.append(("", "data_uri" if attributes.get("src") else "no_address"))
                 continue
-            yield address, _texts(node, parent, attributes), attributes
+            yield address, _texts(node, parent, attributes, nearby), attributes
     graph = dict(reversed(page.metas))  # the first of each name wins
     image = graph.get("og:image") or graph.get("og:image:url")
     if image:
@@ -155,11 +156,13 @@ def _address(
     return None if source_value[:5].lower() == "data:" else source_value
 
 
-def _texts(node: LexborNode, parent: LexborNode | None, attributes: dict[str, str | None]) -> list[tuple[str, str]]:
+def _texts(
+    node: LexborNode, parent: LexborNode | None, attributes: dict[str, str | None], nearby: Nearby
+) -> list[tuple[str, str]]:
     texts = [("alt", attributes.get("alt"))]
     around = figure_texts(node)
     texts += around
-    if not around and (found := nearby_text(node)):
+    if not around and (found := nearby(node)):
         texts.append(("caption", found))
     texts += [("title", attributes.get("title")), ("aria-label", attributes.get("aria-label"))]
     if parent is not None and parent.tag == "a":

@@ -9,12 +9,15 @@ from urllib.parse import urljoin
 
 from yarl import URL
 
-__all__ = ["Resolver", "canonical", "origin"]
+__all__ = ["Resolver", "canonical", "origin", "picture_url"]
 
 MAX_URL_LENGTH = 4096
 _STRIPPED = "".join(map(chr, range(33)))  # C0 controls and space
 _PLAIN = re.compile(r"https?://[a-z0-9.:-]+/[A-Za-z0-9._~!$&'()*+,;=:@/?%-]*")
-_SIMPLE_PATH = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~/-]*(\?[A-Za-z0-9._~!$&'()*+,;=:@/?%-]*)?")
+# A path, with its query, that needs no change: no scheme, no empty or dot segments, nothing to encode.
+_SIMPLE_PATH = re.compile(
+    r"/?[A-Za-z0-9_~%-][A-Za-z0-9._~!$&'()*+,;=@%-]*(/[A-Za-z0-9_~%-][A-Za-z0-9._~!$&'()*+,;=@%-]*)*+/?(\?[!$&-;=?-Z_a-z~%]*)?"
+)
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-f:.]+")  # names and IPv6 addresses
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _TRACKING = re.compile(r"utm_\w+|gclid|fbclid|msclkid|mc_cid|mc_eid")
@@ -29,6 +32,7 @@ class Resolver:
         self._folder = head[: head.rfind("/") + 1]
         plain = _PLAIN.fullmatch(head) is not None and "/." not in head
         self._plain_folder = self._folder if plain and self._folder.count("/") >= 3 else ""
+        self._plain_origin = "/".join(self._folder.split("/", 3)[:3]) if self._plain_folder else ""
 
     def __call__(self, reference: str) -> str | None:
         """The absolute URL, without fragment, of a reference; None when it is no http(s) URL."""
@@ -37,8 +41,8 @@ class Resolver:
             return None
         reference, _, _ = reference.partition("#")
         # Most references are plain relative or absolute ones, and this is called for every link and image.
-        if self._plain_folder and _SIMPLE_PATH.fullmatch(reference) and "/." not in reference and "//" not in reference:
-            return self._plain_folder + reference
+        if self._plain_folder and _SIMPLE_PATH.fullmatch(reference):
+            return (self._plain_origin if reference[0] == "/" else self._plain_folder) + reference
         if _PLAIN.fullmatch(reference) and "/." not in reference:
             return reference
         return self._slow(reference)
@@ -69,6 +73,12 @@ def _web_url(url: URL) -> str | None:
     except ValueError:
         return None
     return text if len(text) <= MAX_URL_LENGTH else None
+
+
+def picture_url(reference: str) -> str | None:
+    """An image's URL from elsewhere than a page: stripped, without fragment; None when it is no absolute http(s) URL."""
+    reference = reference.strip(_STRIPPED)
+    return Resolver("http://-/")(reference) if reference[:4].lower() == "http" else None
 
 
 def canonical(reference: str) -> str | None:

@@ -1,0 +1,190 @@
+"""The HTTP responses of a WARC or ARC file, one after another, whatever state the file is in.
+
+In: a path or URL. Out: :class:`Response` and :class:`Problem` items in file order. FastWARC reads WARC; where a record is so broken
+that it stops, reading goes on at the next place that looks like the start of a record (or of a gzip member). warcio reads ARC.
+"""
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+from fastwarc.warc import ArchiveIterator, WarcRecordType
+from warcio.archiveiterator import ArchiveIterator as ArcIterator
+from warcio.exceptions import ArchiveLoadFailed
+
+from pipeline.net.transport import Headers
+from webimagetext.files import open_input
+
+__all__ = ["Problem", "Response", "read_responses"]
+
+_SCAN_BYTES = 1 << 20
+_RECORD_START = re.compile(rb"WARC/\d\.\d+\r?\n")
+_GZIP_START = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")
+_KINDS = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.revisit
+_MAX_PROBLEMS = 100_000  # places at which reading is taken up again in one file
+
+
+@dataclass(slots=True)
+class Response:
+    """One archived response. ``body`` is as stored, with whatever codings the headers tell of."""
+
+    url: str
+    status: int
+    headers: Headers
+    body: bytes
+    media_type: str  # without parameters, lower case
+
+
+@dataclass(slots=True)
+class Problem:
+    """A record, or a stretch of the file, that gave no response."""
+
+    url: str | None
+    reason: str
+    detail: str = ""
+
+
+Wanted = Callable[[str], bool]  # whether a media type is worth reading the body of
+
+
+def read_responses(path: str, wanted: Wanted, max_bytes: int) -> Iterator[Response | Problem]:
+    """Every response of a wanted media type with status 200, and every problem. Raises UserError for a file that cannot be opened.
+
+    Records of other kinds and media types are passed over; revisits, other statuses and stored bodies over ``max_bytes`` are
+    problems.
+    """
+    with open_input(path) as stream:
+        if _is_arc(stream):
+            yield from _read_arc(stream, wanted, max_bytes)
+        else:
+            yield from _read_warc(stream, wanted, max_bytes)
+
+
+def _is_arc(stream: IO[bytes]) -> bool:
+    head = stream.read(4096)
+    stream.seek(0)
+    if head[:2] == b"\x1f\x8b":
+        try:
+            head = zlib.decompressobj(31).decompress(head, 64)
+        except zlib.error:
+            return False
+    return head.startswith(b"filedesc:")
+
+
+def _read_warc(stream: IO[bytes], wanted: Wanted, max_bytes: int) -> Iterator[Response | Problem]:
+    start: int | None = 0
+    problems = 0
+    while start is not None and problems < _MAX_PROBLEMS:
+        stream.seek(start)
+        last = start
+        try:
+            for record in ArchiveIterator(stream, record_types=_KINDS, quirks_mode=True, fsspec_args=False):
+                last = max(last, record.stream_pos)
+                item = _from_warc(record, wanted, max_bytes)
+                if item is not None:
+                    yield item
+            return
+        except (OSError, ValueError) as error:
+            problems += 1
+            yield Problem(None, "broken_record", str(error)[:200])
+        start = _next_start(stream, last + 1)
+
+
+def _from_warc(record: Any, wanted: Wanted, max_bytes: int) -> Response | Problem | None:
+    url = (record.headers.get("WARC-Target-URI") or "").strip().strip("<>")
+    if record.record_type == WarcRecordType.revisit:
+        return Problem(url, "revisit")
+    headers: Headers
+    if record.record_type == WarcRecordType.response:
+        if not record.is_http or record.http_headers is None:
+            return None if not url.startswith("http") else Problem(url, "no_http_headers")
+        headers = _grouped(record.http_headers.items())
+        status = record.http_headers.status_code or 0
+    else:
+        headers = {"content-type": (record.headers.get("Content-Type") or "",)}
+        status = 200
+    media_type = _media_type(headers)
+    if not url.startswith(("http://", "https://")) or not wanted(media_type):
+        return None
+    if status != 200:
+        return Problem(url, f"http_{status}")
+    length = record.content_length
+    if length > max_bytes:
+        return Problem(url, "too_large", str(length))
+    body = record.reader.read()
+    if len(body) < length:
+        return Problem(url, "truncated_record", f"{len(body)} of {length} bytes")
+    return Response(url, status, headers, body, media_type)
+
+
+def _next_start(stream: IO[bytes], begin: int) -> int | None:
+    """Where, from ``begin`` on, a record or a gzip member may start."""
+    stream.seek(0)
+    pattern = _GZIP_START if stream.read(2) == b"\x1f\x8b" else _RECORD_START
+    stream.seek(begin)
+    kept = b""
+    while chunk := stream.read(_SCAN_BYTES):
+        window = kept + chunk
+        found = pattern.search(window)
+        if found:
+            return begin - len(kept) + found.start()
+        begin += len(chunk)
+        kept = window[-16:]
+    return None
+
+
+def _read_arc(stream: IO[bytes], wanted: Wanted, max_bytes: int) -> Iterator[Response | Problem]:
+    records = iter(ArcIterator(stream, arc2warc=False))
+    while True:
+        try:
+            record = next(records, None)
+            if record is None:
+                return
+            item = _from_arc(record, wanted, max_bytes)
+        except (
+            ArchiveLoadFailed,
+            OSError,
+            ValueError,
+            EOFError,
+            AttributeError,
+            zlib.error,
+            gzip.BadGzipFile,
+        ) as error:
+            yield Problem(None, "broken_record", str(error).strip()[:200])
+            return
+        if item is not None:
+            yield item
+
+
+def _from_arc(record: Any, wanted: Wanted, max_bytes: int) -> Response | Problem | None:
+    url = record.rec_headers.get_header("uri") or ""
+    if not url.startswith(("http://", "https://")) or record.http_headers is None:
+        return None
+    headers = _grouped(record.http_headers.headers)
+    media_type = _media_type(headers)
+    if not wanted(media_type):
+        return None
+    status = record.http_headers.get_statuscode()
+    if status != "200":
+        return Problem(url, f"http_{status[:3] or 0}")
+    body = record.raw_stream.read(max_bytes + 1)
+    if len(body) > max_bytes:
+        return Problem(url, "too_large")
+    if record.raw_stream.limit > 0:
+        return Problem(url, "truncated_record", f"{len(body)} bytes read")
+    return Response(url, 200, headers, body, media_type)
+
+
+def _grouped(pairs: Any) -> Headers:
+    headers: Headers = {}
+    for name, value in pairs:
+        name = name.lower()
+        headers[name] = (*headers.get(name, ()), value)
+    return headers
+
+
+def _media_type(headers: Headers) -> str:
+    return headers.get("content-type", ("",))[0].partition(";")[0].strip().lower()

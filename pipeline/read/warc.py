@@ -1,0 +1,86 @@
+"""Candidate pairs, and image bodies, from WARC and ARC files.
+
+In: a path or URL of an archive. Out: :class:`Extracted` pieces in file order. A record that cannot be used is a row of the
+ledger; no broken record ends the reading of a file. An image that is in the archive itself comes out as a body, so that nobody
+has to ask its server again.
+"""
+
+from collections.abc import Iterator
+
+from pipeline.net.body import BadEncodingError, BodyTooLargeError
+from pipeline.net.config import HttpConfig
+from pipeline.net.consent import decide, header_refusals
+from pipeline.read.archive import Problem, Response, read_responses
+from pipeline.read.config import ExtractConfig
+from pipeline.read.pages import extract_page
+from pipeline.read.payload import decode_payload
+from pipeline.read.tables import Body, Extracted, Rows, page_consent
+from pipeline.read.urls import canonical, picture_url
+
+__all__ = ["read_warc"]
+
+PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+PIECE_ROWS = 10_000
+PIECE_BYTES = 64_000_000
+
+
+def read_warc(path: str, extract: ExtractConfig, http: HttpConfig) -> Iterator[Extracted]:
+    """Reads one archive. ``http`` says which refusals bind, and the largest body. Raises UserError when it cannot be opened."""
+    rows = Rows("warc")
+
+    def wanted(media_type: str) -> bool:
+        return media_type in PAGE_TYPES or (
+            extract.archive_images and media_type.startswith("image/") and media_type != "image/svg+xml"
+        )
+
+    for item in read_responses(path, wanted, http.max_bytes):
+        if isinstance(item, Problem):
+            rows.reject(item.url or path, "page", item.reason, item.url, item.detail)
+        elif item.media_type in PAGE_TYPES:
+            _add_page(rows, item, extract, http)
+        else:
+            _add_image(rows, item, http)
+        if len(rows) >= PIECE_ROWS or rows.body_bytes >= PIECE_BYTES:
+            yield rows.take()
+    yield rows.take()
+
+
+def _decoded(rows: Rows, response: Response, subject: str, max_bytes: int) -> bytes:
+    """The decoded body; empty, with a row in the ledger, when there is none."""
+    transfer, content = (response.headers.get(f"{name}-encoding", ("",))[0] for name in ("transfer", "content"))
+    try:
+        body = decode_payload(response.body, transfer, content, max_bytes)
+    except BodyTooLargeError:
+        rows.reject(response.url, subject, "too_large", response.url)
+    except BadEncodingError as error:
+        rows.reject(response.url, subject, "bad_encoding", response.url, str(error))
+    else:
+        if body:
+            return body
+        rows.reject(response.url, subject, "empty_body", response.url)
+    return b""
+
+
+def _add_page(rows: Rows, response: Response, extract: ExtractConfig, http: HttpConfig) -> None:
+    body = _decoded(rows, response, "page", extract.max_page_bytes)
+    url = canonical(response.url)
+    if not body or url is None:
+        return
+    content_type = response.headers.get("content-type", ("",))[0]
+    page = extract_page(body, url, content_type, image_width=extract.image_width, links=False)
+    rows.add_page(page, url, page_consent(page, response.headers, http, ["robots.txt: as the archive was made"]))
+
+
+def _add_image(rows: Rows, response: Response, http: HttpConfig) -> None:
+    url = picture_url(response.url)
+    if url is None:
+        rows.reject(response.url, "image", "bad_url", response.url)
+        return
+    refusals = header_refusals(response.headers, http)
+    consent = decide(refusals, ["robots.txt: as the archive was made"], http)
+    if not consent.allowed:
+        rows.reject(url, "image", f"refused_by_{consent.decision}", url, consent.detail)
+        return
+    body = _decoded(rows, response, "image", http.max_bytes)
+    if body:
+        rows.add_body(Body(url, response.media_type, body, consent.decision, consent.evidence))
