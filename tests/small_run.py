@@ -75,13 +75,19 @@ def make_run(root: Path) -> RunFolder:
     _table(run.joined, rows[:PACKAGED], JOINED)
     lost = _reject(rows[WITH_IMAGE:IN_SELECTED], "package", "http_404")
     _table(run.rejects("package"), lost + _reject(rows[PACKAGED:WITH_IMAGE], "package", "small_image"), REJECTS)
-    for folder, part in ((run.shards, rows[HELD_OUT:PACKAGED]), (run.holdout, rows[:HELD_OUT])):
-        entries = write_shard(folder, 0, pa.Table.from_pylist(part, schema=JOINED), run.images, QUERIES)
-        write_manifest(folder, [*entries, *write_index(folder, entries)])
+    _write_shards(run.shards, run, [rows[HELD_OUT:18], rows[18:PACKAGED]])
+    _write_shards(run.holdout, run, [rows[:HELD_OUT]])
     counts = [(0, 60, 20), (1, 30, 20), (2, 5, 5), (3, 21, 20), (4, 0, 0)]
     columns = [{"query_id": i, "query": QUERIES[i], "matched": m, "drawn": s, "selected": s} for i, m, s in counts]
     pq.write_table(pa.Table.from_pylist(columns, schema=COUNTS), run.counts)
     return run
+
+
+def _write_shards(folder: str, run: RunFolder, parts: list[list[dict[str, Any]]]) -> None:
+    entries = []
+    for number, part in enumerate(parts):
+        entries += write_shard(folder, number, pa.Table.from_pylist(part, schema=JOINED), run.images, QUERIES)
+    write_manifest(folder, [*entries, *write_index(folder, entries)])
 
 
 def _pairs() -> list[dict[str, Any]]:
