@@ -5,10 +5,11 @@ and their manifest rows. Equal rows give equal bytes; memory holds a few hundred
 """
 
 import contextlib
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, Protocol
+from typing import IO, Any, Literal, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -92,7 +93,8 @@ def write_shard(
         reader = stack.enter_context(ImageReader(store))
         tar = None
         if format in ("tar", "both"):
-            tar = TarWriter(stack.enter_context(files.write_atomic(files.join(folder, f"{stem}.tar"))))
+            archive = _HashedStream(stack.enter_context(files.write_atomic(files.join(folder, f"{stem}.tar"))))
+            tar = TarWriter(archive)
         parquet = _ParquetFile(stack.enter_context(files.write_atomic(files.join(folder, f"{stem}.parquet"))))
         for part, pictures in _chunks(table, references, reader) if tar or in_parquet else ():
             if tar is not None:
@@ -104,8 +106,8 @@ def write_shard(
         parquet.close(SHARD.append(pa.field(_BYTES_COLUMN, pa.binary())) if in_parquet else SHARD)
         if tar is not None:
             tar.close()
-            # Hashed on its way out: reading a large file back from an object store would cost as much as writing it.
-            entries.append({"file": f"{stem}.tar", "rows": rows.num_rows, "bytes": tar.offset, "sha256": tar.sha256})
+            sha256 = archive.hash.hexdigest()
+            entries.append({"file": f"{stem}.tar", "rows": rows.num_rows, "bytes": tar.offset, "sha256": sha256})
     with files.write_atomic(files.join(folder, f"{stem}_stats.json"), "w") as stream:
         json.dump(_statistics(table, references), stream, indent=1)
         stream.write("\n")
@@ -126,6 +128,19 @@ def _add_samples(tar: TarWriter, part: pa.Table, pictures: Sequence[bytes]) -> N
         tar.add(key + IMAGE_SUFFIX, picture)
         tar.add(key + CAPTION_SUFFIX, row["caption"].encode())
         tar.add(key + METADATA_SUFFIX, json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+class _HashedStream:
+    """Hashes what passes through: reading a large file back from an object store would cost as much as writing it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self.hash = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        """Writes and hashes."""
+        self.hash.update(data)
+        return self._stream.write(data)
 
 
 class _ParquetFile:

@@ -4,8 +4,7 @@ In: names and bytes. Out: a POSIX ustar archive on a binary stream. A few lines 
 spends more time on a small member than copying it takes.
 """
 
-import hashlib
-from typing import IO
+from typing import Protocol
 
 __all__ = ["TarWriter"]
 
@@ -20,18 +19,16 @@ _MAGIC = b"ustar\x0000"
 _FIXED_SUM = sum(_BEFORE_SIZE + _TIME + b" " * 8 + b"0" + _MAGIC)
 
 
+class _Writable(Protocol):
+    def write(self, data: bytes, /) -> int: ...
+
+
 class TarWriter:
-    """Writes members to ``stream`` in order; ``offset`` is the number of bytes written so far, ``sha256`` their hash."""
+    """Writes members to ``stream`` in order; ``offset`` is the number of bytes written so far."""
 
-    def __init__(self, stream: IO[bytes]) -> None:
+    def __init__(self, stream: _Writable) -> None:
         self._stream = stream
-        self._hash = hashlib.sha256()
         self.offset = 0
-
-    @property
-    def sha256(self) -> str:
-        """The hash of what has been written so far, hexadecimal."""
-        return self._hash.hexdigest()
 
     def add(self, name: str, data: bytes) -> int:
         """Appends a member (an ASCII name of at most 100 characters); returns the offset of its bytes in the archive."""
@@ -49,7 +46,6 @@ class TarWriter:
 
     def _write(self, data: bytes) -> None:
         self._stream.write(data)
-        self._hash.update(data)
         self.offset += len(data)
 
 
