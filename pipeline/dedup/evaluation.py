@@ -1,0 +1,119 @@
+"""Pictures of evaluation sets that turn up in the data: so that a model is not tested on what it was trained on.
+
+In: evaluation pictures as a folder of image files, tars of them, or Parquet tables with columns sha256 and phash (such as our own
+shards'); then columns of fetched pictures. Out: for each fetched picture the name of the evaluation picture it equals, or is near
+to, or null.
+"""
+
+import os
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.dedup.near import band_keys, distances
+from pipeline.image.config import ImageConfig
+from pipeline.image.process import Processed, process
+from pipeline.layout import IMAGE_SUFFIXES
+from webimagetext import files
+from webimagetext.errors import UserError
+
+__all__ = ["EvaluationSet"]
+
+UInt64 = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """The fingerprints of evaluation pictures, one entry a picture in each sequence."""
+
+    names: tuple[str, ...]
+    sha256: tuple[str, ...]
+    phashes: UInt64
+
+    @classmethod
+    def read(cls, paths: Iterable[str]) -> Self:
+        """Reads folders, tars and Parquet tables. Raises UserError for one without any picture."""
+        names: list[str] = []
+        contents: list[str] = []
+        hashes: list[int] = []
+        for path in paths:
+            before = len(names)
+            for name, sha256, phash in _fingerprints(path):
+                names.append(name)
+                contents.append(sha256)
+                hashes.append(phash)
+            if len(names) == before:
+                raise UserError(f"{path}: holds no picture to compare with", "give a folder, a tar or a Parquet table")
+        return cls(tuple(names), tuple(contents), np.array(hashes, dtype=np.uint64))
+
+    def matches(self, sha256: pa.Array, phashes: pa.Array, distance: int) -> pa.Array:
+        """For each picture the name of the evaluation picture with equal content, else of the nearest within ``distance`` bits.
+
+        Equally near ones are decided by their order in the set. A negative distance compares contents alone. Null: none.
+        """
+        exact = dict(zip(reversed(self.sha256), reversed(self.names), strict=True))
+        found = [exact.get(content) for content in sha256.to_pylist()]
+        if distance >= 0 and self.names:
+            known = np.flatnonzero(phashes.is_valid().to_numpy(zero_copy_only=False))
+            values = phashes.drop_null().to_numpy(zero_copy_only=False)
+            for row, index in zip(known.tolist(), self._nearest(values, distance).tolist(), strict=True):
+                if found[row] is None and index >= 0:
+                    found[row] = self.names[index]
+        return pa.array(found, pa.string())
+
+    def _nearest(self, values: UInt64, distance: int) -> npt.NDArray[np.int64]:
+        """The index of the nearest evaluation picture of each hash, -1 where none is within ``distance``."""
+        best = np.full(len(values), (64 + 1) * len(self.names), dtype=np.int64)  # distance, then index, in one number
+        ours, theirs = band_keys(values, distance), band_keys(self.phashes, distance)
+        for band in range(ours.shape[1]):
+            order = np.argsort(theirs[:, band], kind="stable")
+            ranked = theirs[order, band]
+            first = np.searchsorted(ranked, ours[:, band], "left")
+            count = np.searchsorted(ranked, ours[:, band], "right") - first
+            rows = np.repeat(np.arange(len(values)), count)
+            steps = np.arange(len(rows)) - np.repeat(np.cumsum(count) - count, count)
+            candidates = order[np.repeat(first, count) + steps]
+            apart = distances(values[rows], self.phashes[candidates]).astype(np.int64)
+            near = apart <= distance
+            np.minimum.at(best, rows[near], apart[near] * len(self.names) + candidates[near])
+        return np.where(best < (64 + 1) * len(self.names), best % max(1, len(self.names)), -1)
+
+
+def _fingerprints(path: str) -> Iterator[tuple[str, str, int]]:
+    """(name, sha256, perceptual hash) of every picture at ``path``; files that are no pictures are passed over."""
+    if path.endswith(".parquet"):
+        with files.open_input(path) as stream:
+            table = pq.read_table(stream)
+        if not {"sha256", "phash"} <= set(table.column_names):
+            raise UserError(f"{path}: has no columns sha256 and phash", "give a table of a run's shards")
+        for row, record in enumerate(table.select(["sha256", "phash"]).to_pylist()):
+            if record["sha256"] is not None and record["phash"] is not None:
+                yield f"{path}#{row}", record["sha256"], record["phash"]
+        return
+    config = ImageConfig()
+    for name, data in _pictures(path):
+        result = process(data, config)
+        if isinstance(result, Processed):
+            yield name, result.sha256, result.phash
+
+
+def _pictures(path: str) -> Iterator[tuple[str, bytes]]:
+    if path.endswith(".tar"):
+        with files.open_input(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+            for member in archive:
+                content = archive.extractfile(member) if member.name.lower().endswith(IMAGE_SUFFIXES) else None
+                if content is not None:
+                    yield f"{path}#{member.name}", content.read()
+        return
+    if not files.exists(path):
+        raise UserError(f"{path}: no such file or folder")
+    for suffix in IMAGE_SUFFIXES:
+        for name in files.listing(os.path.join(path, "**", f"*{suffix}")):
+            with files.open_input(name) as stream:
+                yield name, stream.read()
