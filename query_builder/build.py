@@ -4,6 +4,7 @@ In: the settings. Out: ``queries.parquet`` and the near misses beside it. Every 
 the same command after a kill takes up where it was; the result doesn't depend on that, nor on the number of workers.
 """
 
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -19,6 +20,7 @@ from query_builder.normalize import normalize
 from query_builder.published import published_rows
 from query_builder.schema import candidates_path, read_metadata
 from query_builder.select import choose, parse_budgets
+from query_builder.sources.download import download_all
 from query_builder.sources.dump import Shard, plan_shards, read_site_info
 from query_builder.sources.pageviews import ViewsTask, count_views, views_path
 from query_builder.sources.wordnet import Synset, read_wordnet, wordnet_files
@@ -39,6 +41,11 @@ NEAR_WORDS = 10  # words down to this fraction of the threshold are kept as near
 
 def build(config: BuildConfig) -> None:
     """Builds the query list. Raises UserError for unusable inputs or settings."""
+    if config.download:
+        fetched = download_all(config)
+        config = dataclasses.replace(
+            config, dump=fetched.dump, pageviews=(*config.pageviews, *fetched.pageviews), wordnet=fetched.wordnet
+        )
     if not config.dump:
         raise UserError(
             "no dump given", "name the files with --dump, or fetch everything with --download enwiki-YYYYMMDD"
@@ -48,9 +55,7 @@ def build(config: BuildConfig) -> None:
     shard_bytes = round(config.shard_megabytes * (1 << 20)) or None
     shards, view_shards = plan_shards(config.dump, shard_bytes), plan_shards(config.pageviews, shard_bytes)
     files = [*config.dump, *config.pageviews, *(wordnet_files(config.wordnet) if config.wordnet else [])]
-    identity = fingerprint(
-        COUNTING_VERSION, config.language, config.on_corrupt, shard_bytes, [_glance(url) for url in files]
-    )
+    identity = fingerprint(COUNTING_VERSION, [_glance(url) for url in files])
     settings = _settings(config, budgets)
     if (known := read_metadata(config.output)) and known["identity"] == identity and known["settings"] == settings:
         print(f"{config.output} is up to date: the same inputs and settings made it")

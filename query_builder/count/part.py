@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from query_builder.compiled import Bytes, Longs, compiled, hash_bytes
-from query_builder.count.tokens import FORM_BITS, Counts
+from query_builder.count.tokens import FIRST, FORM_MASK, JOINT_MASK, SECOND, Counts
 from query_builder.normalize import words
 
 __all__ = [
@@ -31,8 +31,7 @@ __all__ = [
 ]
 
 RANGE_BITS = 6  # the forms are cut into 64 ranges by the first bits of their word's hash
-FORM_MASK = np.uint64((1 << FORM_BITS) - 1)
-SECOND, FIRST, JOINT_MASK, NO_GAP = np.uint64(2), np.uint64(33), np.uint64(3), 2
+NO_GAP = 2  # the joint of two words written as one
 _LOWER = np.array([b + 32 if 65 <= b <= 90 else b for b in range(256)], np.uint8)
 
 
@@ -131,6 +130,7 @@ def write_part(folder: str, counts: Counts) -> dict[str, int]:
     """Writes ``folder`` (which must exist); returns the numbers of words, rows and pairs in it. Spends the counts' pairs."""
     size = counts.forms
     offsets = counts.offsets[: size + 1]
+    occurrences = counts.occurrences
     letters = counts.letters[: int(offsets[-1])]
     plain = np.empty(size, np.bool_)
     _mark_ascii(letters, offsets, plain)
@@ -152,13 +152,13 @@ def write_part(folder: str, counts: Counts) -> dict[str, int]:
         if found:
             rows = range(size + len(more_words), size + len(more_words) + len(found))
             more_words += found
-            more_counts += [int(counts.occurrences[row])] * len(found)
+            more_counts += [int(occurrences[row])] * len(found)
             first[row], last[row] = rows[0], rows[-1]
             inner += [(a, a + 1, more_counts[-1]) for a in rows[:-1]]
     extra = pa.array(more_words, pa.large_binary())
     normal = pc.replace_with_mask(lowered, pa.array(~plain), pa.array(replaced, pa.large_binary()))
     all_words, all_forms = pa.concat_arrays([normal, extra]), pa.concat_arrays([forms, extra])
-    all_counts = np.concatenate([counts.occurrences[:size], np.array(more_counts, np.int64)])
+    all_counts = np.concatenate([occurrences, np.array(more_counts, np.int64)])
     rows_kept = np.flatnonzero(np.concatenate([keep, np.ones(len(more_words), np.bool_)]))
     word_hash = hash_column(all_words)[rows_kept]
     order = np.lexsort((hash_column(all_forms)[rows_kept], word_hash))

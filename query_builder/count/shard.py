@@ -28,7 +28,7 @@ from query_builder.sources.pieces import CorruptInputError
 __all__ = ["TITLE_SCHEMA", "ShardTask", "bare_title", "count_shard", "shard_folder"]
 
 MAX_PAIRS = 24_000_000  # neighbours counted before a part is written: 192 MB
-MAX_FORMS = 6_000_000
+MAX_FORMS = 2_500_000
 TITLE_SCHEMA = pa.schema(
     [
         ("title", pa.string()),

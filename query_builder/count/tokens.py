@@ -14,16 +14,23 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from query_builder.compiled import Bytes, Longs, compiled, hash_bytes
+from query_builder.compiled import FNV_OFFSET, FNV_PRIME, MIX_1, ONE, SHIFT, Bytes, Longs, compiled
 from query_builder.normalize import UNSPACED, words
 
-__all__ = ["JOINTS", "Counts", "count_text", "letter_classes", "pair_key"]
+__all__ = ["JOINTS", "Counts", "count_text", "letter_classes"]
 
 BREAK, LETTER, MARK, ALONE, SPACE, HYPHEN = range(6)
 # What may stand between the two words of a bigram, by the two lowest bits of its key: a blank, a hyphen, nothing.
 JOINTS = (" ", "-", "")
 NO_JOINT = 3
-FORM_BITS = 31  # a form's number has this many bits in a key: first form, second form, joint
+# A key is, from the high end, 31 bits for the first form, 31 for the second, 2 for the joint.
+FIRST, SECOND = np.uint64(33), np.uint64(2)
+FORM_MASK, JOINT_MASK = np.uint64((1 << 31) - 1), np.uint64(3)
+
+# An entry of the table of forms: key, number of the form with the lowest bit set for a long one, occurrences, nothing.
+SLOT, FORM, COUNT = 4, 1, 2
+SHORT = 8  # bytes that fit in a key
+FULLEST = 0.7
 
 HYPHENS = "-\u2010\u2011"
 FIRST_IDEOGRAPH, LAST_IDEOGRAPH = 0x3400, 0x9FFF
@@ -62,44 +69,15 @@ def letter_classes() -> Bytes:
 
 
 @compiled
-def pair_key(first: int, second: int, joint: int) -> np.uint64:
-    """The key of two neighbouring forms."""
-    return np.uint64(first) << np.uint64(33) | np.uint64(second) << np.uint64(2) | np.uint64(joint)
-
-
-@compiled
-def _intern(
-    text: Bytes,
-    start: int,
-    end: int,
-    slots: npt.NDArray[np.int32],
-    hashes: Longs,
-    offsets: Longs,
-    letters: Bytes,
-    size: int,
-) -> int:
-    """The number of the form ``text[start:end]``; ``size`` means that it is new and has just been added."""
-    value = hash_bytes(text, start, end)
-    mask = len(slots) - 1
-    slot = np.int64(value & np.uint64(mask))
-    while slots[slot] >= 0:
-        form = slots[slot]
-        if hashes[form] == value:
-            at = np.int64(offsets[form])
-            if np.int64(offsets[form + 1]) - at == end - start:
-                k = 0
-                while k < end - start and letters[at + k] == text[start + k]:
-                    k += 1
-                if k == end - start:
-                    return form  # type: ignore[no-any-return]
-        slot = (slot + 1) & mask
-    slots[slot] = size
-    hashes[size] = value
-    at = np.int64(offsets[size])
-    for k in range(end - start):
-        letters[at + k] = text[start + k]
-    offsets[size + 1] = np.uint64(at + end - start)
-    return size
+def _code_point(text: Bytes, i: int) -> tuple[np.int64, int]:
+    """The code point at ``i``, one of two bytes or more, and its length."""
+    c, d = np.int64(text[i]), np.int64(text[i + 1] & 63)
+    if c < 0xE0:
+        return (c & 31) << 6 | d, 2
+    e = np.int64(text[i + 2] & 63)
+    if c < 0xF0:
+        return (c & 15) << 12 | d << 6 | e, 3
+    return (c & 7) << 18 | d << 12 | e << 6 | np.int64(text[i + 3] & 63), 4
 
 
 @compiled
@@ -107,71 +85,105 @@ def count_text(
     text: Bytes,
     length: int,
     classes: Bytes,
-    slots: npt.NDArray[np.int32],
-    hashes: Longs,
+    slots: Longs,
     offsets: Longs,
     letters: Bytes,
-    occurrences: npt.NDArray[np.int64],
     pairs: Longs,
     sizes: npt.NDArray[np.int64],
 ) -> None:
-    """Counts the words of ``text[:length]``, which must be valid UTF-8. ``sizes``: how many forms and pairs so far."""
+    """Counts the words of ``text[:length]``, which must be valid UTF-8. ``sizes``: how many forms and pairs so far.
+
+    One long function on purpose: handing the arrays to another one for every word costs more than the counting.
+    """
     forms, used = sizes[0], sizes[1]
-    previous, joint = -1, NO_JOINT
+    mask = np.uint64(len(slots) // SLOT - 1)
+    previous, joint = np.int64(-1), NO_JOINT
     before = 0  # where the character before the present one began
     i = 0
     while i < length:
-        c = np.int64(text[i])
-        if c < 0x80:
-            cp, width = c, 1
-        elif c < 0xE0:
-            cp, width = (c & 31) << 6 | (text[i + 1] & 63), 2
-        elif c < 0xF0:
-            cp, width = (c & 15) << 12 | np.int64(text[i + 1] & 63) << 6 | (text[i + 2] & 63), 3
-        else:
-            cp = (c & 7) << 18 | np.int64(text[i + 1] & 63) << 12 | np.int64(text[i + 2] & 63) << 6 | (text[i + 3] & 63)
-            width = 4
+        cp, width = np.int64(text[i]), 1
+        if cp >= 0x80:
+            cp, width = _code_point(text, i)
         kind = classes[cp]
         if kind == SPACE:
-            joint = 0 if joint == 0 or joint == 2 else NO_JOINT
+            joint = 0 if joint in (0, 2) else NO_JOINT
         elif kind == HYPHEN:
             joint = 1 if joint == 2 else NO_JOINT
         elif kind == BREAK:
             joint = NO_JOINT
-        else:
-            # A combining mark after a separator may change it (= and a slash give one sign), so both go together.
-            start = before if kind == MARK else i
-            i += width
-            while i < length:
-                c = np.int64(text[i])
-                if c < 0x80:
-                    cp, width = c, 1
-                elif c < 0xE0:
-                    cp, width = (c & 31) << 6 | (text[i + 1] & 63), 2
-                elif c < 0xF0:
-                    cp, width = (c & 15) << 12 | np.int64(text[i + 1] & 63) << 6 | (text[i + 2] & 63), 3
-                else:
-                    cp = (c & 7) << 18 | np.int64(text[i + 1] & 63) << 12
-                    cp, width = cp | np.int64(text[i + 2] & 63) << 6 | (text[i + 3] & 63), 4
-                following = classes[cp]
-                if following == MARK:
-                    kind = MARK  # marks that don't belong to an ideograph go with the letters after them
-                elif following != LETTER or kind == ALONE:
-                    break
-                i += width
-            form = _intern(text, start, i, slots, hashes, offsets, letters, forms)
-            if form == forms:
-                forms += 1
-            occurrences[form] += 1
-            if previous >= 0 and joint != NO_JOINT:
-                pairs[used] = pair_key(previous, form, joint)
-                used += 1
-            previous, joint = form, 2
+        if kind in (SPACE, HYPHEN, BREAK):
             before = i
+            i += width
             continue
-        before = i
+        # A combining mark after a separator may change it (= and a slash give one sign), so both go together.
+        start = before if kind == MARK else i
         i += width
+        while i < length:
+            cp, width = np.int64(text[i]), 1
+            if cp >= 0x80:
+                cp, width = _code_point(text, i)
+            following = classes[cp]
+            if following == MARK:
+                kind = MARK  # marks that don't belong to an ideograph go with the letters after them
+            elif following != LETTER or kind == ALONE:
+                break
+            i += width
+        # Up to eight bytes are their own key; of longer forms it is a hash, and the letters are compared.
+        size = i - start
+        key, is_long = np.uint64(0), np.uint64(size > SHORT)
+        if is_long:
+            key = FNV_OFFSET
+            for k in range(start, i):
+                key = (key ^ np.uint64(text[k])) * FNV_PRIME
+        else:
+            for k in range(start, i):
+                key = key << np.uint64(8) | np.uint64(text[k])
+        slot = (key ^ (key >> SHIFT)) * MIX_1
+        slot = (slot ^ (slot >> SHIFT)) & mask
+        at = np.int64(slot) * SLOT
+        while slots[at + COUNT]:
+            if slots[at] == key and slots[at + FORM] & ONE == is_long:
+                if not is_long:
+                    break
+                form = np.int64(slots[at + FORM] >> ONE)
+                first = np.int64(offsets[form])
+                k = size if np.int64(offsets[form + 1]) - first == size else -1
+                while k > 0 and letters[first + k - 1] == text[start + k - 1]:
+                    k -= 1
+                if k == 0:
+                    break
+            slot = (slot + ONE) & mask
+            at = np.int64(slot) * SLOT
+        if not slots[at + COUNT]:
+            slots[at] = key
+            slots[at + FORM] = np.uint64(forms) << ONE | is_long
+            first = np.int64(offsets[forms])
+            for k in range(size):
+                letters[first + k] = text[start + k]
+            forms += 1
+            offsets[forms] = np.uint64(first + size)
+        slots[at + COUNT] += ONE
+        form = np.int64(slots[at + FORM] >> ONE)
+        if previous >= 0 and joint != NO_JOINT:
+            pairs[used] = np.uint64(previous) << FIRST | np.uint64(form) << SECOND | np.uint64(joint)
+            used += 1
+        previous, joint = form, 2
+        before = i
     sizes[0], sizes[1] = forms, used
+
+
+@compiled
+def _grow(old: Longs, new: Longs) -> None:
+    """Moves the entries of a table to a larger one."""
+    mask = np.uint64(len(new) // SLOT - 1)
+    for at in range(0, len(old), SLOT):
+        if old[at + COUNT]:
+            slot = (old[at] ^ (old[at] >> SHIFT)) * MIX_1
+            slot = (slot ^ (slot >> SHIFT)) & mask
+            while new[np.int64(slot) * SLOT + COUNT]:
+                slot = (slot + ONE) & mask
+            for k in range(SLOT):
+                new[np.int64(slot) * SLOT + k] = old[at + k]
 
 
 class Counts:
@@ -180,10 +192,8 @@ class Counts:
     def __init__(self, max_pairs: int) -> None:
         self.pairs = np.empty(max_pairs, np.uint64)
         self.sizes = np.zeros(2, np.int64)
-        self.slots = np.full(1 << 16, -1, np.int32)
-        self.hashes = np.empty(1 << 15, np.uint64)
+        self.slots = np.zeros(SLOT << 16, np.uint64)
         self.offsets = np.zeros((1 << 15) + 1, np.uint64)
-        self.occurrences = np.zeros(1 << 15, np.int64)
         self.letters = np.empty(1 << 18, np.uint8)
 
     @property
@@ -191,50 +201,42 @@ class Counts:
         """How many distinct forms there are."""
         return int(self.sizes[0])
 
+    @property
+    def occurrences(self) -> npt.NDArray[np.int64]:
+        """How often each form occurs."""
+        table = self.slots.reshape(-1, SLOT)
+        table = table[table[:, COUNT] > 0]
+        counts = np.empty(len(table), np.int64)
+        counts[(table[:, FORM] >> ONE).astype(np.int64)] = table[:, COUNT]
+        return counts
+
     def has_room_for(self, length: int) -> bool:
         """Whether the pairs of a text of ``length`` bytes surely fit."""
-        return int(self.sizes[1]) + length <= len(self.pairs)
+        return int(self.sizes[1]) + length // 2 + 1 <= len(self.pairs)
 
-    def make_room(self, length: int) -> None:
+    def _make_room(self, length: int) -> None:
         """Grows the vocabulary so that any text of ``length`` bytes fits."""
         forms, used = self.forms, int(self.offsets[self.sizes[0]])
-        # At the worst every letter is a new form; a form after a separator may take that along, hence the factor.
+        # At the worst every other byte is a new form; a form after a separator may take that along, hence the factor.
         need = forms + length // 2 + 2
-        if need > len(self.hashes):
-            size = max(need, 2 * len(self.hashes))
-            for name in ("hashes", "occurrences"):
-                old = getattr(self, name)
-                new = np.zeros(size, old.dtype)
-                new[:forms] = old[:forms]
-                setattr(self, name, new)
-            offsets = np.zeros(size + 1, np.uint64)
+        if need >= len(self.offsets):
+            offsets = np.zeros(max(need, 2 * len(self.offsets)) + 1, np.uint64)
             offsets[: forms + 1] = self.offsets[: forms + 1]
             self.offsets = offsets
         if used + 2 * length > len(self.letters):
             letters = np.empty(max(used + 2 * length, 2 * len(self.letters)), np.uint8)
             letters[:used] = self.letters[:used]
             self.letters = letters
-        if 2 * need > len(self.slots):
-            slots = len(self.slots)
-            while 2 * need > slots:
-                slots *= 2
-            self.slots = np.full(slots, -1, np.int32)
-            _rehash(self.slots, self.hashes, forms)
+        size = len(self.slots)
+        while FULLEST * (size // SLOT) < need:
+            size *= 2
+        if size > len(self.slots):
+            slots = np.zeros(size, np.uint64)
+            _grow(self.slots, slots)
+            self.slots = slots
 
     def add(self, text: Bytes, length: int) -> None:
         """Counts one page's plain text. Its pairs must fit: ask :meth:`has_room_for` first."""
-        self.make_room(length)
-        count_text(
-            text, length, letter_classes(), self.slots, self.hashes, self.offsets, self.letters, self.occurrences,
-            self.pairs, self.sizes,
-        )  # fmt: skip
-
-
-@compiled
-def _rehash(slots: npt.NDArray[np.int32], hashes: Longs, forms: int) -> None:
-    mask = len(slots) - 1
-    for form in range(forms):
-        slot = np.int64(hashes[form] & np.uint64(mask))
-        while slots[slot] >= 0:
-            slot = (slot + 1) & mask
-        slots[slot] = form
+        self._make_room(length)
+        classes = letter_classes()
+        count_text(text, length, classes, self.slots, self.offsets, self.letters, self.pairs, self.sizes)

@@ -14,16 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from query_builder.compiled import Bytes, Longs, compiled
-from query_builder.count.part import (
-    FIRST,
-    FORM_MASK,
-    JOINT_MASK,
-    SECOND,
-    decode_runs,
-    encode_runs,
-    hash_column,
-    read_forms,
-)
+from query_builder.count.part import decode_runs, encode_runs, hash_column, read_forms
+from query_builder.count.tokens import FIRST, FORM_MASK, JOINT_MASK, SECOND
 from query_builder.merge.words import MAX_VARIANTS, Words
 from query_builder.sources.pageviews import sum_by_key
 from webimagetext.files import write_atomic
