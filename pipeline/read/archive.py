@@ -18,7 +18,7 @@ from warcio.exceptions import ArchiveLoadFailed
 from pipeline.net.transport import Headers
 from webimagetext.files import open_input
 
-__all__ = ["Problem", "Response", "read_responses"]
+__all__ = ["Problem", "Response", "read_metadata", "read_responses"]
 
 _SCAN_BYTES = 1 << 20
 _RECORD_START = re.compile(rb"WARC/\d\.\d+\r?\n")
@@ -32,7 +32,6 @@ class Response:
     """One archived response. ``body`` is as stored, with whatever codings the headers tell of."""
 
     url: str
-    status: int
     headers: Headers
     body: bytes
     media_type: str  # without parameters, lower case
@@ -60,7 +59,13 @@ def read_responses(path: str, wanted: Wanted, max_bytes: int) -> Iterator[Respon
         if _is_arc(stream):
             yield from _read_arc(stream, wanted, max_bytes)
         else:
-            yield from _read_warc(stream, wanted, max_bytes)
+            yield from _read_warc(stream, _KINDS, lambda record: _from_warc(record, wanted, max_bytes))
+
+
+def read_metadata(path: str, max_bytes: int) -> Iterator[Response | Problem]:
+    """Every metadata record of JSON in a WAT file, as a response without headers. Raises UserError as :func:`read_responses`."""
+    with open_input(path) as stream:
+        yield from _read_warc(stream, WarcRecordType.metadata, lambda record: _from_wat(record, max_bytes))
 
 
 def _is_arc(stream: IO[bytes]) -> bool:
@@ -74,16 +79,18 @@ def _is_arc(stream: IO[bytes]) -> bool:
     return head.startswith(b"filedesc:")
 
 
-def _read_warc(stream: IO[bytes], wanted: Wanted, max_bytes: int) -> Iterator[Response | Problem]:
+def _read_warc(
+    stream: IO[bytes], kinds: Any, convert: Callable[[Any], Response | Problem | None]
+) -> Iterator[Response | Problem]:
     start: int | None = 0
     problems = 0
     while start is not None and problems < _MAX_PROBLEMS:
         stream.seek(start)
         last = start
         try:
-            for record in ArchiveIterator(stream, record_types=_KINDS, quirks_mode=True, fsspec_args=False):
+            for record in ArchiveIterator(stream, record_types=kinds, quirks_mode=True, fsspec_args=False):
                 last = max(last, record.stream_pos)
-                item = _from_warc(record, wanted, max_bytes)
+                item = convert(record)
                 if item is not None:
                     yield item
             return
@@ -91,6 +98,13 @@ def _read_warc(stream: IO[bytes], wanted: Wanted, max_bytes: int) -> Iterator[Re
             problems += 1
             yield Problem(None, "broken_record", str(error)[:200])
         start = _next_start(stream, last + 1)
+
+
+def _from_wat(record: Any, max_bytes: int) -> Response | Problem | None:
+    url = (record.headers.get("WARC-Target-URI") or "").strip().strip("<>")
+    if "json" not in (record.headers.get("Content-Type") or "").lower():
+        return None
+    return _whole(record, url, {}, "application/json", max_bytes)
 
 
 def _from_warc(record: Any, wanted: Wanted, max_bytes: int) -> Response | Problem | None:
@@ -111,13 +125,17 @@ def _from_warc(record: Any, wanted: Wanted, max_bytes: int) -> Response | Proble
         return None
     if status != 200:
         return Problem(url, f"http_{status}")
+    return _whole(record, url, headers, media_type, max_bytes)
+
+
+def _whole(record: Any, url: str, headers: Headers, media_type: str, max_bytes: int) -> Response | Problem:
     length = record.content_length
     if length > max_bytes:
         return Problem(url, "too_large", str(length))
     body = record.reader.read()
     if len(body) < length:
         return Problem(url, "truncated_record", f"{len(body)} of {length} bytes")
-    return Response(url, status, headers, body, media_type)
+    return Response(url, headers, body, media_type)
 
 
 def _next_start(stream: IO[bytes], begin: int) -> int | None:
@@ -175,7 +193,7 @@ def _from_arc(record: Any, wanted: Wanted, max_bytes: int) -> Response | Problem
         return Problem(url, "too_large")
     if record.raw_stream.limit > 0:
         return Problem(url, "truncated_record", f"{len(body)} bytes read")
-    return Response(url, 200, headers, body, media_type)
+    return Response(url, headers, body, media_type)
 
 
 def _grouped(pairs: Any) -> Headers:

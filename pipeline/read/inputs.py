@@ -1,0 +1,50 @@
+"""Which files a run reads: patterns and lists of paths made into file names, and a share of them drawn.
+
+In: the configured inputs. Out: paths or URLs, each once, sorted.
+"""
+
+import gzip
+
+from pipeline.hashing import hash64
+from pipeline.read.config import ExtractConfig
+from webimagetext.errors import UserError
+from webimagetext.files import listing, open_input
+
+__all__ = ["expand_inputs"]
+
+
+def expand_inputs(config: ExtractConfig) -> list[str]:
+    """The files of ``config.inputs``. Raises UserError when there are none, or a pattern matches none.
+
+    A pattern with ``*``, ``?`` or ``[`` is looked up; a file ``*.paths`` or ``*.paths.gz`` holds one path a line, before each of
+    which ``config.path_prefix`` is put. ``config.sample`` keeps a path by a hash of its name, so the same share every time.
+    """
+    if not config.inputs:
+        raise UserError(
+            "extract: there are no inputs", f"name the files to read in extract.inputs (source: {config.source})"
+        )
+    found: set[str] = set()
+    for name in config.inputs:
+        if name.endswith((".paths", ".paths.gz")):
+            found.update(config.path_prefix + line for line in _lines(name))
+        elif any(mark in name for mark in "*?[") and not name.startswith(("http://", "https://")):
+            matched = listing(name)
+            if not matched:
+                raise UserError(f"extract: no file matches {name}")
+            found.update(matched)
+        else:
+            found.add(name)
+    kept = sorted(name for name in found if hash64(name) < config.sample * 2.0**64)
+    if not kept:
+        raise UserError(f"extract: sample = {config.sample} leaves none of {len(found)} inputs", "raise extract.sample")
+    return kept
+
+
+def _lines(path: str) -> list[str]:
+    with open_input(path) as stream:
+        content = stream.read()
+    try:
+        content = gzip.decompress(content) if path.endswith(".gz") else content
+    except (OSError, EOFError) as error:
+        raise UserError(f"{path}: not a whole gzip file: {error}") from None
+    return [line.strip() for line in content.decode("utf-8", "replace").splitlines() if line.strip()]

@@ -1,0 +1,244 @@
+"""Candidate pairs from published lists of image URLs with texts.
+
+In: a Parquet, CSV, TSV, JSON Lines or RedCaps JSON file, also as .gz, .bz2 or .zst. Out: :class:`Extracted` pieces in file order.
+Columns are found by the names that LAION, COYO, DataComp, CC12M, CC3M, RedCaps and YFCC100M use, or given by the configuration;
+CC12M, CC3M and YFCC100M files have no line of names and are known by their shape.
+"""
+
+import csv
+import io
+import json
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import IO, Any, Literal
+from urllib.parse import unquote_plus
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+from pipeline.read.choose import choose
+from pipeline.read.config import ExtractConfig
+from pipeline.read.pages import MAX_TEXT, Pair
+from pipeline.read.tables import Extracted, Rows
+from pipeline.read.urls import picture_url
+from webimagetext.errors import UserError
+from webimagetext.files import open_input
+
+__all__ = ["read_url_list"]
+
+PIECE_ROWS = 10_000
+MAX_LINE = 1_000_000  # characters
+URL_NAMES = ("url", "image_url", "img_url", "downloadurl", "photo_url", "image", "src")
+TEXT_NAMES = ("text", "caption", "alt_text", "alt", "title", "description", "top_caption")
+PAGE_NAMES = ("page_url", "pageurl", "permalink", "source_url")
+SIZE_NAMES = (("width", "original_width"), ("height", "original_height"))
+# Of the 23 fields of YFCC100M's main file (25 with line numbers in front and a marker behind).
+_YFCC_FIELDS = {"title": 6, "description": 7, "pageurl": 13, "downloadurl": 14}
+_COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".xz": "xz"}
+_LINK = re.compile(r"https?://", re.IGNORECASE)
+
+Row = Mapping[str, Any]
+
+
+def read_url_list(path: str, extract: ExtractConfig) -> Iterator[Extracted]:
+    """Reads one list. Raises UserError when the file cannot be opened, or has no column for the URL or the texts."""
+    rows = Rows("url_list")
+    columns: _Columns | None = None
+    for number, row in enumerate(_read(path), 1):
+        if isinstance(row, str):
+            rows.reject(f"{path}:{number}", "pair", row, None)
+        else:
+            if columns is None or not columns.fits(row):
+                columns = _Columns(row, extract, path)
+            _add(rows, row, columns, f"{path}:{number}")
+        if len(rows) >= PIECE_ROWS:
+            yield rows.take()
+    yield rows.take()
+
+
+class _Columns:
+    """Which columns of a list hold what."""
+
+    def __init__(self, row: Row, extract: ExtractConfig, path: str) -> None:
+        self._names = frozenset(row)
+        by_name = {str(name).strip().lower(): name for name in row}
+        self.url = _pick(by_name, extract.url_column, URL_NAMES)
+        self.page = _pick(by_name, extract.page_column, PAGE_NAMES)
+        self.texts = [by_name[name.lower()] for name in extract.text_columns or TEXT_NAMES if name.lower() in by_name]
+        self.sizes = [_pick(by_name, "", names) for names in SIZE_NAMES]
+        listed = ", ".join(map(str, row))
+        if self.url is None:
+            raise UserError(f"{path}: no column holds the images' URLs", f"set extract.url_column to one of: {listed}")
+        if not self.texts:
+            raise UserError(f"{path}: no column holds texts", f"set extract.text_columns to some of: {listed}")
+
+    def fits(self, row: Row) -> bool:
+        """Whether a row has these columns; rows of JSON Lines may differ."""
+        return self._names == row.keys() or self.url in row
+
+
+def _pick(by_name: Mapping[str, str], wanted: str, usual: tuple[str, ...]) -> str | None:
+    return next((by_name[name] for name in ((wanted.lower(),) if wanted else usual) if name in by_name), None)
+
+
+def _add(rows: Rows, row: Row, columns: _Columns, place: str) -> None:
+    given = row.get(columns.url or "")
+    url = picture_url(given) if isinstance(given, str) else None
+    if url is None:
+        rows.reject(place, "pair", "bad_url", None, str(given)[:200])
+        return
+    texts = ((str(name).lower(), row.get(name)) for name in columns.texts)
+    kept, caption = choose((kind, " ".join(text[:MAX_TEXT].split())) for kind, text in texts if isinstance(text, str))
+    if not caption:
+        rows.reject(url, "image", "no_text", url, place)
+        return
+    page = row.get(columns.page or "")
+    width, height = (_number(row.get(name or "")) for name in columns.sizes)
+    pair = Pair(url, caption, kept, width, height)
+    rows.add_pair(pair, page if isinstance(page, str) else None, "", "not_asked", "list: states no consent")
+
+
+def _number(value: Any) -> int | None:
+    try:
+        number = int(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if 0 < number < 1_000_000 else None
+
+
+def _read(path: str) -> Iterator[Row | str]:
+    """The rows of a file by column name; a string in place of a row is the reason why it cannot be used."""
+    stem = path.lower().partition("?")[0]
+    compression = next((name for suffix, name in _COMPRESSIONS.items() if stem.endswith(suffix)), None)
+    if compression:
+        stem = stem.rpartition(".")[0]
+    with open_input(path) as stream:
+        try:
+            if stem.endswith(".parquet"):
+                yield from _read_parquet(stream)
+                return
+            plain = stream if compression is None else _decompressed(stream, compression)
+            if stem.endswith((".jsonl", ".ndjson")):
+                yield from _read_json_lines(plain)
+            elif stem.endswith(".json"):
+                yield from _read_redcaps(plain, path)
+            elif stem.endswith((".csv", ".tsv", ".tab", ".txt")) or compression:
+                yield from _read_delimited(plain, "," if stem.endswith(".csv") else "\t")
+            else:
+                raise UserError(
+                    f"{path}: not a kind of list this program reads",
+                    "known: .parquet .csv .tsv .jsonl .json, also .gz .zst",
+                )
+        except (pa.ArrowException, OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+            raise UserError(f"{path}: the file is damaged: {error}", "get the file again, or leave it out") from None
+
+
+def _decompressed(stream: IO[bytes], compression: str) -> IO[bytes]:
+    opened: Any = fsspec.compression.compr[compression](stream, mode="rb")
+    return opened if hasattr(opened, "peek") else io.BufferedReader(opened)
+
+
+def _read_parquet(stream: IO[bytes]) -> Iterator[Row]:
+    for batch in pq.ParquetFile(stream).iter_batches(PIECE_ROWS):
+        yield from batch.to_pylist()
+
+
+def _lines(stream: IO[bytes]) -> Iterator[str | None]:
+    """Decoded lines; None for one longer than MAX_LINE."""
+    while line := stream.readline(MAX_LINE):
+        if len(line) == MAX_LINE and not line.endswith(b"\n"):
+            while (rest := stream.readline(MAX_LINE)) and not rest.endswith(b"\n"):
+                pass
+            yield None
+        else:
+            yield line.decode("utf-8", "replace")
+
+
+def _read_json_lines(stream: IO[bytes]) -> Iterator[Row | str]:
+    for line in _lines(stream):
+        if line is None:
+            yield "line_too_long"
+        elif line.strip():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                yield "broken_line"
+            else:
+                yield row if isinstance(row, dict) and row else "broken_line"
+
+
+def _read_redcaps(stream: IO[bytes], path: str) -> Iterator[Row | str]:
+    """RedCaps annotations: one object with the list ``annotations``."""
+    try:
+        content = json.load(stream)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid JSON: {error}") from None
+    rows = content.get("annotations") if isinstance(content, dict) else content
+    if not isinstance(rows, list):
+        raise UserError(f"{path}: neither a list of rows nor an object with 'annotations'")
+    for row in rows:
+        yield row if isinstance(row, dict) and row else "broken_line"
+
+
+def _read_delimited(stream: IO[bytes], delimiter: str) -> Iterator[Row | str]:
+    csv.field_size_limit(MAX_LINE)
+    too_long = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal too_long
+        for number, line in enumerate(_lines(stream)):
+            if line is None:
+                too_long += 1
+            else:
+                yield (line.removeprefix("\ufeff") if number == 0 else line).replace("\0", "")
+
+    # A quote in a TSV is a character like any other.
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
+    reader = csv.reader(lines(), delimiter=delimiter, quoting=quoting)
+    names: list[str] | None = None
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error:
+            yield "broken_line"
+            continue
+        while too_long:
+            too_long -= 1
+            yield "line_too_long"
+        if cells is None:
+            return
+        if not cells:
+            continue
+        if names is None:
+            names = _names_of(cells)
+            if names is None:
+                names = [name.strip() for name in cells]
+                continue
+        if len(cells) != len(names):
+            yield "wrong_number_of_columns"
+            continue
+        row = dict(zip(names, cells, strict=True))
+        if "downloadurl" in row and len(names) >= 23:
+            row |= {name: unquote_plus(row[name]) for name in ("title", "description")}
+        yield row
+
+
+def _names_of(cells: list[str]) -> list[str] | None:
+    """Names for the columns of a file whose first line is data; None when that line holds the names."""
+    links = [index for index, cell in enumerate(cells) if _LINK.match(cell.strip())]
+    if not links:
+        return None
+    names = [f"column_{index}" for index in range(len(cells))]
+    if len(cells) >= 23:
+        shift = links[0] - _YFCC_FIELDS["pageurl"]
+        for name, index in _YFCC_FIELDS.items():
+            names[index + shift] = name
+        return names
+    names[links[0]] = "url"
+    text = next((index for index in range(len(cells)) if index not in links), None)
+    if text is not None:
+        names[text] = "caption"
+    return names
