@@ -55,7 +55,7 @@ types: .venv/.ready-dev
 
 docs: .venv/.ready
 	@echo "== docs in step with the code"
-	@$(PY) docs/cli_reference.py --check
+	@$(PY) docs/check.py
 
 peers: .venv-peers/.ready  ## build .venv-peers with the programs that benchmarks and compatibility tests compare with
 	@echo ".venv-peers is ready"

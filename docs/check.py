@@ -1,0 +1,72 @@
+"""Whether the documents are in step with the code; prints every difference and exits with 1 if there is one.
+
+- docs/cli.md is what the commands' ``--help`` prints now;
+- a link from one document to a file of the project leads to a file;
+- a command line in a document names a command, a verb and options that exist, or a target of the Makefile.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from cli_reference import BENCHMARKS, REFERENCE, ROOT, commands, reference
+
+LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
+COMMAND_LINE = re.compile(r"python -m ((?:\\\n|[^\n`])+)")
+TARGET = re.compile(r"(?:`|^|\$ )make ([a-z][a-z-]*)", re.MULTILINE)
+OPTION = re.compile(r"(?<!\S)--[a-z][a-z0-9.-]*")
+
+
+def documents() -> list[Path]:
+    """The Markdown files that people read, without the generated one."""
+    return [*sorted(ROOT.glob("*.md")), *sorted(path for path in (ROOT / "docs").glob("*.md") if path != REFERENCE)]
+
+
+def broken_links(path: Path, text: str) -> Iterator[str]:
+    """Links to files that are not there."""
+    for target in LINK.findall(text):
+        if "://" not in target and not target.startswith("mailto:") and not (path.parent / target).exists():
+            yield f"the link to {target} leads nowhere"
+
+
+def unknown_commands(text: str, found: dict[str, str], targets: set[str]) -> Iterator[str]:
+    """Commands, options and make targets that do not exist."""
+    for line in COMMAND_LINE.findall(text):
+        words = line.replace("\\\n", " ").split(" -- ")[0]  # what follows -- is another program's
+        module, *rest = words.split()
+        if module.startswith(("pip", "pytest", "venv", "http.")):
+            continue
+        command = next((name for name in (f"{module} {rest[0]}" if rest else module, module) if name in found), None)
+        if command is None:
+            yield f"there is no command: python -m {module}"
+            continue
+        if " COMMAND …" in found[command] and rest and command != BENCHMARKS and not rest[0].startswith("-"):
+            yield f"there is no verb: python -m {module} {rest[0]}"
+        for option in OPTION.findall(words):
+            if option != "--help" and not re.search(rf"{re.escape(option)}\b", found[command]):
+                yield f"there is no option {option} of python -m {command}"
+    for target in TARGET.findall(text):
+        if target not in targets:
+            yield f"there is no target: make {target}"
+
+
+def main() -> int:
+    """Prints the differences; 1 if there are any."""
+    found = commands()
+    targets = set(re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    problems = []
+    if not REFERENCE.exists() or REFERENCE.read_text(encoding="utf-8") != reference(found):
+        problems.append("docs/cli.md is out of step: run python docs/cli_reference.py")
+    for path in documents():
+        text = path.read_text(encoding="utf-8")
+        differences = [*broken_links(path, text), *unknown_commands(text, found, targets)]
+        problems += [f"{path.relative_to(ROOT)}: {difference}" for difference in differences]
+    print("\n".join(problems) or f"{len(found)} commands and {len(documents())} documents are in step")
+    return bool(problems)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
