@@ -23,7 +23,9 @@ __all__ = ["Problem", "Response", "read_metadata", "read_responses"]
 _SCAN_BYTES = 1 << 20
 _RECORD_START = re.compile(rb"WARC/\d\.\d+\r?\n")
 _GZIP_START = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")
-_KINDS = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.revisit
+_KINDS = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.revisit | WarcRecordType.unknown
+TRUNCATED = "truncated_record"
+_WEB = ("http://", "https://")
 _MAX_PROBLEMS = 100_000  # places at which reading is taken up again in one file
 
 
@@ -93,7 +95,10 @@ def _read_warc(
                 item = convert(record)
                 if item is not None:
                     yield item
-            return
+                if isinstance(item, Problem) and item.reason == TRUNCATED:
+                    break  # a length that lies may have swallowed the next records
+            else:
+                return
         except (OSError, ValueError) as error:
             problems += 1
             yield Problem(None, "broken_record", str(error)[:200])
@@ -111,18 +116,22 @@ def _from_warc(record: Any, wanted: Wanted, max_bytes: int) -> Response | Proble
     url = (record.headers.get("WARC-Target-URI") or "").strip().strip("<>")
     if record.record_type == WarcRecordType.revisit:
         return Problem(url, "revisit")
+    if record.record_type == WarcRecordType.unknown:
+        return Problem(url or None, "broken_record", "no known record type")
     headers: Headers
-    if record.record_type == WarcRecordType.response:
-        if not record.is_http or record.http_headers is None:
-            return None if not url.startswith("http") else Problem(url, "no_http_headers")
-        headers = _grouped(record.http_headers.items())
-        status = record.http_headers.status_code or 0
-    else:
+    status = 200
+    if record.record_type == WarcRecordType.resource:
         headers = {"content-type": (record.headers.get("Content-Type") or "",)}
-        status = 200
+    elif record.is_http and record.http_headers is not None and record.http_headers.status_code:
+        headers = _grouped(record.http_headers.items())
+        status = record.http_headers.status_code
+    else:
+        return Problem(url, "no_http_headers") if url.startswith(_WEB) else None  # of a name look-up, say
     media_type = _media_type(headers)
-    if not url.startswith(("http://", "https://")) or not wanted(media_type):
+    if not wanted(media_type):
         return None
+    if not url.startswith(_WEB):
+        return Problem(url or None, "bad_url")
     if status != 200:
         return Problem(url, f"http_{status}")
     return _whole(record, url, headers, media_type, max_bytes)
@@ -134,7 +143,7 @@ def _whole(record: Any, url: str, headers: Headers, media_type: str, max_bytes: 
         return Problem(url, "too_large", str(length))
     body = record.reader.read()
     if len(body) < length:
-        return Problem(url, "truncated_record", f"{len(body)} of {length} bytes")
+        return Problem(url, TRUNCATED, f"{len(body)} of {length} bytes")
     return Response(url, headers, body, media_type)
 
 
@@ -179,7 +188,7 @@ def _read_arc(stream: IO[bytes], wanted: Wanted, max_bytes: int) -> Iterator[Res
 
 def _from_arc(record: Any, wanted: Wanted, max_bytes: int) -> Response | Problem | None:
     url = record.rec_headers.get_header("uri") or ""
-    if not url.startswith(("http://", "https://")) or record.http_headers is None:
+    if not url.startswith(_WEB) or record.http_headers is None:
         return None
     headers = _grouped(record.http_headers.headers)
     media_type = _media_type(headers)
@@ -192,7 +201,7 @@ def _from_arc(record: Any, wanted: Wanted, max_bytes: int) -> Response | Problem
     if len(body) > max_bytes:
         return Problem(url, "too_large")
     if record.raw_stream.limit > 0:
-        return Problem(url, "truncated_record", f"{len(body)} bytes read")
+        return Problem(url, TRUNCATED, f"{len(body)} bytes read")
     return Response(url, headers, body, media_type)
 
 

@@ -13,10 +13,10 @@ __all__ = ["Resolver", "canonical", "origin", "picture_url"]
 
 MAX_URL_LENGTH = 4096
 _STRIPPED = "".join(map(chr, range(33)))  # C0 controls and space
-_PLAIN = re.compile(r"https?://[a-z0-9.:-]+/[A-Za-z0-9._~!$&'()*+,;=:@/?%-]*")
+_PLAIN = re.compile(r"https?://[a-z0-9.-]+(?::\d{1,4})?/[A-Za-z0-9._~!$&'()*+,;=:@/?-]*")
 # A path, with its query, that needs no change: no scheme, no empty or dot segments, nothing to encode.
 _SIMPLE_PATH = re.compile(
-    r"/?[A-Za-z0-9_~%-][A-Za-z0-9._~!$&'()*+,;=@%-]*(/[A-Za-z0-9_~%-][A-Za-z0-9._~!$&'()*+,;=@%-]*)*+/?(\?[!$&-;=?-Z_a-z~%]*)?"
+    r"/?[A-Za-z0-9_~-][A-Za-z0-9._~!$&'()*+,;=@-]*(/[A-Za-z0-9_~-][A-Za-z0-9._~!$&'()*+,;=@-]*)*+/?(\?[!$&-;=?-Z_a-z~]*)?"
 )
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-f:.]+")  # names and IPv6 addresses
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")

@@ -1,0 +1,89 @@
+"""Admission of links to the next round: scope, depth, budgets, order."""
+
+import dataclasses
+import random
+
+import pytest
+
+from pipeline.read.config import ExtractConfig
+from pipeline.read.frontier import ScopeRules, admit, frontier_table, seed_frontier
+from pipeline.read.sitemap import is_sitemap_url, read_sitemap
+from webimagetext.errors import UserError
+
+CONFIG = ExtractConfig(seeds=("https://www.example.org/blog/index.html",), depth=2)
+
+
+def test_seeds() -> None:
+    config = ExtractConfig(seeds=("b.org", "https://a.org/x#y", "https://B.org/"))
+    assert seed_frontier(config).to_pylist() == [
+        {"url": "https://a.org/x", "host": "https://a.org", "depth": 0},
+        {"url": "https://b.org/", "host": "https://b.org", "depth": 0},
+    ]
+
+
+@pytest.mark.parametrize("seeds", [(), ("",), ("ftp://x",), ("two words",)])
+def test_bad_seeds_are_named(seeds: tuple[str, ...]) -> None:
+    with pytest.raises(UserError, match="seed"):
+        seed_frontier(ExtractConfig(seeds=seeds))
+
+
+@pytest.mark.parametrize(
+    ("scope", "within"),
+    [("prefix", 1), ("host", 2), ("domain", 4), ("any", 5)],
+)
+def test_scopes(scope: str, within: int) -> None:
+    urls = [
+        "https://www.example.org/blog/2",
+        "https://www.example.org/",
+        "https://example.org/",
+        "https://shop.example.org/",
+    ]
+    rules = ScopeRules(dataclasses.replace(CONFIG, scope=scope))  # type: ignore[arg-type]
+    assert [rules(url) for url in [*urls, "https://notexample.org/"]] == [True] * within + [False] * (5 - within)
+
+
+def test_patterns() -> None:
+    rules = ScopeRules(dataclasses.replace(CONFIG, include=("/blog/*",), exclude=("*.pdf$", "*?print=")))
+    paths = ["blog/a", "blog/a.pdf", "blog/a?print=1", "shop"]
+    assert [rules(f"https://www.example.org/{path}") for path in paths] == [True, False, False, False]
+    with pytest.raises(UserError, match="pattern"):
+        ExtractConfig(include=("blog",))
+
+
+def test_admission_depends_on_nothing_but_its_input() -> None:
+    rows = [(f"https://www.example.org/{number:02}", number % 4) for number in range(40)]
+    rows += [("https://other.org/", 1), ("https://www.example.org/01", 2)]
+    seen = {"https://www.example.org/05"}
+    tables = []
+    for seed in range(3):
+        random.Random(seed).shuffle(rows)
+        links = frontier_table({}.items())
+        links = type(links).from_pylist([{"url": u, "host": "x", "depth": d} for u, d in rows], schema=links.schema)
+        tables.append(admit(links, seen, dataclasses.replace(CONFIG, max_pages=30), asked=10))
+    assert tables[0].equals(tables[1])
+    assert tables[1].equals(tables[2])
+    urls, depths = tables[0].column("url").to_pylist(), tables[0].column("depth").to_pylist()
+    assert (len(urls), depths) == (20, [0] * 10 + [1] * 9 + [2])
+    assert urls[10] == "https://www.example.org/01"
+    assert not seen & set(urls)
+
+
+def test_the_budget_of_a_host_counts_what_was_asked() -> None:
+    links = frontier_table([(f"https://www.example.org/{number}", 1) for number in range(9)])
+    config = dataclasses.replace(CONFIG, max_pages_per_host=5)
+    assert admit(links, (), config, asked_by_host={"https://www.example.org": 3}).num_rows == 2
+
+
+def test_sitemaps() -> None:
+    pages = b'<?xml version="1.0"?><urlset><url><loc> http://h/a?b=1&amp;c=2 </loc></url><url><loc>http://h/d</loc></url></urlset>'
+    assert read_sitemap(pages) == (["http://h/a?b=1&c=2", "http://h/d"], [])
+    assert read_sitemap(b"<sitemapindex><sitemap><loc>http://h/s.xml</loc></sitemap></sitemapindex>") == (
+        [],
+        ["http://h/s.xml"],
+    )
+    assert read_sitemap(b"\x1f\x8bnot gzip") == ([], [])
+    assert [is_sitemap_url(f"http://h/{name}") for name in ("sitemap", "s.xml.gz?x", "page.html")] == [
+        True,
+        True,
+        False,
+    ]

@@ -1,0 +1,139 @@
+"""Lists of URLs with texts, in the shapes in which they are published."""
+
+import bz2
+import gzip
+import json
+import lzma
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from pipeline.read.config import ExtractConfig
+from pipeline.read.url_list import read_url_list
+from webimagetext.errors import UserError
+
+Rows = list[dict[str, Any]]
+
+
+def read(path: Path, **options: Any) -> tuple[Rows, Counter[str]]:
+    pieces = list(read_url_list(str(path), ExtractConfig(source="url_list", **options)))
+    rejects = Counter(reason for piece in pieces for reason in piece.rejects.column("reason").to_pylist())
+    return [row for piece in pieces for row in piece.candidates.to_pylist()], rejects
+
+
+def pairs(path: Path, **options: Any) -> list[tuple[str, str]]:
+    return [(row["url"], row["caption"]) for row in read(path, **options)[0]]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
+    def to_file(name: str, content: str | bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return to_file
+
+
+YFCC = [""] * 25
+YFCC[8], YFCC[9] = "A+dog+runs", "On+the+beach%2C+in+May"
+YFCC[15], YFCC[16] = "http://www.example.org/photos/1/2/", "http://farm1.example.org/2_3.jpg"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        (
+            "cc12m.tsv",
+            'http://h/a.jpg\ta "dog runs\nhttp://h/b.jpg\ttwo cats\n',
+            [("a", 'a "dog runs'), ("b", "two cats")],
+        ),
+        ("cc3m.tsv", "a dog runs\thttp://h/a.jpg\n", [("a", "a dog runs")]),
+        ("laion.csv", '\ufeffURL,TEXT\r\nhttp://h/a.jpg,"a dog,\nruns"\r\n', [("a", "a dog, runs")]),
+        ("coyo.jsonl", json.dumps({"id": 1, "url": "http://h/a.jpg", "text": "a dog"}), [("a", "a dog")]),
+        (
+            "redcaps.json",
+            json.dumps({"annotations": [{"url": "http://h/a.jpg", "caption": "my dog"}]}),
+            [("a", "my dog")],
+        ),
+        ("titles.csv", "image_url,title,description\nhttp://h/a.jpg,dog,the dog runs\n", [("a", "the dog runs")]),
+    ],
+)
+def test_shapes(name: str, content: str, expected: list[tuple[str, str]], write: Any) -> None:
+    assert pairs(write(name, content)) == [(f"http://h/{image}.jpg", caption) for image, caption in expected]
+
+
+@pytest.mark.parametrize(
+    ("suffix", "compress"),
+    [(".gz", gzip.compress), (".bz2", bz2.compress), (".zst", zstandard.compress), (".xz", lzma.compress)],
+)
+def test_compressions(suffix: str, compress: Callable[[bytes], bytes], write: Any) -> None:
+    lines = b"url\tcaption\n" + b"".join(b"http://h/%d.jpg\ta dog %d\n" % (n, n) for n in range(2_000))
+    path = write(f"list.tsv{suffix}", compress(lines))
+    assert len(pairs(path)) == 2_000
+    if suffix == ".zst":
+        return  # its reader takes a cut stream for the end
+    damaged = write(f"cut.tsv{suffix}", compress(lines)[:-30])
+    with pytest.raises(UserError, match="damaged"):
+        pairs(damaged)
+
+
+def test_parquet_with_sizes_and_nulls(tmp_path: Path) -> None:
+    rows = {"URL": ["http://h/a.jpg", None, "http://h/c.jpg"], "TEXT": ["a dog", "b", None], "WIDTH": [640.0, 1, 2]}
+    pq.write_table(pa.table(rows), tmp_path / "laion.parquet")
+    found, rejects = read(tmp_path / "laion.parquet")
+    assert [(row["url"], row["declared_width"], row["consent"]) for row in found] == [
+        ("http://h/a.jpg", 640, "not_asked")
+    ]
+    assert rejects == Counter({"bad_url": 1, "no_text": 1})
+
+
+def test_yfcc_titles_and_descriptions(write: Any) -> None:
+    (row,) = read(write("yfcc.tsv", "\t".join(YFCC) + "\n"))[0]
+    assert (row["url"], row["page_url"]) == (YFCC[16], YFCC[15])
+    assert [text["text"] for text in row["texts"]] == ["A dog runs", "On the beach, in May"]
+
+
+def test_columns_can_be_named(write: Any) -> None:
+    path = write("own.csv", "link,words,other,page\nhttp://h/a.jpg,dog,the dog runs,http://h/\n")
+    with pytest.raises(UserError, match="URLs"):
+        read(path)
+    with pytest.raises(UserError, match="texts"):
+        read(path, url_column="link")
+    (row,) = read(path, url_column="link", text_columns=("words",), page_column="page")[0]
+    assert (row["caption"], row["page_url"]) == ("dog", "http://h/")
+
+
+def test_broken_lines_are_counted(write: Any) -> None:
+    lines = [
+        '{"url": "http://h/a.jpg", "caption": "a dog"}',
+        "{broken",
+        "[]",
+        '{"url": 5, "caption": "x"}',
+        '"' + "x" * 2_000_000,
+    ]
+    found, rejects = read(write("list.jsonl", "\n".join(lines)))
+    assert len(found) == 1
+    assert rejects == Counter({"broken_line": 2, "bad_url": 1, "line_too_long": 1})
+    found, rejects = read(
+        write("list.tsv", "url\tcaption\nhttp://h/a.jpg\ta dog\nonly one cell\n\n" + "x" * 2_000_000 + "\n")
+    )
+    assert (len(found), rejects) == (1, Counter({"wrong_number_of_columns": 1, "line_too_long": 1}))
+
+
+def test_other_files_are_refused(write: Any) -> None:
+    for name, content in (("list.xlsx", b"PK"), ("list.parquet", b"no parquet"), ("list.json", b"{broken")):
+        with pytest.raises(UserError, match=name):
+            read(write(name, content))
+
+
+def test_real_laion_rows(shared_data: Path) -> None:
+    found, rejects = read(shared_data / "captions" / "laion_test_10000.parquet")
+    assert len(found) + sum(rejects.values()) == 10_000
+    assert len(found) > 9_900
