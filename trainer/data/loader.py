@@ -47,7 +47,10 @@ class Dataset:
 
     def __init__(self, config: DataConfig) -> None:
         self.config = config
-        self.library = Library(config.cache, config.image_column, config.caption_column)
+        self.faults: Counter[str] = Counter()
+        self.fault_names: list[str] = []
+        self._lock = threading.Lock()
+        self.library = Library(config.cache, config.image_column, config.caption_column, self.fault)
         groups = [(p,) for p in config.train_data] if config.source_weights else [config.train_data]
         weights = config.source_weights or (1.0,)
         if len(weights) != len(groups):
@@ -57,9 +60,6 @@ class Dataset:
         if min(weights) < 0 or sum(weights) <= 0:
             raise UserError("--source-weights: the shares must not be negative, and not all zero")
         self.sources: list[list[Shard]] = [self.library.find(group) for group in groups]
-        self.faults: Counter[str] = Counter()
-        self.fault_names: list[str] = []
-        self._lock = threading.Lock()
         self.size = sum(shard.size or 0 for shards in self.sources for shard in shards)
         if config.batch_size < 1 or self.size < config.batch_size:
             raise UserError(

@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -71,10 +71,17 @@ class Shard:
 
 
 class Library:
-    """Finds, opens and keeps open the shards of a run; safe for many threads."""
+    """Finds, opens and keeps open the shards of a run; safe for many threads. ``fault`` is told what is wrong in a shard."""
 
-    def __init__(self, cache: str = "", image_column: str = "image", caption_column: str = "caption") -> None:
+    def __init__(
+        self,
+        cache: str = "",
+        image_column: str = "image",
+        caption_column: str = "caption",
+        fault: Callable[[str, str], None] = lambda kind, where: None,
+    ) -> None:
         self._columns = (image_column, caption_column)
+        self._fault = fault
         self._cache = cache
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._open: OrderedDict[str, Reader] = OrderedDict()
@@ -126,13 +133,24 @@ class Library:
                 if shard.url in self._open:
                     return self._open[shard.url]
             path = self._local(shard.url)
-            reader: Reader = ParquetReader(path, *self._columns) if shard.is_parquet else _open_tar(path)
+            reader: Reader = ParquetReader(path, *self._columns) if shard.is_parquet else self._open_tar(path, shard)
             with self._lock:
                 self._open[shard.url] = reader
                 while len(self._open) > READERS_OPEN:
                     # Closed when the last thread that reads from it lets it go, not under its feet.
                     self._open.popitem(last=False)
             return reader
+
+    def _open_tar(self, path: str, shard: Shard) -> TarReader:
+        try:
+            reader = TarReader(path)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+        if reader.index.cut:
+            self._fault("shard that ends early", f"{shard.url}, after {len(reader)} samples")
+        if reader.index.incomplete:
+            self._fault("samples without picture or text", f"{shard.url}: {reader.index.incomplete}")
+        return reader
 
     def close(self) -> None:
         """Closes every file and deletes temporary copies."""
@@ -161,13 +179,6 @@ class Library:
                 shutil.copyfileobj(source, copy, 1 << 20)
             os.replace(partial, path)
         return path
-
-
-def _open_tar(path: str) -> TarReader:
-    try:
-        return TarReader(path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def _read_sizes(url: str) -> dict[str, int]:

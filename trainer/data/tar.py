@@ -105,8 +105,9 @@ class TarIndex:
                 slot = {CAPTION_SUFFIX: 2, METADATA_SUFFIX: 4}.get(suffix, 0 if suffix in IMAGE_SUFFIXES else None)
                 if slot is not None:
                     slots[slot : slot + 2] = [offset, size]
+            stream.seek(end)
+            self.cut = stream.read(BLOCK) != bytes(BLOCK)  # a whole tar ends with empty blocks
         finish()
-        self.cut = end + 2 * BLOCK > length
         self.places: npt.NDArray[np.int64] = np.array(rows, dtype=np.int64).reshape(-1, 6)
 
     def __len__(self) -> int:

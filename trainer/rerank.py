@@ -1,0 +1,95 @@
+"""``python -m trainer.rerank``: orders pictures by how well they fit a text.
+
+In: a trained model, a prompt, and picture files or shards. Out: a table, best first, and a JSON file with ``--output``. This is how
+the best of many generated pictures for a prompt is chosen.
+"""
+
+import glob
+import json
+import os
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+from webimagetext.errors import UserError, run_command
+from webimagetext.files import write_atomic
+from webimagetext.settings import parse_flags
+
+__all__ = ["RerankConfig", "main"]
+
+
+@dataclass(frozen=True)
+class RerankConfig:
+    """Orders pictures by their similarity to a text, best first."""
+
+    checkpoint: str = ""
+    """The folder of a run (its newest checkpoint), a checkpoint, or weights in a published layout."""
+    prompt: str = ""
+    """The text."""
+    images: tuple[str, ...] = ()
+    """Picture files, patterns of them, or patterns of shards."""
+    top: int = 10
+    """How many to show; 0: all."""
+    output: str = ""
+    """A JSON file for the whole order."""
+    model: str = ""
+    """For weights in a published layout: the model's name."""
+    tokenizer: str = ""
+    """For weights in a published layout: the tokenizer's file."""
+    crop: Literal["center", "squash"] = "center"
+    """The middle square of a picture, as published, or the whole picture squeezed into one."""
+
+
+def _items(patterns: tuple[str, ...]) -> list[tuple[str, bytes]]:
+    """Pictures by name: from shards under their URL or caption, from files under their path."""
+    from pipeline.layout import IMAGE_SUFFIXES
+    from trainer.evaluate.features import samples
+
+    shards = [pattern for pattern in patterns if pattern.endswith((".tar", ".parquet", ".pq"))]
+    found = []
+    if shards:
+        for data, caption, metadata in samples(shards, 0):
+            found.append((str(metadata.get("url") or caption), data))
+    for pattern in patterns:
+        if pattern in shards:
+            continue
+        names = sorted(glob.glob(os.path.join(pattern, "*") if os.path.isdir(pattern) else pattern))
+        names = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
+        if not names:
+            raise UserError(f"{pattern}: no pictures there")
+        for name in names:
+            with open(name, "rb") as stream:
+                found.append((name, stream.read()))
+    return found
+
+
+def main(args: list[str]) -> int:
+    """Encodes the prompt and the pictures, and prints the order."""
+    config = parse_flags(RerankConfig, args, prog="python -m trainer.rerank")
+    if not (config.checkpoint and config.prompt and config.images):
+        raise UserError("trainer.rerank: --checkpoint, --prompt and --images are needed")
+    import torch
+
+    from trainer.evaluate.features import encode_pictures, encode_texts
+    from trainer.weights import load_trained
+
+    trained = load_trained(config.checkpoint, model=config.model, tokenizer=config.tokenizer)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kept, images = encode_pictures(
+        trained, _items(config.images), lambda item: item[1], device=device, crop=config.crop, label="rerank"
+    )
+    if not kept:
+        raise UserError(f"{', '.join(config.images)}: none of the pictures could be read")
+    similarity = (images @ encode_texts(trained, [config.prompt], device=device)[0]).tolist()
+    order = sorted(range(len(kept)), key=lambda index: (-similarity[index], kept[index][0]))
+    ranked = [{"image": kept[index][0], "similarity": similarity[index]} for index in order]
+    for row in ranked[: config.top or None]:
+        print(f"{row['similarity']:8.4f}  {row['image']}")
+    if config.output:
+        with write_atomic(config.output, "w") as stream:
+            json.dump({"prompt": config.prompt, "ranked": ranked}, stream, indent=1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(lambda: main(sys.argv[1:])))
