@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipeline.match.kernels import compiled
 from query_builder.normalize import normalize, words
 
-__all__ = ["Texts", "fold_column", "raw_texts"]
+__all__ = ["Bytes", "Offsets", "Texts", "fold_column", "raw_texts", "readonly"]
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 Bytes = npt.NDArray[np.uint8]
@@ -37,10 +37,16 @@ def fold_column(texts: pa.Array) -> Texts:
     """The normal form of each text of a string column; a null counts as an empty text."""
     data, offsets = raw_texts(texts)
     starts, lengths, forms = _tables()
-    folded, ends, scalar = _fold(data, offsets, starts, lengths, forms)
+    beyond = offsets[0] + np.flatnonzero(data[offsets[0] : offsets[-1]] > 0x7F)
+    rows = np.unique(np.searchsorted(offsets, beyond, side="right") - 1)
+    scalar = np.zeros(len(texts), np.bool_)
+    bound = int(offsets[-1] - offsets[0]) + _measure(data, offsets, lengths, rows, scalar)
+    folded, ends = np.empty(bound + 1, np.uint8), np.zeros(len(texts) + 1, np.int64)
+    _fold(data, offsets, starts, lengths, forms, scalar, folded, ends)
+    folded = folded[: ends[-1]]
     if scalar.any():
         folded, ends = _patch(data, offsets, folded, ends, scalar)
-    return _readonly(folded), _readonly(ends)
+    return readonly(folded), readonly(ends)
 
 
 def raw_texts(texts: pa.Array) -> Texts:
@@ -52,14 +58,14 @@ def raw_texts(texts: pa.Array) -> Texts:
         texts = texts.cast(pa.string())
     _, positions, values = texts.buffers()
     if not len(texts):
-        return _readonly(np.empty(0, np.uint8)), _readonly(np.zeros(1, np.int64))
+        return readonly(np.empty(0, np.uint8)), readonly(np.zeros(1, np.int64))
     kind = np.int64 if wide else np.int32
     offsets = np.frombuffer(positions, kind)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
     data = np.frombuffer(values, np.uint8) if values is not None else np.empty(0, np.uint8)
-    return _readonly(data), _readonly(offsets)
+    return readonly(data), readonly(offsets)
 
 
-def _readonly(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+def readonly(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     """A read-only view, so that the compiled code sees one type of array whatever the source."""
     view = array.view()
     view.flags.writeable = False
@@ -147,47 +153,64 @@ def _decode(data: Bytes, position: int) -> tuple[Any, int]:
 
 
 @compiled
-def _fold(
-    data: Bytes, offsets: Offsets, starts: npt.NDArray[np.int32], lengths: Bytes, forms: Bytes
-) -> tuple[Bytes, Offsets, npt.NDArray[np.bool_]]:
-    """Folds each row through the tables; marks the rows that need the scalar function and leaves them empty."""
-    rows = len(offsets) - 1
-    last = offsets[rows]
-    out = np.empty(last - offsets[0] + 64, np.uint8)
-    ends = np.zeros(rows + 1, np.int64)
-    scalar = np.zeros(rows, np.bool_)
-    end = 0
-    for row in range(rows):
-        begin = end
+def _measure(data: Bytes, offsets: Offsets, lengths: Bytes, rows: Offsets, scalar: npt.NDArray[np.bool_]) -> int:
+    """Marks those of the ``rows`` with characters beyond ASCII that need the scalar function; returns an upper bound of the
+    bytes by which the others may grow."""
+    growth = 0
+    for row in rows:
         position, stop = offsets[row], offsets[row + 1]
-        space = True  # whether the row's output is empty or ends in a separator; written without a branch, for speed
         while position < stop:
-            byte = data[position]
-            if byte < 0x80:
+            if data[position] < 0x80:
                 position += 1
-                byte = forms[byte]
-                out[end] = byte
-                end += (byte != 32) | (not space)
-                space = byte == 32
                 continue
             code, size = _decode(data, position)
             length = np.int64(SCALAR) if code >= TABLE_SIZE else np.int64(lengths[code])
             if length == SCALAR:
                 scalar[row] = True
-                end = begin
                 break
+            growth += int(length)  # a few characters are longer in normal form
             position += size
-            if end + length + (last - position) > len(out):  # a few characters are longer in normal form
-                grown = np.empty(2 * len(out) + SCALAR, np.uint8)
-                grown[:end] = out[:end]
-                out = grown
+    return growth
+
+
+@compiled
+def _fold(
+    data: Bytes,
+    offsets: Offsets,
+    starts: npt.NDArray[np.int32],
+    lengths: Bytes,
+    forms: Bytes,
+    scalar: npt.NDArray[np.bool_],
+    out: Bytes,
+    ends: Offsets,
+) -> None:
+    """Folds each row through the tables into ``out`` and ``ends``; leaves the ``scalar`` rows empty."""
+    end = 0
+    for row in range(len(scalar)):
+        begin = end
+        position, stop = offsets[row], offsets[row + 1]
+        if scalar[row]:
+            position = stop
+        word = 0  # 1 after a letter, 0 after a separator or at the start: separators are then written over, without a branch
+        while position < stop:
+            byte = data[position]
+            if byte < 0x80:
+                position += 1
+                form = forms[byte]
+                out[end] = form
+                letter = int(form != 32)
+                end += letter | word
+                word = letter
+                continue
+            code, size = _decode(data, position)
+            position += size
             first = np.int64(starts[code])
-            for index in range(first, first + length):
-                byte = forms[index]
-                out[end] = byte
-                end += (byte != 32) | (not space)
-                space = byte == 32
-        if space and end > begin:
+            for index in range(first, first + np.int64(lengths[code])):
+                form = forms[index]
+                out[end] = form
+                letter = int(form != 32)
+                end += letter | word
+                word = letter
+        if word == 0 and end > begin:
             end -= 1
         ends[row + 1] = end
-    return out[:end], ends, scalar

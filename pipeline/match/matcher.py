@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from pipeline.match.fold import Texts, fold_column, raw_texts
 from pipeline.match.mapped_file import map_arrays
-from pipeline.match.trie import find_phrases
+from pipeline.match.search import find_phrases
 from webimagetext import files
 from webimagetext.errors import UserError
 

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from pipeline.match.fold import fold_column
 from pipeline.match.mapped_file import Arrays
-from pipeline.match.trie import build_trie, find_phrases
+from pipeline.match.search import find_phrases
+from pipeline.match.trie import build_trie
 from pipeline.text.verdicts import captions, verdicts
 from query_builder.normalize import normalize
 
