@@ -37,13 +37,18 @@ def find_phrases(texts: Texts, trie: Arrays) -> tuple[UInt32, Offsets]:
     ends = np.zeros(rows + 1, np.int64)
     found = np.empty(8 * rows + size * longest, np.uint32)
     # Read-only like a mapped file, so that one compiled version serves every trie.
-    tables = [readonly(trie[name]) for name in ("vocabulary", "edges", "edge_bits", "words")]
+    vocabulary, edges, edge_bits, words = (
+        readonly(trie[name]) for name in ("vocabulary", "edges", "edge_bits", "words")
+    )
     row = 0
     while row < rows:
         row = _find(
             data,
             offsets,
-            *tables,
+            vocabulary,
+            edges,
+            edge_bits,
+            words,
             longest,
             row,
             starts,
