@@ -18,6 +18,8 @@ from pipeline.image.config import ImageConfig
 from pipeline.image.exif import exif_json, orientation
 from pipeline.image.geometry import scaled_size, square_side
 from pipeline.image.hashes import grey_spread, perceptual_hash
+from pipeline.image.turbo import decode_scaled
+from webimagetext.errors import UserError
 
 __all__ = ["Processed", "Rejected", "process"]
 
@@ -27,6 +29,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 _MAX_STORED_SIDE = 65_500  # pixels; libjpeg writes no longer one
 _MAX_SCANS = 100  # a progressive JPEG has about ten; each further one costs a pass over all pixels
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object in memory: another one in every run
+_JPEG_FORMATS = ("JPEG", "MPO")
 _ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF")
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -75,6 +78,8 @@ def process(data: bytes, config: ImageConfig) -> Processed | Rejected:
         return Rejected("too_many_pixels")
     except UnsupportedModeError as error:
         return Rejected("unsupported_mode", str(error))
+    except UserError:
+        raise
     except Exception as error:
         # Pillow's decoders answer hostile files with almost any exception; none may stop the fetcher.
         words = _ADDRESS.sub("", f"{type(error).__name__}: {error}")
@@ -94,7 +99,7 @@ def _judge(image: Image.Image, data: bytes, config: ImageConfig) -> Rejected | N
     stored = scaled_size(width, height, config)
     if max(stored) > _MAX_STORED_SIDE or stored[0] * stored[1] > config.max_pixels:
         return Rejected("bad_aspect_ratio", said)
-    if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > _MAX_SCANS:
+    if image.format in _JPEG_FORMATS and data.count(b"\xff\xda") > _MAX_SCANS:
         return Rejected("decode_error", "more JPEG scans than any real picture has")
     return None
 
@@ -105,13 +110,11 @@ def _store(image: Image.Image, data: bytes, config: ImageConfig) -> Processed:
     width, height = image.size[::-1] if turn >= 5 else image.size
     scaled = scaled_size(width, height, config)
     unturned = scaled[::-1] if turn >= 5 else scaled
-    # The samples of a picture decoded at a fraction are averages, as good as those of scaling.
-    image.draft(image.mode, unturned)
     profile = image.info.get("icc_profile")
     animated = image.format in _ANIMATED_FORMATS and bool(getattr(image, "is_animated", False))
-    image.load()
+    decoded = _decode(image, data, unturned, config)
 
-    picture = to_srgb(_resize(simplify(image), unturned), profile if isinstance(profile, bytes) else None)
+    picture = to_srgb(_resize(simplify(decoded), unturned), profile if isinstance(profile, bytes) else None)
     if turn in _TURNS:
         picture = picture.transpose(_TURNS[turn])
     grey = picture.convert("L")
@@ -132,6 +135,17 @@ def _store(image: Image.Image, data: bytes, config: ImageConfig) -> Processed:
         animated=animated,
         spread=spread,
     )
+
+
+def _decode(image: Image.Image, data: bytes, size: tuple[int, int], config: ImageConfig) -> Image.Image:
+    """The pixels, of a JPEG at a fraction not below ``size``: its samples are averages, as good as those of scaling."""
+    if config.decoder == "turbo" and image.format in _JPEG_FORMATS:
+        decoded = decode_scaled(data, image.mode, size)
+        if decoded is not None:
+            return decoded
+    image.draft(image.mode, size)
+    image.load()
+    return image
 
 
 def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:

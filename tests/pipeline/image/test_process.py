@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import sys
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -15,6 +16,8 @@ from PIL import ExifTags, Image, ImageCms
 from pipeline.image.config import ImageConfig
 from pipeline.image.geometry import scaled_size
 from pipeline.image.process import Processed, Rejected, process
+from pipeline.image.turbo import decode_scaled
+from webimagetext.errors import UserError
 
 CONFIG = ImageConfig()
 
@@ -196,6 +199,33 @@ def test_what_is_turned_away() -> None:
     assert rejected(encoded(gradient(300, 300), "TIFF")).reason == "not_an_image"
     floating = encoded(Image.new("F", (300, 300)), "TIFF")
     assert rejected(floating, dataclasses.replace(CONFIG, formats=("TIFF",))).reason == "unsupported_mode"
+
+
+def test_turbo_decodes_the_same_pictures() -> None:
+    pytest.importorskip("simplejpeg")
+    turbo = dataclasses.replace(CONFIG, decoder="turbo")
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    for data in (
+        encoded(gradient(640, 480), exif=exif),
+        encoded(gradient(3000, 2000).convert("L")),
+        encoded(gradient(640, 480).convert("CMYK")),
+        encoded(gradient(640, 480), "PNG"),
+    ):
+        (one, first), (other, second) = stored(data), stored(data, turbo)
+        assert dataclasses.replace(one, data=b"", phash=0, spread=0) == dataclasses.replace(
+            other, data=b"", phash=0, spread=0
+        )
+        assert (one.phash ^ other.phash).bit_count() <= 4 and abs(one.spread - other.spread) < 1
+        assert np.abs(np.asarray(first, dtype=int) - np.asarray(second, dtype=int)).mean() < 3
+    assert rejected(encoded(gradient(300, 300))[:-2000], turbo).reason == "decode_error"
+
+
+def test_a_missing_turbo_is_the_users_business(monkeypatch: pytest.MonkeyPatch) -> None:
+    decode_scaled.__globals__["_simplejpeg"].cache_clear()
+    monkeypatch.setitem(sys.modules, "simplejpeg", None)
+    with pytest.raises(UserError, match="simplejpeg"):
+        process(encoded(gradient(300, 300)), dataclasses.replace(CONFIG, decoder="turbo"))
 
 
 def test_a_bomb_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
