@@ -54,10 +54,12 @@ def letter_classes() -> Bytes:
             table[cp] = SPACE
         elif character in HYPHENS:
             table[cp] = HYPHEN
-        elif category[0] in "LN" and not unicodedata.decomposition(character) and not _SPLIT.match(character):
-            table[cp] = LETTER
+        elif not unicodedata.decomposition(character):
+            # Nothing to fold: a character written without spaces is a word of its own.
+            if category[0] in "LN":
+                table[cp] = ALONE if _SPLIT.match(character) else LETTER
         elif category != "Cn" and words(character):
-            # A character written without spaces is a word of its own: it is split off on both sides.
+            # It is a word of its own if it is split off on both sides.
             split = [*words("a" + character), *words(character + "a")]
             table[cp] = ALONE if split == ["a", *words(character), *words(character), "a"] else LETTER
     table[FIRST_IDEOGRAPH : LAST_IDEOGRAPH + 1] = ALONE

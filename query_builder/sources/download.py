@@ -29,7 +29,7 @@ WORDNET_SYNSETS = 117_659
 USER_AGENT = f"webimagetext-query-builder {requests.utils.default_user_agent()}"
 # The dump's own names of the jobs that give all articles, the preferred first: in parts, or as one file.
 JOBS = ("articlesmultistreamdump", "articlesmultistreamdumprecombine", "articlesdump", "articlesdumprecombine")
-CHUNK = 1 << 20
+CHUNK = 1 << 16
 ATTEMPTS = 6
 TIMEOUT = 60.0
 _NAME = re.compile(r"([a-z_]+)wiki-(\d{4})(\d{2})(\d{2})")

@@ -115,7 +115,7 @@ def read_pages(shard: Shard, *, skip_corrupt: bool, ledger: Ledger) -> Iterator[
     pending, gathered, ended = b"", 0, False
     offset = shard.start
     complete = False
-    for piece in pieces_from(shard.url, shard.start):
+    for piece in pieces_from(shard.url, shard.start, shard.end):
         beyond = piece.offset >= shard.end
         if beyond and not complete:
             # The shard's own bytes are all here. What is left is at most one page that has begun.
@@ -125,11 +125,9 @@ def read_pages(shard: Shard, *, skip_corrupt: bool, ledger: Ledger) -> Iterator[
             _count_pages(pages, ledger)
             yield Batch(buffer, pages, offset)
         if isinstance(piece, Gap):
-            if complete and _OPEN not in pending:
-                return
-            damage(piece.offset, piece.reason, "damaged stretches")
             if complete:
-                return
+                return  # the page that runs into the damage is lost; the shard that the damage lies in tells of it
+            damage(piece.offset, piece.reason, "damaged stretches")
             pages, buffer, _, ended = _split(pending, waiting, damage, offset)
             ledger["xml_bytes"] += gathered
             waiting, gathered, pending = [], 0, b""  # the page that was cut is gone

@@ -104,7 +104,7 @@ def _owned_lines(task: ViewsTask, ledger: dict[str, int]) -> Iterator[bytes]:
     started = shard.start == 0
     pending: list[bytes] = []
     gathered = 0
-    for piece in pieces_from(shard.url, shard.start):
+    for piece in pieces_from(shard.url, shard.start, shard.end):
         beyond = piece.offset >= shard.end
         if isinstance(piece, Gap):
             if not task.skip_corrupt:

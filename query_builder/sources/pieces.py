@@ -64,8 +64,8 @@ def container(url: str) -> str:
     return next((kind for signature, kind in _SIGNATURES.items() if head.startswith(signature)), PLAIN)
 
 
-def pieces_from(url: str, start: int) -> Iterator[Piece | Gap]:
-    """The pieces at or after byte ``start``, to the end of the file."""
+def pieces_from(url: str, start: int, end: int | None = None) -> Iterator[Piece | Gap]:
+    """The pieces at or after byte ``start``, to the end of the file; none reaches over ``end`` from before it."""
     kind = container(url)
     if kind in (GZIP, ZSTANDARD):
         yield from _sequential(url, kind, start)
@@ -77,7 +77,7 @@ def pieces_from(url: str, start: int) -> Iterator[Piece | Gap]:
             yield from bz2_pieces(stream, url, start)
             return
         stream.seek(start)
-        while data := stream.read(PLAIN_PIECE):
+        while data := stream.read(min(PLAIN_PIECE, end - start) if end and start < end else PLAIN_PIECE):
             yield Piece(start, data)
             start += len(data)
 

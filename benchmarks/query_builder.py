@@ -1,0 +1,101 @@
+"""The query builder against gensim's path (WikiCorpus and Phrases) and wikiextractor's extraction alone, on the same real text.
+
+In: a dump recombined from real articles. Out: megabytes of XML a CPU-second of each, end to end, start of the programs included;
+whether the counts equal a slow count of the same text; and how much faster two processes are than one. Processor time is
+compared, since other programs on the machine change the wall time.
+"""
+
+import os
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from benchmarks.peers import peers_python
+from benchmarks.query_builder_dump import excerpt, write_dump
+from benchmarks.resources import Cost, measure
+
+__all__ = ["run"]
+
+SIZE = int(float(os.environ.get("QUERY_BUILDER_BENCHMARK_MB", "60")) * 1e6)
+SHARD_MEGABYTES = "1"
+TIMEOUT = 1800.0
+ROOT = Path(__file__).parents[1]
+
+
+def _ours(dump: Path, folder: Path, workers: int) -> Cost:
+    command = [sys.executable, "-m", "query_builder", "build", "--dump", str(dump), "--workers", str(workers)]
+    command += ["--output", str(folder / f"queries-{workers}.parquet"), "--shard-megabytes", SHARD_MEGABYTES]
+    return measure(command, timeout=TIMEOUT, folder=ROOT)
+
+
+def _counts_are_exact(folder: Path) -> bool:
+    """Whether the build's word counts on the excerpt equal those of a dictionary over the same cleaned text."""
+    from query_builder.clean.markup import markup_tables, site_rules
+    from query_builder.clean.wikitext import clean_text
+    from query_builder.normalize import words
+    from query_builder.sources.dump import Ledger, plan_shards, read_pages, read_site_info
+
+    url = str(excerpt())
+    tables = markup_tables(site_rules("en", read_site_info(url).namespaces))
+    slow: Counter[str] = Counter()
+    for shard in plan_shards((url,)):
+        for batch in read_pages(shard, skip_corrupt=False, ledger=Ledger()):
+            for page in batch.pages:
+                if page.target is None:
+                    slow.update(words(clean_text(batch.buffer[page.start : page.end].decode(), tables)[0]))
+    output = folder / "excerpt.parquet"
+    command = [
+        sys.executable,
+        "-m",
+        "query_builder",
+        "build",
+        "--dump",
+        url,
+        "--output",
+        str(output),
+        "--min-word-count",
+        "1",
+    ]
+    measure(
+        [*command, "--min-page-views", "1000000000", "--budget", "bigrams=0", "titles=0"], timeout=TIMEOUT, folder=ROOT
+    )
+    table = pq.read_table(output, columns=["query", "word_count"])
+    fast = dict(zip(table["query"].to_pylist(), table["word_count"].to_pylist(), strict=True))
+    return {word: count for word, count in fast.items() if count is not None} == dict(slow)
+
+
+def run() -> dict[str, Any]:
+    """Measures all of it; a few minutes."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        dump = folder / "dump.xml.bz2"
+        megabytes = write_dump(dump, SIZE) / 1e6
+        equal = _counts_are_exact(folder)  # this also compiles whatever has not been compiled yet
+        one, two = _ours(dump, folder, 1), _ours(dump, folder, 2)
+        same = (folder / "queries-1.parquet").read_bytes() == (folder / "queries-2.parquet").read_bytes()
+        script = str(Path(__file__).with_name("query_builder_gensim.py"))
+        gensim = measure([str(peers_python()), script, str(dump)], timeout=TIMEOUT, folder=folder)
+        extractor = [str(peers_python()), "-m", "wikiextractor.WikiExtractor", str(dump)]
+        extract = measure(
+            [*extractor, "-o", str(folder / "text"), "--processes", "1", "--no-templates", "-q"],
+            timeout=TIMEOUT,
+            folder=folder,
+        )
+    return {
+        "name": "query-builder",
+        "ours": round(megabytes / one.cpu, 2),
+        "peer": round(megabytes / gensim.cpu, 2),
+        "ratio": round(gensim.cpu / one.cpu, 2),
+        "unit": "MB of XML per CPU-second",
+        "equal": equal and same,
+        "wikiextractor": round(megabytes / extract.cpu, 2),
+        "ratio_to_wikiextractor": round(extract.cpu / one.cpu, 2),
+        "two_processes_wall_ratio": round(one.wall / two.wall, 2),
+        "two_processes_cpu_ratio": round(two.cpu / one.cpu, 2),
+        "memory_mb": {"one": one.memory // 10**6, "two": two.memory // 10**6, "gensim": gensim.memory // 10**6},
+        "megabytes": round(megabytes, 1),
+    }
