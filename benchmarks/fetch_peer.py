@@ -19,7 +19,7 @@ if __name__ == "__main__":
         processes_count=job["processes"],
         thread_count=32,
         image_size=256,
-        resize_mode="keep_ratio",
+        resize_mode="border",
         resize_only_if_bigger=True,
         encode_quality=95,
         output_format="webdataset",

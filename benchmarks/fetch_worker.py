@@ -18,7 +18,7 @@ def work(path: str) -> None:
     """Does one job."""
     job = json.loads(Path(path).read_text())
     http = HttpConfig(delay=0, concurrency_per_host=4, concurrency=32, ca_file=job["certificate"], allow_loopback=True)
-    fetch_bucket(job["urls"], job["folder"], job["part"], http, ImageConfig())
+    fetch_bucket(job["urls"], job["folder"], job["part"], http, ImageConfig(resize_mode="border"))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What a program costs: processor time, wall time and peak memory, of it and all its children.
 
 In: a command. Out: :class:`Cost`. Processor time is the kernel's, of the whole tree that was waited for; memory is the
-proportional set size (shared pages are divided among those who share them), sampled several times a second.
+proportional set size (shared pages are divided among those who share them), sampled twice a second.
 """
 
 import os
@@ -14,7 +14,7 @@ from pathlib import Path
 
 __all__ = ["Cost", "measure"]
 
-_SAMPLE_SECONDS = 0.2
+_SAMPLE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
