@@ -35,18 +35,24 @@ def show(command: Sequence[str]) -> None:
     print(f"$ {shlex.join(command)}", flush=True)
 
 
-def step(title: str, command: Sequence[str], *, into: Path, made: Path, inputs: Sequence[Path]) -> None:
-    """Runs ``command`` unless it has already made ``made`` from the same ``inputs``; ``into`` keeps the record of that."""
+def step(title: str, command: Sequence[str], *, record: Path, made: Path, inputs: Sequence[Path]) -> None:
+    """Runs ``command`` unless it has already made ``made`` from the same ``inputs``; ``record`` is a file that remembers that.
+
+    What an interrupted run with the same inputs left is taken up by the command itself; what other inputs gave is removed.
+    """
     print(f"\n== {title}", flush=True)
     show(command)
-    record = into / ".finished" / made.name
     mark = fingerprint(list(command), [files.digest(str(path)) for path in inputs])
-    if made.exists() and record.exists() and record.read_text() == mark:
+    before = record.read_text().split() if record.exists() else []
+    if before == [mark, "finished"] and made.exists():
         print(f"finished before, skipped ({made})", flush=True)
         return
-    run(command)
+    if before[:1] != [mark]:
+        files.remove(str(made))
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(mark)
+    run(command)
+    record.write_text(f"{mark} finished")
 
 
 def run(command: Sequence[str]) -> None:
@@ -65,7 +71,7 @@ def run(command: Sequence[str]) -> None:
 def web_site(folder: Path) -> Iterator[None]:
     """Serves the folder on loopback while the block runs."""
     command = [PYTHON, str(HERE / "serve.py"), str(folder)]
-    show([*command, "&"])
+    print(f"$ {shlex.join(command)} &")
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         if not (line := server.stdout.readline()):
@@ -99,30 +105,36 @@ def demonstrate(site: str, contact: str, output: Path) -> None:
     dump, synsets = wikipedia_excerpt(CACHE), wordnet(CACHE)
     queries, model, scores = output / "queries.parquet", output / "model", output / "retrieval.json"
 
+    records = output / ".steps"
+
     build = [PYTHON, "-m", "query_builder", "build", "--dump", str(dump), "--wordnet", str(synsets)]
     build += ["--min-word-count", "5", "--min-bigram-count", "3", "--output", str(queries)]
-    step("query list from a Wikipedia excerpt and WordNet", build, into=output, made=queries, inputs=[dump])
+    title = "query list from a Wikipedia excerpt and WordNet"
+    step(title, build, record=records / "queries", made=queries, inputs=[dump])
 
     crawl_and_package(output, site, contact)
 
+    shards, held_out = output / "shards" / MANIFEST, output / "holdout" / MANIFEST
     train = [PYTHON, "-m", "trainer.run", "--train-data", str(output / "shards" / "*.tar"), "--preset", "tiny"]
-    train += ["--output", str(model)]
-    shards = output / "shards" / MANIFEST
-    step("a small CLIP trained on the shards", train, into=output, made=model, inputs=[shards])
+    train += ["--max-seconds", "150", "--output", str(model)]
+    step("a small CLIP trained on the shards", train, record=records / "model", made=model, inputs=[shards])
 
     evaluate = [PYTHON, "-m", "trainer.evaluate", "retrieval", "--checkpoint", str(model)]
     evaluate += ["--data", str(output / "holdout" / "*.tar"), "--output", str(scores)]
-    held_out = output / "holdout" / MANIFEST
-    step("recall on pairs it has not seen", evaluate, into=output, made=scores, inputs=[shards, held_out])
+    title = "recall on pairs that it has not seen"
+    step(title, evaluate, record=records / "scores", made=scores, inputs=[shards, held_out])
 
     print(f"\nDone in {human_time(time.monotonic() - start)}.")
     print(f"  shards      {output}/shards/")
     print(f"  report      {output}/report.html  (open it in a browser)")
-    print(f"  checkpoint  {model}/")
+    print(f"  checkpoint  {model}/checkpoints/")
     print("Next:")
+    print("- why a query is in the list:")
     show([PYTHON, "-m", "query_builder", "inspect", str(queries), "--find", "colour"])
+    print("- curate again with fewer pairs a query; no page and no image is downloaded twice:")
     show([PYTHON, "-m", "pipeline", "run", str(HERE / "demo.toml"), "--output", str(output), "--balance.t", "5"])
-    show([PYTHON, "-m", "trainer.run", "--help"])
+    print("- the same from a site of your choice, one request a second:")
+    show(["make", "demo", "SITE=https://example.org", "CONTACT=you@example.org"])
 
 
 def main() -> None:

@@ -31,9 +31,9 @@ def _head(summary: Summary, parts: Mapping[str, int]) -> str:
 def _funnel(steps: list[Step]) -> str:
     lines = ["| step | in | out | what went |", "|---|---:|---:|---|"]
     for step in steps:
-        went = [f"{reason.replace('_', ' ')} {number(count)}" for reason, count in step.rejects.items()]
+        went = [f"{reason.replace('_', ' ')}: {number(count)}" for reason, count in step.rejects.items()]
         if step.set_aside:
-            went.append(f"kept in reserve {number(step.set_aside)}")
+            went.append(f"kept in reserve: {number(step.set_aside)}")
         lines.append(
             f"| {step.title} | {number(step.rows_in)} {step.unit} | {number(step.rows_out)} | {', '.join(went) or '–'} |"
         )

@@ -39,7 +39,7 @@ def test_the_card_states_counts_consent_and_settings(run: RunFolder) -> None:
     assert card.startswith("---\nlicense: other\n")
     assert '"n<1K"' in card and "path: holdout/*.tar" in card
     assert "25 pairs in\n`shards/` and 5 kept apart" in card
-    assert "| pairs in the shards | 36 pairs | 30 | small image 6 |" in card
+    assert "| pairs in the shards | 36 pairs | 30 | small image: 6 |" in card
     assert "`webimagetext` (contact: me@example.org), at most one request in 1.0 seconds a host" in card
     assert "x robots tag" in card and 'contact = "me@example.org"' in card
 
