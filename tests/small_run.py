@@ -62,9 +62,9 @@ def make_run(root: Path) -> RunFolder:
     ]
     pages += [{**pages[0], "url": f"https://a.example/no{n}", "status": "http_404"} for n in range(3)]
     _table(f"{run.crawl}/round-000/pages", pages, PAGES)
-    _table(f"{run.crawl}/round-000/rejects", _reject(rows[:20], "extract", "no_text", "image"), REJECTS)
     _table(run.candidates, rows[:CANDIDATE], CANDIDATES)
-    _table(run.rejects("extract"), _reject(rows[CANDIDATE:], "extract", "repeated_pair"), REJECTS)
+    repeated = _reject(rows[CANDIDATE:], "extract", "repeated_pair")
+    _table(run.rejects("extract"), _reject(rows[:20], "extract", "no_text", "image") + repeated, REJECTS)
     _table(run.matched, rows[:IN_MATCHED], MATCHED)
     short = _reject(rows[IN_MATCHED:80], "match", "too_short")
     _table(run.rejects("match"), short + _reject(rows[80:CANDIDATE], "match", "no_query"), REJECTS)

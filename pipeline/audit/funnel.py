@@ -63,20 +63,10 @@ def _parquet_rows(folder: str) -> int:
     return sum(row["rows"] for row in rows if row["file"].endswith(".parquet"))
 
 
-def _crawl_tables(run: RunFolder, table: str) -> list[str]:
-    """The folders of one table in all rounds of a crawl; none when the pairs did not come from a crawl."""
-    if not files.exists(run.crawl):
-        return []
-    return [files.join(url, table) for url in files.listing(files.join(run.crawl, "round-*"))]
-
-
 def ledger_batches(run: RunFolder, columns: list[str]) -> Iterator[pa.RecordBatch]:
     """Every ledger of a run, in the order of the steps."""
-    ledgers = _crawl_tables(run, "rejects") + [
-        run.rejects(stage) for stage in ("extract", "match", "balance", "package")
-    ]
-    for folder in ledgers:
-        yield from parquet_batches(folder, columns)
+    for stage in ("extract", "match", "balance", "package"):
+        yield from parquet_batches(run.rejects(stage), columns)
 
 
 def _count(batches: Iterable[pa.RecordBatch], *columns: str) -> Counter[tuple[str, ...]]:
@@ -94,16 +84,10 @@ def _largest_first(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _ledger(folders: Iterable[str], subject: str) -> Counter[str]:
+def _ledger(folder: str, subject: str) -> Counter[str]:
     """Rejects by reason of one kind of subject."""
-    counts: Counter[str] = Counter()
-    for folder in folders:
-        for (kind, reason), number in _count(
-            parquet_batches(folder, ["subject", "reason"]), "subject", "reason"
-        ).items():
-            if kind == subject:
-                counts[reason] += number
-    return counts
+    counts = _count(parquet_batches(folder, ["subject", "reason"]), "subject", "reason")
+    return Counter({reason: number for (kind, reason), number in counts.items() if kind == subject})
 
 
 def _status_step(name: str, title: str, unit: str, folders: Iterable[str]) -> Step:
@@ -120,12 +104,11 @@ def _status_step(name: str, title: str, unit: str, folders: Iterable[str]) -> St
 def funnel_steps(run: RunFolder) -> list[Step]:
     """The steps that have run, in order."""
     steps: list[Step] = []
-    rounds = [folder for folder in _crawl_tables(run, "pages") if _is_written(folder)]
+    rounds = files.listing(files.join(run.crawl, "round-*", "pages"))
     if rounds:
         steps.append(_status_step("crawl", "pages read", "pages", rounds))
     if _is_written(run.candidates):
-        unpaired = _ledger([*_crawl_tables(run, "rejects"), run.rejects("extract")], "image")
-        repeated = _ledger([run.rejects("extract")], "pair")
+        unpaired, repeated = (_ledger(run.rejects("extract"), subject) for subject in ("image", "pair"))
         rows = manifest.rows_in(run.candidates)
         if unpaired:
             found = rows + repeated.total()
@@ -149,7 +132,7 @@ def funnel_steps(run: RunFolder) -> list[Step]:
 
 
 def _pair_step(name: str, title: str, source: str, target: str, run: RunFolder, aside: str = "") -> Step:
-    rejects = _largest_first(_ledger([run.rejects(name)], "pair"))
+    rejects = _largest_first(_ledger(run.rejects(name), "pair"))
     set_aside = manifest.rows_in(aside) if aside and _is_written(aside) else 0
     return Step(name, title, "pairs", manifest.rows_in(source), manifest.rows_in(target), rejects, set_aside)
 
@@ -158,7 +141,7 @@ def _packaging(run: RunFolder) -> list[Step]:
     """Pairs with an image, then those in the shards. The ledger of packaging holds both: what fetching failed at is told apart
     by its reason, a status of the image store."""
     failures = {status for (status,) in _count(parquet_batches(run.images, ["status"]), "status")}
-    reasons = _ledger([run.rejects("package")], "pair")
+    reasons = _ledger(run.rejects("package"), "pair")
     lost = Counter({reason: number for reason, number in reasons.items() if reason in failures})
     dropped = reasons - lost
     selected = manifest.rows_in(run.selected)
