@@ -5,6 +5,7 @@ proportional set size (shared pages are divided among those who share them), sam
 """
 
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -42,7 +43,8 @@ def measure(
     )
     watch = _MemoryWatch(process.pid)
     watch.start()
-    killer = threading.Timer(timeout, process.kill)
+    # The group, for a program's own children outlive it otherwise.
+    killer = threading.Timer(timeout, os.killpg, (process.pid, signal.SIGKILL))
     killer.start()
     assert process.stdout is not None
     output = process.stdout.read()

@@ -15,7 +15,7 @@ __all__ = ["PackageConfig"]
 
 @dataclass(frozen=True)
 class PackageConfig:
-    """Image rules, duplicates, hold-out split, shards."""
+    """Image rules, hold-out split, shards."""
 
     samples_per_shard: int = 10_000
     """Samples of a shard, on average: a sample's shard is drawn by a hash of its key."""
@@ -24,8 +24,6 @@ class PackageConfig:
     and the bytes in the Parquet too."""
     holdout: float = 0.0
     """Share of the pictures kept apart for evaluation, 0 to 1, drawn by a hash of the picture's content."""
-    near_distance: int = -1
-    """Bits of 64 by which the perceptual hashes of near duplicates may differ, of which the best is kept (-1: keep all)."""
     rules: ImageRulesConfig = field(default_factory=ImageRulesConfig)
 
     def __post_init__(self) -> None:
@@ -33,5 +31,3 @@ class PackageConfig:
             raise UserError("package: samples_per_shard must be greater than 0")
         if not 0 <= self.holdout < 1:
             raise UserError(f"package: holdout {self.holdout} is not a share between 0 and 1")
-        if not -1 <= self.near_distance <= 8:
-            raise UserError(f"package: near_distance {self.near_distance} is not between -1 and 8")
