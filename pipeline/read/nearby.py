@@ -5,11 +5,12 @@ nested figures costs no more than a flat one.
 """
 
 import re
+from collections.abc import Callable
 from itertools import islice
 
 from selectolax.lexbor import LexborNode
 
-__all__ = ["Nearby", "figure_texts", "text_of"]
+__all__ = ["Nearby", "text_of"]
 
 MAX_LEVELS = 6  # elements between an image and its figure
 MAX_NODES = 200  # looked at for one text
@@ -27,44 +28,46 @@ _STOP = frozenset({"body", "html", "main", "article", "section", "table", "ul", 
 _NO_CAPTION = frozenset({"a", "button", "input", "img", "script", "style"})
 
 
-def figure_texts(node: LexborNode) -> list[tuple[str, str | None]]:
-    """[("figcaption", text)] of the nearest enclosing ``<figure>``; empty without one."""
-    parent = node.parent
-    for _ in range(MAX_LEVELS):
-        if parent is None or parent.tag in _STOP:
-            return []
-        if parent.tag == "figure":
-            for found in islice(parent.traverse(), MAX_NODES):
-                if found.tag == "figcaption":
-                    return [("figcaption", text_of(found))]
-            return []
-        parent = parent.parent
-    return []
-
-
 class Nearby:
-    """Captions outside of figures, for the images of one page; remembers each block it has searched."""
+    """Finds the captions of the images of one page; remembers each block it has searched."""
 
     def __init__(self) -> None:
         self._known: dict[int, str] = {}
 
-    def __call__(self, node: LexborNode) -> str:
-        """The caption of an image outside a ``<figure>``: of the nearest block that has one, or right after the image."""
-        block = node.parent
+    def __call__(self, node: LexborNode) -> tuple[str, str]:
+        """(kind, text): the figcaption of the nearest ``<figure>``, else the caption of the nearest block that has one, else the
+        caption right after the image; the text is empty where there is none.
+        """
+        parent = ancestor = node.parent
+        caption = ""
         for _ in range(MAX_LEVELS):
-            if block is None or block.tag in _STOP:
+            if ancestor is None or (tag := ancestor.tag) in _STOP:
                 break
-            if _BLOCK.search(block.attrs.get("class") or ""):
-                text = self._known.get(block.mem_id)
-                if text is None:
-                    text = self._known[block.mem_id] = _caption_in(block)
-                if text:
-                    return text
-            block = block.parent
-        after = node.parent.next if node.parent is not None and node.parent.tag == "a" else node.next
+            if tag == "figure":
+                return "figcaption", self._text(ancestor, _figcaption_in)
+            if not caption and tag != "a" and (name := ancestor.attrs.get("class")) and _BLOCK.search(name):
+                caption = self._text(ancestor, _caption_in)
+            ancestor = ancestor.parent
+        if caption:
+            return "caption", caption
+        after = parent.next if parent is not None and parent.tag == "a" else node.next
         if after is not None and after.is_text_node and not (after.text_content or "").strip():
             after = after.next
-        return text_of(after) if after is not None and _is_caption(after) else ""
+        return "caption", text_of(after) if after is not None and _is_caption(after) else ""
+
+    def _text(self, block: LexborNode, find: Callable[[LexborNode], str]) -> str:
+        key = block.mem_id
+        text = self._known.get(key)
+        if text is None:
+            text = self._known[key] = find(block)
+        return text
+
+
+def _figcaption_in(figure: LexborNode) -> str:
+    for found in islice(figure.traverse(), MAX_NODES):
+        if found.tag == "figcaption":
+            return text_of(found)
+    return ""
 
 
 def _caption_in(block: LexborNode) -> str:

@@ -11,7 +11,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from pipeline.read.choose import choose
 from pipeline.read.markup import decode, parse
-from pipeline.read.nearby import Nearby, figure_texts
+from pipeline.read.nearby import Nearby
 from pipeline.read.srcset import best_of_srcset
 from pipeline.read.urls import Resolver
 
@@ -24,9 +24,10 @@ MAX_TEXT = 2_000  # characters of one text
 # Attributes in which scripts find the address of an image that is loaded late, the most telling first.
 _LAZY = ("data-src", "data-original", "data-lazy-src", "data-lazy", "data-url", "data-img-src", "data-hi-res-src")
 _SETS = ("srcset", "data-srcset", "data-lazy-srcset")
+_OTHER_ADDRESSES = frozenset({*_LAZY, *_SETS})
 _IMAGE_NAME = re.compile(r"\.(jpe?g|png|gif|webp|avif|bmp|tiff?)\b|^(https?:)?//|^/", re.IGNORECASE)
+_BASE = re.compile("<base", re.IGNORECASE)
 _NUMBER = re.compile(r"\s*(\d{1,5})(?:\.\d+)?\s*(?:px)?\s*$")
-_SPACE = re.compile(r"\s+")
 _OPEN_GRAPH = ("og:title", "og:description")
 
 
@@ -67,12 +68,13 @@ def extract_page(
     **The caption is the first text, in that order, of at least three words; failing that, the first of two; failing that, the
     first.** A text that is but a file name or a URL, or has no letter, is no text. Equal (image, caption) pairs are one pair.
     """
-    trees = parse(decode(content, content_type), xhtml="xhtml" in content_type)
+    text = decode(content, content_type)
+    trees = parse(text, xhtml="xhtml" in content_type)
     page = Page()
     head = trees[0]
     _read_head(page, head)
-    base = head.css_first("base[href]")
     resolve = Resolver(url)
+    base = head.css_first("base[href]") if _BASE.search(text) else None
     if base is not None and (target := resolve(base.attributes.get("href") or "")):
         resolve = Resolver(target)
     pairs: dict[tuple[str, str], Pair] = {}
@@ -144,6 +146,15 @@ def _address(
             value = source.attributes.get("srcset") or source.attributes.get("data-srcset")
             if value and (best := best_of_srcset(value, image_width)):
                 return best
+    if len(attributes) > 2 and attributes.keys() & _OTHER_ADDRESSES:
+        address = _other_address(attributes, image_width)
+        if address:
+            return address
+    source_value = (attributes.get("src") or "").strip()
+    return None if source_value[:5].lower() == "data:" else source_value
+
+
+def _other_address(attributes: dict[str, str | None], image_width: int) -> str | None:
     for name in _SETS:
         value = attributes.get(name)
         if value and (best := best_of_srcset(value, image_width)):
@@ -152,18 +163,13 @@ def _address(
         value = attributes.get(name)
         if value and not value.startswith("data:") and _IMAGE_NAME.search(value):
             return value
-    source_value = (attributes.get("src") or "").strip()
-    return None if source_value[:5].lower() == "data:" else source_value
+    return None
 
 
 def _texts(
     node: LexborNode, parent: LexborNode | None, attributes: dict[str, str | None], nearby: Nearby
 ) -> list[tuple[str, str]]:
-    texts = [("alt", attributes.get("alt"))]
-    around = figure_texts(node)
-    texts += around
-    if not around and (found := nearby(node)):
-        texts.append(("caption", found))
+    texts = [("alt", attributes.get("alt")), nearby(node)]
     texts += [("title", attributes.get("title")), ("aria-label", attributes.get("aria-label"))]
     if parent is not None and parent.tag == "a":
         texts.append(("link_title", parent.attributes.get("title")))
@@ -191,7 +197,7 @@ def _size(value: str | None) -> int | None:
 
 def _clean(text: str) -> str:
     """The text with runs of white space as one space, cut at a word's end."""
-    text = _SPACE.sub(" ", text[: 2 * MAX_TEXT]).strip()
+    text = " ".join(text[: 2 * MAX_TEXT].split())
     if len(text) <= MAX_TEXT:
         return text
     return text[:MAX_TEXT].rpartition(" ")[0] or text[:MAX_TEXT]

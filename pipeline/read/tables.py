@@ -45,8 +45,8 @@ class Rows:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._candidates: list[dict[str, Any]] = []
-        self._rejects: list[dict[str, Any]] = []
+        self._candidates: list[tuple[Any, ...]] = []  # in the order of CANDIDATES
+        self._rejects: list[tuple[Any, ...]] = []  # in the order of REJECTS
         self._bodies: list[Body] = []
         self.body_bytes = 0
 
@@ -66,18 +66,19 @@ class Rows:
     def add_pair(self, pair: Pair, page_url: str | None, language: str, consent: str, evidence: str) -> None:
         """One pair."""
         self._candidates.append(
-            {
-                "url": pair.url,
-                "caption": pair.caption,
-                "texts": [{"kind": kind, "text": text} for kind, text in pair.texts],
-                "page_url": page_url,
-                "source": self._source,
-                "declared_width": pair.width,
-                "declared_height": pair.height,
-                "page_language": language or None,
-                "consent": consent,
-                "consent_evidence": evidence,
-            }
+            (
+                0,  # the pair's id, filled in for the whole batch
+                pair.url,
+                pair.caption,
+                [{"kind": kind, "text": text} for kind, text in pair.texts],
+                page_url,
+                self._source,
+                pair.width,
+                pair.height,
+                language or None,
+                consent,
+                evidence,
+            )
         )
 
     def add_body(self, body: Body) -> None:
@@ -87,8 +88,7 @@ class Rows:
 
     def reject(self, key: str, subject: str, reason: str, url: str | None, detail: str = "") -> None:
         """One row of the ledger."""
-        row = {"key": key, "subject": subject, "stage": STAGE, "reason": reason, "url": url, "detail": detail or None}
-        self._rejects.append(row)
+        self._rejects.append((key, subject, STAGE, reason, url, detail or None))
 
     def take(self) -> Extracted:
         """Everything collected since the last call, in the order it came."""
@@ -105,23 +105,25 @@ def page_consent(
     return decide(refusals, [*looked_at, "meta: no refusal"] if not refusals else looked_at, http)
 
 
-def _batch(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.RecordBatch:
-    for row in rows:
-        for name, value in row.items():
-            # Texts from the web may hold lone surrogates, which UTF-8 cannot carry.
-            if isinstance(value, str) and not value.isascii():
-                row[name] = _encodable(value)
-    return pa.RecordBatch.from_pylist(rows, schema=schema)
+def _batch(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
+    columns = list(zip(*rows, strict=True)) or [()] * len(schema)
+    try:
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    except UnicodeEncodeError:  # a lone surrogate, which JSON can carry and UTF-8 cannot
+        return _batch([tuple(map(_encodable, row)) for row in rows], schema)
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _candidates(rows: list[dict[str, Any]]) -> pa.RecordBatch:
-    for row in rows:
-        row["pair_id"] = 0
-        row["texts"] = [{"kind": text["kind"], "text": _encodable(text["text"])} for text in row["texts"]]
+def _candidates(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
     batch = _batch(rows, CANDIDATES)
     ids = pa.array(pair_ids(batch.column("url"), batch.column("caption")), pa.uint64())
     return batch.set_column(0, CANDIDATES.field("pair_id"), ids)
 
 
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")
+def _encodable(value: Any) -> Any:
+    """A value with every lone surrogate replaced by a question mark."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode("utf-8")
+    if isinstance(value, list):
+        return [{name: _encodable(text) for name, text in item.items()} for item in value]
+    return value

@@ -18,6 +18,10 @@ _PLAIN = re.compile(r"https?://[a-z0-9.-]+(?::\d{1,4})?/[A-Za-z0-9._~!$&'()*+,;=
 _SIMPLE_PATH = re.compile(
     r"/?[A-Za-z0-9_~-][A-Za-z0-9._~!$&'()*+,;=@-]*(/[A-Za-z0-9_~-][A-Za-z0-9._~!$&'()*+,;=@-]*)*+/?(\?[!$&-;=?-Z_a-z~]*)?"
 )
+# An address that is its own canonical form: no port, no query, no dot or empty segments, nothing encoded.
+_CANONICAL = re.compile(
+    r"https?://[a-z0-9-]+(?:\.[a-z0-9-]*[a-z-][a-z0-9-]*)+(?:/|(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?)"
+)
 _HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-f:.]+")  # names and IPv6 addresses
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _TRACKING = re.compile(r"utm_\w+|gclid|fbclid|msclkid|mc_cid|mc_eid")
@@ -88,6 +92,8 @@ def canonical(reference: str) -> str | None:
     percent-encoding only where it is needed. A bare domain name is taken for its https front page.
     """
     text = reference.strip(_STRIPPED)
+    if _CANONICAL.fullmatch(text) and len(text) <= MAX_URL_LENGTH:
+        return text
     if "://" not in text and re.fullmatch(r"[\w-]+(\.[\w-]+)+(:\d+)?(/.*)?", text):
         text = f"https://{text}"
     try:

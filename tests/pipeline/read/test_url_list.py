@@ -127,6 +127,12 @@ def test_broken_lines_are_counted(write: Any) -> None:
     assert (len(found), rejects) == (1, Counter({"wrong_number_of_columns": 1, "line_too_long": 1}))
 
 
+def test_lone_surrogates_are_replaced(write: Any) -> None:
+    assert pairs(write("list.jsonl", '{"url": "http://h/a.jpg", "caption": "a \\ud800 dog"}')) == [
+        ("http://h/a.jpg", "a ? dog")
+    ]
+
+
 def test_other_files_are_refused(write: Any) -> None:
     for name, content in (("list.xlsx", b"PK"), ("list.parquet", b"no parquet"), ("list.json", b"{broken")):
         with pytest.raises(UserError, match=name):
