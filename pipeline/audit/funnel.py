@@ -24,7 +24,8 @@ __all__ = ["Step", "build_funnel", "funnel_steps", "ledger_batches", "parquet_ba
 class Step:
     """One step: ``rows_in`` = ``rows_out`` + ``set_aside`` + the sum of ``rejects`` + ``unaccounted``.
 
-    ``unit`` is what is counted: pages, images or pairs. ``parts`` divides ``rows_out``, where it has parts.
+    ``unit`` is what is counted: pages, images, attempts (at images, in all rounds) or pairs. ``parts`` divides ``rows_out``,
+    where it has parts.
     """
 
     name: str
@@ -125,7 +126,7 @@ def funnel_steps(run: RunFolder) -> list[Step]:
     if _is_written(run.selected):
         steps.append(_pair_step("balance", "pairs that the balance kept", run.matched, run.selected, run, run.reserve))
     if _is_written(run.images):
-        steps.append(_status_step("fetch", "images downloaded", "images", [run.images]))
+        steps.append(_status_step("fetch", "images downloaded", "attempts", [run.images]))
     if _is_written(run.joined):
         steps += _packaging(run)
     return steps
