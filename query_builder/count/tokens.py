@@ -47,21 +47,28 @@ def letter_classes() -> Bytes:
         if FIRST_IDEOGRAPH <= cp <= LAST_IDEOGRAPH or FIRST_HANGUL <= cp <= LAST_HANGUL or 0xD800 <= cp < 0xF900:
             continue
         character = chr(cp)
-        category = unicodedata.category(character)
-        if category[0] == "M" or unicodedata.combining(character):
-            table[cp] = MARK
-        elif category == "Zs" or character == "\t":
-            table[cp] = SPACE
-        elif character in HYPHENS:
-            table[cp] = HYPHEN
-        elif not unicodedata.decomposition(character):
-            # Nothing to fold: a character written without spaces is a word of its own.
-            if category[0] in "LN":
-                table[cp] = ALONE if _SPLIT.match(character) else LETTER
-        elif category != "Cn" and words(character):
-            # It is a word of its own if it is split off on both sides.
-            split = [*words("a" + character), *words(character + "a")]
-            table[cp] = ALONE if split == ["a", *words(character), *words(character), "a"] else LETTER
+        if character.isalnum():
+            folded = unicodedata.normalize("NFKC", character)
+            if folded.isalnum() and not _SPLIT.search(folded):
+                table[cp] = LETTER
+                continue
+        else:
+            category = unicodedata.category(character)
+            if category == "Cn":
+                continue
+            if category[0] == "M" or unicodedata.combining(character):
+                table[cp] = MARK
+                continue
+            if category == "Zs" or character == "\t":
+                table[cp] = SPACE
+                continue
+            if character in HYPHENS:
+                table[cp] = HYPHEN
+                continue
+        if normal := words(character):
+            # A word of its own if it is split off on both sides, as the scripts without blanks are.
+            alone = [*words("a" + character), *words(character + "a")] == ["a", *normal, *normal, "a"]
+            table[cp] = ALONE if alone else LETTER
     table[FIRST_IDEOGRAPH : LAST_IDEOGRAPH + 1] = ALONE
     table[0x4DC0:0x4E00] = BREAK  # hexagram symbols
     table[FIRST_HANGUL : LAST_HANGUL + 1] = LETTER
