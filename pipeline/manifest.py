@@ -49,13 +49,16 @@ def write_manifest(folder: str, entries: Iterable[Entry]) -> None:
 
 def read_manifest(folder: str) -> pa.Table:
     """The manifest of ``folder``. Raises UserError when the stage that writes it has not finished."""
+    with files.open_input(_manifest_file(folder)) as stream:
+        return pq.read_table(stream)
+
+
+def _manifest_file(folder: str) -> str:
     url = files.join(folder, MANIFEST_FILE)
     if not files.exists(url):
-        raise UserError(
-            f"{folder}: holds no manifest", "run the stage that writes this folder first, or `pipeline run`"
-        )
-    with files.open_input(url) as stream:
-        return pq.read_table(stream)
+        remedy = "run the stage that writes this folder first, or `pipeline run`"
+        raise UserError(f"{folder}: holds no manifest", remedy)
+    return url
 
 
 def rows_in(folder: str) -> int:
@@ -65,7 +68,7 @@ def rows_in(folder: str) -> int:
 
 def manifest_digest(folder: str) -> str:
     """A SHA-256 over what the manifest says: equal exactly when the files' names and contents are equal."""
-    return files.digest(files.join(folder, MANIFEST_FILE))
+    return files.digest(_manifest_file(folder))
 
 
 def mark_complete(folder: str, fingerprint: str, **facts: Any) -> None:

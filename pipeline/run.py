@@ -40,8 +40,8 @@ class Step:
     """One step of a run: from finished folders to a finished folder.
 
     ``output`` is the folder that carries the marker; ``owned`` are the other folders the step alone writes, removed with it
-    before a fresh start. ``settings`` and ``inputs`` (tables' folders, or plain files) make up the fingerprint. ``result``
-    words what came out, for the line that is printed.
+    before a fresh start. ``settings``, ``tables`` (the folders read) and ``documents`` (the single files read) make up the
+    fingerprint. ``result`` words what came out, for the line that is printed.
     """
 
     name: str
@@ -49,19 +49,17 @@ class Step:
     output: str
     work: Callable[[Context], None]
     settings: tuple[Any, ...]
-    inputs: tuple[str, ...]
+    tables: tuple[str, ...]
     result: Callable[[Context], str]
+    documents: tuple[str, ...] = ()
     owned: tuple[str, ...] = ()
     keep: bool = False  # the output outlives changed settings and inputs: it is added to, never removed
 
     def fingerprint(self) -> str:
         """Of the step's settings and the contents of its inputs; raises UserError when an input is missing."""
-        digests = [files.digest(url) if _is_file(url) else manifest.manifest_digest(url) for url in self.inputs]
+        digests = [manifest.manifest_digest(folder) for folder in self.tables]
+        digests += [files.digest(url) for url in self.documents]
         return fingerprint(FORMAT, self.name, *self.settings, digests)
-
-
-def _is_file(url: str) -> bool:
-    return url.rsplit("/", 1)[-1].count(".") > 0
 
 
 def _begin(step: Step, mark: str) -> str:
@@ -85,9 +83,6 @@ def run_steps(steps: Sequence[Step], context: Context) -> None:
     """Runs ``steps`` in order, skipping those that are finished."""
     for number, step in enumerate(steps, 1):
         head = f"[{number}/{len(steps)}] {step.name}"
-        for folder in step.inputs:
-            if not _is_file(folder):
-                manifest.read_manifest(folder)
         mark = step.fingerprint()
         if manifest.is_complete(step.output, mark):
             print(f"{head}: finished before, skipped ({step.result(context)})", file=sys.stderr)

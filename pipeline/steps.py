@@ -10,6 +10,7 @@ from pipeline.manifest import read_manifest, rows_in
 from pipeline.run import Context, Step, run_steps
 from pipeline.runners import Engine
 from webimagetext import files
+from webimagetext.errors import UserError
 from webimagetext.settings import to_toml
 
 __all__ = ["run_verb", "steps_of"]
@@ -34,7 +35,7 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             output=run.candidates,
             owned=(run.crawl, run.rejects("extract")),
             settings=(config.extract, config.http),
-            inputs=(),
+            tables=(),
             work=work.extract,
             result=lambda _: counted(run.candidates, "candidate pairs"),
         ),
@@ -43,7 +44,7 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             verb="curate",
             output=run.frequent_captions,
             settings=(config.text.max_repeats,),
-            inputs=(run.candidates,),
+            tables=(run.candidates,),
             work=work.count_captions,
             result=lambda _: counted(run.frequent_captions, "captions that repeat too often"),
         ),
@@ -53,7 +54,8 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             output=run.matched,
             owned=(run.automaton, run.rejects("match")),
             settings=(config.text,),
-            inputs=(run.candidates, run.frequent_captions, config.queries),
+            tables=(run.candidates, run.frequent_captions),
+            documents=(config.queries,),
             work=work.match,
             result=lambda _: counted(run.matched, "pairs hold a query"),
         ),
@@ -63,7 +65,8 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             output=run.selected,
             owned=(run.reserve, run.balance_plan, run.rejects("balance")),
             settings=(config.balance, config.seed),
-            inputs=(run.matched, run.match_counts),
+            tables=(run.matched,),
+            documents=(run.match_counts,),
             work=work.balance,
             result=lambda _: f"{counted(run.selected, 'selected')}, {counted(run.reserve, 'in reserve')}",
         ),
@@ -72,7 +75,7 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             verb="fetch",
             output=run.images,
             settings=(config.http, config.image),
-            inputs=(run.selected,),
+            tables=(run.selected,),
             work=work.fetch,
             result=lambda _: counted(run.images, "image URLs answered"),
             keep=True,
@@ -83,7 +86,7 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             output=run.joined,
             owned=(run.rejects("package"),),
             settings=(config.package,),
-            inputs=(run.selected, run.images),
+            tables=(run.selected, run.images),
             work=work.join,
             result=lambda _: counted(run.joined, "pairs with an image"),
         ),
@@ -93,7 +96,8 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             output=run.shards,
             owned=(run.holdout,),
             settings=(config.package, config.seed),
-            inputs=(run.joined, config.queries),
+            tables=(run.joined,),
+            documents=(config.queries,),
             work=work.write_shards,
             result=lambda _: f"{samples_in(run.shards):,} samples in shards, {samples_in(run.holdout):,} held out",
         ),
@@ -104,6 +108,8 @@ def run_verb(verb: str, output: str, config: RunConfig, options: Sequence[str], 
     """Runs the steps of one verb, or of all for "run", and writes the reports."""
     run = RunFolder(output)
     context = Context(run, config, Engine(run, options, workers))
+    if verb in ("run", "curate", "package") and not files.exists(config.queries):
+        raise UserError(f"{config.queries}: no such query list", "make one with `python -m query_builder build`")
     steps = [step for step in steps_of(run, config) if verb in ("run", step.verb)]
     with files.write_atomic(run.config, "w") as stream:
         stream.write(to_toml(config))

@@ -39,7 +39,10 @@ def build_site(folder: Path) -> None:
     Image.new("RGB", (16, 16), (9, 9, 9)).save(folder / "images" / "icon.png")
     links = []
     for number in range(0, len(CAPTIONS), 4):
-        parts = ['<img src="images/icon.png" alt="Note">', '<img src="images/dead.png" alt="a purple circle that is not there">']
+        parts = [
+            '<img src="images/icon.png" alt="Note">',
+            '<img src="images/dead.png" alt="a purple circle that is not there">',
+        ]
         for index, caption in enumerate(CAPTIONS[number : number + 4], number):
             _draw(caption, folder / "images" / f"{index:03}.png")
             parts.append(f'<p><img src="images/{index:03}.png" alt="{caption}" width="160" height="120"></p>')
@@ -79,7 +82,7 @@ def serve(folder: Path) -> Iterator[Site]:
             asked.append(self.path)
             super().do_GET()
 
-        def log_message(self, format: str, *args: object) -> None:
+        def log_message(self, *args: object) -> None:  # type: ignore[override]
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -1,0 +1,215 @@
+"""The whole flow on a real web site, and that its result depends on nothing but the site and the settings."""
+
+import contextlib
+import gc
+import importlib.util
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import webdataset
+
+from pipeline.__main__ import main
+from pipeline.layout import RunFolder
+from pipeline.manifest import manifest_digest, read_table, rows_in
+from pipeline.schema import REJECTS
+from query_builder.normalize import normalize
+
+TABLES = ("candidates", "matched", "selected", "reserve", "joined", "shards", "holdout")
+QUERIES = [
+    "red",
+    "green",
+    "blue",
+    "yellow",
+    "circle",
+    "square",
+    "triangle",
+    "white field",
+    "on a black field",
+    "never seen",
+]
+
+
+def _small_site() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("small_site", Path(__file__).with_name("small_site.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["small_site"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+small_site = _small_site()
+
+
+class Job:
+    """The site, a configuration for it, and runs of it."""
+
+    def __init__(self, folder: Path, site: "small_site.Site") -> None:
+        self.folder, self.site = folder, site
+        names = sorted(map(normalize, QUERIES))
+        ids = pa.array(range(len(names)), pa.uint32())
+        sources = pa.array([["synset"]] * len(names))
+        table = pa.table({"query": names, "surface": names, "id": ids, "sources": sources})
+        pq.write_table(table, folder / "queries.parquet")
+        self.config = folder / "run.toml"
+        self.config.write_text(
+            f'queries = "{folder}/queries.parquet"\nseed = 7\n'
+            f'[extract]\nseeds = ["{site.url}"]\n'
+            "[http]\nallow_loopback = true\ndelay = 0.0\nretries = 0\n"
+            "[balance]\nt = 2\nreserve = 1.0\n"
+            "[package]\nholdout = 0.25\nsamples_per_shard = 6\n"
+        )
+
+    def run(self, name: str, *options: str, beam: tuple[str, ...] = ()) -> RunFolder:
+        output = str(self.folder / name)
+        words = ["run", str(self.config), "--output", output, *options, *(("--", *beam) if beam else ())]
+        assert main(words) == 0
+        return RunFolder(output)
+
+
+def digests(run: RunFolder) -> dict[str, str]:
+    return {name: manifest_digest(run.path(name)) for name in TABLES}
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
+    folder = tmp_path_factory.mktemp("flow")
+    small_site.build_site(folder / "site")
+    with small_site.serve(folder / "site") as site:
+        yield Job(folder, site)
+
+
+@pytest.fixture(scope="module")
+def first(job: Job) -> RunFolder:
+    return job.run("first")
+
+
+def test_every_pair_is_in_the_shards_or_in_the_ledger(first: RunFolder) -> None:
+    steps = {step["name"]: step for step in json.loads(Path(first.funnel).read_text())["steps"]}
+    assert all(step["unaccounted"] == 0 for step in steps.values()), steps
+    assert steps["crawl"]["rejects"] == {"refused_by_robots_txt": 1}
+    # 24 pictures and one that is not there, on pages of four, each once.
+    assert steps["extract"]["rows_out"] == len(small_site.CAPTIONS) + 1 + 1
+    assert steps["match"]["rejects"]["boilerplate"] == 1
+    assert 0 < steps["package"]["rows_out"] <= steps["balance"]["rows_out"] < len(small_site.CAPTIONS)
+    reasons = read_table(first.rejects("package"), REJECTS).column("reason").to_pylist()
+    assert set(reasons) <= {"http_404"}
+
+
+def test_shards_hold_the_site_s_own_pictures_with_their_captions(first: RunFolder) -> None:
+    tars = sorted(map(str, Path(first.shards).glob("*.tar"))) + sorted(map(str, Path(first.holdout).glob("*.tar")))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # webdataset leaves closing its files to the collector
+        samples = list(webdataset.WebDataset(tars, shardshuffle=False).decode("pil"))
+        gc.collect()
+    assert len(samples) >= 10
+    for sample in samples:
+        assert sample["txt"] in small_site.CAPTIONS
+        _, color, shape, _, _, _ground, _ = sample["txt"].split()
+        red, green, blue = sample["jpg"].getpixel((80, 70))
+        expected = small_site.COLORS[color]
+        assert max(abs(red - expected[0]), abs(green - expected[1]), abs(blue - expected[2])) < 40, sample["txt"]
+        assert {color, shape} <= set(sample["json"]["queries"])
+        assert sample["json"]["key"] == sample["__key__"]
+
+
+def test_a_closed_page_is_never_asked_for(job: Job, first: RunFolder) -> None:
+    assert "/robots.txt" in job.site.asked
+    assert not [path for path in job.site.asked if path.startswith("/private")]
+
+
+def test_the_same_command_again_skips_all_and_asks_nothing(
+    job: Job, first: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, asked = digests(first), len(job.site.asked)
+    job.run("first")
+    assert digests(first) == before
+    assert len(job.site.asked) == asked
+    assert capsys.readouterr().err.count("finished before, skipped") == 7
+
+
+def test_another_t_asks_for_nothing_that_the_store_has(job: Job, first: RunFolder) -> None:
+    copy = Path(first.root).with_name("recurated")
+    shutil.copytree(first.root, copy)
+    asked = len(job.site.asked)
+    again = job.run("recurated", "--balance.t", "1")
+    assert [path for path in job.site.asked[asked:] if path.startswith("/images")] == []
+    assert 0 < rows_in(again.selected) < rows_in(first.selected)
+
+
+@pytest.mark.parametrize(
+    ("options", "beam"),
+    [(("--workers", "1"), ()), (("--workers", "2"), ()), (("--workers", "1"), ("--direct_runner_bundle_repeat=1",))],
+    ids=["again", "two-workers", "every-bundle-twice"],
+)
+def test_the_same_bytes(
+    job: Job, first: RunFolder, options: tuple[str, ...], beam: tuple[str, ...], request: pytest.FixtureRequest
+) -> None:
+    other = job.run(f"same-{request.node.callspec.id}", *options, beam=beam)
+    assert digests(other) == digests(first)
+
+
+@contextlib.contextmanager
+def worker_pool() -> Iterator[int]:
+    """Beam's own pool of workers, as an operator would start it on another machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    command = [sys.executable, "-m", "apache_beam.runners.worker.worker_pool_main", f"--service_port={port}"]
+    # The pool starts its workers as plain "python", so this environment's own must come first.
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    pool = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(300):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.2)
+        yield port
+    finally:
+        pool.terminate()
+        pool.wait(30)
+
+
+def test_the_same_bytes_from_the_portable_runner_with_external_workers(job: Job, first: RunFolder) -> None:
+    with worker_pool() as port:
+        environment = ("--environment_type=EXTERNAL", f"--environment_config=localhost:{port}")
+        other = job.run("portable", beam=("--runner=PortableRunner", "--job_endpoint=embed", *environment))
+    assert digests(other) == digests(first)
+
+
+def test_interrupted_curation_goes_on_where_it_stopped(job: Job, first: RunFolder) -> None:
+    copy = Path(first.root).with_name("interrupted")
+    shutil.copytree(first.root, copy)
+    for folder in ("shards", "joined", "images", "selected"):
+        (copy / folder / "_SUCCESS").unlink()
+    (copy / "shards" / "00000.tar").unlink()
+    (copy / "images" / "_manifest.parquet").unlink()  # as a kill before the last write leaves it
+    asked = len(job.site.asked)
+    again = job.run("interrupted")
+    assert digests(again) == digests(first)
+    assert [path for path in job.site.asked[asked:] if path.startswith("/images")] == []
+
+
+def test_mistakes_are_named_without_a_traceback(job: Job, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "typo.toml").write_text("[balance]\ntt = 5\n")
+    assert main(["run", str(tmp_path / "typo.toml"), "--output", str(tmp_path / "run")]) == 2
+    assert "unknown key 'tt'" in capsys.readouterr().err
+    assert main(["run", str(tmp_path / "none.toml"), "--output", str(tmp_path / "run")]) == 2
+    assert "no such configuration file" in capsys.readouterr().err
+    assert main(["curate", str(job.config), "--output", str(tmp_path / "run")]) == 2
+    assert "holds no manifest" in capsys.readouterr().err
+    assert main(["run", str(job.config), "--output", str(tmp_path / "run"), "--queries", str(tmp_path / "no")]) == 2
+    assert "no such query list" in capsys.readouterr().err
