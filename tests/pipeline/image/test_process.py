@@ -203,6 +203,7 @@ def test_what_is_turned_away() -> None:
 
 def test_turbo_decodes_the_same_pictures() -> None:
     pytest.importorskip("simplejpeg")
+    pytest.importorskip("cv2")
     turbo = dataclasses.replace(CONFIG, decoder="turbo")
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
@@ -222,7 +223,7 @@ def test_turbo_decodes_the_same_pictures() -> None:
 
 
 def test_a_missing_turbo_is_the_users_business(monkeypatch: pytest.MonkeyPatch) -> None:
-    decode_scaled.__globals__["_simplejpeg"].cache_clear()
+    decode_scaled.__globals__["_libraries"].cache_clear()
     monkeypatch.setitem(sys.modules, "simplejpeg", None)
     with pytest.raises(UserError, match="simplejpeg"):
         process(encoded(gradient(300, 300)), dataclasses.replace(CONFIG, decoder="turbo"))
