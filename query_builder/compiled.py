@@ -1,8 +1,9 @@
 """The decorator of the functions that run as machine code, and the hash tables and 64-bit hashes they share.
 
 In: a plain Python function over NumPy arrays and integers. Out: the same function compiled by numba; the machine code is kept on
-disk, so only the very first run on a machine waits for the compiler. The functions stay readable Python and can be stepped
-through with ``NUMBA_DISABLE_JIT=1``.
+disk, so only the very first run on a machine waits for the compiler. It is renewed when the function's own file changes: after
+changing one that is called from another file, delete the ``.nbi`` files in the ``__pycache__`` folders. The functions stay
+readable Python and can be stepped through with ``NUMBA_DISABLE_JIT=1``.
 """
 
 from collections.abc import Callable, Mapping

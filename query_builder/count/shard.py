@@ -17,7 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from query_builder.clean.markup import Markup, SiteRules, markup_tables
-from query_builder.clean.wikitext import MAX_DEPTH, clean, unescape_xml
+from query_builder.clean.scan import unescape_xml
+from query_builder.clean.wikitext import MAX_DEPTH, clean
 from query_builder.compiled import as_bytes
 from query_builder.count.part import write_part
 from query_builder.count.tokens import Counts
