@@ -19,6 +19,7 @@ import torch
 from trainer import checkpoint
 from trainer.config import RunConfig
 from trainer.data.loader import Batch, Dataset, Loader
+from trainer.data.portable import PortableLoader
 from trainer.distributed import World
 from trainer.log import Log, Watch
 from trainer.models.clip import parameter_count
@@ -145,12 +146,18 @@ class Run:
         self.step += 1
         return loss
 
+    def make_loader(self) -> Loader | PortableLoader:
+        """The batches from the next step on, by the path of --loader."""
+        share = {"start": self.step, "stop": self.total, "rank": self.world.rank, "world": self.world.size}
+        if self.config.loader == "indexed":
+            return Loader(self.dataset, self.tokenizer, self.side, **share)
+        urls = [shard.url for shards in self.dataset.sources for shard in shards]
+        return PortableLoader(self.config, urls, self.dataset.fault, self.tokenizer, self.side, **share)
+
     def loop(self) -> str:
         """Trains until something ends it. Returns why: "finished", "time", or "signal"."""
         config, world = self.config, self.world
-        loader = Loader(
-            self.dataset, self.tokenizer, self.side, start=self.step, stop=self.total, rank=world.rank, world=world.size
-        )
+        loader = self.make_loader()
         watch = Watch(self.log, config.stall_seconds, lambda: loader.reading)
         stop = Stop()
         saved = time.monotonic()
@@ -168,7 +175,7 @@ class Run:
                         loss = self.take_step(batch)
                     bar.set(self.step * config.batch_size)
                     if self.step % config.log_steps == 0 or self.step in (1, self.total):
-                        bar.note = self.report(float(loss), watch, loader)
+                        bar.note = self.report(float(loss), watch)
                     ending = self._ending(stop)
                     now = time.monotonic()
                     due = config.checkpoint_steps and self.step % config.checkpoint_steps == 0
@@ -194,7 +201,7 @@ class Run:
             code = max(code, 1.0)
         return {0.0: "", 1.0: "time", 2.0: "signal"}[self.world.largest(code)]
 
-    def report(self, loss: float, watch: Watch, loader: Loader) -> str:
+    def report(self, loss: float, watch: Watch) -> str:
         """Logs the step's figures and returns them as a note for the progress line. Raises UserError for a broken loss."""
         loss = self.world.mean(loss)
         scale = float(self.model.logit_scale.detach().exp())

@@ -282,3 +282,28 @@ def test_draws_are_uniform_and_fixed() -> None:
     assert 0.49 < draws.mean() < 0.51
     assert uniform(np.array([1, 2]), 5).tolist() == uniform(np.array([1, 2]), 5).tolist()
     assert uniform(np.array([1, 2]), 5, np.array([0, 1])).tolist()[0] == uniform(np.array([1]), 5, 0)[0]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # it leaves tars open when it is left
+def test_the_webdataset_path_gives_each_pair_and_can_be_taken_up(shapes: Path) -> None:
+    from trainer.data.portable import PortableLoader
+
+    config = DataConfig(train_data=(str(shapes / "shards/*.tar"),), batch_size=40, loader="webdataset")
+    dataset = Dataset(config)
+    tokenizer = train_tokenizer(["a"], 514)
+    urls = [shard.url for shard in dataset.sources[0]]
+
+    def stream(start: int, rank: int = 0, world: int = 1) -> list[Batch]:
+        side = {"start": start, "stop": 6, "rank": rank, "world": world}
+        return list(PortableLoader(config, urls, dataset.fault, tokenizer, lambda step: 32, **side))
+
+    whole, late = stream(0), stream(4)
+    assert [batch.step for batch in whole] == list(range(6))
+    stored = Counter(
+        dataset.library.reader(shard).read(number, False)[1] for shard in dataset.sources[0] for number in range(60)
+    )
+    assert Counter(caption for batch in whole for caption in batch.captions) == stored
+    assert [batch.captions for batch in late] == [batch.captions for batch in whole[4:]]
+    assert late[0].images.equal(whole[4].images)
+    assert stream(5, rank=1, world=2)[0].captions == whole[5].captions[1::2]
+    assert not dataset.faults

@@ -200,6 +200,55 @@ def test_locked_towers_stay_and_phases_change(shapes: Path, tiny_model: Path, tm
     assert not any(name.startswith("visual.") for name in changed)
 
 
+GRADIENTS = """
+import sys
+import torch
+from trainer.config import ObjectiveConfig
+from trainer.distributed import World
+from trainer.models import clip
+from trainer.models.spec import ModelSpec
+from trainer.step import Stepper
+clip.normalise_images.__defaults__ = (torch.float64,)
+torch.Tensor.float = lambda self: self  # features stay in float64 as well
+world = World("cpu")
+for loss in ("contrastive", "sigmoid"):
+    for accumulate in (1, 2):
+        generator = torch.Generator().manual_seed(1)
+        images = torch.randint(0, 256, (8, 32, 32, 3), dtype=torch.uint8, generator=generator)
+        ids = torch.randint(1, 500, (8, 9), generator=generator)
+        ids[:, 8] = 599
+        spec = ModelSpec(16, 32, 2, 32, 2, 8, text_width=32, text_heads=2, text_layers=1, vocab_size=600)
+        model = clip.build(spec, bias=loss == "sigmoid").double()
+        module = world.wrap(model, "ddp")
+        own = slice(world.rank, None, world.size)
+        scaler = torch.amp.GradScaler("cpu", enabled=False)
+        config = ObjectiveConfig(loss=loss, accumulate=accumulate, loss_tile=3)
+        Stepper(model, module, config, world, None, scaler, 0).gradient(0, images[own], ids[own])
+        if world.is_first:
+            gradients = {name: p.grad for name, p in model.named_parameters()}
+            torch.save(gradients, f"{sys.argv[1]}/{loss}-{accumulate}-{world.size}.pt")
+world.close()
+"""
+
+
+@pytest.mark.slow
+def test_gradients_of_two_processes_equal_those_of_one_in_float64(tmp_path: Path) -> None:
+    script = tmp_path / "gradients.py"
+    script.write_text(GRADIENTS)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()}
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    for program in ([sys.executable], launch):
+        done = subprocess.run([*program, str(script), str(tmp_path)], capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr[-3000:]
+    for loss in ("contrastive", "sigmoid"):
+        whole = torch.load(tmp_path / f"{loss}-1-1.pt")
+        assert "logit_scale" in whole
+        for other in ("1-2", "2-1", "2-2"):
+            found = torch.load(tmp_path / f"{loss}-{other}.pt")
+            for name, gradient in whole.items():
+                assert torch.allclose(found[name], gradient, rtol=1e-9, atol=1e-12), (loss, other, name)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
 def test_two_processes_train_as_one(shapes: Path, tiny_model: Path, tmp_path: Path, parallel: str) -> None:
@@ -217,8 +266,9 @@ def test_two_processes_train_as_one(shapes: Path, tiny_model: Path, tmp_path: Pa
             os.unlink(two / "checkpoints/step-00000012.pt")
     expected, found = losses(alone), losses(two)
     assert found.keys() == expected.keys()
-    for step, loss in expected.items():
-        assert found[step] == pytest.approx(loss, abs=2e-3)
+    assert found[1] == pytest.approx(expected[1], abs=1e-5)
+    for step, loss in expected.items():  # Adam's first steps magnify the last bits of the gradients
+        assert found[step] == pytest.approx(loss, abs=3e-2)
     # And one process can go on from what two have left.
     shutil.copytree(two / "checkpoints", tmp_path / "one/checkpoints")
     assert main(flags(shapes, tiny_model, tmp_path / "one", "--steps", "13")) == 0

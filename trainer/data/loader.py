@@ -7,7 +7,6 @@ place, the same one whoever reads, so that batches keep their size and the order
 
 import os
 import threading
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -153,7 +152,7 @@ class Dataset:
 class Loader:
     """Iterates over batches from ``start`` up to ``stop``; ``rank`` of ``world`` processes reads its share of each.
 
-    ``side`` gives the pictures' side in pixels for a step. ``waited`` sums the seconds for which a batch was not ready in time.
+    ``side`` gives the pictures' side in pixels for a step.
     """
 
     def __init__(
@@ -169,7 +168,6 @@ class Loader:
     ) -> None:
         self.dataset, self.tokenizer, self.side = dataset, tokenizer, side
         self.start, self.stop, self.rank, self.world = start, stop, rank, world
-        self.waited = 0.0
         self.reading = ""
         threads = dataset.config.workers or os.cpu_count() or 1
         self._readers = ThreadPoolExecutor(threads, thread_name_prefix="reader")
@@ -184,10 +182,7 @@ class Loader:
                 while step < self.stop and len(waiting) < ahead:
                     waiting.append(self._begin(step))
                     step += 1
-                begun = time.perf_counter()
-                batch = waiting.popleft().result()
-                self.waited += time.perf_counter() - begun
-                yield batch
+                yield waiting.popleft().result()
         finally:
             self.close()
 

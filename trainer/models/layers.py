@@ -67,7 +67,7 @@ class Block(nn.Module):
             x = x + self.attn(self.ln_1(x), causal)
             return x + self._mlp(x)
         normed = self.ln_1(x)
-        rows = torch.arange(len(x), device=x.device)
+        rows = torch.arange(x.shape[0], device=x.device)
         mask = torch.arange(x.shape[1], device=x.device) <= position[:, None] if causal else None
         one = x[rows, position] + self.attn.at_one_token(normed, normed[rows, position][:, None], mask)[:, 0]
         return one + self._mlp(one)

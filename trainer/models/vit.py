@@ -59,9 +59,9 @@ class VisionTransformer(nn.Module):
             kept = max(1, round(x.shape[1] * (1 - self.patch_dropout)))
             chosen = torch.rand(x.shape[:2], device=x.device).topk(kept, dim=1).indices
             x = x.gather(1, chosen[..., None].expand(-1, -1, x.shape[2]))
-        first = (self.class_embedding + positions[0]).to(x.dtype).expand(len(x), 1, -1)
+        first = (self.class_embedding + positions[0]).to(x.dtype).expand(x.shape[0], 1, -1)
         x = self.ln_pre(torch.cat([first, x], dim=1))
-        x = self.transformer(x, torch.zeros(len(x), dtype=torch.long, device=x.device), causal=False)
+        x = self.transformer(x, torch.zeros(x.shape[0], dtype=torch.long, device=x.device), causal=False)
         out: Tensor = self.ln_post(x)
         return out
 
