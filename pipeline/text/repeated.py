@@ -6,7 +6,6 @@ Captions are counted in normal form, so "Read more" and "READ MORE »" are one. 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +13,10 @@ import pyarrow as pa
 
 from pipeline.hashing import hash_strings
 from pipeline.match.fold import fold_column
+from pipeline.schema import CAPTION_COUNTS
 from pipeline.text.verdicts import captions, verdicts
 
-__all__ = ["CAPTION_COUNTS", "RepeatedTextRule", "add_counts", "caption_counts", "frequent"]
-
-CAPTION_COUNTS = pa.schema(
-    [pa.field("hash", pa.uint64(), nullable=False), pa.field("count", pa.int64(), nullable=False)]
-)
+__all__ = ["RepeatedTextRule", "add_counts", "caption_counts", "frequent"]
 
 
 def _hashes(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
@@ -51,12 +47,18 @@ def frequent(counts: pa.RecordBatch, limit: int) -> pa.Array:
     return pa.array(np.sort(hashes), pa.uint64())
 
 
-@dataclass(frozen=True)
 class RepeatedTextRule:
-    """Drops captions whose hash is among ``hashes`` (from :func:`frequent`)."""
+    """Drops captions whose hash is among ``hashes`` (from :func:`frequent`, in any order)."""
 
-    hashes: pa.Array
     name = "repeated_text"
 
+    def __init__(self, hashes: pa.Array) -> None:
+        self._hashes = np.sort(np.asarray(hashes).astype(np.uint64))
+
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.Array, dict[str, pa.Array]]:
-        return verdicts(batch.num_rows, [("repeated_text", np.isin(_hashes(batch), np.asarray(self.hashes)))]), {}
+        hashes = _hashes(batch)
+        places = np.searchsorted(self._hashes, hashes)
+        repeated = np.zeros(len(hashes), bool)
+        within = places < len(self._hashes)
+        repeated[within] = self._hashes[places[within]] == hashes[within]
+        return verdicts(batch.num_rows, [("repeated_text", repeated)]), {}
