@@ -22,7 +22,7 @@ setup: .venv/.ready  ## build .venv with everything the programs need
 
 .venv/.ready: requirements.txt requirements-installer.txt pyproject.toml .ci/environment
 	@.ci/environment .venv requirements.txt
-	@.venv/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --editable .
+	@.venv/bin/uv pip install --quiet --python $(PY) --no-deps --no-build-isolation --config-setting editable_mode=compat --editable .
 	@touch $@
 
 .venv/.ready-dev: requirements-dev.txt .venv/.ready

@@ -21,13 +21,13 @@ from pipeline.tables.source import ReadTable
 from pipeline.text.repeated import caption_counts
 from pipeline.transforms.balance import RESERVE, DrawPairs
 from pipeline.transforms.curation import ApplyTextRules, MatchQueries, by_caption, keep_frequent
+from pipeline.transforms.hosts import by_host
 from pipeline.transforms.images import (
     DropRepeats,
     FetchBucket,
     JoinImages,
     SplitHoldout,
     WriteShard,
-    by_host,
     by_place,
     by_url,
     plan_rows,

@@ -20,6 +20,7 @@ from webimagetext.errors import UserError
 __all__ = [
     "Entry",
     "entry_of",
+    "entry_of_table",
     "is_complete",
     "iter_batches",
     "manifest_digest",
@@ -38,6 +39,13 @@ def entry_of(folder: str, name: str, rows: int) -> Entry:
     """The manifest row of a file that has just been written to ``folder``."""
     url = files.join(folder, name)
     return {"file": name, "rows": rows, "bytes": files.size(url), "sha256": files.digest(url)}
+
+
+def entry_of_table(folder: str, name: str) -> Entry:
+    """The manifest row of a Parquet file that is in ``folder`` already."""
+    with files.open_input(files.join(folder, name)) as stream:
+        rows = pq.read_metadata(stream).num_rows
+    return entry_of(folder, name, rows)
 
 
 def write_manifest(folder: str, entries: Iterable[Entry]) -> None:

@@ -10,12 +10,11 @@ from functools import partial
 
 import apache_beam as beam
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.config import RunConfig
 from pipeline.layout import RunFolder, part_name
 from pipeline.manifest import (
-    entry_of,
+    entry_of_table,
     is_complete,
     iter_batches,
     mark_complete,
@@ -28,8 +27,9 @@ from pipeline.read.frontier import admit, seed_frontier
 from pipeline.runners import Engine
 from pipeline.schema import CANDIDATES, FRONTIER, PAGES, REJECTS
 from pipeline.tables.gather import Gather
-from pipeline.tables.sink import WriteGroups, WriteManifest, by_hashed, write_part
+from pipeline.tables.sink import WriteGroups, WriteManifest, write_part
 from pipeline.tables.source import ReadTable
+from pipeline.transforms.hosts import by_host
 from pipeline.watch import Beacon
 from webimagetext import files
 
@@ -74,11 +74,10 @@ def _write_seeds(run: RunFolder, config: RunConfig) -> None:
     folder = round_folder(run, 0, "frontier")
     if is_complete(folder):
         return
-    keys = by_hashed("host")
     entries = []
     seeds = seed_frontier(config.extract)
     for part in range(BUCKETS):
-        mask = pa.array([bool(key % BUCKETS == part) for batch in seeds.to_batches() for key in keys(batch)])
+        mask = pa.array([bool(key % BUCKETS == part) for batch in seeds.to_batches() for key in by_host(batch)])
         if rows := seeds.filter(mask):
             entries.append(write_part(folder, part_name(part), rows))
     write_manifest(folder, entries)
@@ -109,7 +108,7 @@ def _round(root: beam.Pipeline, work: "_CrawlBucket", quotas: dict[str, int]) ->
 def _plan(root: beam.Pipeline, plan: "_PlanBucket") -> None:
     """Links of a round -> frontier of the next one."""
     links = root | "Read links" >> ReadTable(round_folder(plan.run, plan.number, "links"))
-    groups = links | "By host" >> Gather(by_hashed("host"), BUCKETS, FRONTIER, ["depth", "url"])
+    groups = links | "By host" >> Gather(by_host, BUCKETS, FRONTIER, ["depth", "url"])
     admitted = groups | "Admit" >> beam.ParDo(plan)
     admitted | "Write frontier" >> WriteGroups(round_folder(plan.run, plan.number + 1, "frontier"))
 
@@ -125,10 +124,8 @@ class _CrawlBucket(beam.DoFn):
         if not files.exists(files.join(round_folder(self.run, self.number, MARKER), name)):
             self._crawl(name, quota)
         for table in TABLES:
-            folder = round_folder(self.run, self.number, table)
-            with files.open_input(files.join(folder, name)) as stream:
-                rows = pq.read_metadata(stream).num_rows
-            yield beam.pvalue.TaggedOutput(table, entry_of(folder, name, rows))
+            entry = entry_of_table(round_folder(self.run, self.number, table), name)
+            yield beam.pvalue.TaggedOutput(table, entry)
 
     def _crawl(self, name: str, quota: int) -> None:
         batches = list(iter_batches(round_folder(self.run, self.number, "frontier"), names=[name]))

@@ -43,19 +43,30 @@ class Engine:
         self.local = self.runner in LOCAL_NAMES
         self._fixed_mode = "direct_running_mode" in " ".join(self.options)
 
-    def run(self, name: str, build: Callable[[beam.Pipeline], object], *, total: int = 0, unit: str = "rows") -> None:
-        """Builds and runs one graph to its end; shows progress towards ``total`` units as the workers report them."""
-        with watch(self.run_folder, name, total, unit), self._pipeline(total) as root:
+    def run(
+        self,
+        name: str,
+        build: Callable[[beam.Pipeline], object],
+        *,
+        total: int = 0,
+        unit: str = "rows",
+        heavy: bool = False,
+    ) -> None:
+        """Builds and runs one graph to its end; shows progress towards ``total`` units as the workers report them.
+
+        ``heavy`` says that each unit is long, so that worker processes pay even for a few.
+        """
+        with watch(self.run_folder, name, total, unit), self._pipeline(heavy or total >= PARALLEL_FROM) as root:
             build(root)
 
     @contextlib.contextmanager
-    def _pipeline(self, total: int) -> Iterator[beam.Pipeline]:
+    def _pipeline(self, parallel: bool) -> Iterator[beam.Pipeline]:
         options = list(self.options)
         if not self.local:
             with beam.Pipeline(options=PipelineOptions(options)) as root:
                 yield root
             return
-        workers = self.workers or ((os.cpu_count() or 1) if total >= PARALLEL_FROM else 1)
+        workers = self.workers or ((os.cpu_count() or 1) if parallel else 1)
         runner = FnApiRunner()
         if not self._fixed_mode and workers > 1:
             options.append(f"--direct_num_workers={workers}")

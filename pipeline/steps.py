@@ -33,7 +33,7 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             name="extract candidate pairs",
             verb="extract",
             output=run.candidates,
-            owned=(run.crawl, run.rejects("extract")),
+            owned=(run.crawl, run.path("sources"), run.rejects("extract")),
             settings=(config.extract, config.http),
             tables=(),
             work=work.extract,

@@ -6,12 +6,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import flow
+from pipeline.archives import read_archives, source_folder
 from pipeline.balance.tally import counts_table
 from pipeline.balancing import make_plan
 from pipeline.layout import MANIFEST_FILE, RunFolder
 from pipeline.manifest import read_manifest, rows_in, write_manifest
 from pipeline.match.build import build_automaton
 from pipeline.match.matcher import Matcher
+from pipeline.read.inputs import expand_inputs
 from pipeline.rounds import crawl, round_folder
 from pipeline.run import Context
 from pipeline.transforms.sums import read_vector
@@ -24,11 +26,26 @@ __all__ = ["balance", "count_captions", "extract", "fetch", "join", "match", "wr
 
 
 def extract(context: Context) -> None:
-    """Crawls, and collects the pairs of all rounds."""
-    run, engine = context.run, context.engine
-    rounds = range(crawl(run, context.config, engine))
-    tables, rejects = ([round_folder(run, number, table) for number in rounds] for table in ("candidates", "rejects"))
+    """Crawls, or reads archives or lists, and collects the pairs of all rounds or files."""
+    run, config, engine = context.run, context.config, context.engine
+    if config.extract.source == "pages":
+        rounds = range(crawl(run, config, engine))
+        tables = [round_folder(run, number, "candidates") for number in rounds]
+        rejects = [round_folder(run, number, "rejects") for number in rounds]
+    else:
+        _read_files(context)
+        tables, rejects = [source_folder(run, "candidates")], [source_folder(run, "rejects")]
     engine.run("collect pairs", partial(flow.collect, tables=tables, rejects=rejects, run=run))
+
+
+def _read_files(context: Context) -> None:
+    run, config = context.run, context.config
+    paths = expand_inputs(config.extract)
+    _claim_store(run, fingerprint(config.image))
+    earlier = [entry for entry in read_manifest(run.images).to_pylist() if not entry["file"].startswith("archive-")]
+    name = f"read {config.extract.source}"
+    build = partial(read_archives, paths=paths, run=run, config=config, earlier=earlier, name=name)
+    context.engine.run(name, build, total=len(paths), unit="files", heavy=len(paths) > 1)
 
 
 def count_captions(context: Context) -> None:

@@ -1,7 +1,6 @@
 """Selected pairs to images and shards: fetching by host, joining pairs with their images, duplicates, shards."""
 
 from collections.abc import Iterable, Iterator
-from urllib.parse import urlsplit
 
 import apache_beam as beam
 import numpy as np
@@ -31,7 +30,6 @@ __all__ = [
     "JoinImages",
     "SplitHoldout",
     "WriteShard",
-    "by_host",
     "by_place",
     "by_url",
     "plan_rows",
@@ -39,12 +37,6 @@ __all__ = [
 
 URLS_A_PART = 10_000  # images of one tar in the store
 SUCCESS = "success"
-
-
-def by_host(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
-    """Keys rows by their URL's host, the unit of politeness."""
-    hosts = [hash64(urlsplit(url).netloc.lower()) for url in batch.column("url").to_pylist()]
-    return np.array(hosts, dtype=np.uint64)
 
 
 def by_url(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
