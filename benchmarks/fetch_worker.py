@@ -1,6 +1,6 @@
 """Ours in the fetch benchmarks: ``python -m benchmarks.fetch_worker JOB.json…``, a process a job, as a local run has them.
 
-In: jobs (urls, folder, part, certificate). Out: a part of an image store for each. Every protection is on; the hosts are loopback
+In: jobs (urls, folder, part, certificate, decoder). Out: a part of an image store for each. Every protection is on; the hosts are loopback
 addresses, so that must be allowed, and asked without a delay, as the peer does.
 """
 
@@ -18,7 +18,9 @@ def work(path: str) -> None:
     """Does one job."""
     job = json.loads(Path(path).read_text())
     http = HttpConfig(delay=0, concurrency_per_host=4, concurrency=32, ca_file=job["certificate"], allow_loopback=True)
-    fetch_bucket(job["urls"], job["folder"], job["part"], http, ImageConfig(resize_mode="border"))
+    fetch_bucket(
+        job["urls"], job["folder"], job["part"], http, ImageConfig(resize_mode="border", decoder=job["decoder"])
+    )
 
 
 if __name__ == "__main__":

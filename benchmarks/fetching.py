@@ -6,6 +6,7 @@ resize as img2dataset does by default (border, 256 pixels). Ours runs with every
 the address check, the caps, the journal.
 """
 
+import importlib.util
 import io
 import json
 import os
@@ -33,6 +34,8 @@ MANY = {"http": 4096, "https": 1024}  # of the whole one; the peer sets up TLS a
 PROCESSES = 2
 TIMEOUT = 600.0
 ROOT = Path(__file__).parents[1]
+# The faster decoder's packages are optional; the peer uses OpenCV too.
+DECODER = "turbo" if importlib.util.find_spec("simplejpeg") and importlib.util.find_spec("cv2") else "pillow"
 # Both sides read the authorities of a real machine, and the server's own.
 SYSTEM_AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
@@ -48,7 +51,13 @@ def compare(scheme: str) -> dict[str, Any]:
             shares = [urls[number::PROCESSES] for number in range(PROCESSES)]
             jobs = []
             for number, share in enumerate(shares):
-                job = {"urls": share, "folder": str(output), "part": f"part-{number}", "certificate": authorities}
+                job = {
+                    "urls": share,
+                    "folder": str(output),
+                    "part": f"part-{number}",
+                    "certificate": authorities,
+                    "decoder": DECODER,
+                }
                 jobs.append(_written(output.with_suffix(f".{number}.json"), job))
             return measure(
                 [sys.executable, "-m", "benchmarks.fetch_worker", *jobs], timeout=TIMEOUT, environment=_environment()
@@ -125,6 +134,7 @@ def _result(costs: dict[str, list[tuple[Cost, Cost]]], images: int, equal: bool)
         "unit": "images per second of processor time",
         "equal": equal,
         "also": {
+            "decoder": DECODER,
             "ratio_without_start": round(ours["cpu_without_start"] / peer["cpu_without_start"], 2),
             "ratio_wall": round(ours["wall"] / peer["wall"], 2),
             "ratio_memory": round(peer["memory_mb"] / ours["memory_mb"], 2),
