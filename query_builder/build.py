@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from query_builder.clean.markup import site_rules
@@ -71,11 +71,18 @@ def build(config: BuildConfig) -> None:
     skip = config.on_corrupt == "skip"
     with Workers(config.workers or os.cpu_count() or 1) as workers:
         tasks = [ShardTask(shard, rules, work, skip) for shard in shards]
-        _run_shards("dump", workers, count_shard, tasks, [shard_folder(work, shard.number) for shard in shards])
+        _run_shards(
+            "dump", "articles", workers, count_shard, tasks, [shard_folder(work, shard.number) for shard in shards]
+        )
         project = f"{config.language}.wikipedia"
         views = [ViewsTask(shard, project, work, skip) for shard in view_shards]
         _run_shards(
-            "page views", workers, count_views, views, [views_path(work, shard.number) for shard in view_shards]
+            "page views",
+            "titles",
+            workers,
+            count_views,
+            views,
+            [views_path(work, shard.number) for shard in view_shards],
         )
         checksums = _checksums(work, files, workers)
         totals = read_totals(work, len(shards))
@@ -145,8 +152,10 @@ def _clear_leftovers(work: str) -> None:
                 os.unlink(os.path.join(folder, name))
 
 
-def _run_shards(label: str, workers: Workers, function: Any, tasks: list[Any], results: list[str]) -> None:
-    """Runs the shards that have no result yet, with progress in bytes of the files."""
+def _run_shards(
+    label: str, unit: str, workers: Workers, function: Callable[[Any], int], tasks: list[Any], results: list[str]
+) -> None:
+    """Runs the shards that have no result yet, with progress in bytes of the files; ``function`` returns a number of ``unit``."""
     shards: list[Shard] = [task.shard for task in tasks]
     missing = [task for task, result in zip(tasks, results, strict=True) if not os.path.exists(result)]
     if not missing:
@@ -156,9 +165,10 @@ def _run_shards(label: str, workers: Workers, function: Any, tasks: list[Any], r
     with Progress(label, "B", total) as progress:
         if left < total:
             progress.resume_at(total - left)
-        for task, _ in workers.map(function, missing):
-            done = len(tasks) - len(missing) + (progress.done > 0)
-            progress.advance(task.shard.end - task.shard.start, f"{len(tasks)} shards" if done else "")
+        items = 0
+        for task, found in workers.map(function, missing):
+            items += found
+            progress.advance(task.shard.end - task.shard.start, f"{items:,} {unit}")
 
 
 def _checksums(work: str, files: list[str], workers: Workers) -> list[dict[str, Any]]:

@@ -136,11 +136,14 @@ class _ShardCounter:
             json.dump({"ledger": dict(sorted(self.ledger.items())), "parts": self.parts}, file)
 
 
-def count_shard(task: ShardTask) -> None:
-    """Counts one shard unless that has been done. Raises CorruptInputError for damage that is not to be skipped."""
+def count_shard(task: ShardTask) -> int:
+    """Counts one shard unless that has been done; returns its number of articles.
+
+    Raises CorruptInputError for damage that is not to be skipped.
+    """
     folder = shard_folder(task.work, task.shard.number)
     if os.path.exists(folder):
-        return
+        return 0
     temporary = f"{folder}.{uuid.uuid4().hex[:12]}.tmp"
     os.makedirs(temporary)
     try:
@@ -149,5 +152,6 @@ def count_shard(task: ShardTask) -> None:
             counter.add(batch)
         counter.close()
         os.rename(temporary, folder)
+        return counter.ledger["articles"]
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

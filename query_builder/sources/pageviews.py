@@ -139,11 +139,11 @@ def _owned_lines(task: ViewsTask, ledger: dict[str, int]) -> Iterator[bytes]:
     yield b"".join(pending)
 
 
-def count_views(task: ViewsTask) -> None:
-    """Sums one shard's views unless that has been done."""
+def count_views(task: ViewsTask) -> int:
+    """Sums one shard's views unless that has been done; returns its number of titles."""
     path = views_path(task.work, task.shard.number)
     if os.path.exists(path):
-        return
+        return 0
     prefix = as_bytes(task.project + " ")
     keys, views = np.empty(0, np.uint64), np.empty(0, np.int64)
     quoted: dict[str, int] = {}
@@ -165,3 +165,4 @@ def count_views(task: ViewsTask) -> None:
     note = json.dumps({"quoted": dict(sorted(quoted.items())), "ledger": ledger})
     np.savez(temporary, keys=keys, views=views, note=np.frombuffer(note.encode(), np.uint8))
     os.replace(temporary, path)
+    return len(keys)

@@ -117,6 +117,7 @@ def _sequential(url: str, kind: str, start: int) -> Iterator[Piece | Gap]:
         reader = _Sequential(url, kind)
     _OPEN[url] = start, reader
     yield from reader.from_(start)
+    del _OPEN[url]  # read to its end
 
 
 def _gzip_members() -> Any:

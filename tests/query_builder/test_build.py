@@ -331,3 +331,24 @@ def test_the_help_of_every_command_loads_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
     )
     assert json.loads(done.stdout.replace("'", '"')) == []
+
+
+def test_another_wikipedia_works_by_its_code_and_its_own_names(
+    config: BuildConfig, shared_data: Path, tmp_path: Path
+) -> None:
+    packed = shared_data / "wikipedia" / "gensim" / "bgwiki-latest-pages-articles-shortened.xml.bz2"
+    with pytest.raises(UserError, match="UTF-16"):
+        build(variant(config, dump=(str(_unpack(packed, tmp_path)),)))
+    path = tmp_path / "bg.xml"
+    path.write_text(_unpack(packed, tmp_path).read_text(encoding="utf-16"), encoding="utf-8")
+    other = variant(config, dump=(str(path),), pageviews=(), wordnet=None, language="bg")
+    build(other)
+    found = rows(other.output)
+    assert "на" in found
+    assert not [query for query in found if "категория" in query.split() and len(query.split()) == 1]
+
+
+def _unpack(path: Path, folder: Path) -> Path:
+    target = folder / "unpacked.xml"
+    target.write_bytes(bz2.decompress(path.read_bytes()))
+    return target
