@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import importlib.util
 import json
 import os
 import shutil
@@ -13,7 +12,6 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,6 +23,7 @@ from pipeline.layout import RunFolder
 from pipeline.manifest import manifest_digest, read_table, rows_in
 from pipeline.schema import REJECTS
 from query_builder.normalize import normalize
+from tests.pipeline import small_site
 
 TABLES = ("candidates", "matched", "selected", "reserve", "joined", "shards", "holdout")
 QUERIES = [
@@ -41,22 +40,10 @@ QUERIES = [
 ]
 
 
-def _small_site() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("small_site", Path(__file__).with_name("small_site.py"))
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["small_site"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-small_site = _small_site()
-
-
 class Job:
     """The site, a configuration for it, and runs of it."""
 
-    def __init__(self, folder: Path, site: "small_site.Site") -> None:
+    def __init__(self, folder: Path, site: small_site.Site) -> None:
         self.folder, self.site = folder, site
         names = sorted(map(normalize, QUERIES))
         ids = pa.array(range(len(names)), pa.uint32())
