@@ -126,7 +126,7 @@ def funnel_steps(run: RunFolder) -> list[Step]:
     if _is_written(run.selected):
         steps.append(_pair_step("balance", "pairs that the balance kept", run.matched, run.selected, run, run.reserve))
     if _is_written(run.images):
-        steps.append(_status_step("fetch", "images downloaded", "attempts", [run.images]))
+        steps.append(_status_step("fetch", "images stored", "attempts", [run.images]))
     if _is_written(run.joined):
         steps += _packaging(run)
     return steps
