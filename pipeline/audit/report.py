@@ -58,7 +58,7 @@ def _lead(steps: list[Step], summary: Summary) -> str:
     warning = (
         f'<p class="warning">{number(lost)} rows are not accounted for: this run has a defect.</p>' if lost else ""
     )
-    return f"{text}{warning}"
+    return f"<p>{text}</p>{warning}"
 
 
 def _funnel(steps: list[Step]) -> str:

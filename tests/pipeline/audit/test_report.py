@@ -83,6 +83,14 @@ def test_every_step_and_reason_is_there(run: RunFolder) -> None:
     assert "defect" not in text
 
 
+def test_a_run_that_lost_rows_says_so(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    shutil.rmtree(run.rejects("balance"))
+    write_audit(run, CONFIG)
+    text = Path(run.report).read_text()
+    assert "10 rows are not accounted for: this run has a defect." in Page(text).text
+
+
 def test_links_within_the_page_lead_somewhere(run: RunFolder) -> None:
     text = Path(run.report).read_text()
     anchors = [link[1:] for link in Page(text).links if link.startswith("#")]
