@@ -1,6 +1,7 @@
 """The configuration of a whole run: one table of the TOML file a component, each owned and checked by that component."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from pipeline.balance.config import BalanceConfig
 from pipeline.fetch.config import FetchConfig
@@ -19,6 +20,8 @@ class RunConfig:
 
     queries: str = "queries.parquet"
     """Query list made by `python -m query_builder build`, path or URL."""
+    matching: Literal["words", "metaclip"] = "words"
+    """words: whole words in normal form. metaclip: the published re-creation's rule, case-sensitive, for comparison."""
     seed: int = 0
     """Seed of every random choice: the balance, the hold-out split and the shuffle."""
     extract: ExtractConfig = field(default_factory=ExtractConfig)

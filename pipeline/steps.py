@@ -53,7 +53,7 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             verb="curate",
             output=run.matched,
             owned=(run.automaton, run.rejects("match")),
-            settings=(config.text,),
+            settings=(config.text, config.matching),
             tables=(run.candidates, run.frequent_captions),
             documents=(config.queries,),
             work=work.match,

@@ -56,7 +56,7 @@ def count_captions(context: Context) -> None:
 
 def automaton_of(context: Context) -> str:
     """The compiled query list of the run, made when it is not there."""
-    return build_automaton(context.config.queries, context.run.automaton)
+    return build_automaton(context.config.queries, context.run.automaton, context.config.matching)
 
 
 def match(context: Context) -> None:

@@ -28,8 +28,6 @@ class BalanceConfig:
     """Share of the selected pairs that fetching and the image rules are expected to lose (0 to below 1); for wanted_total."""
     reserve: float = 0.5
     """Pairs ranked as a reserve for those that are lost, as a share of t: 0.5 ranks what t * 1.5 would also have drawn."""
-    seed: int = 0
-    """Of the draws. The same seed and input give the same pairs, and a higher t gives a superset."""
 
     def __post_init__(self) -> None:
         if self.t < 1:
@@ -44,5 +42,3 @@ class BalanceConfig:
             raise UserError(f"balance.expected_loss is {self.expected_loss}", "give a share from 0 to below 1")
         if self.reserve < 0:
             raise UserError(f"balance.reserve is {self.reserve}", "give 0 or more")
-        if self.seed < 0:
-            raise UserError(f"balance.seed is {self.seed}", "give 0 or more")

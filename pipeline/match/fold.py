@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.match.kernels import compiled
 from query_builder.normalize import normalize, words
+from webimagetext.compiled import compiled
 
 __all__ = ["Bytes", "Offsets", "Texts", "fold_column", "raw_texts", "readonly"]
 

@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.match.fold import Bytes, Offsets, Texts, readonly
-from pipeline.match.kernels import compiled
 from pipeline.match.mapped_file import Arrays
 from pipeline.match.trie import CHILDREN, LONG, LOW, PHRASE, UInt64, edge_key, extend_key, slot_of, tag_of
+from webimagetext.compiled import compiled
 
 __all__ = ["find_phrases"]
 

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.match.fold import Bytes, Offsets, raw_texts
-from pipeline.match.kernels import compiled
 from pipeline.match.mapped_file import Arrays
+from webimagetext.compiled import compiled
 
 __all__ = ["CHILDREN", "LONG", "LOW", "PHRASE", "UInt64", "build_trie", "edge_key", "extend_key", "slot_of", "tag_of"]
 

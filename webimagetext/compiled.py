@@ -1,4 +1,4 @@
-"""A decorator for the compiled loops of this folder: machine code by numba, kept on disk where the disk allows it.
+"""The decorator of the loops that run as machine code: compiled by numba, kept on disk where the disk allows it.
 
 In: a function of NumPy arrays and numbers. Out: the same function, compiled at its first call without holding Python's lock. The
 code is cached beside the module or in the user's cache folder; on an install where neither can be written (a read-only

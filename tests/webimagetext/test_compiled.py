@@ -2,7 +2,7 @@ import numba
 import pytest
 from numba.core import caching
 
-from pipeline.match.kernels import compiled
+from webimagetext.compiled import compiled
 
 
 def add(first: int, second: int) -> int:
