@@ -10,6 +10,7 @@ from pipeline.net.config import HttpConfig
 from pipeline.read.config import ExtractConfig
 from pipeline.text.config import TextConfig
 from pipeline.write.config import PackageConfig
+from webimagetext.errors import UserError
 
 __all__ = ["RunConfig"]
 
@@ -31,3 +32,7 @@ class RunConfig:
     fetch: FetchConfig = field(default_factory=FetchConfig)
     image: ImageConfig = field(default_factory=ImageConfig)
     package: PackageConfig = field(default_factory=PackageConfig)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**63:
+            raise UserError(f"seed {self.seed} is not a whole number from 0 to 2^63 - 1")

@@ -82,7 +82,6 @@ def test_the_settings_decide_which(pool: pa.RecordBatch) -> None:
         {"wanted_total": 0},
         {"expected_loss": 1.0},
         {"reserve": -1.0},
-        {"seed": -1},
     ],
 )
 def test_impossible_settings_are_refused(values: dict[str, float]) -> None:
