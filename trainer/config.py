@@ -16,7 +16,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "clip-vit": {"beta2": 0.98, "epsilon": 1e-6},
     "clip-resnet": {"beta2": 0.999, "epsilon": 1e-8},
     "tiny": {
-        "model": "ViT-tiny",
+        "model": "RN-tiny",
         "batch_size": 128,
         "epochs": 100.0,
         "warmup_steps": 50,
@@ -71,7 +71,7 @@ class ModelConfig:
     """Which model is trained, from which values, and which part of it."""
 
     model: str = "ViT-B/32"
-    """A published model's name (see python -m trainer.models), "ViT-tiny", or a TOML file that states the sizes."""
+    """A published model's name (see python -m trainer.models), "RN-tiny", "ViT-tiny", or a TOML file that states the sizes."""
     start_from: str = ""
     """Weights to begin with: a checkpoint of ours, or a file in the OpenAI, open_clip or Hugging Face layout."""
     tokenizer: str = ""

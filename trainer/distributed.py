@@ -68,7 +68,9 @@ class World:
         if self.size == 1:
             return model
         if parallel == "ddp":
-            ignored = [name for name, parameter in model.named_parameters() if parameter.ndim == 0]
+            # DDP joins a module's name and the parameter's by a dot, also for the root module, whose name is empty.
+            scalar = [name for name, parameter in model.named_parameters() if parameter.ndim == 0]
+            ignored = [*scalar, *(f".{name}" for name in scalar)]
             cast(Any, nn.parallel.DistributedDataParallel)._set_params_and_buffers_to_ignore_for_model(model, ignored)
             devices = [self.device] if self.device.type == "cuda" else None
             return nn.parallel.DistributedDataParallel(model, device_ids=devices, gradient_as_bucket_view=True)

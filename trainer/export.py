@@ -9,6 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
+from trainer.threads import wait_asleep
 from webimagetext.errors import UserError, run_command
 from webimagetext.files import join, write_atomic
 from webimagetext.settings import parse_flags
@@ -40,6 +41,7 @@ def main(args: list[str]) -> int:
         raise UserError(
             "trainer.export: --checkpoint and --output are needed", "e.g. --checkpoint DIR --output model.safetensors"
         )
+    wait_asleep()
     import torch
 
     from trainer.convert import layouts, sizes

@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
+from trainer.threads import wait_asleep
 from webimagetext.errors import UserError, run_command
 from webimagetext.files import write_atomic
 from webimagetext.settings import parse_flags
@@ -68,6 +69,7 @@ def main(args: list[str]) -> int:
     config = parse_flags(RerankConfig, args, prog="python -m trainer.rerank")
     if not (config.checkpoint and config.prompt and config.images):
         raise UserError("trainer.rerank: --checkpoint, --prompt and --images are needed")
+    wait_asleep()
     import torch
 
     from trainer.evaluate.features import encode_pictures, encode_texts

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from trainer.config import PRESETS, RunConfig
+from trainer.threads import wait_asleep
 from webimagetext.errors import UserError, run_command
 from webimagetext.settings import from_dict, parse_flags
 
@@ -32,7 +33,7 @@ def resolve(args: list[str]) -> RunConfig:
     preset = _flag(args, "--preset") or str(stated.get("preset", "auto"))
     model = _flag(args, "--model") or str(stated.get("model", ""))
     if preset == "auto":
-        preset = "clip-resnet" if model.startswith("RN") else "tiny" if model == "ViT-tiny" else "clip-vit"
+        preset = "tiny" if model.endswith("-tiny") else "clip-resnet" if model.startswith("RN") else "clip-vit"
     if preset not in PRESETS:
         raise UserError(f"--preset: there is no preset '{preset}'", f"known: auto, {', '.join(PRESETS)}")
     base = from_dict(RunConfig, PRESETS[preset] | {"preset": preset} | stated, where=path or f"preset {preset}")
@@ -54,6 +55,7 @@ def main(args: list[str]) -> int:
     """Parses, then trains."""
     started = time.monotonic()
     config = resolve(args)
+    wait_asleep()
     from trainer.train import train
 
     return train(config, started)

@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
+from trainer.threads import wait_asleep
+
+wait_asleep()  # before any test imports torch
+
 COLOURS = ("red", "green", "blue", "yellow", "black", "purple", "orange", "gray")
 SHAPES = ("circle", "square", "triangle", "cross", "ring", "stripe")
 

@@ -6,6 +6,7 @@ In: ``retrieval`` or ``zeroshot`` with its flags. Out: a table, and the figures 
 import json
 import sys
 
+from trainer.threads import wait_asleep
 from webimagetext.errors import UserError, run_command
 from webimagetext.settings import parse_flags, pop_verb
 
@@ -33,6 +34,7 @@ def main(args: list[str]) -> int:
         raise UserError(
             f"{prog}: --checkpoint and --data are needed", "e.g. --checkpoint DIR --data 'run/holdout/*.tar'"
         )
+    wait_asleep()
     if isinstance(config, RetrievalConfig):
         from trainer.evaluate import retrieval
 

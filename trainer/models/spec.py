@@ -88,8 +88,11 @@ PUBLISHED = {
 }
 
 SPECS = PUBLISHED | {
+    "RN-tiny": ModelSpec(
+        128, 64, (2, 2, 2, 2), 16, 8, text_width=128, text_heads=2, text_layers=2, vocab_size=4096, learning_rate=1e-3
+    ),
     "ViT-tiny": ModelSpec(
-        128, 64, 4, 192, 3, 8, text_width=128, text_heads=2, text_layers=3, vocab_size=4096, learning_rate=1e-3
+        128, 64, 4, 128, 2, 16, text_width=128, text_heads=2, text_layers=2, vocab_size=4096, learning_rate=1e-3
     ),
 }
 
