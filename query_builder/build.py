@@ -11,6 +11,8 @@ import shutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
 from query_builder.clean.markup import site_rules
 from query_builder.config import BuildConfig
 from query_builder.corpus import Corpus, Thresholds, Totals, merge_corpus, read_totals
@@ -108,7 +110,7 @@ def build(config: BuildConfig) -> None:
         chosen: Mapping[str, str] = {row["query"]: row["admitted"] for row in rows}
     else:
         chosen = _choose(config, knowledge, titles, budgets)
-        rows = [knowledge.row(name, chosen[name]) for name in sorted(chosen)]
+        rows = knowledge.rows(chosen)
     write_candidates(candidates_path(config.output), knowledge, chosen, metadata)
     write_queries(config.output, rows, metadata)
     print_summary(config, rows, totals, title_statistics, knowledge, synsets)
@@ -220,16 +222,17 @@ def _choose(
 ) -> dict[str, str]:
     corpus: Corpus = knowledge.corpus
 
-    def synset_rank(name: str) -> tuple[int, int, str]:
-        row = corpus.word_row(name) if " " not in name else corpus.bigram_row(name)
-        counts = corpus.words.counts if " " not in name else corpus.bigrams.count
-        return -(int(counts[row]) if row >= 0 else 0), -len(knowledge.synsets[name]), name
-
+    names = list(knowledge.synsets)
+    words, pairs = corpus.rows(names)
+    found = np.zeros(len(names), np.int64)
+    found[words >= 0] = corpus.words.counts[words[words >= 0]]
+    found[pairs >= 0] = corpus.bigrams.count[pairs[pairs >= 0]]
+    counts = dict(zip(names, found.tolist(), strict=True))
     ranked = {
         "word": corpus.ranked_words(config.min_word_count, config.size),
         "bigram": corpus.ranked_bigrams(config.min_bigram_count, config.min_pmi, config.size),
         "title": (title.name for title in titles if title.views is None or title.views >= config.min_page_views),
-        "synset": sorted(knowledge.synsets, key=synset_rank),
+        "synset": sorted(names, key=lambda name: (-counts[name], -len(knowledge.synsets[name]), name)),
     }
     return choose(ranked, budgets, config.size)
 

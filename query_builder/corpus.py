@@ -5,17 +5,18 @@ In: the parts that the shards wrote, and the names that need numbers whatever th
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from query_builder.compiled import Longs, hash_text
-from query_builder.count.part import RANGE_BITS
+from query_builder.compiled import Longs
+from query_builder.count.part import RANGE_BITS, hash_column
 from query_builder.count.shard import shard_folder
 from query_builder.count.tokens import JOINTS
 from query_builder.merge.bigrams import (
@@ -77,51 +78,62 @@ def read_totals(work: str, shards: int) -> Totals:
     return Totals(ledger, words, pairs, tuple(parts))
 
 
+_NONE = np.empty(0, np.int64)
+
+
+def _look_up(keys: npt.NDArray[Any], rows: npt.NDArray[np.int64], wanted: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """The row of each wanted key among the sorted keys, -1 where it is not."""
+    if not len(keys):
+        return np.full(len(wanted), -1)
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[at] == wanted, rows[at], -1)
+
+
 class Corpus:
     """Counts of the kept words and bigrams."""
 
     def __init__(self, words: Words, pair_rows: npt.NDArray[np.int64], bigrams: Bigrams, distinct_bigrams: int) -> None:
         self.words, self.pair_rows, self.bigrams, self.distinct_bigrams = words, pair_rows, bigrams, distinct_bigrams
-        self._by_hash = np.argsort(words.hashes)
-        self._sorted = words.hashes[self._by_hash]
+        self._sorted, self._by_hash = _sorted(words.hashes)
         self._position = np.full(len(words.counts), -1, np.int64)
         self._position[pair_rows] = np.arange(len(pair_rows))
         keys = bigrams.first << WORD_BITS | bigrams.second
         self._bigram_order = np.argsort(keys)
         self._bigram_keys = keys[self._bigram_order]
+        self._form_ends, self._forms = words.forms.offsets.to_numpy(), words.forms.values
 
-    def word_row(self, word: str) -> int:
-        """The row of a word, or -1 if it wasn't kept."""
-        key = np.uint64(hash_text(word))
-        at = int(np.searchsorted(self._sorted, key))
-        return int(self._by_hash[at]) if at < len(self._sorted) and self._sorted[at] == key else -1
+    def rows(self, names: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """For each name the row of its word, if it is one, and of its bigram, if it is two words; -1 where there is none."""
+        split = [name.split(" ") for name in names]
+        singles = np.array([place for place, parts in enumerate(split) if len(parts) == 1], np.int64)
+        doubles = np.array([place for place, parts in enumerate(split) if len(parts) == 2], np.int64)
+        words, bigrams = np.full(len(split), -1), np.full(len(split), -1)
+        words[singles] = self._word_rows([split[place][0] for place in singles])
+        first, second = (self._word_rows([split[place][side] for place in doubles]) for side in (0, 1))
+        a, b = (np.where(rows >= 0, self._position[rows], -1) for rows in (first, second))
+        keys = np.where((a >= 0) & (b >= 0), a << WORD_BITS | b, -1)
+        bigrams[doubles] = _look_up(self._bigram_keys, self._bigram_order, keys)
+        return words, bigrams
 
-    def bigram_row(self, name: str) -> int:
-        """The row of a bigram, or -1 if it wasn't kept."""
-        first, _, second = name.partition(" ")
-        rows = [self.word_row(word) for word in (first, second)]
-        a, b = (int(self._position[row]) if row >= 0 else -1 for row in rows)
-        if a < 0 or b < 0:
-            return -1
-        key = a << WORD_BITS | b
-        at = int(np.searchsorted(self._bigram_keys, key))
-        return int(self._bigram_order[at]) if at < len(self._bigram_keys) and self._bigram_keys[at] == key else -1
+    def _word_rows(self, words: list[str]) -> npt.NDArray[np.int64]:
+        return _look_up(self._sorted, self._by_hash, _hash_each(words))
+
+    def _form(self, row: int, variant: int) -> str:
+        """How a word is written: the most frequent way, or that of a smaller rank where a bigram has it so."""
+        start, end = int(self._form_ends[row]), int(self._form_ends[row + 1])
+        return str(self._forms[start + variant if start + variant < end else start].as_py().decode())
 
     def word_surface(self, row: int) -> str:
         """How a word is most often written."""
-        return str(self.words.forms[row][0].as_py().decode())
+        return self._form(row, 0)
 
     def bigram_surface(self, row: int) -> str:
         """How a bigram is most often written."""
         spelling = int(self.bigrams.spelling[row])
-        texts = []
-        for position, variant in (
-            (self.bigrams.first[row], spelling >> (VARIANT_BITS + JOINT_BITS)),
-            (self.bigrams.second[row], spelling >> JOINT_BITS & ((1 << VARIANT_BITS) - 1)),
-        ):
-            forms = self.words.forms[int(self.pair_rows[position])].as_py()
-            texts.append(forms[variant if variant < len(forms) else 0].decode())
-        return JOINTS[spelling & ((1 << JOINT_BITS) - 1)].join(texts)
+        first = self._form(int(self.pair_rows[self.bigrams.first[row]]), spelling >> (VARIANT_BITS + JOINT_BITS))
+        variant = spelling >> JOINT_BITS & ((1 << VARIANT_BITS) - 1)
+        second = self._form(int(self.pair_rows[self.bigrams.second[row]]), variant)
+        return first + JOINTS[spelling & ((1 << JOINT_BITS) - 1)] + second
 
     def ranked_words(self, floor: int, limit: int) -> list[str]:
         """The most frequent words with at least ``floor`` occurrences."""
@@ -149,7 +161,16 @@ class Corpus:
 
 
 def _hashes(texts: Iterable[str]) -> Longs:
-    return np.unique(np.array([hash_text(text) for text in texts], np.uint64))
+    return np.unique(_hash_each(texts))
+
+
+def _hash_each(texts: Iterable[str]) -> Longs:
+    return hash_column(pa.array(list(texts), pa.large_string()).cast(pa.large_binary()))
+
+
+def _sorted(hashes: Longs) -> tuple[Longs, npt.NDArray[np.int64]]:
+    order = np.argsort(hashes)
+    return hashes[order], order
 
 
 def merge_corpus(folder: str, totals: Totals, names: Iterable[str], thresholds: Thresholds, workers: Workers) -> Corpus:
@@ -169,13 +190,13 @@ def merge_corpus(folder: str, totals: Totals, names: Iterable[str], thresholds: 
             progress.advance()
     words = load_words(folder)
     pair_rows = np.flatnonzero((words.counts >= thresholds.word) | np.isin(words.hashes, halves))
-    position = {int(key): place for place, key in enumerate(words.hashes[pair_rows].tolist())} if doubles else {}
-    keys = []
-    for first, second in doubles:
-        a, b = position.get(hash_text(first), -1), position.get(hash_text(second), -1)
-        if a >= 0 and b >= 0:
-            keys.append(a << WORD_BITS | b)
-    count = prepare(folder, words, pair_rows, np.unique(np.array(keys, np.uint64)), totals.pairs)
+    sides = [_look_up(*_sorted(words.hashes[pair_rows]), _hash_each(part)) for part in zip(*doubles, strict=True)] or [
+        _NONE,
+        _NONE,
+    ]
+    known = (sides[0] >= 0) & (sides[1] >= 0)
+    keys = np.unique((sides[0] << WORD_BITS | sides[1])[known].astype(np.uint64))
+    count = prepare(folder, words, pair_rows, keys, totals.pairs)
     os.makedirs(os.path.join(folder, "runs"), exist_ok=True)
     renames = [RenameTask(folder, number, part) for number, part in enumerate(totals.parts)]
     with Progress("bigrams: sort", "parts", len(renames)) as progress:

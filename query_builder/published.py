@@ -34,11 +34,11 @@ def published_rows(knowledge: Knowledge, titles: list[TitleName], synsets: list[
         entry = synset.name.split(".")[0].replace("_", " ")
         if entry:
             numbers[entry].setdefault("synsets", []).append(synset.name)
-    for word in corpus.ranked_words(knowledge.min_word_count, len(corpus.words.counts)):
-        enter(word, "word", word_count=int(corpus.words.counts[corpus.word_row(word)]))
-    bigrams = corpus.ranked_bigrams(knowledge.min_bigram_count, knowledge.min_pmi, len(corpus.bigrams.count))
-    for bigram in bigrams:
-        row = corpus.bigram_row(bigram)
+    words = corpus.ranked_words(knowledge.min_word_count, len(corpus.words.counts))
+    for word, row in zip(words, corpus.rows(words)[0].tolist(), strict=True):
+        enter(word, "word", word_count=int(corpus.words.counts[row]))
+    bigrams = list(corpus.ranked_bigrams(knowledge.min_bigram_count, knowledge.min_pmi, len(corpus.bigrams.count)))
+    for bigram, row in zip(bigrams, corpus.rows(bigrams)[1].tolist(), strict=True):
         enter(bigram, "bigram", bigram_count=int(corpus.bigrams.count[row]), pmi=float(corpus.bigrams.pmi[row]))
     for title in titles:
         if title.views is None or title.views >= knowledge.min_page_views:

@@ -36,12 +36,16 @@ class Knowledge:
     min_pmi: float
     min_page_views: int
 
-    def row(self, name: str, admitted: str) -> dict[str, Any]:
-        """The row of a query, without its id."""
+    def rows(self, chosen: Mapping[str, str]) -> list[dict[str, Any]]:
+        """The rows of the chosen names, ordered by name."""
+        names = sorted(chosen)
+        words, bigrams = self.corpus.rows(names)
+        numbers = zip(names, words.tolist(), bigrams.tolist(), strict=True)
+        return [self._row(name, chosen[name], word, pair) for name, word, pair in numbers]
+
+    def _row(self, name: str, admitted: str, word: int, pair: int) -> dict[str, Any]:
+        """The row of a query, without its id; ``word`` and ``pair`` are its rows in the corpus or -1."""
         corpus = self.corpus
-        count = name.count(" ") + 1
-        word = corpus.word_row(name) if count == 1 else -1
-        pair = corpus.bigram_row(name) if count == 2 else -1
         title, synsets = self.titles.get(name), self.synsets.get(name, [])
         bigrams = corpus.bigrams
         sources = []

@@ -31,7 +31,7 @@ __all__ = [
     "rename_part",
 ]
 
-PAIRS_A_RANGE = 12_000_000  # entries of all parts that one merge holds: about 500 MB at its peak
+PAIRS_A_RANGE = 5_000_000  # entries of all parts that one merge holds: about 200 MB at its peak
 WORD_BITS, VARIANT_BITS, JOINT_BITS = 27, 3, 2
 SPELLING_BITS = 2 * VARIANT_BITS + JOINT_BITS
 SPELLING = np.uint64(SPELLING_BITS)
@@ -235,12 +235,14 @@ def _rank(
     ]
     rows = np.unique(np.concatenate([*best, np.flatnonzero(wanted)]))
     rows = rows[np.lexsort((second[rows], first[rows], -totals[rows], -score[rows]))]
-    ends = np.append(starts[1:], len(keys))
-    # The most frequent spelling among those whose forms are told apart; the first of equals.
-    spelling = np.zeros(len(rows), np.int64)
-    for place, row in enumerate(rows.tolist()):
-        group = slice(starts[row], ends[row])
-        spelling[place] = int(keys[group][np.argmax(counts[group])] & SPELLING_MASK)
+    # The most frequent spelling of each, the first of equals. Forms that are not told apart count as one spelling.
+    chosen = np.zeros(distinct, np.bool_)
+    chosen[rows] = True
+    group = np.repeat(np.arange(distinct), np.diff(np.append(starts, len(keys))))
+    entries = np.flatnonzero(chosen[group])
+    entries = entries[np.lexsort((keys[entries], -counts[entries], group[entries]))]
+    best_entry = entries[np.searchsorted(group[entries], rows)]
+    spelling = (keys[best_entry] & SPELLING_MASK).astype(np.int64)
     return Bigrams(first[rows], second[rows], totals[rows], pmi[rows], score[rows], spelling), distinct
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from query_builder.compiled import Bytes, Longs, compiled
@@ -80,6 +81,11 @@ def _check(order: npt.NDArray[np.int64], hashes: Longs, texts: pa.LargeBinaryArr
         raise RuntimeError(f"two words have the same 64-bit hash: {pair}")
 
 
+def _count_up(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """0, 1, … up to each size, one after the other."""
+    return np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+
 def merge_words(task: WordRangeTask) -> None:
     """Merges one range unless that has been done."""
     path = words_path(task.folder, task.hash_range)
@@ -109,15 +115,16 @@ def merge_words(task: WordRangeTask) -> None:
         kept = np.flatnonzero((totals >= task.floor) | np.isin(word_hash[firsts], np.load(task.wanted)))
     else:
         firsts = totals = kept = np.empty(0, np.int64)
-    ends = np.append(firsts[1:], len(order))
-    rows, form_rows, cuts = order[firsts[kept]], [], [0]
-    for word in kept.tolist():
-        group = slice(firsts[word], ends[word])
-        ranked = sorted(
-            zip((-counts[group]).tolist(), forms.take(pa.array(order[group])).to_pylist(), order[group], strict=True)
-        )
-        form_rows += [int(row) for _, _, row in ranked[:MAX_VARIANTS]]
-        cuts.append(len(form_rows))
+    rows = order[firsts[kept]]
+    sizes = np.append(firsts[1:], len(order))[kept] - firsts[kept]
+    # The forms of the kept words, each word's most frequent first, ties by their letters.
+    word = np.repeat(np.arange(len(kept)), sizes)
+    places = np.repeat(firsts[kept], sizes) + _count_up(sizes)
+    columns = {"word": word, "count": counts[places], "form": forms.take(pa.array(order[places]))}
+    keys = [("word", "ascending"), ("count", "descending"), ("form", "ascending")]
+    ranked = pc.sort_indices(pa.table(columns), sort_keys=keys).to_numpy()[_count_up(sizes) < MAX_VARIANTS]
+    form_rows = order[places[ranked]]
+    cuts = np.concatenate([[0], np.cumsum(np.minimum(sizes, MAX_VARIANTS))])
     table = pa.Table.from_arrays(
         [
             texts.take(pa.array(rows)),
