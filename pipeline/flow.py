@@ -11,6 +11,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.config import RunConfig
+from pipeline.dedup.exact import DuplicateImageCaption, DuplicatePair
 from pipeline.layout import RunFolder
 from pipeline.manifest import Entry, rows_in
 from pipeline.schema import CANDIDATES, CAPTION_COUNTS, FETCH_PLAN, JOINED, MATCHED, SELECTED
@@ -23,16 +24,16 @@ from pipeline.transforms.balance import RESERVE, DrawPairs
 from pipeline.transforms.curation import ApplyTextRules, MatchQueries, by_caption, keep_frequent
 from pipeline.transforms.hosts import by_host
 from pipeline.transforms.images import (
-    DropRepeats,
     FetchBucket,
     JoinImages,
     SplitHoldout,
     WriteShard,
     by_place,
     by_url,
-    plan_rows,
+    known_rows,
+    wanted_rows,
 )
-from pipeline.transforms.outputs import REJECTED, KeepFirst, parts_for, split_outputs, write_rejects
+from pipeline.transforms.outputs import REJECTED, RuleOnGroups, parts_for, split_outputs, write_rejects
 from pipeline.transforms.sums import CountIds, WriteVector
 from pipeline.write.placing import shard_count
 
@@ -48,7 +49,7 @@ def collect(root: beam.Pipeline, tables: Sequence[str], rejects: Sequence[str], 
     groups = (
         tuple(read) | "All pairs" >> beam.Flatten() | Gather(by_pair, parts_for(rows), CANDIDATES, [*BY_ID, "page_url"])
     )
-    once, repeated = split_outputs(groups, "Keep each pair once", KeepFirst("extract"))
+    once, repeated = split_outputs(groups, "Keep each pair once", RuleOnGroups(DuplicatePair(), "extract"))
     once | "Write candidates" >> WriteGroups(run.candidates)
     earlier = [root | f"Read rejects {number:03d}" >> ReadTable(folder) for number, folder in enumerate(rejects)]
     write_rejects([*earlier, repeated], run, "extract", rows)
@@ -89,11 +90,13 @@ def balance(root: beam.Pipeline, run: RunFolder, plan: str, queries: int) -> Non
 
 def fetch(root: beam.Pipeline, run: RunFolder, config: RunConfig, earlier: Sequence[Entry], name: str) -> None:
     """Selected pairs -> images in the store, asked for host by host; what the store knows already is not asked again."""
-    wanted = root | "Read selected" >> ReadTable(run.selected, ["url"]) | "Wanted" >> beam.Map(plan_rows, known=False)
-    known = root | "Read images" >> ReadTable(run.images, ["url"]) | "Known" >> beam.Map(plan_rows, known=True)
+    selected = root | "Read selected" >> ReadTable(run.selected, ["url"])
+    answered = root | "Read images" >> ReadTable(run.images, ["url", "status"])
+    wanted = selected | "Wanted" >> beam.Map(wanted_rows)
+    known = answered | "Known" >> beam.Map(known_rows, again=config.fetch.retry_failed)
     urls = (wanted, known) | "All URLs" >> beam.Flatten().with_output_types(pa.RecordBatch)
     buckets = urls | "By host" >> Gather(by_host, FETCH_BUCKETS, FETCH_PLAN, ["url"])
-    entries = buckets | "Fetch bucket" >> beam.ParDo(FetchBucket(run, config, name))
+    entries = buckets | "Fetch bucket" >> beam.ParDo(FetchBucket(run, config, len(earlier), name))
     kept = root | "Earlier parts" >> beam.Create(list(earlier), reshuffle=False)
     (entries, kept) | "All parts" >> beam.Flatten() | WriteManifest(run.images)
 
@@ -115,7 +118,9 @@ def join(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
     groups = sides | "By URL" >> beam.CoGroupByKey()
     joined, lost = split_outputs(groups, "Join and apply image rules", JoinImages(config))
     pictures = joined | "By picture" >> Gather(by_hashed("sha256"), parts, JOINED, ["sha256", *BY_ID])
-    once, repeated = split_outputs(pictures, "Keep each picture and caption once", DropRepeats())
+    once, repeated = split_outputs(
+        pictures, "Keep each picture and caption once", RuleOnGroups(DuplicateImageCaption(), "package")
+    )
     once | "Write joined" >> WriteGroups(run.joined)
     write_rejects([lost, repeated], run, "package", rows)
 

@@ -54,6 +54,7 @@ class Step:
     documents: tuple[str, ...] = ()
     owned: tuple[str, ...] = ()
     keep: bool = False  # the output outlives changed settings and inputs: it is added to, never removed
+    always: bool = False  # runs even when it is finished
 
     def fingerprint(self) -> str:
         """Of the step's settings and the contents of its inputs; raises UserError when an input is missing."""
@@ -84,7 +85,7 @@ def run_steps(steps: Sequence[Step], context: Context) -> None:
     for number, step in enumerate(steps, 1):
         head = f"[{number}/{len(steps)}] {step.name}"
         mark = step.fingerprint()
-        if manifest.is_complete(step.output, mark):
+        if manifest.is_complete(step.output, mark) and not step.always:
             print(f"{head}: finished before, skipped ({step.result(context)})", file=sys.stderr)
             continue
         how = _begin(step, mark)

@@ -74,11 +74,12 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             name="fetch images",
             verb="fetch",
             output=run.images,
-            settings=(config.http, config.image),
+            settings=(config.http, config.fetch, config.image),
             tables=(run.selected,),
             work=work.fetch,
             result=lambda _: counted(run.images, "image URLs answered"),
             keep=True,
+            always=config.fetch.retry_failed,
         ),
         Step(
             name="join pairs and images",

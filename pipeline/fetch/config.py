@@ -14,6 +14,8 @@ __all__ = ["FetchConfig"]
 class FetchConfig:
     """Time and memory of fetching; the pace of single hosts is in [http]."""
 
+    retry_failed: bool = False
+    """Ask again for images whose failure may have passed (no connection, 429, 5xx); never after a refusal."""
     round_seconds: float = 3600.0
     """Seconds for one bucket of hosts. What a host's delay does not allow in that time waits for a later round, with the status
     not_reached."""

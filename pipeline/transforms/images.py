@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import RunConfig
-from pipeline.dedup.pictures import drop_repeats
-from pipeline.fetch.bucket import fetch_bucket
+from pipeline.fetch.bucket import NOT_REACHED, fetch_bucket
+from pipeline.fetch.retry import best_rows, retry_failed
 from pipeline.hashing import hash64, hash_strings
 from pipeline.image.rules import image_rules
 from pipeline.layout import RunFolder, key_of
@@ -25,14 +25,14 @@ from pipeline.write.placing import is_holdout, order, place
 from pipeline.write.shards import write_shard
 
 __all__ = [
-    "DropRepeats",
     "FetchBucket",
     "JoinImages",
     "SplitHoldout",
     "WriteShard",
     "by_place",
     "by_url",
-    "plan_rows",
+    "known_rows",
+    "wanted_rows",
 ]
 
 URLS_A_PART = 10_000  # images of one tar in the store
@@ -49,16 +49,30 @@ def by_place(batch: pa.RecordBatch, seed: int, shards: int) -> npt.NDArray[np.ui
     return place(batch.column("pair_id").to_numpy(), seed, shards).astype(np.uint64)
 
 
-def plan_rows(batch: pa.RecordBatch, known: bool) -> pa.RecordBatch:
-    """Rows with a URL as rows of FETCH_PLAN."""
-    return pa.RecordBatch.from_arrays([batch.column("url"), pa.repeat(known, batch.num_rows)], schema=FETCH_PLAN)
+def wanted_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Selected pairs as rows of FETCH_PLAN."""
+    return pa.RecordBatch.from_arrays([batch.column("url"), pa.repeat(False, batch.num_rows)], schema=FETCH_PLAN)
+
+
+def known_rows(batch: pa.RecordBatch, again: bool) -> pa.RecordBatch:
+    """Answers of the image store as rows of FETCH_PLAN: what need not be asked for.
+
+    Left out, so that they are asked again, are URLs whose turn did not come and, if ``again``, the failures that may pass.
+    """
+    open_urls = retry_failed(batch) if again else []
+    known = pc.and_(
+        pc.not_equal(batch.column("status"), NOT_REACHED),
+        pc.invert(pc.is_in(batch.column("url"), value_set=pa.array(open_urls, pa.string()))),
+    )
+    urls = batch.column("url").filter(known)
+    return pa.RecordBatch.from_arrays([urls, pa.repeat(True, len(urls))], schema=FETCH_PLAN)
 
 
 class FetchBucket(beam.DoFn):
     """Fetches what a bucket of hosts wants and the store does not know; yields the manifest rows of the parts written."""
 
-    def __init__(self, run: RunFolder, config: RunConfig, name: str) -> None:
-        self.run, self.config, self.name = run, config, name
+    def __init__(self, run: RunFolder, config: RunConfig, earlier_parts: int, name: str) -> None:
+        self.run, self.config, self.earlier_parts, self.name = run, config, earlier_parts, name
 
     def process(self, group: tuple[int, pa.Table]) -> Iterator[Entry]:
         bucket, table = group
@@ -68,8 +82,10 @@ class FetchBucket(beam.DoFn):
         beacon = Beacon(self.run, self.name)
         for start in range(0, len(urls), URLS_A_PART):
             chunk = urls[start : start + URLS_A_PART]
-            # Named by its contents, so that a run that was killed finds the parts it had finished.
-            part = f"{bucket:05d}-{key_of(hash64(chr(10).join(chunk)))}"
+            # Named by its contents, so that a run that was killed finds the parts it had finished, and by what the store held
+            # before, so that a later round for the same URLs gets a part of its own.
+            identity = "\n".join([str(self.earlier_parts), *chunk])
+            part = f"{bucket:05d}-{key_of(hash64(identity))}"
             rows = fetch_bucket(
                 chunk, self.run.images, part, self.config.http, self.config.image, beacon, self.config.fetch
             )
@@ -89,7 +105,7 @@ class JoinImages(beam.DoFn):
     def process(self, group: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[object]:
         _, sides = group
         pairs = combine(sides["pairs"], SELECTED, ["pair_id"])
-        images = _one_answer_each(combine(sides["images"], IMAGES, ["url", "file"]))
+        images = best_rows(combine(sides["images"], IMAGES, ["url", "file", "status", "error_message"]))
         for batch in _with_images(pairs, images).to_batches():
             status = batch.column("status")
             failed = pc.not_equal(status, SUCCESS)
@@ -101,16 +117,6 @@ class JoinImages(beam.DoFn):
             if kept.num_rows:
                 yield kept
             yield from reject(rejected)
-
-
-class DropRepeats(beam.DoFn):
-    """Of the pairs of a group that share picture and caption, keeps the one with the least id; the others are rejected."""
-
-    def process(self, group: tuple[int, pa.Table]) -> Iterator[object]:
-        part, table = group
-        kept, rejected = drop_repeats(table)
-        yield part, kept
-        yield from reject(rejected)
 
 
 class SplitHoldout(beam.DoFn):
@@ -141,20 +147,6 @@ class WriteShard(beam.DoFn):
         yield from write_shard(self.folder, index, rows, self.run.images, self.queries, self.config.package.format)
         self.beacon.advance(table.num_rows)
         self.beacon.flush()
-
-
-def _one_answer_each(images: pa.Table) -> pa.Table:
-    """A row a URL: a success where there is one, else the answer of the last part by name."""
-    success = pc.equal(images.column("status"), SUCCESS)
-    order = pc.sort_indices(
-        images.append_column("rank", pc.cast(success, pa.int8())),
-        sort_keys=[("url", "ascending"), ("rank", "descending")],
-    )
-    ordered = images.take(order)
-    urls = ordered.column("url").to_numpy()
-    first = np.ones(len(urls), dtype=bool)
-    first[1:] = urls[1:] != urls[:-1]
-    return ordered.filter(pa.array(first))
 
 
 def _with_images(pairs: pa.Table, images: pa.Table) -> pa.Table:

@@ -3,15 +3,15 @@
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.layout import RunFolder
-from pipeline.rules import ledger
+from pipeline.rules import Rule, ledger
 from pipeline.schema import REJECTS
 from pipeline.tables.sink import WriteTable, by_hashed
 
-__all__ = ["REJECTED", "KeepFirst", "parts_for", "reject", "split_outputs", "write_rejects"]
+__all__ = ["REJECTED", "RuleOnGroups", "parts_for", "reject", "split_outputs", "write_rejects"]
 
 REJECTED = "rejected"
 ROWS_A_PART = 250_000  # of a table between two steps: about 100 MB in memory
@@ -42,17 +42,17 @@ def write_rejects(rejects: Iterable[beam.PCollection], run: RunFolder, stage: st
     )
 
 
-class KeepFirst(beam.DoFn):
-    """Of the rows of a sorted group that share their pair_id, keeps the first; the others are rejected as ``duplicate_pair``."""
+class RuleOnGroups(beam.DoFn):
+    """Applies a rule that compares the rows of a gathered group (part, table); what it drops goes to the ledger."""
 
-    def __init__(self, stage: str) -> None:
-        self.stage = stage
+    def __init__(self, rule: Rule, stage: str) -> None:
+        self.rule, self.stage = rule, stage
 
     def process(self, group: tuple[int, pa.Table]) -> Iterator[object]:
         part, table = group
-        values = table.column("pair_id").to_numpy()
-        repeated = np.zeros(len(values), dtype=bool)
-        repeated[1:] = values[1:] == values[:-1]
-        yield part, table.filter(pa.array(~repeated))
-        for batch in table.filter(pa.array(repeated)).combine_chunks().to_batches():
-            yield from reject([ledger(batch, pa.repeat("duplicate_pair", batch.num_rows), self.stage)])
+        reasons, _ = self.rule(table)
+        keep = reasons.is_null()
+        yield part, table.filter(keep)
+        drop = pc.invert(keep)
+        dropped = table.filter(drop).combine_chunks().to_batches()
+        yield from reject(ledger(batch, reasons.filter(drop), self.stage) for batch in dropped)

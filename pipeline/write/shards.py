@@ -63,12 +63,14 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else str(value.as_py())
 
 
-def _evidence(rows: pa.Table) -> pa.ChunkedArray:
-    labelled = [
-        pc.binary_join_element_wise(label, rows.column(name), "")
-        for label, name in (("page: ", "consent_evidence"), ("image: ", "image_consent_evidence"))
-    ]
-    return pc.binary_join_element_wise(*labelled, "; ", null_handling="skip")
+def _evidence(rows: pa.Table) -> pa.Array:
+    """What was noted about page and image, in one line; null where nothing was."""
+    pages, images = (rows.column(name).to_pylist() for name in ("consent_evidence", "image_consent_evidence"))
+    lines = []
+    for page, image in zip(pages, images, strict=True):
+        noted = [f"{label}: {text}" for label, text in (("page", page), ("image", image)) if text is not None]
+        lines.append("; ".join(noted) or None)
+    return pa.array(lines, pa.string())
 
 
 def write_shard(

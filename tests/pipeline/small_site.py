@@ -61,16 +61,17 @@ def build_site(folder: Path) -> None:
 
 @dataclass
 class Site:
-    """A running server: its address, and the paths it was asked for."""
+    """A running server: its address, the paths it was asked for, and those it answers with 503."""
 
     url: str
     asked: list[str] = field(default_factory=list)
+    failing: set[str] = field(default_factory=set)
 
 
 @contextlib.contextmanager
 def serve(folder: Path) -> Iterator[Site]:
     """Serves ``folder`` on a free loopback port while the block runs."""
-    asked: list[str] = []
+    site = Site("")
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -79,8 +80,11 @@ def serve(folder: Path) -> Iterator[Site]:
             super().__init__(*args, directory=str(folder), **options)  # type: ignore[misc, arg-type]
 
         def do_GET(self) -> None:
-            asked.append(self.path)
-            super().do_GET()
+            site.asked.append(self.path)
+            if self.path in site.failing:
+                self.send_error(503)
+            else:
+                super().do_GET()
 
         def log_message(self, *args: object) -> None:  # type: ignore[override]
             pass
@@ -89,7 +93,8 @@ def serve(folder: Path) -> Iterator[Site]:
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield Site(f"http://127.0.0.1:{server.server_port}/", asked)
+        site.url = f"http://127.0.0.1:{server.server_port}/"
+        yield site
     finally:
         server.shutdown()
         thread.join()

@@ -136,6 +136,19 @@ def test_another_t_asks_for_nothing_that_the_store_has(job: Job, first: RunFolde
     assert 0 < rows_in(again.selected) < rows_in(first.selected)
 
 
+def test_only_failures_that_may_pass_are_asked_again(job: Job) -> None:
+    job.site.failing.add("/images/003.png")
+    failed = job.run("retried", "--balance.mode", "none")
+    reasons = read_table(failed.rejects("package"), REJECTS).column("reason").to_pylist()
+    assert sorted(reasons) == ["http_404", "http_503"]
+    job.site.failing.clear()
+    asked = len(job.site.asked)
+    job.run("retried", "--balance.mode", "none", "--fetch.retry-failed")
+    assert [path for path in job.site.asked[asked:] if path.startswith("/images")] == ["/images/003.png"]
+    assert read_table(failed.rejects("package"), REJECTS).column("reason").to_pylist() == ["http_404"]
+    assert rows_in(failed.joined) == len(small_site.CAPTIONS)
+
+
 @pytest.mark.parametrize(
     ("options", "beam"),
     [(("--workers", "1"), ()), (("--workers", "2"), ()), (("--workers", "1"), ("--direct_runner_bundle_repeat=1",))],

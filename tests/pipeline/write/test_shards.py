@@ -15,7 +15,7 @@ from PIL import Image
 
 from pipeline.layout import key_of
 from pipeline.schema import JOINED, SHARD
-from pipeline.write.shards import write_index, write_shard
+from pipeline.write.shards import shard_rows, write_index, write_shard
 from pipeline.write.tar import TarWriter
 from webimagetext import files
 from webimagetext.errors import UserError
@@ -117,6 +117,19 @@ def test_equal_rows_give_equal_bytes(tmp_path: Path, format_: str) -> None:
     if format_ != "tar":
         numbers = [int(content, 16) for content in table["sha256"].to_pylist()]
         assert table["jpg"].to_pylist() == [picture(number) for number in numbers]
+
+
+@pytest.mark.parametrize("noted", [[None, None], [None, "robots.txt: none"]])
+def test_pairs_without_evidence(noted: list[str | None]) -> None:
+    rows = pa.Table.from_pylist(
+        [
+            {"pair_id": pair, "query_ids": [], "consent_evidence": text, "image_consent_evidence": None}
+            for pair, text in enumerate(noted)
+        ],
+        schema=pa.schema([field.with_nullable(True) for field in JOINED]),
+    )
+    expected = [None if text is None else f"page: {text}" for text in noted]
+    assert shard_rows(rows, {}).column("consent_evidence").to_pylist() == expected
 
 
 def test_a_shard_without_samples(tmp_path: Path) -> None:
