@@ -10,9 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from cli_reference import BENCHMARKS, REFERENCE, ROOT, commands, reference
+from docs.cli_reference import BENCHMARKS, REFERENCE, ROOT, commands, reference
 
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 COMMAND_LINE = re.compile(r"python -m ((?:\\\n|[^\n`])+)")

@@ -17,8 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from inputs import gimp_manual, wikipedia_excerpt, wordnet
-
+from examples.demo.inputs import gimp_manual, wikipedia_excerpt, wordnet
 from webimagetext import files
 from webimagetext.errors import UserError, run_command
 from webimagetext.progress import human_time
