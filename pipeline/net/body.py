@@ -23,6 +23,7 @@ class BodyDecoder:
 
     def __init__(self, encoding: str, max_bytes: int, *, cut: bool = False) -> None:
         self.full = False
+        self.size = 0  # decoded bytes held
         self._left = max_bytes
         self._cut = cut
         self._pieces: list[bytes] = []
@@ -67,5 +68,6 @@ class BodyDecoder:
                 raise BodyTooLargeError
             self.full, data = True, data[: self._left]
         self._left -= len(data)
+        self.size += len(data)
         if data:
             self._pieces.append(data)
