@@ -19,7 +19,7 @@ from benchmarks.training_shards import captions, write_training_shards
 
 __all__ = ["run"]
 
-PAIRS, BATCH = 1500, 64
+PAIRS, BATCH = 768, 64
 
 
 def _ours(pattern: str) -> dict[str, float]:
@@ -37,7 +37,7 @@ def _ours(pattern: str) -> dict[str, float]:
     figures = {}
     for name in ("ours", "ours_with_floats"):
         best = 0.0
-        for _ in range(3):
+        for _ in range(2):
             loader = Loader(Dataset(config), tokenizer, lambda step: 224, stop=steps)
             begun = time.process_time()
             for batch in loader:

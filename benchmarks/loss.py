@@ -1,7 +1,8 @@
 """The contrastive loss and its gradient at 16,384 pairs: memory and time, against open_clip's.
 
 In: unit vectors of 512 numbers from a seed. Out: the peak of memory beyond the inputs, each side in a process of its own with one
-thread; ``seconds_*`` is processor time. Equal means that loss, gradients and the scale's gradient agree to 1e-4. Ours is also
+thread; ``seconds_*`` is processor time. Equal means that the loss, the scale's gradient and
+a sample of the others agree to 1e-4 of the largest. Ours is also
 run at 32,768 pairs, which the peer could not do in 20 GB.
 """
 
@@ -30,7 +31,10 @@ def run() -> dict[str, Any]:
     ours = _ours(PAIRS)
     peer = run_in_peers(Path(__file__).with_name("loss_process.py"), "peer", str(PAIRS))
     large = _ours(LARGE)
-    near = [abs(a - b) <= 1e-4 * abs(b) for a, b in zip(ours["checks"], peer["checks"], strict=True)]
+    near = [
+        max(abs(a - b) for a, b in zip(mine, theirs, strict=True)) <= 1e-4 * max(abs(value) for value in theirs)
+        for mine, theirs in zip(ours["checks"], peer["checks"], strict=True)
+    ]
     return {
         "ours": round(ours["megabytes"]),
         "peer": round(peer["megabytes"]),

@@ -70,7 +70,7 @@ def _picture(rng: np.random.Generator) -> bytes:
     return stream.getvalue()
 
 
-def write_training_shards(folder: Path, count: int, per_shard: int = 500) -> str:
+def write_training_shards(folder: Path, count: int, per_shard: int = 256) -> str:
     """Writes the shards; returns the pattern that names them, in braces."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)

@@ -37,8 +37,8 @@ class RerankConfig:
     """For weights in a published layout: the model's name."""
     tokenizer: str = ""
     """For weights in a published layout: the tokenizer's file."""
-    crop: Literal["center", "squash"] = "center"
-    """The middle square of a picture, as published, or the whole picture squeezed into one."""
+    crop: Literal["auto", "center", "squash"] = "auto"
+    """The middle square of a picture, as published, or the whole picture squeezed into one; "auto": as it was trained."""
 
 
 def _items(patterns: tuple[str, ...]) -> list[tuple[str, bytes]]:

@@ -30,6 +30,7 @@ class Trained:
     tokenizer: Tokenizer
     origin: str
     step: int
+    crop: str  # how pictures are cut for it: "center" or "squash"
 
 
 def _checkpoint_address(path: str) -> str:
@@ -88,11 +89,12 @@ def put_states(model: Clip, states: dict[str, Tensor], path: str) -> None:
 def load_trained(path: str, *, model: str = "", tokenizer: str = "") -> Trained:
     """A model and its tokenizer. Foreign weights need the ``model``'s name and a ``tokenizer`` file; ours bring both."""
     address = _checkpoint_address(path)
-    step = 0
+    step, crop = 0, "center"
     if address.endswith(".pt") and not model:
         content = checkpoint.read(address)
         spec, states, step = read_spec(content.spec), dict(content.average or content.model), content.step
         words = Tokenizer.from_json(content.tokenizer, address)
+        crop = "squash" if content.config.get("crop") == "squash" else "center"
     else:
         if not (model and tokenizer):
             raise UserError(f"{address}: these weights name no model and no tokenizer", "give --model and --tokenizer")
@@ -100,7 +102,7 @@ def load_trained(path: str, *, model: str = "", tokenizer: str = "") -> Trained:
         words = Tokenizer.load(tokenizer, spec.context_length)
     network = Clip(spec, bias="logit_bias" in states)
     put_states(network, states, address)
-    return Trained(network.eval(), words, os.fspath(address), step)
+    return Trained(network.eval(), words, os.fspath(address), step, crop)
 
 
 def read_spec(values: Any) -> ModelSpec:

@@ -19,7 +19,7 @@ def gradients(loss: torch.Tensor, *leaves: torch.Tensor) -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("scale", [1.0, 14.3, 100.0])
-@pytest.mark.parametrize("tile", [1, 7, 16, 64])
+@pytest.mark.parametrize("tile", [5, 16, 64])
 def test_tiled_contrastive_loss_in_float64(scale: float, tile: int) -> None:
     images, texts = unit(37, 0), unit(37, 1)
     factor = torch.tensor(scale, dtype=torch.float64, requires_grad=True)

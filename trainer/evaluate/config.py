@@ -26,8 +26,8 @@ class EvaluateConfig:
     """At most so many pairs or pictures; 0: all."""
     device: str = "auto"
     """"cuda", "cpu", or "auto" for the first that is there."""
-    crop: Literal["center", "squash"] = "center"
-    """The middle square of a picture, as published, or the whole picture squeezed into one."""
+    crop: Literal["auto", "center", "squash"] = "auto"
+    """The middle square of a picture, as published, or the whole picture squeezed into one; "auto": as it was trained."""
 
 
 @dataclass(frozen=True)

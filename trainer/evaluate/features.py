@@ -71,16 +71,17 @@ def encode_pictures(
     data: Callable[[Item], bytes],
     *,
     device: torch.device,
-    crop: str = "center",
+    crop: str = "auto",
     batch_size: int = 64,
     label: str = "encode",
 ) -> tuple[list[Item], Tensor]:
     """The items whose pictures could be read, and their unit vectors."""
     trained.model.to(device).eval()
+    kind = trained.crop if crop == "auto" else crop
     kept: list[Item] = []
     found: list[Tensor] = []
     with Progress(label, "pictures") as bar:
-        for part, pixels in pictures_of(items, data, trained.model.spec.image_size, crop, batch_size):
+        for part, pixels in pictures_of(items, data, trained.model.spec.image_size, kind, batch_size):
             images = normalise_images(torch.from_numpy(pixels).to(device))
             found.append(trained.model.encode_image(images).float().cpu())
             kept.extend(part)
