@@ -18,8 +18,6 @@ PRESETS: dict[str, dict[str, Any]] = {
     "tiny": {
         "model": "RN-tiny",
         "batch_size": 128,
-        # A whole picture at 64 pixels tells more than a square of it, and each of few passes counts.
-        "crop": "squash",
         "epochs": 100.0,
         "warmup_steps": 50,
         "beta2": 0.98,
