@@ -4,6 +4,7 @@ In: flags and a TOML file (see trainer/config.py). Out: a folder with checkpoint
 imported until the flags are parsed, so that ``--help`` answers at once.
 """
 
+import os
 import sys
 import time
 from typing import Any
@@ -62,4 +63,11 @@ def main(args: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(lambda: main(sys.argv[1:])))
+    status = run_command(lambda: main(sys.argv[1:]))
+    if status > 128:
+        # Asked to end by a signal, with all saved and closed. Libraries' native threads may still be at work, and tearing the
+        # interpreter down under them can abort the process, which would hide the status.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
