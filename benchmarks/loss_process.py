@@ -35,7 +35,7 @@ def main(side: str, pairs: int) -> None:
 
     generator = torch.Generator().manual_seed(0)
     images = F.normalize(torch.randn(pairs, 512, generator=generator), dim=1)
-    texts = F.normalize(images + 0.06 * torch.randn(pairs, 512, generator=generator), dim=1)
+    texts = F.normalize(images + 0.2 * torch.randn(pairs, 512, generator=generator), dim=1)
     leaves = [images.requires_grad_(), texts.requires_grad_(), torch.tensor(40.0, requires_grad=True)]
     torch.autograd.backward(loss_of(*(leaf[:64] if leaf.ndim else leaf for leaf in leaves)))  # loads the kernels
     for leaf in leaves:

@@ -8,10 +8,8 @@ import io
 import json
 import math
 import resource
-import signal
 import sys
 import time
-from types import FrameType
 from typing import Any
 
 import torch
@@ -27,6 +25,7 @@ from trainer.optim import Average, clamp_scale, make_optimizer, set_rates, share
 from trainer.setup import check, check_resume, make_model, make_tokenizer, precision, set_phase
 from trainer.state import collect, restore
 from trainer.step import Stepper
+from trainer.stop import Stop
 from trainer.weights import spec_values
 from webimagetext.errors import UserError
 from webimagetext.files import exists, join, open_input, write_atomic
@@ -34,24 +33,6 @@ from webimagetext.progress import Progress, human_time
 from webimagetext.settings import fingerprint, to_dict, to_toml
 
 __all__ = ["Run", "train"]
-
-
-class Stop:
-    """Remembers a signal to end, so that the loop can end between two steps; a second signal ends at once."""
-
-    def __init__(self) -> None:
-        self.signal = 0
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.signal:
-            raise KeyboardInterrupt
-        self.signal = number
-
-    def close(self) -> None:
-        """Puts the former handlers back."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
 
 
 class Run:

@@ -62,8 +62,8 @@ class _Tiled(torch.autograd.Function):
                 columns[j : j + tile] = torch.logaddexp(columns[j : j + tile], by_column)
         ctx.save_for_backward(images, texts, scale, rows, columns)
         ctx.tile = tile
-        matched = (scaled * texts).sum()
-        return ((rows.sum() + columns.sum()) / 2 - matched) / count
+        matched = (scaled * texts).sum(dim=1)
+        return ((rows - matched) + (columns - matched)).sum() / (2 * count)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
@@ -77,13 +77,12 @@ class _Tiled(torch.autograd.Function):
             for j in range(0, count, tile):
                 part = _product(scaled[i : i + tile], texts[j : j + tile], buffer)
                 _probabilities(part, rows[i : i + tile], columns[j : j + tile], factor)
+                if i == j:
+                    part.diagonal().sub_(2)  # each matched pair is the target of its row and of its column
                 to_images[i : i + tile].addmm_(part, texts[j : j + tile])
                 to_texts[j : j + tile].addmm_(part.T, images[i : i + tile])
-        # The matched pairs each lower the loss by their own logit, in both directions.
-        to_images.div_(2).sub_(texts)
-        to_texts.div_(2).sub_(images)
-        to_scale = (to_images * images).sum() * (gradient / count)
-        factor = gradient * scale / count
+        to_scale = (to_images * images).sum() * (gradient / (2 * count))
+        factor = gradient * scale / (2 * count)
         return to_images.mul_(factor), to_texts.mul_(factor), to_scale, None
 
 
