@@ -140,7 +140,6 @@ def test_the_last_checkpoints_are_kept(shapes: Path, tiny_model: Path, tmp_path:
 @pytest.mark.parametrize("loss", ["contrastive", "sigmoid"])
 @pytest.mark.parametrize("kind", ["vit", "resnet"])
 def test_accumulation_gives_the_gradient_of_the_whole_batch(loss: Any, kind: str) -> None:
-    torch.manual_seed(1)  # in single precision an unlucky draw has gradients that all but cancel
     spec = ModelSpec(16, 32, 2, 32, 2, 8, text_width=32, text_heads=2, text_layers=1, vocab_size=600)
     if kind == "resnet":
         spec = ModelSpec(16, 32, (1, 1, 1, 1), 8, 4, 0, text_width=32, text_heads=2, text_layers=1, vocab_size=600)
