@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image, ImageDraw
 
 from trainer.threads import wait_asleep
@@ -123,4 +122,6 @@ def make_pairs() -> Callable[..., list[Pair]]:
 @pytest.fixture(autouse=True)
 def same_numbers() -> None:
     """Every test draws the same random numbers, whichever ran before it in the process."""
+    import torch
+
     torch.manual_seed(0)
