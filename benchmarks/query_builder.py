@@ -20,7 +20,7 @@ from benchmarks.resources import Cost, measure
 
 __all__ = ["run"]
 
-SIZE = int(float(os.environ.get("QUERY_BUILDER_BENCHMARK_MB", "100")) * 1e6)
+SIZE = int(float(os.environ.get("QUERY_BUILDER_BENCHMARK_MB", "200")) * 1e6)
 SHARD_MEGABYTES = "4"  # so that two processes have enough to share
 TIMEOUT = 1800.0
 ROOT = Path(__file__).parents[1]

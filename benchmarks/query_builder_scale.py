@@ -1,7 +1,7 @@
-"""The scale test: the query builder on dumps of growing size, up to 2 GB of XML, with two workers.
+"""The scale test: the query builder on dumps of growing size, up to 2 GB of XML, with two workers and with one.
 
 In: ``python -m benchmarks.query_builder_scale [MEGABYTES…]``. Out, for each size and as JSON on the last line: CPU and wall time,
-peak memory of all processes together, and the space that the work folder took.
+peak memory of all processes together, and the space that the work folder took; for the last, how much faster two workers are.
 """
 
 import json
@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from benchmarks.query_builder_dump import write_dump
-from benchmarks.resources import measure
+from benchmarks.resources import Cost, measure
 
 __all__ = ["main"]
 
@@ -38,39 +38,45 @@ class _FolderWatch(threading.Thread):
             self.most = max(self.most, total)
 
 
+def _build(dump: Path, folder: Path, workers: int) -> tuple[Cost, int]:
+    """A build's cost, and the most bytes that its work folder held."""
+    watch = _FolderWatch(folder / "work")
+    watch.start()
+    command = [sys.executable, "-m", "query_builder", "build", "--dump", str(dump), "--workers", str(workers)]
+    command += ["--output", str(folder / f"queries-{workers}.parquet"), "--work", str(folder / "work")]
+    cost = measure(command, timeout=TIMEOUT, folder=ROOT)
+    watch.over.set()
+    return cost, watch.most
+
+
 def main(sizes: list[int]) -> None:
-    """Runs the builder on a dump of each size in megabytes."""
+    """Runs the builder on a dump of each size in megabytes, and on the last also with one worker."""
     results = []
     for size in sizes:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             dump = folder / "dump.xml.bz2"
             xml = write_dump(dump, size * 10**6)
-            watch = _FolderWatch(folder / "work")
-            watch.start()
-            command = [sys.executable, "-m", "query_builder", "build", "--dump", str(dump), "--workers", "2"]
-            command += [
-                "--output",
-                str(folder / "queries.parquet"),
-                "--work",
-                str(folder / "work"),
-                "--shard-megabytes",
-                "12",
-            ]
-            cost = measure(command, timeout=TIMEOUT, folder=ROOT)
-            watch.over.set()
-            results.append(
-                {
-                    "xml_mb": round(xml / 1e6),
-                    "bz2_mb": round(dump.stat().st_size / 1e6),
-                    "cpu_s": round(cost.cpu, 1),
-                    "wall_s": round(cost.wall, 1),
-                    "mb_per_cpu_s": round(xml / 1e6 / cost.cpu, 2),
-                    "memory_mb": round(cost.memory / 1e6),
-                    "work_mb": round(watch.most / 1e6),
+            cost, work = _build(dump, folder, 2)
+            figures = {
+                "xml_mb": round(xml / 1e6),
+                "bz2_mb": round(dump.stat().st_size / 1e6),
+                "cpu_s": round(cost.cpu, 1),
+                "wall_s": round(cost.wall, 1),
+                "mb_per_cpu_s": round(xml / 1e6 / cost.cpu, 2),
+                "memory_mb": round(cost.memory / 1e6),
+                "work_mb": round(work / 1e6),
+            }
+            if size == sizes[-1]:
+                one, _ = _build(dump, folder, 1)
+                figures |= {
+                    "one_worker_wall_s": round(one.wall, 1),
+                    "one_worker_mb_per_cpu_s": round(xml / 1e6 / one.cpu, 2),
+                    "one_worker_memory_mb": round(one.memory / 1e6),
+                    "two_workers_ratio": round(one.wall / cost.wall, 2),
                 }
-            )
-            print(results[-1], flush=True)
+            results.append(figures)
+            print(figures, flush=True)
     print(json.dumps(results))
 
 

@@ -47,7 +47,7 @@ class BuildConfig:
     keep_work: bool = False
     """Keep that folder after success, to build again with other thresholds without reading the dump."""
     shard_megabytes: float = 0.0
-    """Megabytes (compressed) a shard, the unit that a killed build redoes; 0: 48, or 192 of plain XML."""
+    """Megabytes a shard, the unit that a killed build redoes; 0: 12 to 48 (compressed), by the size of all files."""
     download: str | None = None
     """Fetch everything first: a dump's name and date such as enwiki-20260101, with that month's page views and WordNet."""
     mirror: str = ""

@@ -15,10 +15,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from query_builder.compiled import Longs
 from query_builder.count.part import RANGE_BITS, hash_column
 from query_builder.count.shard import shard_folder
 from query_builder.count.tokens import JOINTS
+from query_builder.hash_table import Longs
 from query_builder.merge.bigrams import (
     JOINT_BITS,
     VARIANT_BITS,
@@ -100,7 +100,12 @@ class Corpus:
         keys = bigrams.first << WORD_BITS | bigrams.second
         self._bigram_order = np.argsort(keys)
         self._bigram_keys = keys[self._bigram_order]
-        self._form_ends, self._forms = words.forms.offsets.to_numpy(), words.forms.values
+        # Looked up half a million times, one by one, which Arrow's scalars are slow at.
+        self._form_ends = words.forms.offsets.to_numpy()
+        forms = words.forms.values
+        _, text_ends, texts = forms.buffers()
+        self._form_text_ends = np.frombuffer(text_ends, np.int64)[forms.offset : forms.offset + len(forms) + 1]
+        self._form_texts = memoryview(texts or b"")
 
     def rows(self, names: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """For each name the row of its word, if it is one, and of its bigram, if it is two words; -1 where there is none."""
@@ -120,8 +125,9 @@ class Corpus:
 
     def _form(self, row: int, variant: int) -> str:
         """How a word is written: the most frequent way, or that of a smaller rank where a bigram has it so."""
-        start, end = int(self._form_ends[row]), int(self._form_ends[row + 1])
-        return str(self._forms[start + variant if start + variant < end else start].as_py().decode())
+        start, end = self._form_ends[row], self._form_ends[row + 1]
+        place = start + variant if start + variant < end else start
+        return str(self._form_texts[self._form_text_ends[place] : self._form_text_ends[place + 1]], "utf-8")
 
     def word_surface(self, row: int) -> str:
         """How a word is most often written."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -39,19 +40,28 @@ class Knowledge:
     def rows(self, chosen: Mapping[str, str]) -> list[dict[str, Any]]:
         """The rows of the chosen names, ordered by name."""
         names = sorted(chosen)
-        words, bigrams = self.corpus.rows(names)
-        numbers = zip(names, words.tolist(), bigrams.tolist(), strict=True)
-        return [self._row(name, chosen[name], word, pair) for name, word, pair in numbers]
+        words, pairs = self.corpus.rows(names)
+        bigrams = self.corpus.bigrams
+        numbers = (
+            words.tolist(),
+            _values(self.corpus.words.counts, words),
+            pairs.tolist(),
+            _values(bigrams.count, pairs),
+            _values(bigrams.pmi, pairs),
+        )
+        return [self._row(name, chosen[name], *row) for name, *row in zip(names, *numbers, strict=True)]
 
-    def _row(self, name: str, admitted: str, word: int, pair: int) -> dict[str, Any]:
+    def _row(
+        self, name: str, admitted: str, word: int, word_count: int | None,
+        pair: int, bigram_count: int | None, pmi: float | None,
+    ) -> dict[str, Any]:  # fmt: skip
         """The row of a query, without its id; ``word`` and ``pair`` are its rows in the corpus or -1."""
         corpus = self.corpus
         title, synsets = self.titles.get(name), self.synsets.get(name, [])
-        bigrams = corpus.bigrams
         sources = []
-        if word >= 0 and corpus.words.counts[word] >= self.min_word_count:
+        if word_count is not None and word_count >= self.min_word_count:
             sources.append("word")
-        if pair >= 0 and bigrams.count[pair] >= self.min_bigram_count and bigrams.pmi[pair] >= self.min_pmi:
+        if bigram_count is not None and bigram_count >= self.min_bigram_count and (pmi or 0) >= self.min_pmi:
             sources.append("bigram")
         if title and (title.views is None or title.views >= self.min_page_views):
             sources.append("title")
@@ -68,13 +78,20 @@ class Knowledge:
             "surface": surface,
             "sources": sources,
             "admitted": admitted,
-            "word_count": int(corpus.words.counts[word]) if word >= 0 else None,
-            "bigram_count": int(bigrams.count[pair]) if pair >= 0 else None,
-            "pmi": float(bigrams.pmi[pair]) if pair >= 0 else None,
+            "word_count": word_count,
+            "bigram_count": bigram_count,
+            "pmi": pmi,
             "page_views": title.views if title else None,
             "titles": list(title.titles[:MAX_TITLES]) if title else [],
             "synsets": [synset.name for synset in synsets],
         }
+
+
+def _values(column: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> list[Any]:
+    """The column's values at ``rows``, None where the row is -1."""
+    if not len(column):
+        return [None] * len(rows)
+    return [value if row >= 0 else None for row, value in zip(rows.tolist(), column[rows].tolist(), strict=True)]
 
 
 def write_queries(path: str, rows: Iterable[dict[str, Any]], metadata: Mapping[str, Any]) -> None:

@@ -4,11 +4,16 @@ A mistake of the user's (a missing file, a wrong option, a corrupt input) is rai
 and what to do; :func:`run_command` prints it without a traceback. Anything else is a defect of ours and keeps its traceback.
 """
 
+import contextlib
 import errno
+import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-__all__ = ["UserError", "run_command"]
+__all__ = ["UserError", "full_disk_names", "run_command"]
+
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 
 
 class UserError(Exception):
@@ -21,6 +26,22 @@ class UserError(Exception):
 
     def __str__(self) -> str:
         return f"{self.problem}\n  {self.remedy}" if self.remedy else self.problem
+
+
+def _is_full_disk(error: OSError) -> bool:
+    """Whether an error says that there is no space; NumPy's says so in words alone."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and bool(_SHORT_WRITE.match(str(error))))
+
+
+@contextlib.contextmanager
+def full_disk_names(path: str) -> Iterator[None]:
+    """Makes the error of a full disk name the file or folder that is written in the block, also across processes."""
+    try:
+        yield
+    except OSError as error:
+        if not _is_full_disk(error) or error.filename:
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path) from error
 
 
 def run_command(command: Callable[[], int | None]) -> int:
@@ -41,7 +62,7 @@ def run_command(command: Callable[[], int | None]) -> int:
         sys.stdout = None
         return 141
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not _is_full_disk(error):
             raise
         print(f"error: no space left while writing {error.filename or 'a file'}", file=sys.stderr)
         print("  free some disk space, then run the same command again: finished work is kept", file=sys.stderr)

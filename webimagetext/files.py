@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterator
 from typing import IO, Any, Literal
 
-from webimagetext.errors import UserError
+from webimagetext.errors import UserError, full_disk_names
 
 __all__ = ["digest", "exists", "join", "listing", "make_folder", "open_input", "remove", "size", "write_atomic"]
 
@@ -97,7 +97,7 @@ def write_atomic(url: str, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any]]
     os.makedirs(os.path.dirname(url) or ".", exist_ok=True)
     temporary = f"{url}.{uuid.uuid4().hex[:12]}.tmp"
     try:
-        with open(temporary, mode, encoding=None if mode == "wb" else "utf-8") as stream:
+        with full_disk_names(url), open(temporary, mode, encoding=None if mode == "wb" else "utf-8") as stream:
             yield stream
         os.replace(temporary, url)
     finally:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from query_builder.compiled import HashTable, hash_table
+from query_builder.hash_table import HashTable, hash_table
 
 __all__ = ["DEFAULT_NAMESPACES", "FILE_AND_CATEGORY", "Markup", "SiteRules", "markup_tables", "site_rules"]
 

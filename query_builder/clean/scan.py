@@ -5,7 +5,8 @@ In: bytes and a position. Out: positions and lengths. All compiled, none ever st
 
 import numpy as np
 
-from query_builder.compiled import Bytes, compiled
+from query_builder.hash_table import Bytes
+from webimagetext.compiled import compiled
 
 __all__ = [
     "LINK_PREFIX",

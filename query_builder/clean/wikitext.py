@@ -26,7 +26,8 @@ from query_builder.clean.scan import (
     read_number,
     unescape_xml,
 )
-from query_builder.compiled import Bytes, as_bytes, compiled, hash_bytes, look_up
+from query_builder.hash_table import Bytes, as_bytes, hash_bytes, look_up
+from webimagetext.compiled import compiled
 
 __all__ = ["MAX_DEPTH", "clean", "clean_text"]
 

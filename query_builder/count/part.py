@@ -15,9 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from query_builder.compiled import Bytes, Longs, compiled, hash_bytes
 from query_builder.count.tokens import FIRST, FORM_MASK, JOINT_MASK, SECOND, Counts
+from query_builder.hash_table import Bytes, Longs, hash_bytes
 from query_builder.normalize import words
+from webimagetext.compiled import compiled
 
 __all__ = [
     "RANGE_BITS",

@@ -19,12 +19,13 @@ import pyarrow.parquet as pq
 from query_builder.clean.markup import Markup, SiteRules, markup_tables
 from query_builder.clean.scan import unescape_xml
 from query_builder.clean.wikitext import MAX_DEPTH, clean
-from query_builder.compiled import as_bytes
 from query_builder.count.part import write_part
 from query_builder.count.tokens import Counts
+from query_builder.hash_table import as_bytes
 from query_builder.normalize import normalize
 from query_builder.sources.dump import Batch, Ledger, Shard, read_pages
 from query_builder.sources.pieces import CorruptInputError
+from webimagetext.errors import full_disk_names
 
 __all__ = ["TITLE_SCHEMA", "ShardTask", "bare_title", "count_shard", "shard_folder"]
 
@@ -148,9 +149,10 @@ def count_shard(task: ShardTask) -> int:
     os.makedirs(temporary)
     try:
         counter = _ShardCounter(task, temporary)
-        for batch in read_pages(task.shard, skip_corrupt=task.skip_corrupt, ledger=counter.ledger):
-            counter.add(batch)
-        counter.close()
+        with full_disk_names(folder):
+            for batch in read_pages(task.shard, skip_corrupt=task.skip_corrupt, ledger=counter.ledger):
+                counter.add(batch)
+            counter.close()
         os.rename(temporary, folder)
         return counter.ledger["articles"]
     finally:

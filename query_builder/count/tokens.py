@@ -14,8 +14,9 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from query_builder.compiled import FNV_OFFSET, FNV_PRIME, MIX_1, ONE, SHIFT, Bytes, Longs, compiled
+from query_builder.hash_table import FNV_OFFSET, FNV_PRIME, MIX_1, ONE, SHIFT, Bytes, Longs
 from query_builder.normalize import UNSPACED, words
+from webimagetext.compiled import compiled
 
 __all__ = ["JOINTS", "Counts", "count_text", "letter_classes"]
 

@@ -13,11 +13,12 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from query_builder.compiled import Bytes, Longs, compiled
 from query_builder.count.part import decode_runs, encode_runs, hash_column, read_forms
 from query_builder.count.tokens import FIRST, FORM_MASK, JOINT_MASK, SECOND
+from query_builder.hash_table import Bytes, Longs
 from query_builder.merge.words import MAX_VARIANTS, Words
 from query_builder.sources.pageviews import sum_by_key
+from webimagetext.compiled import compiled
 from webimagetext.files import write_atomic
 
 __all__ = [
@@ -31,7 +32,7 @@ __all__ = [
     "rename_part",
 ]
 
-PAIRS_A_RANGE = 5_000_000  # entries of all parts that one merge holds: about 200 MB at its peak
+PAIRS_A_RANGE = 3_000_000  # entries of all parts that one merge holds: about 120 MB at its peak
 WORD_BITS, VARIANT_BITS, JOINT_BITS = 27, 3, 2
 SPELLING_BITS = 2 * VARIANT_BITS + JOINT_BITS
 SPELLING = np.uint64(SPELLING_BITS)

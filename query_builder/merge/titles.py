@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from query_builder.compiled import Longs, hash_text
 from query_builder.count.part import hash_column
 from query_builder.count.shard import bare_title, shard_folder
+from query_builder.hash_table import Longs, hash_text
 from query_builder.sources.pageviews import views_path
 
 __all__ = ["TitleName", "TitleStatistics", "rank_titles"]

@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from query_builder.compiled import Bytes, Longs, compiled
 from query_builder.count.part import RANGE_BITS, hash_column, read_forms
+from query_builder.hash_table import Bytes, Longs
+from webimagetext.compiled import compiled
 from webimagetext.files import write_atomic
 
 __all__ = ["MAX_VARIANTS", "WordRangeTask", "Words", "load_words", "merge_words", "words_path"]

@@ -18,8 +18,10 @@ from webimagetext.files import size
 
 __all__ = ["Batch", "Ledger", "Page", "Shard", "SiteInfo", "plan_shards", "read_pages", "read_site_info"]
 
-COMPRESSED_SHARD = 48 << 20
-PLAIN_SHARD = 192 << 20
+# Enough shards to keep any number of workers busy to the end; large ones, since each part costs the merge an open file.
+FEWEST_SHARDS = 64
+SMALLEST_SHARD, LARGEST_SHARD = 12 << 20, 48 << 20
+PLAIN_FACTOR = 4  # a megabyte of bz2 is about four of XML
 BATCH = 4 << 20
 LONGEST_HEADER = 1 << 20
 _OPEN, _CLOSE, _END = b"<page>", b"</page>", b"</mediawiki>"
@@ -68,12 +70,13 @@ class Batch:
 
 def plan_shards(urls: tuple[str, ...], shard_bytes: int | None = None) -> list[Shard]:
     """Cuts the files into shards, of equal numbers of bytes within a file; the same for any number of workers."""
+    factors = [PLAIN_FACTOR if container(url) == PLAIN else 1 for url in urls]
+    lengths = [size(url) for url in urls]
+    compressed = sum(length / factor for length, factor in zip(lengths, factors, strict=True))
+    default = min(max(compressed / FEWEST_SHARDS, SMALLEST_SHARD), LARGEST_SHARD)
     shards: list[Shard] = []
-    for url in urls:
-        kind = container(url)
-        step = shard_bytes or (PLAIN_SHARD if kind == PLAIN else COMPRESSED_SHARD)
-        length = size(url)
-        count = max(1, round(length / step))
+    for url, length, factor in zip(urls, lengths, factors, strict=True):
+        count = max(1, round(length / (shard_bytes or default * factor)))
         cuts = [length * k // count for k in range(count + 1)]
         for start, end in itertools.pairwise(cuts):
             shards.append(Shard(len(shards), url, start, end, length))

@@ -7,16 +7,17 @@ in quotation marks may be quoted or really have them, so such rows keep their te
 
 import json
 import os
-import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from query_builder.compiled import Bytes, Longs, as_bytes, compiled, hash_bytes
+from query_builder.hash_table import Bytes, Longs, as_bytes, hash_bytes
 from query_builder.sources.dump import Shard
 from query_builder.sources.pieces import CorruptInputError, Gap, pieces_from
+from webimagetext.compiled import compiled
+from webimagetext.files import write_atomic
 
 __all__ = ["ViewsTask", "count_views", "sum_by_key", "views_path"]
 
@@ -160,9 +161,7 @@ def count_views(task: ViewsTask) -> int:
                 continue
             title = text[first:stop].decode("utf-8", "replace").replace("_", " ")
             quoted[title] = quoted.get(title, 0) + number
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = f"{path}.{uuid.uuid4().hex[:12]}.tmp.npz"
     note = json.dumps({"quoted": dict(sorted(quoted.items())), "ledger": ledger})
-    np.savez(temporary, keys=keys, views=views, note=np.frombuffer(note.encode(), np.uint8))
-    os.replace(temporary, path)
+    with write_atomic(path) as stream:
+        np.savez(stream, keys=keys, views=views, note=np.frombuffer(note.encode(), np.uint8))
     return len(keys)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -256,6 +257,35 @@ def test_unusable_settings_are_refused(config: BuildConfig) -> None:
         build(variant(config, wordnet="/nonexistent"))
     with pytest.raises(UserError, match="no such file"):
         build(variant(config, dump=("/nonexistent.bz2",)))
+
+
+@pytest.mark.parametrize("kilobytes", [600, 1500, 2100])  # full while counting, while merging words, while merging bigrams
+def test_a_full_disk_is_named_and_the_build_goes_on_when_there_is_room(
+    config: BuildConfig, small_dump: str, tmp_path: Path, kilobytes: int
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(disk)], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a small disk of their own (unshare -rm mount)")
+    draw = random.Random(3)
+    vocabulary = ["".join(draw.choices("abcdefghijklmnop", k=7)) for _ in range(20_000)]
+    head, page, *_ = small_dump.split("  <page>")
+    pages = (page.replace("</text>", " ".join(draw.choices(vocabulary, k=400)) + "</text>") for _ in range(500))
+    dump = tmp_path / "dump.xml"
+    dump.write_text("  <page>".join([head, *pages]) + "</mediawiki>\n")
+    options = ["--workers", "2", "--shard-megabytes", "0.5", "--min-word-count", "5", "--size", "90000"]
+    command = shlex.join([sys.executable, "-m", "query_builder", "build", "--dump", str(dump), *options])
+    script = f"""mount -t tmpfs -o size={kilobytes}k none {disk}
+        {command} --output {disk}/q.parquet; echo "status $?"
+        mount -o remount,size=64m {disk}
+        {command} --output {disk}/q.parquet && sha256sum < {disk}/q.parquet"""
+    root = Path(__file__).parents[2]
+    done = subprocess.run(["unshare", "-rm", "bash", "-c", script], cwd=root, capture_output=True, text=True)
+    assert "status 2" in done.stdout, done.stderr
+    assert f"no space left while writing {disk}" in done.stderr
+    assert "Traceback" not in done.stderr
+    subprocess.run(f"{command} --output {tmp_path}/q.parquet", shell=True, cwd=root, check=True, capture_output=True)
+    assert sha(str(tmp_path / "q.parquet")) in done.stdout
 
 
 @pytest.mark.slow

@@ -8,8 +8,8 @@ from collections import Counter
 
 import numpy as np
 
-from query_builder.compiled import as_bytes
 from query_builder.count.tokens import FIRST, FORM_MASK, JOINT_MASK, JOINTS, SECOND, Counts
+from query_builder.hash_table import as_bytes
 from query_builder.normalize import words
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from query_builder.compiled import hash_text
+from query_builder.hash_table import hash_text
 from query_builder.sources.dump import plan_shards
 from query_builder.sources.pageviews import ViewsTask, count_views, views_path
 from query_builder.sources.pieces import CorruptInputError

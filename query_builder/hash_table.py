@@ -1,21 +1,17 @@
-"""The decorator of the functions that run as machine code, and the hash tables and 64-bit hashes they share.
+"""64-bit hashes of texts and the hash tables over them that the compiled loops look words up in.
 
-In: a plain Python function over NumPy arrays and integers. Out: the same function compiled by numba; the machine code is kept on
-disk, so only the very first run on a machine waits for the compiler. It is renewed when the function's own file changes: after
-changing one that is called from another file, delete the ``.nbi`` files in the ``__pycache__`` folders. The functions stay
-readable Python and can be stepped through with ``NUMBA_DISABLE_JIT=1``.
+In: texts with small integers. Out: two NumPy arrays that :func:`look_up` searches without touching a Python object.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Bytes", "HashTable", "Longs", "as_bytes", "compiled", "hash_bytes", "hash_table", "hash_text", "look_up"]
+from webimagetext.compiled import compiled
 
-F = TypeVar("F", bound=Callable[..., Any])
+__all__ = ["Bytes", "HashTable", "Longs", "as_bytes", "hash_bytes", "hash_table", "hash_text", "look_up"]
+
 Bytes = npt.NDArray[np.uint8]
 Longs = npt.NDArray[np.uint64]
 # Open addressing with linear probing: slot = key modulo the size; key 0 marks an empty slot.
@@ -27,12 +23,6 @@ MIX_1 = np.uint64(0xFF51AFD7ED558CCD)
 MIX_2 = np.uint64(0xC4CEB9FE1A85EC53)
 SHIFT = np.uint64(33)
 ONE = np.uint64(1)
-
-
-def compiled(function: F) -> F:
-    """Compiles ``function`` on its first call and keeps the result on disk."""
-    result: F = numba.njit(cache=True, nogil=True)(function)
-    return result
 
 
 @compiled
