@@ -107,7 +107,7 @@ def build(config: BuildConfig) -> None:
     }
     if config.compat == "metaclip":
         rows = published_rows(knowledge, titles, synsets)
-        chosen: Mapping[str, str] = {row["query"]: row["admitted"] for row in rows}
+        chosen: Mapping[str, str] = {row.query: row.admitted for row in rows}
     else:
         chosen = _choose(config, knowledge, titles, budgets)
         rows = knowledge.rows(chosen)

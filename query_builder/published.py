@@ -9,13 +9,14 @@ Nothing is folded together.
 from typing import Any
 
 from query_builder.merge.titles import TitleName
+from query_builder.schema import Query
 from query_builder.sources.wordnet import Synset, published_names
 from query_builder.write import Knowledge
 
 __all__ = ["published_rows"]
 
 
-def published_rows(knowledge: Knowledge, titles: list[TitleName], synsets: list[Synset]) -> list[dict[str, Any]]:
+def published_rows(knowledge: Knowledge, titles: list[TitleName], synsets: list[Synset]) -> list[Query]:
     """All rows, ordered by entry; an entry of several sources is admitted by the first of synset, word, bigram, title."""
     corpus = knowledge.corpus
     entries: dict[str, list[str]] = {}
@@ -33,7 +34,8 @@ def published_rows(knowledge: Knowledge, titles: list[TitleName], synsets: list[
     for synset in synsets:
         entry = synset.name.split(".")[0].replace("_", " ")
         if entry:
-            numbers[entry].setdefault("synsets", []).append(synset.name)
+            known = numbers[entry]
+            known["synsets"] = (*known.get("synsets", ()), synset.name)
     words = corpus.ranked_words(knowledge.min_word_count, len(corpus.words.counts))
     for word, row in zip(words, corpus.rows(words)[0].tolist(), strict=True):
         enter(word, "word", word_count=int(corpus.words.counts[row]))
@@ -43,23 +45,7 @@ def published_rows(knowledge: Knowledge, titles: list[TitleName], synsets: list[
     for title in titles:
         if title.views is None or title.views >= knowledge.min_page_views:
             for text in title.titles:
-                enter(text, "title", page_views=title.views, titles=[text])
-    empty: dict[str, Any] = {
-        "word_count": None,
-        "bigram_count": None,
-        "pmi": None,
-        "page_views": None,
-        "titles": [],
-        "synsets": [],
-    }
+                enter(text, "title", page_views=title.views, titles=(text,))
     return [
-        {
-            "query": entry,
-            "surface": entry,
-            "sources": entries[entry],
-            "admitted": entries[entry][0],
-            **empty,
-            **numbers[entry],
-        }
-        for entry in sorted(entries)
+        Query(entry, entry, tuple(entries[entry]), entries[entry][0], **numbers[entry]) for entry in sorted(entries)
     ]

@@ -7,6 +7,7 @@ passes; ``admitted`` the one in whose budget it stands. A number is null where n
 """
 
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 from webimagetext.errors import UserError
 from webimagetext.files import exists, open_input
 
-__all__ = ["CANDIDATES", "METADATA_KEY", "QUERIES", "candidates_path", "read_metadata", "read_queries"]
+__all__ = ["CANDIDATES", "METADATA_KEY", "QUERIES", "Query", "candidates_path", "read_metadata", "read_queries"]
 
 METADATA_KEY = b"query_builder"
 QUERIES = pa.schema(
@@ -33,6 +34,24 @@ QUERIES = pa.schema(
         pa.field("synsets", pa.list_(pa.string()), nullable=False),  # such as dog.n.01
     ]
 )
+
+
+@dataclass(slots=True)
+class Query:
+    """A row of the list before it has its number; the fields are the columns of :data:`QUERIES`."""
+
+    query: str
+    surface: str
+    sources: tuple[str, ...]
+    admitted: str
+    word_count: int | None = None
+    bigram_count: int | None = None
+    pmi: float | None = None
+    page_views: int | None = None
+    titles: tuple[str, ...] = ()
+    synsets: tuple[str, ...] = ()
+
+
 # What was counted but didn't get in: `count` is occurrences, for titles views (null without page views).
 CANDIDATES = pa.schema([("query", pa.string()), ("source", pa.string()), ("count", pa.int64()), ("pmi", pa.float64())])
 

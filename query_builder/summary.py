@@ -3,11 +3,11 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
 
 from query_builder.config import SOURCES, BuildConfig
 from query_builder.corpus import Totals
 from query_builder.merge.titles import TitleStatistics
+from query_builder.schema import Query
 from query_builder.sources.wordnet import Synset, published_names
 from query_builder.write import Knowledge
 from webimagetext.progress import human_bytes
@@ -19,7 +19,7 @@ USUAL = ("articles", "redirects", "disambiguation pages", "text_bytes", "xml_byt
 
 def print_summary(
     config: BuildConfig,
-    rows: Sequence[dict[str, Any]],
+    rows: Sequence[Query],
     totals: Totals,
     titles: TitleStatistics,
     knowledge: Knowledge,
@@ -43,25 +43,25 @@ def print_summary(
     for name, count in sorted(ledger.items()):
         if name not in USUAL and count:
             print(f"left out {count:,} {name}")
-    from_source = Counter(source for row in rows for source in row["sources"])
-    admitted = Counter(row["admitted"] for row in rows)
+    from_source = Counter(source for row in rows for source in row.sources)
+    admitted = Counter(row.admitted for row in rows)
     print(f"\n{config.output}: {len(rows):,} queries")
     print(f"  {'source':<8}{'in the list':>13}{'in its places':>15}   examples")
     for source in SOURCES:
-        examples = [row["surface"] for row in _best(rows, source)]
+        examples = [row.surface for row in _best(rows, source)]
         print(f"  {source:<8}{from_source[source]:>13,}{admitted[source]:>15,}   {', '.join(examples)}")
     if config.compat == "none" and len(rows) < config.size:
         print(f"\nonly {len(rows):,} of the {config.size:,} queries asked for passed the thresholds;")
         print("for a small excerpt lower --min-word-count, --min-bigram-count and --min-page-views, or lower --size")
 
 
-def _best(rows: Sequence[dict[str, Any]], source: str, count: int = 4) -> list[dict[str, Any]]:
+def _best(rows: Sequence[Query], source: str, count: int = 4) -> list[Query]:
     """Some queries that only this source gives a place to, best first."""
 
-    def value(row: dict[str, Any]) -> float:
+    def value(row: Query) -> float:
         if source == "bigram":
-            return float((row["pmi"] or 0) * math.log(row["bigram_count"] or 1))
-        return float((row["page_views"] if source == "title" else row["word_count"]) or 0)
+            return float((row.pmi or 0) * math.log(row.bigram_count or 1))
+        return float((row.page_views if source == "title" else row.word_count) or 0)
 
-    own = [row for row in rows if row["admitted"] == source]
-    return sorted(own, key=lambda row: (-value(row), row["query"]))[:count]
+    own = [row for row in rows if row.admitted == source]
+    return sorted(own, key=lambda row: (-value(row), row.query))[:count]

@@ -5,7 +5,7 @@ inputs, each appearing under its name only when it is whole.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from query_builder.config import SOURCES
 from query_builder.corpus import Corpus
 from query_builder.merge.titles import TitleName
-from query_builder.schema import CANDIDATES, METADATA_KEY, QUERIES
+from query_builder.schema import CANDIDATES, METADATA_KEY, QUERIES, Query
 from query_builder.sources.wordnet import Synset
 from webimagetext.files import write_atomic
 
 __all__ = ["Knowledge", "write_candidates", "write_queries"]
 
+ROWS_A_GROUP = 1 << 16
 MAX_TITLES = 8  # titles kept for a name; the views are those of all
 
 
@@ -37,54 +39,51 @@ class Knowledge:
     min_pmi: float
     min_page_views: int
 
-    def rows(self, chosen: Mapping[str, str]) -> list[dict[str, Any]]:
+    def rows(self, chosen: Mapping[str, str]) -> list[Query]:
         """The rows of the chosen names, ordered by name."""
         names = sorted(chosen)
         words, pairs = self.corpus.rows(names)
         bigrams = self.corpus.bigrams
-        numbers = (
+        numbers = zip(
             words.tolist(),
             _values(self.corpus.words.counts, words),
             pairs.tolist(),
             _values(bigrams.count, pairs),
             _values(bigrams.pmi, pairs),
+            strict=True,
         )
-        return [self._row(name, chosen[name], *row) for name, *row in zip(names, *numbers, strict=True)]
+        return [self._row(name, chosen[name], *row) for name, row in zip(names, numbers, strict=True)]
 
     def _row(
         self, name: str, admitted: str, word: int, word_count: int | None,
         pair: int, bigram_count: int | None, pmi: float | None,
-    ) -> dict[str, Any]:  # fmt: skip
-        """The row of a query, without its id; ``word`` and ``pair`` are its rows in the corpus or -1."""
-        corpus = self.corpus
-        title, synsets = self.titles.get(name), self.synsets.get(name, [])
-        sources = []
-        if word_count is not None and word_count >= self.min_word_count:
-            sources.append("word")
-        if bigram_count is not None and bigram_count >= self.min_bigram_count and (pmi or 0) >= self.min_pmi:
-            sources.append("bigram")
-        if title and (title.views is None or title.views >= self.min_page_views):
-            sources.append("title")
-        if synsets:
-            sources.append("synset")
+    ) -> Query:  # fmt: skip
+        """The row of a query; ``word`` and ``pair`` are its rows in the corpus or -1."""
+        title, synsets = self.titles.get(name), self.synsets.get(name, ())
+        passed = {
+            "word": word_count is not None and word_count >= self.min_word_count,
+            "bigram": bigram_count is not None and bigram_count >= self.min_bigram_count and (pmi or 0) >= self.min_pmi,
+            "title": title is not None and (title.views is None or title.views >= self.min_page_views),
+            "synset": bool(synsets),
+        }
         if word >= 0:
-            surface = corpus.word_surface(word)
+            surface = self.corpus.word_surface(word)
         elif pair >= 0:
-            surface = corpus.bigram_surface(pair)
+            surface = self.corpus.bigram_surface(pair)
         else:
             surface = title.surface if title else synsets[0].head
-        return {
-            "query": name,
-            "surface": surface,
-            "sources": sources,
-            "admitted": admitted,
-            "word_count": word_count,
-            "bigram_count": bigram_count,
-            "pmi": pmi,
-            "page_views": title.views if title else None,
-            "titles": list(title.titles[:MAX_TITLES]) if title else [],
-            "synsets": [synset.name for synset in synsets],
-        }
+        return Query(
+            name,
+            surface,
+            tuple(source for source in SOURCES if passed[source]),
+            admitted,
+            word_count,
+            bigram_count,
+            pmi,
+            title.views if title else None,
+            tuple(title.titles[:MAX_TITLES]) if title else (),
+            tuple(synset.name for synset in synsets),
+        )
 
 
 def _values(column: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> list[Any]:
@@ -94,18 +93,15 @@ def _values(column: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> list[Any]:
     return [value if row >= 0 else None for row, value in zip(rows.tolist(), column[rows].tolist(), strict=True)]
 
 
-def write_queries(path: str, rows: Iterable[dict[str, Any]], metadata: Mapping[str, Any]) -> None:
+def write_queries(path: str, rows: Sequence[Query], metadata: Mapping[str, Any]) -> None:
     """Writes rows, which must be ordered by query, and numbers them."""
     schema = QUERIES.with_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()})
+    names = [name for name in QUERIES.names if name != "id"]
     with write_atomic(path) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
-        batch: list[dict[str, Any]] = []
-        written = 0
-        for row in rows:
-            batch.append({**row, "id": written + len(batch)})
-            if len(batch) == 1 << 16:
-                writer.write_table(pa.Table.from_pylist(batch, schema))
-                written, batch = written + len(batch), []
-        writer.write_table(pa.Table.from_pylist(batch, schema))
+        for start in range(0, max(1, len(rows)), ROWS_A_GROUP):
+            part = rows[start : start + ROWS_A_GROUP]
+            columns = {name: [getattr(row, name) for row in part] for name in names}
+            writer.write_table(pa.table({**columns, "id": range(start, start + len(part))}, schema=schema))
 
 
 def write_candidates(path: str, knowledge: Knowledge, chosen: Mapping[str, str], metadata: Mapping[str, Any]) -> None:
@@ -125,15 +121,15 @@ def write_candidates(path: str, knowledge: Knowledge, chosen: Mapping[str, str],
             writer.write_table(pa.table(columns, schema=schema))
 
         order = np.lexsort((corpus.words.hashes, -corpus.words.counts))
-        for start in range(0, len(order), 1 << 16):
-            rows = order[start : start + (1 << 16)]
+        for start in range(0, len(order), ROWS_A_GROUP):
+            rows = order[start : start + ROWS_A_GROUP]
             texts = [text.decode() for text in corpus.words.texts.take(pa.array(rows)).to_pylist()]
             write("word", texts, corpus.words.counts[rows].tolist(), None)
-        for start in range(0, len(corpus.bigrams.count), 1 << 16):
-            rows = np.arange(start, min(start + (1 << 16), len(corpus.bigrams.count)))
+        for start in range(0, len(corpus.bigrams.count), ROWS_A_GROUP):
+            rows = np.arange(start, min(start + ROWS_A_GROUP, len(corpus.bigrams.count)))
             numbers = corpus.bigrams.take(rows)
             write("bigram", corpus.bigram_texts(rows), numbers.count.tolist(), numbers.pmi.tolist())
         titles = sorted(knowledge.titles.values(), key=lambda title: title.rank)
-        for start in range(0, len(titles), 1 << 16):
-            part = titles[start : start + (1 << 16)]
+        for start in range(0, len(titles), ROWS_A_GROUP):
+            part = titles[start : start + ROWS_A_GROUP]
             write("title", [title.name for title in part], [title.views for title in part], None)
