@@ -14,7 +14,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from query_builder.config import SOURCES
 from query_builder.corpus import Corpus
 from query_builder.merge.titles import TitleName
 from query_builder.schema import CANDIDATES, METADATA_KEY, QUERIES, Query
@@ -45,6 +44,7 @@ class Knowledge:
         words, pairs = self.corpus.rows(names)
         bigrams = self.corpus.bigrams
         numbers = zip(
+            names,
             words.tolist(),
             _values(self.corpus.words.counts, words),
             pairs.tolist(),
@@ -52,7 +52,10 @@ class Knowledge:
             _values(bigrams.pmi, pairs),
             strict=True,
         )
-        return [self._row(name, chosen[name], *row) for name, row in zip(names, numbers, strict=True)]
+        return [
+            self._row(name, chosen[name], word, word_count, pair, bigram_count, pmi)
+            for name, word, word_count, pair, bigram_count, pmi in numbers
+        ]
 
     def _row(
         self, name: str, admitted: str, word: int, word_count: int | None,
@@ -60,12 +63,15 @@ class Knowledge:
     ) -> Query:  # fmt: skip
         """The row of a query; ``word`` and ``pair`` are its rows in the corpus or -1."""
         title, synsets = self.titles.get(name), self.synsets.get(name, ())
-        passed = {
-            "word": word_count is not None and word_count >= self.min_word_count,
-            "bigram": bigram_count is not None and bigram_count >= self.min_bigram_count and (pmi or 0) >= self.min_pmi,
-            "title": title is not None and (title.views is None or title.views >= self.min_page_views),
-            "synset": bool(synsets),
-        }
+        sources = []
+        if word_count is not None and word_count >= self.min_word_count:
+            sources.append("word")
+        if bigram_count is not None and bigram_count >= self.min_bigram_count and (pmi or 0) >= self.min_pmi:
+            sources.append("bigram")
+        if title and (title.views is None or title.views >= self.min_page_views):
+            sources.append("title")
+        if synsets:
+            sources.append("synset")
         if word >= 0:
             surface = self.corpus.word_surface(word)
         elif pair >= 0:
@@ -75,7 +81,7 @@ class Knowledge:
         return Query(
             name,
             surface,
-            tuple(source for source in SOURCES if passed[source]),
+            tuple(sources),
             admitted,
             word_count,
             bigram_count,

@@ -259,7 +259,8 @@ def test_unusable_settings_are_refused(config: BuildConfig) -> None:
         build(variant(config, dump=("/nonexistent.bz2",)))
 
 
-@pytest.mark.parametrize("kilobytes", [600, 1500, 2100])  # full while counting, while merging words, while merging bigrams
+# Full while counting, while merging words, while merging bigrams.
+@pytest.mark.parametrize("kilobytes", [600, 1500, 2100])
 def test_a_full_disk_is_named_and_the_build_goes_on_when_there_is_room(
     config: BuildConfig, small_dump: str, tmp_path: Path, kilobytes: int
 ) -> None:
