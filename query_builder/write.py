@@ -77,7 +77,7 @@ class Knowledge:
         elif pair >= 0:
             surface = self.corpus.bigram_surface(pair)
         else:
-            surface = title.surface if title else synsets[0].head
+            surface = title.surface if title else self.synsets[name][0].head
         return Query(
             name,
             surface,
