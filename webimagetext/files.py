@@ -1,34 +1,43 @@
 """Files by path or fsspec URL (local, ``s3://``, ``gs://``…): reading, listing, and writing that is never half done.
 
-A file is written under a temporary name and renamed when it is whole; on an object store, where an upload appears only when it
-is complete, it is written under its own name.
+A local file is written under a temporary name and renamed when it is whole. On an object store an upload appears under its name
+only when it is complete, and one that fails is taken back; nothing is ever renamed there. What a store raises is put into words
+by :mod:`webimagetext.stores`. A file counts as read or written as soon as the call returns: the stores are consistent in that.
 """
 
 import contextlib
 import hashlib
+import io
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, Any, Literal
 
 from webimagetext.errors import UserError, full_disk_names
+from webimagetext.stores import answers, is_url, missing, open_store
+from webimagetext.streams import BLOCK, HashedStream, Input, Output
 
-__all__ = ["digest", "exists", "join", "listing", "make_folder", "open_input", "remove", "size", "write_atomic"]
+__all__ = [
+    "HashedStream",
+    "digest",
+    "exists",
+    "is_folder",
+    "is_url",
+    "join",
+    "listing",
+    "make_folder",
+    "open_input",
+    "read",
+    "read_ranges",
+    "remove",
+    "size",
+    "version",
+    "write_atomic",
+    "write_hashed",
+]
 
-
-def _split(url: str) -> tuple[Any, str]:
-    """The fsspec file system of ``url`` and the path within it."""
-    import fsspec.core
-
-    try:
-        filesystem, path = fsspec.core.url_to_fs(url)
-    except (ImportError, ValueError) as error:
-        raise UserError(f"{url}: this kind of address cannot be opened: {error}") from None
-    return filesystem, path
-
-
-def _is_local(url: str) -> bool:
-    return "://" not in url
+WHOLE = 8 << 20  # a file up to this size is read by one request
+GAP = 64 << 10  # two ranges this near to each other are one request
 
 
 def join(folder: str, *names: str) -> str:
@@ -38,71 +47,194 @@ def join(folder: str, *names: str) -> str:
 
 def exists(url: str) -> bool:
     """Whether a file or folder is there."""
-    if _is_local(url):
+    if not is_url(url):
         return os.path.exists(url)
-    filesystem, path = _split(url)
-    return bool(filesystem.exists(path))
+    return _about(url) is not None
+
+
+def is_folder(url: str) -> bool:
+    """Whether a folder is there; on an object store, whether files lie below that name."""
+    if not is_url(url):
+        return os.path.isdir(url)
+    about = _about(url)
+    return about is not None and about["type"] == "directory"
 
 
 def size(url: str) -> int:
-    """Bytes in a file."""
-    if _is_local(url):
-        return os.path.getsize(url)
-    filesystem, path = _split(url)
-    return int(filesystem.size(path))
+    """Bytes in a file. Raises UserError when it is missing."""
+    if not is_url(url):
+        try:
+            return os.path.getsize(url)
+        except FileNotFoundError:
+            raise missing(url) from None
+    about = _about(url)
+    if about is None:
+        raise missing(url)
+    return int(about["size"])
+
+
+def version(url: str) -> str:
+    """A word that is another one when a remote file's content is: the store's own mark, else its size and time."""
+    about = _about(url)
+    if about is None:
+        raise missing(url)
+    names = ("etag", "ETag", "md5Hash", "generation", "size", "LastModified", "mtime", "created")
+    mark = about.get("ETag") or about.get("etag") or [str(about[name]) for name in names if name in about]
+    return hashlib.sha256(str(mark).encode()).hexdigest()[:16]
+
+
+def _about(url: str) -> dict[str, Any] | None:
+    filesystem, path = open_store(url)
+    with answers(url):
+        try:
+            found: dict[str, Any] = filesystem.info(path)
+        except FileNotFoundError:
+            return None
+    return found
 
 
 def listing(pattern: str) -> list[str]:
     """The files that match a glob pattern, sorted by name."""
-    filesystem, path = _split(pattern)
-    found = sorted(str(name) for name in filesystem.glob(path))
-    return found if _is_local(pattern) else [str(filesystem.unstrip_protocol(name)) for name in found]
+    filesystem, path = open_store(pattern)
+    try:
+        with answers(pattern):
+            found = sorted(str(name) for name in filesystem.glob(path))
+    except FileNotFoundError:
+        return []
+    return [str(filesystem.unstrip_protocol(name)) for name in found] if is_url(pattern) else found
 
 
 def make_folder(url: str) -> None:
     """Creates a folder and its parents; nothing to do on an object store."""
-    if _is_local(url):
+    if not is_url(url):
         os.makedirs(url, exist_ok=True)
 
 
 def remove(url: str) -> None:
     """Deletes a file or a whole folder; no error when it is not there."""
-    filesystem, path = _split(url)
-    with contextlib.suppress(FileNotFoundError):
+    filesystem, path = open_store(url)
+    with answers(url), contextlib.suppress(FileNotFoundError):
         filesystem.rm(path, recursive=True)
+        # A store that deletes many files by one request may refuse some of them without an error.
+        if is_url(url) and filesystem.find(path):
+            raise PermissionError("some files could not be deleted")
 
 
 def open_input(url: str) -> IO[bytes]:
-    """Opens a file for binary reading. Raises UserError when it is missing or may not be read."""
+    """Opens a file for binary reading. Raises UserError when it is missing or may not be read.
+
+    A small file on an object store is fetched at once; of a large one, only what is read, in blocks.
+    """
+    if is_url(url):
+        return _open_remote(url)
     try:
-        if _is_local(url):
-            return open(url, "rb")
-        filesystem, path = _split(url)
-        stream: IO[bytes] = filesystem.open(path, "rb")
-        return stream
+        return open(url, "rb")
     except FileNotFoundError:
-        raise UserError(f"{url}: no such file") from None
+        raise missing(url) from None
     except (PermissionError, IsADirectoryError) as error:
         raise UserError(f"{url}: cannot be read: {error.strerror or error}") from None
 
 
-@contextlib.contextmanager
-def write_atomic(url: str, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any]]:
-    """A stream whose contents appear under ``url`` only when the block ends without an error; folders are made as needed."""
-    if not _is_local(url):
-        filesystem, path = _split(url)
-        with filesystem.open(path, mode) as stream:
-            yield stream
-        return
-    os.makedirs(os.path.dirname(url) or ".", exist_ok=True)
-    temporary = f"{url}.{uuid.uuid4().hex[:12]}.tmp"
+def _open_remote(url: str) -> IO[bytes]:
+    filesystem, path = open_store(url)
     try:
-        with full_disk_names(url), open(temporary, mode, encoding=None if mode == "wb" else "utf-8") as stream:
+        with answers(url):
+            stream = filesystem.open(path, "rb", block_size=BLOCK)
+            if (getattr(stream, "size", None) or BLOCK) <= WHOLE:
+                with stream:
+                    return io.BytesIO(stream.read())
+    except (FileNotFoundError, IsADirectoryError):
+        raise UserError(f"{url}: is a folder") if is_folder(url) else missing(url) from None
+    return io.BufferedReader(Input(url, stream), 1 << 18)
+
+
+def read(url: str) -> bytes | None:
+    """A small file's whole content by one request; None where there is no such file."""
+    if not is_url(url):
+        try:
+            with open(url, "rb") as stream:
+                return stream.read()
+        except FileNotFoundError:
+            return None
+    filesystem, path = open_store(url)
+    try:
+        with answers(url):
+            return bytes(filesystem.cat_file(path))
+    except FileNotFoundError:
+        return None
+
+
+def read_ranges(url_of: Sequence[str], starts: Sequence[int], ends: Sequence[int]) -> list[bytes]:
+    """The bytes ``start`` to ``end`` of files of one store, in the order asked; near ranges share a request.
+
+    A range beyond a file's end is cut short. Raises UserError for a missing file.
+    """
+    if not url_of:
+        return []
+    from fsspec.utils import merge_offset_ranges
+
+    filesystem, _ = open_store(url_of[0])
+    paths = [filesystem._strip_protocol(url) for url in url_of]
+    pieces = merge_offset_ranges(list(paths), list(starts), list(ends), max_gap=GAP, max_block=BLOCK)
+    with answers(url_of[0]):
+        try:
+            fetched = filesystem.cat_ranges(*map(list, pieces), on_error="raise")
+        except FileNotFoundError:
+            raise missing(next((url for url in dict.fromkeys(url_of) if not exists(url)), url_of[0])) from None
+    held: dict[str, list[tuple[int, int, bytes]]] = {}
+    for path, start, end, data in zip(*pieces, fetched, strict=True):
+        held.setdefault(path, []).append((start, end, data))
+    found = []
+    for path, start, end in zip(paths, starts, ends, strict=True):
+        first, _, data = next(piece for piece in held[path] if piece[0] <= start and end <= piece[1])
+        found.append(data[start - first : end - first])
+    return found
+
+
+@contextlib.contextmanager
+def _upload(url: str) -> Iterator[IO[bytes]]:
+    output = Output(url)
+    try:
+        yield output  # type: ignore[misc]
+        output.commit()
+    except BaseException:
+        output.discard()
+        raise
+
+
+@contextlib.contextmanager
+def _local(path: str) -> Iterator[IO[bytes]]:
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    temporary = f"{path}.{uuid.uuid4().hex[:12]}.tmp"
+    try:
+        with full_disk_names(path), open(temporary, "wb") as stream:
             yield stream
-        os.replace(temporary, url)
+        os.replace(temporary, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+@contextlib.contextmanager
+def write_atomic(url: str, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any]]:
+    """A stream whose contents appear under ``url`` only when the block ends without an error; folders are made as needed.
+
+    Mode "w" takes text and writes UTF-8.
+    """
+    with _upload(url) if is_url(url) else _local(url) as stream:
+        if mode == "wb":
+            yield stream
+            return
+        text = io.TextIOWrapper(stream, encoding="utf-8", newline="\n", write_through=True)
+        yield text
+        text.detach()
+
+
+@contextlib.contextmanager
+def write_hashed(url: str) -> Iterator[HashedStream]:
+    """:func:`write_atomic` with the size and the SHA-256 of what was written."""
+    with write_atomic(url) as stream:
+        yield HashedStream(stream)
 
 
 def digest(url: str) -> str:

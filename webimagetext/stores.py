@@ -1,0 +1,148 @@
+"""Object stores behind ``s3://``, ``gs://`` and other URLs: opened through fsspec, with their errors put into words.
+
+In: a URL. Out: its fsspec file system and the path within it; and, for what goes wrong there, a UserError that names the URL and
+what to do. Credentials come from the store's own chain (environment, profile, instance role, application default) alone: an
+address that holds a key or a password is refused before it can be logged or stored with a run, and none is put into a message.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from webimagetext.errors import UserError
+
+__all__ = ["answers", "is_url", "missing", "open_store", "refuse_credentials"]
+
+# Listings are never cached: another process may have written since. gcsfs would otherwise ask over gRPC, before each request, what
+# kind of bucket it is; its user can have that back (for zonal buckets) by setting the variable.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    name: {"use_listings_cache": False} for name in ("s3", "s3a", "gs", "gcs", "abfs", "az")
+}
+os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+
+_ADDRESS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*)://([^/?#\s\"']*)")
+_SIGNED = re.compile(
+    r"[?&](?:x-amz-(?:signature|credential|security-token)|x-goog-(?:signature|credential)|awsaccesskeyid|signature|sig"
+    r"|access_token)=",
+    re.IGNORECASE,
+)
+_KEYS = re.compile(r"\b(?:A[KS]IA[0-9A-Z]{12,}|ya29\.[\w.-]+)|(?<=\bBearer )\S+")
+_CREDENTIALS = {
+    "s3": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role gives access",
+    "gs": "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a key file",
+}
+_ALIASES = {"s3a": "s3", "gcs": "gs"}
+_EXTRAS = {"s3": "s3fs", "gs": "gcsfs"}
+_LIBRARIES = frozenset(
+    {"aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google", "requests", "s3fs", "urllib3", "socket"}
+)
+
+
+def is_url(path: str) -> bool:
+    """Whether ``path`` is a URL rather than a path on this machine."""
+    return "://" in path
+
+
+def refuse_credentials(text: str, where: str = "") -> None:
+    """Raises UserError when an address in ``text`` holds a user, a password, a key or a signature; the message repeats none.
+
+    ``where`` names the option or file that it stands in.
+    """
+    for found in _ADDRESS.finditer(text):
+        scheme, host = found[1], re.sub(r"^\[[^\]]*\]", "", found[2])
+        named = host.startswith("arn:") or not re.search(
+            r":(?!\d*$)", host
+        )  # an ARN has colons; else only a port may follow one
+        if "@" in host or not named or _SIGNED.search(text):
+            raise UserError(
+                f"{f'{where}: ' if where else ''}{scheme}://***: this address holds credentials",
+                f"leave them out of it: {_CREDENTIALS.get(_kind(scheme), 'give an address that needs none')}",
+            )
+
+
+def _kind(scheme: str) -> str:
+    return _ALIASES.get(scheme.lower(), scheme.lower())
+
+
+def open_store(url: str) -> tuple[Any, str]:
+    """The fsspec file system of ``url`` and the path within it. Raises UserError when its package is not installed."""
+    refuse_credentials(url)
+    import fsspec.core
+
+    scheme = url.partition("://")[0]
+    try:
+        filesystem, path = fsspec.core.url_to_fs(url, **_OPTIONS.get(scheme, {}))
+    except ImportError:
+        from fsspec.registry import known_implementations
+
+        extra = _EXTRAS.get(_kind(scheme))
+        package = extra or known_implementations[scheme]["class"].partition(".")[0]
+        way = f"pip install {package}" + (
+            f", or this project with its extra: pip install '.[{_extra(extra)}]'" if extra else ""
+        )
+        raise UserError(f"{url}: {scheme}:// needs the package {package}, which is not installed", way) from None
+    except ValueError as error:
+        raise UserError(f"{url}: this kind of address cannot be opened: {error}") from None
+    except Exception as error:  # credentials are looked for here too
+        raise _explained(error, url) or error from None
+    return filesystem, path
+
+
+def _extra(package: str | None) -> str:
+    return {"s3fs": "s3", "gcsfs": "gcs"}.get(package or "", "")
+
+
+def missing(url: str) -> UserError:
+    """The error for a file that is not there; says so when it is the whole bucket."""
+    if is_url(url):
+        filesystem, path = open_store(url)
+        bucket = path.partition("/")[0]
+        with contextlib.suppress(Exception):
+            try:
+                filesystem.info(bucket)
+            except FileNotFoundError:
+                return UserError(f"{url}: there is no bucket '{bucket}'", "create it, or correct its name")
+    return UserError(f"{url}: no such file")
+
+
+@contextlib.contextmanager
+def answers(url: str) -> Iterator[None]:
+    """Puts what a store raises in the block into a UserError; FileNotFoundError passes, for its meaning depends on the caller."""
+    try:
+        yield
+    except (UserError, FileNotFoundError):
+        raise
+    except Exception as error:
+        found = _explained(error, url)
+        if found is None:
+            raise
+        raise found from None
+
+
+def _explained(error: Exception, url: str) -> UserError | None:
+    """A store's error in words, None for one that is a defect of ours."""
+    kind, name = _kind(url.partition("://")[0]), type(error).__name__
+    library = type(error).__module__.partition(".")[0]
+    code = str(getattr(error, "code", ""))
+    text = _KEYS.sub("***", " ".join(str(error).split()))[:300]
+    way = _CREDENTIALS.get(kind, "see how this kind of address gets its credentials")
+    if "Credential" in name or name.startswith(
+        ("SSO", "TokenRetrieval", "UnauthorizedSSO", "ProfileNotFound", "Refresh")
+    ):
+        return UserError(f"{url}: no usable credentials were found ({text})", way)
+    if library == "gcsfs" and code == "401":
+        return UserError(f"{url}: the store wants to know who asks ({text})", way)
+    if isinstance(error, PermissionError) or text.startswith("Forbidden") or (library == "gcsfs" and code == "403"):
+        remedy = "the credentials in use need the right to list, read, write and delete there; to use others: "
+        return UserError(f"{url}: access is denied ({text})", remedy + way)
+    if isinstance(error, NotImplementedError):
+        return UserError(
+            f"{url}: this kind of address cannot be used for that", "use s3://, gs:// or a path on this machine"
+        )
+    if library in _LIBRARIES or isinstance(error, OSError):
+        return UserError(
+            f"{url}: the store failed: {text or name}", "run the same command again: finished work is kept"
+        )
+    return None

@@ -1,0 +1,106 @@
+"""The streams of remote files: with errors in words, and with nothing half written.
+
+In: a URL. Out: file objects for :mod:`webimagetext.files`, which opens them.
+"""
+
+import contextlib
+import hashlib
+import io
+from collections.abc import Iterator
+from typing import IO, Any
+
+from webimagetext.stores import answers, missing, open_store
+
+__all__ = ["BLOCK", "HashedStream", "Input", "Output"]
+
+BLOCK = 16 << 20  # bytes of a request, reading or writing
+
+
+class Input(io.RawIOBase):
+    """A remote file that is read; its errors name the URL."""
+
+    def __init__(self, url: str, stream: Any) -> None:
+        self._url, self._stream = url, stream
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return bool(self._stream.seekable())
+
+    def seek(self, place: int, whence: int = 0, /) -> int:
+        return int(self._stream.seek(place, whence))
+
+    def tell(self) -> int:
+        return int(self._stream.tell())
+
+    def readinto(self, buffer: Any, /) -> int:
+        view = memoryview(buffer).cast("B")
+        with answers(self._url):
+            data = self._stream.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+        super().close()
+
+
+class Output(io.RawIOBase):
+    """A remote file that is written; its errors name the URL. Only :meth:`commit` lets it appear."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        filesystem, path = open_store(url)
+        with self._named():
+            self._stream = filesystem.open(path, "wb", block_size=BLOCK)
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            with answers(self._url):
+                yield
+        except FileNotFoundError:
+            raise missing(self._url) from None
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        with self._named():
+            return int(self._stream.write(data))
+
+    def commit(self) -> None:
+        """Completes the upload."""
+        with self._named():
+            self._stream.close()
+
+    def discard(self) -> None:
+        """Takes the upload back. fsspec would complete it when the stream is closed, or collected."""
+        with contextlib.suppress(Exception):
+            self._stream.discard()
+        with contextlib.suppress(AttributeError):
+            self._stream.closed = True
+
+
+class HashedStream(io.RawIOBase):
+    """Counts and hashes what is written through it: reading a file back from a store would cost as much as writing it."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._hash = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        """Of what was written, in hexadecimal."""
+        return self._hash.hexdigest()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._hash.update(data)
+        self.size += memoryview(data).nbytes
+        return self._stream.write(data)
