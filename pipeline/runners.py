@@ -14,6 +14,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
+from pipeline import dataflow
 from pipeline.layout import RunFolder
 from pipeline.watch import watch
 from webimagetext.errors import UserError
@@ -41,6 +42,10 @@ class Engine:
                 "use --workers N, or --direct_running_mode=multi_processing",
             )
         self.local = self.runner in LOCAL_NAMES
+        self.on_dataflow = dataflow.is_dataflow(self.runner)
+        self._parsed = parsed
+        if self.on_dataflow:
+            dataflow.check_options(run.root, parsed)
         self._fixed_mode = "direct_running_mode" in " ".join(self.options)
 
     def run(
@@ -56,12 +61,17 @@ class Engine:
 
         ``heavy`` says that each unit is long, so that worker processes pay even for a few.
         """
-        with watch(self.run_folder, name, total, unit), self._pipeline(heavy or total >= PARALLEL_FROM) as root:
+        with watch(self.run_folder, name, total, unit), self._pipeline(name, heavy or total >= PARALLEL_FROM) as root:
             build(root)
+        if self.on_dataflow and self._parsed.get("dry_run"):
+            print(dataflow.DRY_RUN_OVER.format(name), file=sys.stderr)
+            raise SystemExit(0)  # the step must not be marked as finished
 
     @contextlib.contextmanager
-    def _pipeline(self, parallel: bool) -> Iterator[beam.Pipeline]:
+    def _pipeline(self, name: str, parallel: bool) -> Iterator[beam.Pipeline]:
         options = list(self.options)
+        if self.on_dataflow:
+            options = dataflow.job_options(self.run_folder.root, name, options, self._parsed)
         if not self.local:
             with beam.Pipeline(options=PipelineOptions(options)) as root:
                 yield root

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pipeline import work
 from pipeline.audit.write import write_audit
 from pipeline.config import RunConfig
+from pipeline.dataflow import check_paths
 from pipeline.layout import RunFolder
 from pipeline.manifest import read_manifest, rows_in
 from pipeline.run import Context, Step, run_steps
@@ -109,6 +110,8 @@ def run_verb(verb: str, output: str, config: RunConfig, options: Sequence[str], 
     """Runs the steps of one verb, or of all for "run", and writes the reports."""
     run = RunFolder(output)
     context = Context(run, config, Engine(run, options, workers))
+    if context.engine.on_dataflow:
+        check_paths(config)
     if verb in ("run", "curate", "package") and not files.exists(config.queries):
         raise UserError(f"{config.queries}: no such query list", "make one with `python -m query_builder build`")
     steps = [step for step in steps_of(run, config) if verb in ("run", step.verb)]
