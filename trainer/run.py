@@ -43,13 +43,11 @@ def resolve(args: list[str]) -> RunConfig:
 
 def _read_toml(path: str) -> dict[str, Any]:
     """The keys that a file states, after the same checks as :func:`webimagetext.settings.from_toml` makes."""
-    import tomllib
+    from webimagetext.settings import read_toml
 
-    from webimagetext.settings import from_toml
-
-    from_toml(RunConfig, path)
-    with open(path, "rb") as stream:
-        return {key.replace("-", "_"): value for key, value in tomllib.load(stream).items()}
+    stated = read_toml(path)
+    from_dict(RunConfig, stated, where=path)
+    return {key.replace("-", "_"): value for key, value in stated.items()}
 
 
 def main(args: list[str]) -> int:

@@ -114,10 +114,13 @@ def remove(url: str) -> None:
     """Deletes a file or a whole folder; no error when it is not there."""
     filesystem, path = open_store(url)
     with answers(url), contextlib.suppress(FileNotFoundError):
-        filesystem.rm(path, recursive=True)
-        # A store that deletes many files by one request may refuse some of them without an error.
-        if is_url(url) and filesystem.find(path):
-            raise PermissionError("some files could not be deleted")
+        if not is_url(url):
+            filesystem.rm(path, recursive=True)
+        elif found := filesystem.find(path):
+            filesystem.rm(found)
+            # A store that deletes many files by one request may refuse some of them without an error.
+            if filesystem.find(path):
+                raise PermissionError("some files could not be deleted")
 
 
 def open_input(url: str) -> IO[bytes]:
@@ -139,7 +142,9 @@ def _open_remote(url: str) -> IO[bytes]:
     filesystem, path = open_store(url)
     try:
         with answers(url):
-            stream = filesystem.open(path, "rb", block_size=BLOCK)
+            if path.rstrip("/") == path.partition("/")[0]:
+                raise IsADirectoryError  # a bucket alone
+            stream = filesystem.open(path, "rb", block_size=BLOCK, cache_type="readahead")
             if (getattr(stream, "size", None) or BLOCK) <= WHOLE:
                 with stream:
                     return io.BytesIO(stream.read())
@@ -159,7 +164,8 @@ def read(url: str) -> bytes | None:
     filesystem, path = open_store(url)
     try:
         with answers(url):
-            return bytes(filesystem.cat_file(path))
+            # s3fs would ask for the length first, to fetch a large file in parts.
+            return bytes(filesystem.cat_file(path, **({"max_concurrency": 1} if "s3" in filesystem.protocol else {})))
     except FileNotFoundError:
         return None
 

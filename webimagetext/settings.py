@@ -18,16 +18,23 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
 from webimagetext.errors import UserError
+from webimagetext.files import read
+from webimagetext.stores import refuse_credentials
 
-__all__ = ["fingerprint", "from_dict", "from_toml", "parse_flags", "pop_verb", "to_dict", "to_toml"]
+__all__ = ["fingerprint", "from_dict", "from_toml", "parse_flags", "pop_verb", "read_toml", "to_dict", "to_toml"]
 
 T = TypeVar("T")
 
 
 def parse_flags(cls: type[T], args: Sequence[str], *, prog: str, default: T | None = None) -> T:
-    """Parses ``args`` into ``cls`` with flags named after its fields; ``default`` holds what a file has already set."""
+    """Parses ``args`` into ``cls`` with flags named after its fields; ``default`` holds what a file has already set.
+
+    Raises UserError for an address that holds credentials, since settings are stored with what they make.
+    """
     import tyro  # a quarter of a second: only when there is something to parse
 
+    for word in args:
+        refuse_credentials(word)
     extra: dict[str, Any] = {} if default is None else {"default": default}
     parsed: T = tyro.cli(cls, args=list(args), prog=prog, **extra)
     return parsed
@@ -52,18 +59,24 @@ def pop_verb(args: Sequence[str], verbs: dict[str, str], *, prog: str, about: st
 
 
 def from_toml(cls: type[T], path: str | Path) -> T:
-    """Reads a TOML file into ``cls``. Raises UserError for a missing file, bad TOML, an unknown key or a wrong type."""
+    """Reads a TOML file, by path or URL, into ``cls``.
+
+    Raises UserError for a missing file, bad TOML, an unknown key, a wrong type or an address that holds credentials.
+    """
+    return from_dict(cls, read_toml(path), where=str(path))
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The keys and values of a TOML file, by path or URL. Raises UserError for a missing file or bad TOML."""
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such configuration file") from None
+        content = read(str(path))
+        if content is None:
+            raise UserError(f"{path}: no such configuration file")
+        return tomllib.loads(content.decode("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
-    try:
-        data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not valid TOML: {error}") from None
-    return from_dict(cls, data, where=str(path))
 
 
 def from_dict(cls: type[T], data: dict[str, Any], *, where: str) -> T:
@@ -114,6 +127,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if isinstance(kind, type) and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        if isinstance(value, str):
+            refuse_credentials(value, where)
         return value
     raise UserError(f"{where}: {value!r} is not of type {getattr(kind, '__name__', kind)}")
 

@@ -6,6 +6,7 @@ address that holds a key or a password is refused before it can be logged or sto
 """
 
 import contextlib
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -72,6 +73,8 @@ def open_store(url: str) -> tuple[Any, str]:
     import fsspec.core
 
     scheme = url.partition("://")[0]
+    if _kind(scheme) == "gs" and "GCSFS_DEBUG" not in os.environ:
+        logging.getLogger("gcsfs").setLevel(logging.CRITICAL)  # it logs every error that it raises, with a traceback
     try:
         filesystem, path = fsspec.core.url_to_fs(url, **_OPTIONS.get(scheme, {}))
     except ImportError:
@@ -109,10 +112,10 @@ def missing(url: str) -> UserError:
 
 @contextlib.contextmanager
 def answers(url: str) -> Iterator[None]:
-    """Puts what a store raises in the block into a UserError; FileNotFoundError passes, for its meaning depends on the caller."""
+    """Puts what a store raises in the block into a UserError. That a file is missing, or a folder, is for the caller to word."""
     try:
         yield
-    except (UserError, FileNotFoundError):
+    except (UserError, FileNotFoundError, IsADirectoryError):
         raise
     except Exception as error:
         found = _explained(error, url)

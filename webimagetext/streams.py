@@ -48,13 +48,16 @@ class Input(io.RawIOBase):
 
 
 class Output(io.RawIOBase):
-    """A remote file that is written; its errors name the URL. Only :meth:`commit` lets it appear."""
+    """A remote file that is written; its errors name the URL. Only :meth:`commit` lets it appear.
+
+    What fits one block is sent by one request; more goes up in parts meanwhile.
+    """
 
     def __init__(self, url: str) -> None:
         self._url = url
-        filesystem, path = open_store(url)
-        with self._named():
-            self._stream = filesystem.open(path, "wb", block_size=BLOCK)
+        self._filesystem, self._path = open_store(url)
+        self._buffer = io.BytesIO()
+        self._parts: Any = None
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[None]:
@@ -68,20 +71,30 @@ class Output(io.RawIOBase):
         return True
 
     def write(self, data: Any, /) -> int:
-        with self._named():
-            return int(self._stream.write(data))
+        length = self._buffer.write(data)
+        if self._buffer.tell() >= BLOCK:
+            with self._named():
+                if self._parts is None:
+                    self._parts = self._filesystem.open(self._path, "wb", block_size=BLOCK)
+                self._parts.write(self._buffer.getvalue())
+            self._buffer = io.BytesIO()
+        return length
 
     def commit(self) -> None:
         """Completes the upload."""
         with self._named():
-            self._stream.close()
+            if self._parts is None:
+                self._filesystem.pipe_file(self._path, self._buffer.getvalue())
+            else:
+                self._parts.write(self._buffer.getvalue())
+                self._parts.close()
 
     def discard(self) -> None:
         """Takes the upload back. fsspec would complete it when the stream is closed, or collected."""
-        with contextlib.suppress(Exception):
-            self._stream.discard()
-        with contextlib.suppress(AttributeError):
-            self._stream.closed = True
+        if self._parts is not None:
+            with contextlib.suppress(Exception):
+                self._parts.discard()
+            self._parts.closed = True
 
 
 class HashedStream(io.RawIOBase):
