@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check format lint types docs peers bench lock clean
+.PHONY: help setup demo test test-slow check format lint types docs peers spark bench lock clean
 
 # Without bytecode the imports of torch and Beam take three times as long.
 unexport PYTHONDONTWRITEBYTECODE
@@ -64,6 +64,13 @@ peers: .venv-peers/.ready  ## build .venv-peers with the programs that benchmark
 	@.ci/environment .venv-peers requirements-peers.txt
 	@touch $@
 
+spark: .venv-spark/.ready  ## fetch Beam's job server for Spark into .cache/spark, and Spark itself into .venv-spark
+	@.ci/spark/build .cache/spark
+
+.venv-spark/.ready: requirements-spark.txt requirements-installer.txt .ci/environment
+	@.ci/environment .venv-spark requirements-spark.txt
+	@touch $@
+
 bench: .venv/.ready-dev  ## run one benchmark, NAME=…; without NAME list them
 	@$(PY) -m benchmarks $(NAME)
 
@@ -74,8 +81,9 @@ lock: .venv/.ready  ## choose the newest versions anew and write the pinned requ
 	@$(COMPILE) --upgrade pyproject.toml --group build -o requirements.txt
 	@$(COMPILE) --upgrade --group dev -c requirements.txt -o requirements-dev.txt
 	@$(COMPILE) --upgrade --group peers -o requirements-peers.txt
+	@$(COMPILE) --upgrade --group spark -o requirements-spark.txt
 	@$(COMPILE) --upgrade --group installer -o requirements-installer.txt
 	@! grep -nE '://|^--' requirements*.txt || { echo "error: a requirements file names a host" >&2; exit 1; }
 
 clean:  ## remove the environments, caches and the demo's results
-	rm -rf .venv .venv-peers .cache demo-run build *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .venv-peers .venv-spark .cache demo-run build *.egg-info .mypy_cache .ruff_cache .pytest_cache
