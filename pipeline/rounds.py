@@ -30,6 +30,7 @@ from pipeline.tables.gather import Gather
 from pipeline.tables.sink import WriteGroups, WriteManifest, write_part
 from pipeline.tables.source import ReadTable
 from pipeline.transforms.hosts import by_host
+from pipeline.transforms.throttling import Throttled
 from pipeline.watch import Beacon
 from webimagetext import files
 
@@ -131,7 +132,7 @@ class _CrawlBucket(beam.DoFn):
         batches = list(iter_batches(round_folder(self.run, self.number, "frontier"), names=[name]))
         frontier = pa.Table.from_batches(batches, schema=FRONTIER).slice(0, quota)
         beacon = Beacon(self.run, self.name)
-        found = crawl_bucket(frontier, self.config.http, self.config.extract, beacon)
+        found = crawl_bucket(frontier, self.config.http, self.config.extract, beacon, waited=Throttled())
         beacon.flush()
         tables = {
             "candidates": pa.Table.from_batches(found.candidates, schema=CANDIDATES),

@@ -7,10 +7,10 @@ A run that is killed takes up where it stopped. Nothing here knows how to be pol
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, repeat
-from typing import Protocol
+from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -22,6 +22,7 @@ from pipeline.image.config import ImageConfig
 from pipeline.image.process import Rejected, process
 from pipeline.net.client import Answer, Memory, PoliteClient
 from pipeline.net.config import HttpConfig
+from pipeline.net.slots import Slots
 
 __all__ = ["NOT_REACHED", "Advances", "fetch_bucket"]
 
@@ -39,17 +40,17 @@ class Advances(Protocol):
     def advance(self, amount: float = 1, note: str | None = None) -> None: ...
 
 
-class _Slots(asyncio.Semaphore):
+class _Slots(Slots):
     """The requests under way at once. None is added while too many received bytes wait for a decoder."""
 
-    def __init__(self, requests: int, backlog_bytes: int) -> None:
-        super().__init__(requests)
+    def __init__(self, requests: int, backlog_bytes: int, waited: Callable[[float], None] | None) -> None:
+        super().__init__(requests, waited)
         self._limit = backlog_bytes
         self._waiting = 0
         self._room = asyncio.Event()
         self._room.set()
 
-    async def acquire(self) -> bool:  # type: ignore[override]
+    async def acquire(self) -> Literal[True]:
         await super().acquire()
         try:
             await self._room.wait()
@@ -75,10 +76,12 @@ def fetch_bucket(
     image: ImageConfig,
     progress: Advances | None = None,
     fetch: FetchConfig | None = None,
+    waited: Callable[[float], None] | None = None,
 ) -> pa.RecordBatch:
     """Fetches ``urls`` into ``folder/part.tar`` and ``folder/part.parquet``; returns the rows (schema IMAGES), one a URL, in order.
 
-    A finished part is read back and nothing is asked. ``progress`` is told of each URL. A URL given twice counts once.
+    A finished part is read back and nothing is asked. ``progress`` is told of each URL, ``waited`` of the seconds spent
+    waiting for the hosts' turns. A URL given twice counts once.
     Raises UserError when a public host would be asked without a contact, or the part was made for other URLs.
     """
     urls = list(dict.fromkeys(urls))
@@ -91,7 +94,7 @@ def fetch_bucket(
         left = [url for url in urls if url not in spool]
         if progress is not None:
             progress.advance(len(urls) - len(left))
-        bucket = _Bucket(http, image, fetch or FetchConfig(), spool, progress)
+        bucket = _Bucket(http, image, fetch or FetchConfig(), spool, progress, waited)
         if left:
             asyncio.run(bucket.run(left))
         return finish_part(folder, part, urls, spool, NOT_REACHED)
@@ -101,12 +104,18 @@ class _Bucket:
     """One run through the URLs of a bucket."""
 
     def __init__(
-        self, http: HttpConfig, image: ImageConfig, fetch: FetchConfig, spool: Spool, progress: Advances | None
+        self,
+        http: HttpConfig,
+        image: ImageConfig,
+        fetch: FetchConfig,
+        spool: Spool,
+        progress: Advances | None,
+        waited: Callable[[float], None] | None,
     ) -> None:
         self._http, self._image, self._fetch = http, image, fetch
         self._spool = spool
         self._progress = progress
-        self._slots = _Slots(http.concurrency, fetch.backlog_bytes)
+        self._slots = _Slots(http.concurrency, fetch.backlog_bytes, waited)
         self._threads = ThreadPoolExecutor(image.threads, "decode")
 
     async def run(self, urls: Sequence[str]) -> None:

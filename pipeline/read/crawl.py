@@ -7,6 +7,7 @@ are in the order of the pages' URLs, so the same answers give the same bytes in 
 import asyncio
 import functools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ import pyarrow as pa
 from pipeline.net.client import Answer, Memory, PoliteClient
 from pipeline.net.config import HttpConfig
 from pipeline.net.consent import Consent, directives
+from pipeline.net.slots import Slots
 from pipeline.read.config import ExtractConfig
 from pipeline.read.frontier import ScopeRules, frontier_table
 from pipeline.read.pages import Page, extract_page
@@ -69,13 +71,16 @@ def crawl_bucket(
     progress: Advance | None = None,
     *,
     memory: Memory | None = None,
+    waited: Callable[[float], None] | None = None,
 ) -> RoundResult:
     """Asks for every page of ``frontier`` and reads it; runs its own event loop.
 
     No host of the frontier may be in another bucket of the same round. ``memory`` is what is known of the sites; by default what
-    this process has learnt with the same configuration. Raises UserError as :class:`PoliteClient` does.
+    this process has learnt with the same configuration. ``waited`` is told the seconds spent waiting for the hosts' turns.
+    Raises UserError as :class:`PoliteClient` does.
     """
-    return asyncio.run(_crawl(frontier, http, extract, progress, memory or _process_memory(http)))
+    slots = Slots(http.concurrency, waited)
+    return asyncio.run(_crawl(frontier, http, extract, progress, memory or _process_memory(http), slots))
 
 
 @functools.cache
@@ -84,9 +89,9 @@ def _process_memory(_http: HttpConfig) -> Memory:
 
 
 async def _crawl(
-    frontier: pa.Table, http: HttpConfig, extract: ExtractConfig, progress: Advance | None, memory: Memory
+    frontier: pa.Table, http: HttpConfig, extract: ExtractConfig, progress: Advance | None, memory: Memory, slots: Slots
 ) -> RoundResult:
-    async with PoliteClient(http, memory=memory) as client:
+    async with PoliteClient(http, memory=memory, slots=slots) as client:
         visitor = _Visitor(client, http, extract)
 
         async def visit(row: dict[str, Any]) -> _Visit:

@@ -20,6 +20,7 @@ from pipeline.rules import apply_rules, ledger
 from pipeline.schema import FETCH_PLAN, IMAGES, JOINED, SELECTED
 from pipeline.tables.batches import combine
 from pipeline.transforms.outputs import reject
+from pipeline.transforms.throttling import Throttled
 from pipeline.watch import Beacon
 from pipeline.write.placing import is_holdout, order, place
 from pipeline.write.shards import write_shard
@@ -86,8 +87,9 @@ class FetchBucket(beam.DoFn):
             # before, so that a later round for the same URLs gets a part of its own.
             identity = "\n".join([str(self.earlier_parts), *chunk])
             part = f"{bucket:05d}-{key_of(hash64(identity))}"
+            config = self.config
             rows = fetch_bucket(
-                chunk, self.run.images, part, self.config.http, self.config.image, beacon, self.config.fetch
+                chunk, self.run.images, part, config.http, config.image, beacon, config.fetch, Throttled()
             )
             yield entry_of(self.run.images, f"{part}.parquet", rows.num_rows)
         beacon.flush()
