@@ -16,6 +16,8 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pipeline import dataflow
 from pipeline.layout import RunFolder
+from pipeline.spark import spark_options
+from pipeline.mistakes import told_as_mistakes
 from pipeline.watch import watch
 from webimagetext.errors import UserError
 
@@ -42,6 +44,8 @@ class Engine:
                 "use --workers N, or --direct_running_mode=multi_processing",
             )
         self.local = self.runner in LOCAL_NAMES
+        if self.runner == "SparkRunner":
+            self.options = spark_options(self.options)
         self.on_dataflow = dataflow.is_dataflow(self.runner)
         self._parsed = parsed
         if self.on_dataflow:
@@ -61,7 +65,8 @@ class Engine:
 
         ``heavy`` says that each unit is long, so that worker processes pay even for a few.
         """
-        with watch(self.run_folder, name, total, unit), self._pipeline(name, heavy or total >= PARALLEL_FROM) as root:
+        parallel = heavy or total >= PARALLEL_FROM
+        with told_as_mistakes(), watch(self.run_folder, name, total, unit), self._pipeline(name, parallel) as root:
             build(root)
         if self.on_dataflow and self._parsed.get("dry_run"):
             print(dataflow.DRY_RUN_OVER.format(name), file=sys.stderr)
