@@ -5,9 +5,10 @@ fingerprint of the settings and inputs it was made from. Readers trust the manif
 remains of a killed worker and is not there for them.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,6 +22,7 @@ __all__ = [
     "Entry",
     "entry_of",
     "entry_of_table",
+    "entry_of_written",
     "is_complete",
     "iter_batches",
     "manifest_digest",
@@ -36,16 +38,27 @@ Entry = dict[str, Any]  # a row of MANIFEST
 
 
 def entry_of(folder: str, name: str, rows: int) -> Entry:
-    """The manifest row of a file that has just been written to ``folder``."""
-    url = files.join(folder, name)
-    return {"file": name, "rows": rows, "bytes": files.size(url), "sha256": files.digest(url)}
+    """The manifest row of a file that is in ``folder`` already: reads all of it."""
+    with files.open_input(files.join(folder, name)) as stream:
+        return _entry(stream, name, rows)
 
 
 def entry_of_table(folder: str, name: str) -> Entry:
-    """The manifest row of a Parquet file that is in ``folder`` already."""
+    """The manifest row of a Parquet file that is in ``folder`` already: reads all of it."""
     with files.open_input(files.join(folder, name)) as stream:
         rows = pq.read_metadata(stream).num_rows
-    return entry_of(folder, name, rows)
+        stream.seek(0)
+        return _entry(stream, name, rows)
+
+
+def _entry(stream: IO[bytes], name: str, rows: int) -> Entry:
+    sha256 = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
+    return {"file": name, "rows": rows, "bytes": stream.tell(), "sha256": sha256}
+
+
+def entry_of_written(stream: files.HashedStream, name: str, rows: int) -> Entry:
+    """The manifest row of a file from what was written, without reading it back."""
+    return {"file": name, "rows": rows, "bytes": stream.size, "sha256": stream.sha256}
 
 
 def write_manifest(folder: str, entries: Iterable[Entry]) -> None:
@@ -57,16 +70,15 @@ def write_manifest(folder: str, entries: Iterable[Entry]) -> None:
 
 def read_manifest(folder: str) -> pa.Table:
     """The manifest of ``folder``. Raises UserError when the stage that writes it has not finished."""
-    with files.open_input(_manifest_file(folder)) as stream:
-        return pq.read_table(stream)
+    return pq.read_table(pa.BufferReader(_manifest_bytes(folder)))
 
 
-def _manifest_file(folder: str) -> str:
-    url = files.join(folder, MANIFEST_FILE)
-    if not files.exists(url):
+def _manifest_bytes(folder: str) -> bytes:
+    content = files.read(files.join(folder, MANIFEST_FILE))
+    if content is None:
         remedy = "run the stage that writes this folder first, or `pipeline run`"
         raise UserError(f"{folder}: holds no manifest", remedy)
-    return url
+    return content
 
 
 def rows_in(folder: str) -> int:
@@ -76,7 +88,7 @@ def rows_in(folder: str) -> int:
 
 def manifest_digest(folder: str) -> str:
     """A SHA-256 over what the manifest says: equal exactly when the files' names and contents are equal."""
-    return files.digest(_manifest_file(folder))
+    return hashlib.sha256(_manifest_bytes(folder)).hexdigest()
 
 
 def mark_complete(folder: str, fingerprint: str, **facts: Any) -> None:
@@ -88,11 +100,10 @@ def mark_complete(folder: str, fingerprint: str, **facts: Any) -> None:
 
 def read_success(folder: str) -> dict[str, Any] | None:
     """What the marker of completion says, None where there is none."""
-    url = files.join(folder, SUCCESS_FILE)
-    if not files.exists(url):
+    content = files.read(files.join(folder, SUCCESS_FILE))
+    if content is None:
         return None
-    with files.open_input(url) as stream:
-        result: dict[str, Any] = json.load(stream)
+    result: dict[str, Any] = json.loads(content)
     return result
 
 

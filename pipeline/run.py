@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline import manifest
 from pipeline.config import RunConfig
-from pipeline.layout import RunFolder
+from pipeline.layout import SUCCESS_FILE, RunFolder
 from pipeline.runners import Engine
 from webimagetext import files
 from webimagetext.progress import human_time
@@ -66,15 +66,14 @@ class Step:
 def _begin(step: Step, mark: str) -> str:
     """Prepares the step's folders; says how it begins: "" afresh, or that it continues."""
     url = files.join(step.output, STARTED_FILE)
-    if files.exists(url):
-        with files.open_input(url) as stream:
-            if stream.read().decode() == mark:
-                return "continues where it stopped"
+    if files.read(url) == mark.encode():
+        return "continues where it stopped"
+    # The marks go first: a removal that is cut short must not leave a folder that looks finished, or half way to another mark.
+    for name in (SUCCESS_FILE, STARTED_FILE):
+        files.remove(files.join(step.output, name))
     if not step.keep:
         for folder in (step.output, *step.owned):
             files.remove(folder)
-    else:
-        files.remove(files.join(step.output, "_SUCCESS"))
     with files.write_atomic(url, "w") as stream:
         stream.write(mark)
     return ""

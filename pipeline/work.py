@@ -95,14 +95,13 @@ def fetch(context: Context) -> None:
 def _claim_store(run: RunFolder, mark: str) -> None:
     """Makes an empty image store, or checks that the one there was made with the same image settings."""
     url = files.join(run.images, "_SETTINGS")
-    if files.exists(url):
-        with files.open_input(url) as stream:
-            if stream.read().decode() != mark:
-                raise UserError(
-                    f"{run.images}: these images were stored with other [image] settings",
-                    "use the old settings, another --output, or delete this folder to fetch all images again",
-                )
-    else:
+    stored = files.read(url)
+    if stored not in (None, mark.encode()):
+        raise UserError(
+            f"{run.images}: these images were stored with other [image] settings",
+            "use the old settings, another --output, or delete this folder to fetch all images again",
+        )
+    if stored is None:
         with files.write_atomic(url, "w") as stream:
             stream.write(mark)
     if not files.exists(files.join(run.images, MANIFEST_FILE)):

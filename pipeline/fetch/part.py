@@ -5,7 +5,6 @@ depend on which server was quicker. A part whose Parquet is there is finished an
 """
 
 import os
-import tempfile
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -18,7 +17,7 @@ from pipeline.image.process import Processed, Rejected
 from pipeline.layout import IMAGE_SUFFIX, key_of
 from pipeline.schema import IMAGES
 from pipeline.write.tar import TarWriter
-from webimagetext import files
+from webimagetext import files, local
 from webimagetext.errors import UserError
 from webimagetext.settings import fingerprint
 
@@ -35,8 +34,10 @@ def facts_of(url: str, result: Processed | Rejected, **more: object) -> Facts:
 
 def open_spool(folder: str, part: str, image: ImageConfig) -> Spool:
     """The journal of a part: beside it, or among this machine's temporary files where the store is not a local folder."""
-    if "://" in folder:
-        path = os.path.join(tempfile.gettempdir(), f"webimagetext-{fingerprint(folder, part)[:24]}.spool")
+    if files.is_url(folder):
+        place = local.folder()
+        local.sweep(place)  # of journals, among others, whose run was given up
+        path = os.path.join(place, f"{fingerprint(folder, part)[:24]}.spool")
     else:
         path = files.join(folder, f"{part}.spool")
     return Spool(path, fingerprint(image))

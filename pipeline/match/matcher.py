@@ -5,10 +5,6 @@ file is mapped, not read, so all workers of a machine share one copy; a file on 
 machine's temporary folder.
 """
 
-import hashlib
-import os
-import tempfile
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,8 +12,7 @@ import pyarrow.compute as pc
 from pipeline.match.fold import Texts, fold_column, raw_texts
 from pipeline.match.mapped_file import map_arrays
 from pipeline.match.search import find_phrases
-from webimagetext import files
-from webimagetext.errors import UserError
+from webimagetext import files, local
 
 __all__ = ["Matcher", "space_marks"]
 
@@ -71,16 +66,6 @@ def space_marks(captions: pa.Array) -> Texts:
 
 def _local(path: str) -> str:
     """A local copy of the file at ``path``, made once a machine and user."""
-    if "://" not in path:
+    if not files.is_url(path):
         return path
-    name = path.rsplit("/", 1)[1]
-    copy = os.path.join(tempfile.gettempdir(), f"webimagetext-{os.getuid()}", name)
-    if not os.path.exists(copy):
-        with files.open_input(path) as source:
-            content = source.read()
-        if hashlib.sha256(content).hexdigest()[:16] not in name:
-            raise UserError(f"{path}: its content is not what its name says", "delete it and build it again")
-        os.makedirs(os.path.dirname(copy), mode=0o700, exist_ok=True)
-        with files.write_atomic(copy) as stream:
-            stream.write(content)
-    return copy
+    return local.kept(path, lambda copy: files.digest(copy)[:16] in path.rpartition("/")[2])

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from pipeline.hashing import hash_strings, mix
 from pipeline.layout import part_name
-from pipeline.manifest import Entry, entry_of, write_manifest
+from pipeline.manifest import Entry, entry_of_written, write_manifest
 from pipeline.tables.batches import Keys
 from pipeline.tables.gather import Gather
 from webimagetext import files
@@ -33,9 +33,9 @@ def by_hashed(name: str) -> Keys:
 
 def write_part(folder: str, name: str, table: pa.Table) -> Entry:
     """Writes one Parquet file of a table folder and returns its manifest row."""
-    with files.write_atomic(files.join(folder, name)) as stream:
+    with files.write_hashed(files.join(folder, name)) as stream:
         pq.write_table(table, stream, compression="zstd", row_group_size=65536)
-    return entry_of(folder, name, table.num_rows)
+    return entry_of_written(stream, name, table.num_rows)
 
 
 def _write_group(group: tuple[int, pa.Table], folder: str) -> Entry:

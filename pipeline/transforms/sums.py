@@ -1,5 +1,6 @@
 """Counts over all batches as one vector: half a million integers, whatever the number of rows."""
 
+import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from pipeline.balance.matches import count_matches
 from webimagetext import files
+from webimagetext.errors import UserError
 
 __all__ = ["CountIds", "SumVectors", "WriteVector", "read_vector", "write_vector"]
 
@@ -25,8 +27,10 @@ def write_vector(vector: npt.NDArray[np.generic], url: str) -> str:
 
 def read_vector(url: str) -> Int64:
     """Reads what :func:`write_vector` wrote."""
-    with files.open_input(url) as stream:
-        vector: Int64 = np.load(stream)
+    content = files.read(url)
+    if content is None:
+        raise UserError(f"{url}: no such file", "run the step that writes it again: delete its folder")
+    vector: Int64 = np.load(io.BytesIO(content))
     return vector
 
 

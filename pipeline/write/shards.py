@@ -5,11 +5,10 @@ and their manifest rows. Equal rows give equal bytes; memory holds a few hundred
 """
 
 import contextlib
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import IO, Any, Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +23,7 @@ from pipeline.layout import (
     key_of,
     shard_name,
 )
-from pipeline.manifest import Entry, entry_of
+from pipeline.manifest import Entry, entry_of_written
 from pipeline.schema import SHARD
 from pipeline.write.store import ImageReader
 from pipeline.write.tar import TarWriter
@@ -95,9 +94,10 @@ def write_shard(
         reader = stack.enter_context(ImageReader(store))
         tar = None
         if format in ("tar", "both"):
-            archive = _HashedStream(stack.enter_context(files.write_atomic(files.join(folder, f"{stem}.tar"))))
+            archive = stack.enter_context(files.write_hashed(files.join(folder, f"{stem}.tar")))
             tar = TarWriter(archive)
-        parquet = _ParquetFile(stack.enter_context(files.write_atomic(files.join(folder, f"{stem}.parquet"))))
+        metadata = stack.enter_context(files.write_hashed(files.join(folder, f"{stem}.parquet")))
+        parquet = _ParquetFile(metadata)
         for part, pictures in _chunks(table, references, reader) if tar or in_parquet else ():
             if tar is not None:
                 _add_samples(tar, part, pictures)
@@ -108,13 +108,15 @@ def write_shard(
         parquet.close(SHARD.append(pa.field(_BYTES_COLUMN, pa.binary())) if in_parquet else SHARD)
         if tar is not None:
             tar.close()
-            sha256 = archive.hash.hexdigest()
-            entries.append({"file": f"{stem}.tar", "rows": rows.num_rows, "bytes": tar.offset, "sha256": sha256})
-    with files.write_atomic(files.join(folder, f"{stem}_stats.json"), "w") as stream:
-        json.dump(_statistics(table, references), stream, indent=1)
-        stream.write("\n")
-    entries.append(entry_of(folder, f"{stem}.parquet", rows.num_rows))
-    return [*entries, entry_of(folder, f"{stem}_stats.json", 0)]
+            entries.append(entry_of_written(archive, f"{stem}.tar", rows.num_rows))
+    entries.append(entry_of_written(metadata, f"{stem}.parquet", rows.num_rows))
+    return [*entries, _write_json(folder, f"{stem}_stats.json", _statistics(table, references))]
+
+
+def _write_json(folder: str, name: str, content: Any) -> Entry:
+    with files.write_hashed(files.join(folder, name)) as stream:
+        stream.write((json.dumps(content, indent=1) + "\n").encode())
+    return entry_of_written(stream, name, 0)
 
 
 def _chunks(
@@ -130,19 +132,6 @@ def _add_samples(tar: TarWriter, part: pa.Table, pictures: Sequence[bytes]) -> N
         tar.add(key + IMAGE_SUFFIX, picture)
         tar.add(key + CAPTION_SUFFIX, row["caption"].encode())
         tar.add(key + METADATA_SUFFIX, json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode())
-
-
-class _HashedStream:
-    """Hashes what passes through: reading a large file back from an object store would cost as much as writing it."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self.hash = hashlib.sha256()
-
-    def write(self, data: bytes) -> int:
-        """Writes and hashes."""
-        self.hash.update(data)
-        return self._stream.write(data)
 
 
 class _ParquetFile:
@@ -186,10 +175,4 @@ def write_index(folder: str, shard_entries: Sequence[Entry], name: str = "webima
     sizes = {entry["file"]: entry["rows"] for entry in tars}
     shards = [{"url": entry["file"], "nsamples": entry["rows"], "filesize": entry["bytes"]} for entry in tars]
     index = {"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": name, "shardlist": shards}
-    written = []
-    for file, content in ((SIZES_FILE, sizes), (INDEX_FILE, index)):
-        with files.write_atomic(files.join(folder, file), "w") as stream:
-            json.dump(content, stream, indent=1)
-            stream.write("\n")
-        written.append(entry_of(folder, file, 0))
-    return written
+    return [_write_json(folder, file, content) for file, content in ((SIZES_FILE, sizes), (INDEX_FILE, index))]

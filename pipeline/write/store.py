@@ -6,7 +6,7 @@ In: columns of references. Out: the bytes, in the order asked. A file that is to
 import os
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from webimagetext import files
 from webimagetext.errors import UserError
@@ -22,12 +22,7 @@ class ImageReader:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._remote: Any = None
         self._handles: dict[str, int] = {}
-        if "://" in folder:
-            import fsspec.core
-
-            self._remote, self._root = fsspec.core.url_to_fs(folder)
 
     def __enter__(self) -> Self:
         return self
@@ -52,17 +47,11 @@ class ImageReader:
         return found
 
     def _read_ordered(self, references: Sequence[Reference]) -> list[bytes]:
-        if self._remote is None:
+        if not files.is_url(self._folder):
             return [os.pread(self._open(file), length, offset) for file, offset, length in references]
-        paths = [files.join(self._root, file) for file, _, _ in references]
+        urls = [files.join(self._folder, file) for file, _, _ in references]
         starts = [offset for _, offset, _ in references]
-        ends = [offset + length for _, offset, length in references]
-        try:
-            # An object store's file system asks for many ranges at once.
-            result: list[bytes] = self._remote.cat_ranges(paths, starts, ends, on_error="raise")
-        except FileNotFoundError as error:
-            self._broken(str(error), "no such file")
-        return result
+        return files.read_ranges(urls, starts, [offset + length for _, offset, length in references])
 
     def _open(self, file: str) -> int:
         if file not in self._handles:
