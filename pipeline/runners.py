@@ -16,8 +16,8 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pipeline import dataflow
 from pipeline.layout import RunFolder
-from pipeline.spark import spark_options
 from pipeline.mistakes import told_as_mistakes
+from pipeline.spark import spark_options
 from pipeline.watch import watch
 from webimagetext.errors import UserError
 

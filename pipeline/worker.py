@@ -1,11 +1,16 @@
-"""A worker process of a local run: Beam's own harness, with its chatter below errors left out.
+"""A worker process: Beam's own harness, with its chatter below errors left out.
 
-Started by runners.py as ``python -m pipeline.worker``; never by hand.
+Started by runners.py for a local run, and by workers.py, with an address and a name, for an engine outside Python; never by hand.
 """
 
 import logging
+import os
 import sys
-from typing import TextIO, cast
+import threading
+import time
+from typing import Any, TextIO, cast
+
+_POLL_SECONDS = 0.2
 
 
 class _WithoutMistakes:
@@ -22,9 +27,42 @@ class _WithoutMistakes:
         return getattr(self._stream, name)
 
 
-if __name__ == "__main__":
-    logging.disable(logging.WARNING)
-    sys.stderr = cast(TextIO, _WithoutMistakes(sys.stderr))
-    from apache_beam.runners.worker import sdk_worker_main
+def _end_with_engine(harness: Any) -> None:
+    """Ends this process when the engine hangs up or is killed.
 
-    sdk_worker_main.main([])
+    The harness would first finish its work, for nobody: the engine gives the same work to another worker.
+    """
+    while harness._alive:
+        time.sleep(_POLL_SECONDS)
+    os._exit(0)
+
+
+def _without_hang_ups(thread: threading.ExceptHookArgs) -> None:
+    """Leaves out what Beam's threads say when the engine hangs up, which is how every job ends."""
+    import grpc
+
+    if not isinstance(thread.exc_value, grpc.RpcError):
+        threading.__excepthook__(thread)
+
+
+def main(args: list[str]) -> None:
+    """Works until the engine is done. ``args``: none, or the address of the engine's control service and this worker's name."""
+    if not args:
+        logging.disable(logging.WARNING)
+        sys.stderr = cast(TextIO, _WithoutMistakes(sys.stderr))
+        from apache_beam.runners.worker import sdk_worker_main
+
+        sdk_worker_main.main([])
+        return
+    logging.disable(logging.ERROR)  # what fails here is told to the engine, which tells the driver
+    threading.excepthook = _without_hang_ups
+    from apache_beam.runners.worker.sdk_worker import SdkHarness
+
+    address, name = args
+    harness = SdkHarness(address, worker_id=name)
+    threading.Thread(target=_end_with_engine, args=(harness,), daemon=True).start()
+    harness.run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,75 @@
+"""What a run on Spark needs beyond Beam's own options: the job server's jar, enough tries, a Python process a core.
+
+In: the words after ``--``. Out: the same words, completed where the user left something open; a UserError where the run could not
+start. A master such as ``local[*]`` puts Spark into the job server itself, on this machine; ``spark://…`` is a cluster.
+"""
+
+import atexit
+import functools
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from apache_beam.options.pipeline_options import PipelineOptions
+
+from pipeline.workers import start_pool
+from webimagetext.errors import UserError
+
+__all__ = ["JOB_SERVER_JAR", "spark_options"]
+
+JOB_SERVER_JAR = Path(__file__).resolve().parents[1] / ".cache" / "spark" / "job-server.jar"
+# Every core, and four tries a task: a cluster allows as many by itself, a local master only one.
+LOCAL_MASTER = "local[*,4]"
+# How long a worker waits for the next stage of its job. Without a wait each stage starts new ones, two seconds apiece.
+WORKER_MILLIS = 60_000
+_LOCAL = re.compile(r"local(\[.*\])?")
+
+
+def spark_options(options: Sequence[str]) -> list[str]:
+    """The options of a SparkRunner, completed. Raises UserError when the jar or Java is missing."""
+    given = PipelineOptions(list(options)).get_all_options(drop_default=True)
+    completed = list(options)
+    master = str(given.get("spark_master_url", LOCAL_MASTER))
+    if "spark_master_url" not in given:
+        completed.append(f"--spark_master_url={master}")
+    if "job_endpoint" not in given:
+        completed += _job_server(given.get("spark_job_server_jar"), str(given.get("job_server_java_launcher", "java")))
+    if "environment_cache_millis" not in given:
+        completed.append(f"--environment_cache_millis={WORKER_MILLIS}")
+    # A jar to be submitted later finds its Python workers where it is run.
+    if _LOCAL.fullmatch(master) and "environment_type" not in given and "output_executable_path" not in given:
+        completed += _local_workers("sdk_worker_parallelism" in given)
+    return completed
+
+
+def _job_server(jar: str | None, java: str) -> list[str]:
+    """Options that name the job server's jar, unless the user did."""
+    if shutil.which(java) is None:
+        raise UserError(f"{java}: no such program, and Spark needs Java", "install Java 17, or see docs/runners.md")
+    if jar is not None:
+        if "://" not in jar and not os.path.exists(jar):
+            raise UserError(f"{jar}: no such file", "--spark_job_server_jar names Beam's job server for Spark")
+        return []
+    if not JOB_SERVER_JAR.exists():
+        raise UserError(
+            f"{JOB_SERVER_JAR}: Beam's job server for Spark is not there",
+            "run `make spark` to fetch it, or name one of yours with --spark_job_server_jar=FILE",
+        )
+    return [f"--spark_job_server_jar={JOB_SERVER_JAR}"]
+
+
+def _local_workers(parallelism_given: bool) -> list[str]:
+    """Options that name a pool of Python processes on this machine, one a core."""
+    options = ["--environment_type=EXTERNAL", f"--environment_config={_local_pool()}"]
+    return options if parallelism_given else [*options, f"--sdk_worker_parallelism={os.cpu_count() or 1}"]
+
+
+@functools.cache
+def _local_pool() -> str:
+    """The address of a pool that lasts as long as this process."""
+    address, server, pool = start_pool()
+    atexit.register(pool.close)
+    atexit.register(server.stop, None)
+    return address

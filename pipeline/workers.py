@@ -1,0 +1,86 @@
+"""The pool of Python workers on one machine of a cluster: ``python -m pipeline.workers [--port 50000]``.
+
+An engine outside Python (Spark, Flink) asks it for workers, by Beam's options ``--environment_type=EXTERNAL
+--environment_config=localhost:50000``. Beam has a pool too; this one starts its workers with the same Python that it runs in, listens
+on this machine alone, and its workers end with the engine that asked for them instead of working on for nobody.
+"""
+
+import argparse
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
+
+from webimagetext.errors import UserError, run_command
+
+__all__ = ["start_pool"]
+
+DEFAULT_PORT = 50000
+
+
+class _Pool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
+    """Beam's protocol: start a worker, stop it again."""
+
+    def __init__(self) -> None:
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Starts a process for the engine at the address that the request names."""
+        command = [sys.executable, "-m", "pipeline.worker", request.control_endpoint.url, request.worker_id]
+        self._processes[request.worker_id] = subprocess.Popen(command)
+        return beam_fn_api_pb2.StartWorkerResponse()
+
+    def StopWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Ends a worker."""
+        self._stop(self._processes.pop(request.worker_id, None))
+        return beam_fn_api_pb2.StopWorkerResponse()
+
+    def close(self) -> None:
+        """Ends all workers."""
+        while self._processes:
+            self._stop(self._processes.popitem()[1])
+
+    def _stop(self, process: "subprocess.Popen[bytes] | None") -> None:
+        if process is not None:
+            process.kill()  # whatever it does can be cut off at any time: that is what manifests and journals are for
+            process.wait()
+
+
+def start_pool(port: int = 0, host: str = "127.0.0.1") -> tuple[str, grpc.Server, _Pool]:
+    """Starts a pool in this process; returns its address. ``port`` 0 takes a free one. Raises UserError when it is taken."""
+    server = grpc.server(ThreadPoolExecutor(4))
+    pool = _Pool()
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
+    try:
+        port = server.add_insecure_port(f"{host}:{port}")
+    except RuntimeError:
+        raise UserError(
+            f"port {port} of {host} cannot be used", "stop the program that holds it, or name another --port"
+        ) from None
+    server.start()
+    return f"{host}:{port}", server, pool
+
+
+def main() -> None:
+    """Runs a pool until it is stopped."""
+    parser = argparse.ArgumentParser(prog="python -m pipeline.workers", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help=f"TCP port (default: {DEFAULT_PORT})")
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: 127.0.0.1). Whoever can reach it can run code here",
+    )
+    flags = parser.parse_args()
+    address, server, pool = start_pool(flags.port, flags.host)
+    print(f"a pool of workers listens at {address}", flush=True)
+    try:
+        server.wait_for_termination()
+    finally:
+        pool.close()
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main))
