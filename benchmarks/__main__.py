@@ -20,6 +20,7 @@ BENCHMARKS = {
     "extract": "image-text pairs from WARC pages",
     "fetch-http": "images downloaded, resized and packed, plain HTTP",
     "fetch-https": "the same over TLS",
+    "link-rot": "a real list of partly dead links fetched, against the shortest time that its hosts allow",
     "match": "queries found in captions",
     "language": "captions told English or not",
     "curate": "pairs balanced over the queries",

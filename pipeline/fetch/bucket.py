@@ -9,7 +9,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, repeat
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
@@ -120,29 +119,35 @@ class _Bucket:
 
     async def run(self, urls: Sequence[str]) -> None:
         """Works through ``urls`` until all have a result or the round's time is over."""
-        queues = iter([queue for urls_ in _by_host(urls) for queue in self._queues(urls_)])
+        hosts = iter(_by_host(urls))
         async with PoliteClient(self._http, memory=_MEMORY, slots=self._slots) as client:
-            lanes = [asyncio.create_task(self._lane(client, queues)) for _ in range(self._fetch.lanes)]
+            visits = [asyncio.create_task(self._visit(client, hosts)) for _ in range(self._fetch.hosts)]
             try:
                 done, _ = await asyncio.wait(
-                    lanes, timeout=self._fetch.round_seconds, return_when=asyncio.FIRST_EXCEPTION
+                    visits, timeout=self._fetch.round_seconds, return_when=asyncio.FIRST_EXCEPTION
                 )
-                for lane in done:
-                    lane.result()  # raises what the lane raised
+                for visit in done:
+                    visit.result()  # raises what the visit raised
+            finally:
+                for visit in visits:
+                    visit.cancel()
+                await asyncio.gather(*visits, return_exceptions=True)
+                self._threads.shutdown()
+
+    async def _visit(self, client: PoliteClient, hosts: Iterator[list[str]]) -> None:
+        """Asks for all of one host's URLs, as many at a time as it may be asked, then for those of the next."""
+        for urls in hosts:
+            waiting = iter(urls)
+            number = min(self._http.concurrency_per_host, len(urls))
+            lanes = [asyncio.create_task(self._ask(client, waiting)) for _ in range(number)]
+            try:
+                await asyncio.gather(*lanes)
             finally:
                 for lane in lanes:
                     lane.cancel()
-                await asyncio.gather(*lanes, return_exceptions=True)
-                self._threads.shutdown()
 
-    def _queues(self, urls: Sequence[str]) -> Iterator[Iterator[str]]:
-        """One host's URLs, once for each question that it may be asked at a time: all take from the same iterator."""
-        shared = iter(urls)
-        return repeat(shared, min(self._http.concurrency_per_host, len(urls)))
-
-    async def _lane(self, client: PoliteClient, queues: Iterator[Iterator[str]]) -> None:
-        """Asks one question after the other, of one host until it has no more, then of the next."""
-        for url in chain.from_iterable(queues):
+    async def _ask(self, client: PoliteClient, urls: Iterator[str]) -> None:
+        for url in urls:
             answer = await client.get(url, accept=_ACCEPT, types=_TYPES)
             self._slots.count(len(answer.body))
             try:

@@ -19,12 +19,12 @@ class FetchConfig:
     round_seconds: float = 3600.0
     """Seconds for one bucket of hosts. What a host's delay does not allow in that time waits for a later round, with the status
     not_reached."""
-    lanes: int = 512
-    """URLs of a bucket under way or waiting for their host's turn."""
+    hosts: int = 512
+    """Hosts of a bucket that are visited at once; each at its own pace, so most of them wait."""
     backlog_bytes: int = 64_000_000
     """Bytes of received pictures that may wait to be decoded; beyond it no new request goes out."""
 
     def __post_init__(self) -> None:
-        for name in ("round_seconds", "lanes", "backlog_bytes"):
+        for name in ("round_seconds", "hosts", "backlog_bytes"):
             if getattr(self, name) <= 0:
                 raise UserError(f"fetch: {name} must be greater than 0")
