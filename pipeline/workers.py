@@ -1,7 +1,7 @@
 """The pool of Python workers on one machine of a cluster: ``python -m pipeline.workers [--port 50000]``.
 
 An engine outside Python (Spark, Flink) asks it for workers, by Beam's options ``--environment_type=EXTERNAL
---environment_config=localhost:50000``. Beam has a pool too; this one starts its workers with the same Python that it runs in, listens
+--environment_config=localhost:50000``. Beam has a pool too; this one starts its workers with the Python that it runs in, listens
 on this machine alone, and its workers end with the engine that asked for them instead of working on for nobody.
 """
 
