@@ -23,7 +23,7 @@ JOB_SERVER_JAR = Path(__file__).resolve().parents[1] / ".cache" / "spark" / "job
 # Every core, and four tries a task: a cluster allows as many by itself, a local master only one.
 LOCAL_MASTER = "local[*,4]"
 # How long a worker waits for the next stage of its job. Without a wait each stage starts new ones, two seconds apiece.
-WORKER_MILLIS = 60_000
+WORKER_MILLIS = 10_000
 _LOCAL = re.compile(r"local(\[.*\])?")
 
 

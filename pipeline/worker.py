@@ -3,12 +3,15 @@
 Started by runners.py for a local run, and by workers.py, with an address and a name, for an engine outside Python; never by hand.
 """
 
+import contextlib
 import logging
 import os
 import sys
 import threading
 import time
 from typing import Any, TextIO, cast
+
+import grpc
 
 _POLL_SECONDS = 0.2
 
@@ -39,8 +42,6 @@ def _end_with_engine(harness: Any) -> None:
 
 def _without_hang_ups(thread: threading.ExceptHookArgs) -> None:
     """Leaves out what Beam's threads say when the engine hangs up, which is how every job ends."""
-    import grpc
-
     if not isinstance(thread.exc_value, grpc.RpcError):
         threading.__excepthook__(thread)
 
@@ -61,7 +62,8 @@ def main(args: list[str]) -> None:
     address, name = args
     harness = SdkHarness(address, worker_id=name)
     threading.Thread(target=_end_with_engine, args=(harness,), daemon=True).start()
-    harness.run()
+    with contextlib.suppress(grpc.RpcError):
+        harness.run()
 
 
 if __name__ == "__main__":
