@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from typing import IO, Any, Literal
 
 from webimagetext.errors import UserError, full_disk_names
-from webimagetext.stores import answers, is_url, missing, open_store
+from webimagetext.stores import answers, is_url, missing, open_store, patiently
 from webimagetext.streams import BLOCK, HashedStream, Input, Output
 
 __all__ = [
@@ -141,13 +141,12 @@ def open_input(url: str) -> IO[bytes]:
 def _open_remote(url: str) -> IO[bytes]:
     filesystem, path = open_store(url)
     try:
-        with answers(url):
-            if path.rstrip("/") == path.partition("/")[0]:
-                raise IsADirectoryError  # a bucket alone
-            stream = filesystem.open(path, "rb", block_size=BLOCK, cache_type="readahead")
-            if (getattr(stream, "size", None) or BLOCK) <= WHOLE:
-                with stream:
-                    return io.BytesIO(stream.read())
+        if path.rstrip("/") == path.partition("/")[0]:
+            raise IsADirectoryError  # a bucket alone
+        stream = patiently(url, lambda: filesystem.open(path, "rb", block_size=BLOCK, cache_type="readahead"))
+        if (getattr(stream, "size", None) or BLOCK) <= WHOLE:
+            with stream:
+                return io.BytesIO(patiently(url, stream.read))
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{url}: is a folder") if is_folder(url) else missing(url) from None
     return io.BufferedReader(Input(url, stream), 1 << 18)

@@ -9,12 +9,15 @@ import contextlib
 import logging
 import os
 import re
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from webimagetext.errors import UserError
 
-__all__ = ["answers", "is_url", "missing", "open_store", "refuse_credentials"]
+__all__ = ["StoreFailedError", "answers", "is_url", "missing", "open_store", "patiently", "refuse_credentials"]
+
+T = TypeVar("T")
 
 # Listings are never cached: another process may have written since. gcsfs would otherwise ask over gRPC, before each request, what
 # kind of bucket it is; its user can have that back (for zonal buckets) by setting the variable.
@@ -39,6 +42,12 @@ _EXTRAS = {"s3": "s3fs", "gs": "gcsfs"}
 _LIBRARIES = frozenset(
     {"aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google", "requests", "s3fs", "urllib3", "socket"}
 )
+# Seconds between the attempts of a read. s3fs and gcsfs repeat theirs besides; over https nobody else does.
+_PAUSES = (0.5, 2.0, 8.0)
+
+
+class StoreFailedError(UserError):
+    """A store, or the network before it, failed in a way that may pass."""
 
 
 def is_url(path: str) -> bool:
@@ -99,7 +108,7 @@ def _extra(package: str | None) -> str:
 
 def missing(url: str) -> UserError:
     """The error for a file that is not there; says so when it is the whole bucket."""
-    if is_url(url):
+    if _kind(url.partition("://")[0]) in _EXTRAS:
         filesystem, path = open_store(url)
         bucket = path.partition("/")[0]
         with contextlib.suppress(Exception):
@@ -115,8 +124,14 @@ def answers(url: str) -> Iterator[None]:
     """Puts what a store raises in the block into a UserError. That a file is missing, or a folder, is for the caller to word."""
     try:
         yield
-    except (UserError, FileNotFoundError, IsADirectoryError):
+    except (UserError, IsADirectoryError):
         raise
+    except FileNotFoundError as error:
+        # Over http every failure to open a file is called this; what it was is the cause.
+        cause = error.__cause__ if url.startswith(("http://", "https://")) else None
+        if cause is None or getattr(cause, "status", 0) in (404, 410):
+            raise
+        raise _explained(cause, url) or error from None
     except Exception as error:
         found = _explained(error, url)
         if found is None:
@@ -124,20 +139,21 @@ def answers(url: str) -> Iterator[None]:
         raise found from None
 
 
-def _explained(error: Exception, url: str) -> UserError | None:
+def _explained(error: BaseException, url: str) -> UserError | None:
     """A store's error in words, None for one that is a defect of ours."""
     kind, name = _kind(url.partition("://")[0]), type(error).__name__
     library = type(error).__module__.partition(".")[0]
-    code = str(getattr(error, "code", ""))
+    code = str(getattr(error, "code", "")) if library == "gcsfs" else ""
     text = _KEYS.sub("***", " ".join(str(error).split()))[:300]
     way = _CREDENTIALS.get(kind, "see how this kind of address gets its credentials")
     if "Credential" in name or name.startswith(
         ("SSO", "TokenRetrieval", "UnauthorizedSSO", "ProfileNotFound", "Refresh")
     ):
         return UserError(f"{url}: no usable credentials were found ({text})", way)
-    if library == "gcsfs" and code == "401":
+    if code == "401":
         return UserError(f"{url}: the store wants to know who asks ({text})", way)
-    if isinstance(error, PermissionError) or text.startswith("Forbidden") or (library == "gcsfs" and code == "403"):
+    denied = getattr(error, "status", 0) in (401, 403) or code == "403"
+    if denied or isinstance(error, PermissionError) or text.startswith("Forbidden"):
         remedy = "the credentials in use need the right to list, read, write and delete there; to use others: "
         return UserError(f"{url}: access is denied ({text})", remedy + way)
     if isinstance(error, NotImplementedError):
@@ -145,7 +161,19 @@ def _explained(error: Exception, url: str) -> UserError | None:
             f"{url}: this kind of address cannot be used for that", "use s3://, gs:// or a path on this machine"
         )
     if library in _LIBRARIES or isinstance(error, OSError):
-        return UserError(
+        return StoreFailedError(
             f"{url}: the store failed: {text or name}", "run the same command again: finished work is kept"
         )
     return None
+
+
+def patiently(url: str, read: Callable[[], T]) -> T:
+    """What ``read`` returns, tried again a few times while the store fails; other errors come out at once."""
+    for pause in _PAUSES:
+        try:
+            with answers(url):
+                return read()
+        except StoreFailedError:
+            time.sleep(pause)
+    with answers(url):
+        return read()

@@ -9,7 +9,7 @@ import io
 from collections.abc import Iterator
 from typing import IO, Any
 
-from webimagetext.stores import answers, missing, open_store
+from webimagetext.stores import answers, missing, open_store, patiently
 
 __all__ = ["BLOCK", "HashedStream", "Input", "Output"]
 
@@ -36,8 +36,7 @@ class Input(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         view = memoryview(buffer).cast("B")
-        with answers(self._url):
-            data = self._stream.read(len(view))
+        data = patiently(self._url, lambda: self._stream.read(len(view)))
         view[: len(data)] = data
         return len(data)
 

@@ -20,7 +20,7 @@ class ExtractConfig:
     seeds: tuple[str, ...] = ()
     """Where a crawl begins: page URLs, bare domain names, or URLs of sitemaps."""
     inputs: tuple[str, ...] = ()
-    """Files for warc, wat and url_list: paths, URLs or glob patterns."""
+    """Files for warc, wat and url_list: paths, URLs or glob patterns; or a crawl of Common Crawl by its name, CC-MAIN-2026-05."""
     scope: Scope = "host"
     """Links followed: those under a seed's folder (prefix), on its host, on its domain and below, or any."""
     include: tuple[str, ...] = ()
@@ -44,7 +44,8 @@ class ExtractConfig:
     sample: float = 1.0
     """Share of the input files that is read, from 0 to 1, drawn by a hash of their names."""
     path_prefix: str = ""
-    """Put before each line of an input that is a list of paths (*.paths, *.paths.gz)."""
+    """Put before each line of an input that is a list of paths (*.paths, *.paths.gz); of a crawl of Common Crawl: where to read it
+    (empty: over https; s3://commoncrawl/ with an account)."""
     url_column: str = ""
     """Column of the image's URL in a url_list; empty: found by its usual names."""
     text_columns: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ In: the configured inputs. Out: paths or URLs, each once, sorted.
 """
 
 import gzip
+import re
 
 from pipeline.hashing import hash64
 from pipeline.read.config import ExtractConfig
@@ -12,12 +13,17 @@ from webimagetext.files import listing, open_input
 
 __all__ = ["expand_inputs"]
 
+# Common Crawl's name of a crawl, and where its files are published; s3://commoncrawl/ has the same ones.
+_CRAWL = re.compile(r"CC-MAIN-\d{4}-\d{2}")
+COMMON_CRAWL = "https://data.commoncrawl.org/"
+
 
 def expand_inputs(config: ExtractConfig) -> list[str]:
     """The files of ``config.inputs``. Raises UserError when there are none, or a pattern matches none.
 
     A pattern with ``*``, ``?`` or ``[`` is looked up; a file ``*.paths`` or ``*.paths.gz`` holds one path a line, before each of
-    which ``config.path_prefix`` is put. ``config.sample`` keeps a path by a hash of its name, so the same share every time.
+    which ``config.path_prefix`` is put; a crawl's name (CC-MAIN-2026-05) stands for the published list of its WARC or WAT files.
+    ``config.sample`` keeps a path by a hash of its name, so the same share every time.
     """
     if not config.inputs:
         raise UserError(
@@ -25,7 +31,10 @@ def expand_inputs(config: ExtractConfig) -> list[str]:
         )
     found: set[str] = set()
     for name in config.inputs:
-        if name.endswith((".paths", ".paths.gz")):
+        if _CRAWL.fullmatch(name):
+            base = config.path_prefix or COMMON_CRAWL
+            found.update(base + line for line in _lines(_list_of_crawl(base, name, config.source)))
+        elif name.endswith((".paths", ".paths.gz")):
             found.update(config.path_prefix + line for line in _lines(name))
         elif any(mark in name for mark in "*?[") and not name.startswith(("http://", "https://")):
             matched = listing(name)
@@ -38,6 +47,12 @@ def expand_inputs(config: ExtractConfig) -> list[str]:
     if not kept:
         raise UserError(f"extract: sample = {config.sample} leaves none of {len(found)} inputs", "raise extract.sample")
     return kept
+
+
+def _list_of_crawl(base: str, crawl: str, source: str) -> str:
+    if source not in ("warc", "wat"):
+        raise UserError(f"extract: {crawl} is a crawl, whose files are no {source}", "set extract.source to warc or wat")
+    return f"{base}crawl-data/{crawl}/{source}.paths.gz"
 
 
 def _lines(path: str) -> list[str]:
