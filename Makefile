@@ -12,7 +12,7 @@ export PYTHON
 
 PY := .venv/bin/python
 WORKERS ?= 2
-CODE := pipeline query_builder trainer webimagetext benchmarks examples docs tests
+CODE := pipeline query_builder trainer webimagetext benchmarks examples docs docker tests
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -48,6 +48,7 @@ format: .venv/.ready-dev
 lint: .venv/.ready-dev
 	@echo "== lint"
 	@.venv/bin/ruff check $(CODE)
+	@.venv/bin/hadolint docker/Dockerfile
 
 types: .venv/.ready-dev
 	@echo "== types"
@@ -77,13 +78,17 @@ bench: .venv/.ready-dev  ## run one benchmark, NAME=…; without NAME list them
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links
 
+IN_IMAGES := pyproject.toml --group build --extra s3 --extra turbo --excludes docker/trainer-only.txt -c requirements.txt -c requirements-dev.txt
+
 lock: .venv/.ready  ## choose the newest versions anew and write the pinned requirements
 	@$(COMPILE) --upgrade pyproject.toml --group build -o requirements.txt
 	@$(COMPILE) --upgrade --group dev -c requirements.txt -o requirements-dev.txt
 	@$(COMPILE) --upgrade --group peers -o requirements-peers.txt
 	@$(COMPILE) --upgrade --group spark -o requirements-spark.txt
 	@$(COMPILE) --upgrade --group installer -o requirements-installer.txt
-	@! grep -nE '://|^--' requirements*.txt || { echo "error: a requirements file names a host" >&2; exit 1; }
+	@$(COMPILE) $(IN_IMAGES) --extra gcs -o docker/requirements-pipeline.txt
+	@$(COMPILE) $(IN_IMAGES) --extra gcp -o docker/requirements-dataflow.txt
+	@! grep -nE '://|^--' requirements*.txt docker/requirements*.txt || { echo "error: a requirements file names a host" >&2; exit 1; }
 
 clean:  ## remove the environments, caches and the demo's results
 	rm -rf .venv .venv-peers .venv-spark .cache demo-run build *.egg-info .mypy_cache .ruff_cache .pytest_cache
