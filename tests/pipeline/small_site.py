@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,16 +62,17 @@ def build_site(folder: Path) -> None:
 
 @dataclass
 class Site:
-    """A running server: its address, the paths it was asked for, and those it answers with 503."""
+    """A running server: its address, the paths it was asked for and when (monotonic seconds), and those it answers with 503."""
 
     url: str
     asked: list[str] = field(default_factory=list)
+    moments: list[float] = field(default_factory=list)
     failing: set[str] = field(default_factory=set)
 
 
 @contextlib.contextmanager
-def serve(folder: Path) -> Iterator[Site]:
-    """Serves ``folder`` on a free loopback port while the block runs."""
+def serve(folder: Path, address: str = "127.0.0.1") -> Iterator[Site]:
+    """Serves ``folder`` on a free port of a loopback address while the block runs."""
     site = Site("")
 
     class Handler(http.server.SimpleHTTPRequestHandler):
@@ -80,6 +82,7 @@ def serve(folder: Path) -> Iterator[Site]:
             super().__init__(*args, directory=str(folder), **options)  # type: ignore[misc, arg-type]
 
         def do_GET(self) -> None:
+            site.moments.append(time.monotonic())
             site.asked.append(self.path)
             if self.path in site.failing:
                 self.send_error(503)
@@ -89,11 +92,11 @@ def serve(folder: Path) -> Iterator[Site]:
         def log_message(self, *args: object) -> None:  # type: ignore[override]
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = http.server.ThreadingHTTPServer((address, 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        site.url = f"http://127.0.0.1:{server.server_port}/"
+        site.url = f"http://{address}:{server.server_port}/"
         yield site
     finally:
         server.shutdown()
