@@ -25,6 +25,9 @@ class RunConfig:
     """words: whole words in normal form. metaclip: the published re-creation's rule, case-sensitive, for comparison."""
     seed: int = 0
     """Seed of every random choice: the balance, the hold-out split and the shuffle."""
+    earlier_runs: tuple[str, ...] = ()
+    """Folders of earlier runs. What their shards and hold-outs hold is dropped: the same image address before fetching; after it
+    the same picture, and a nearly equal one if package.near_duplicates is set."""
     extract: ExtractConfig = field(default_factory=ExtractConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
     text: TextConfig = field(default_factory=TextConfig)

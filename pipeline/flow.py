@@ -1,7 +1,8 @@
 """The graphs of a run, top to bottom. Beam only wires: what each step does lives in the module it names.
 
 Every function adds one graph to ``root``: finished folders in, finished folders out (layout.py says where, schema.py what).
-The crawl's own two graphs are in rounds.py, the passes that find the balance's threshold in balancing.py.
+The crawl's own two graphs are in rounds.py, the passes that find the balance's threshold in balancing.py, the rounds that join
+pairs and images in packing.py.
 """
 
 from collections.abc import Sequence
@@ -11,13 +12,12 @@ import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.config import RunConfig
-from pipeline.dedup.exact import DuplicateImageCaption, DuplicatePair
+from pipeline.dedup.exact import DuplicatePair
 from pipeline.layout import RunFolder
 from pipeline.manifest import Entry, rows_in
 from pipeline.schema import CANDIDATES, CAPTION_COUNTS, FETCH_PLAN, JOINED, MATCHED, SELECTED
-from pipeline.tables.batches import split
 from pipeline.tables.gather import Gather
-from pipeline.tables.sink import WriteGroups, WriteManifest, WriteTable, by_hashed, by_pair
+from pipeline.tables.sink import WriteGroups, WriteManifest, WriteTable, by_pair
 from pipeline.tables.source import ReadTable
 from pipeline.text.repeated import caption_counts
 from pipeline.transforms.balance import RESERVE, DrawPairs
@@ -25,11 +25,9 @@ from pipeline.transforms.curation import ApplyTextRules, MatchQueries, by_captio
 from pipeline.transforms.hosts import by_host
 from pipeline.transforms.images import (
     FetchBucket,
-    JoinImages,
     SplitHoldout,
     WriteShard,
     by_place,
-    by_url,
     known_rows,
     wanted_rows,
 )
@@ -37,7 +35,7 @@ from pipeline.transforms.outputs import REJECTED, RuleOnGroups, parts_for, split
 from pipeline.transforms.sums import CountIds, WriteVector
 from pipeline.write.placing import shard_count
 
-__all__ = ["balance", "collect", "count_captions", "fetch", "join", "match", "write_shards"]
+__all__ = ["balance", "collect", "count_captions", "fetch", "match", "write_shards"]
 
 BY_ID = ["pair_id"]
 
@@ -52,7 +50,7 @@ def collect(root: beam.Pipeline, tables: Sequence[str], rejects: Sequence[str], 
     once, repeated = split_outputs(groups, "Keep each pair once", RuleOnGroups(DuplicatePair(), "extract"))
     once | "Write candidates" >> WriteGroups(run.candidates)
     earlier = [root | f"Read rejects {number:03d}" >> ReadTable(folder) for number, folder in enumerate(rejects)]
-    write_rejects([*earlier, repeated], run, "extract", rows)
+    write_rejects([*earlier, repeated], run.rejects("extract"), rows)
 
 
 def count_captions(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
@@ -72,7 +70,7 @@ def match(root: beam.Pipeline, run: RunFolder, config: RunConfig, automaton: str
     matched, unmatched = split_outputs(passed, "Match queries", MatchQueries(automaton, run, name))
     matched | "Write matched" >> WriteTable(run.matched, MATCHED, by_pair, BY_ID, parts_for(rows))
     matched | "Count matches" >> WriteVector(CountIds("query_ids", queries), queries, run.match_counts)
-    write_rejects([by_rule, unmatched], run, "match", rows)
+    write_rejects([by_rule, unmatched], run.rejects("match"), rows)
 
 
 def balance(root: beam.Pipeline, run: RunFolder, plan: str, queries: int) -> None:
@@ -85,12 +83,14 @@ def balance(root: beam.Pipeline, run: RunFolder, plan: str, queries: int) -> Non
     for column in ("query_ids", "drawn_by"):
         count = CountIds(column, queries)
         drawn.selected | f"Count {column}" >> WriteVector(count, queries, run.selected_counts(column))
-    write_rejects([drawn[REJECTED]], run, "balance", rows)
+    write_rejects([drawn[REJECTED]], run.rejects("balance"), rows)
 
 
-def fetch(root: beam.Pipeline, run: RunFolder, config: RunConfig, earlier: Sequence[Entry], name: str) -> None:
-    """Selected pairs -> images in the store, asked for host by host; what the store knows already is not asked again."""
-    selected = root | "Read selected" >> ReadTable(run.selected, ["url"])
+def fetch(
+    root: beam.Pipeline, pairs: str, run: RunFolder, config: RunConfig, earlier: Sequence[Entry], name: str
+) -> None:
+    """The pairs of a table -> images in the store, asked for host by host; what the store knows already is not asked again."""
+    selected = root | "Read pairs" >> ReadTable(pairs, ["url"])
     answered = root | "Read images" >> ReadTable(run.images, ["url", "status"])
     wanted = selected | "Wanted" >> beam.Map(wanted_rows)
     known = answered | "Known" >> beam.Map(known_rows, again=config.fetch.retry_failed)
@@ -102,27 +102,6 @@ def fetch(root: beam.Pipeline, run: RunFolder, config: RunConfig, earlier: Seque
 
 
 FETCH_BUCKETS = 64
-
-
-def join(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
-    """Selected pairs and images -> pairs with a good image, each picture and caption once."""
-    rows = rows_in(run.selected)
-    parts = parts_for(rows + rows_in(run.images))
-    cut = partial(split, keys=by_url, parts=parts)
-    sides = {
-        side: root
-        | f"Read {side}" >> ReadTable(folder)
-        | f"Split {side}" >> beam.FlatMap(cut).with_output_types(tuple[int, pa.RecordBatch])
-        for side, folder in (("pairs", run.selected), ("images", run.images))
-    }
-    groups = sides | "By URL" >> beam.CoGroupByKey()
-    joined, lost = split_outputs(groups, "Join and apply image rules", JoinImages(config))
-    pictures = joined | "By picture" >> Gather(by_hashed("sha256"), parts, JOINED, ["sha256", *BY_ID])
-    once, repeated = split_outputs(
-        pictures, "Keep each picture and caption once", RuleOnGroups(DuplicateImageCaption(), "package")
-    )
-    once | "Write joined" >> WriteGroups(run.joined)
-    write_rejects([lost, repeated], run, "package", rows)
 
 
 def write_shards(root: beam.Pipeline, run: RunFolder, config: RunConfig, automaton: str, name: str) -> None:

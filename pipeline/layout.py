@@ -141,10 +141,19 @@ class RunFolder:
         """The image store: tars of image files and tables of their metadata, schema IMAGES."""
         return self.path("images")
 
+    def packing(self, number: int, table: str) -> str:
+        """A table of one round of joining: pairs (SELECTED, drawn from the reserve), pictures (JOINED) or rejects (REJECTS)."""
+        return self.path("packing", f"round-{number:03d}", table)
+
     @property
     def joined(self) -> str:
         """Table of selected pairs with a reference to their image, schema JOINED."""
         return self.path("joined")
+
+    @property
+    def held_counts(self) -> str:
+        """How many joined pairs each query drew: a NumPy file of int64."""
+        return self.path("joined", "drawn_by.npy")
 
     @property
     def shards(self) -> str:

@@ -31,6 +31,7 @@ __all__ = [
     "read_success",
     "read_table",
     "rows_in",
+    "samples_in",
     "write_manifest",
 ]
 
@@ -84,6 +85,12 @@ def _manifest_bytes(folder: str) -> bytes:
 def rows_in(folder: str) -> int:
     """Rows in all files that the manifest of ``folder`` names."""
     return sum(read_manifest(folder).column("rows").to_pylist())
+
+
+def samples_in(folder: str) -> int:
+    """Rows in the Parquet files alone that the manifest of ``folder`` names: of shards, each sample once."""
+    entries = read_manifest(folder).to_pylist()
+    return sum(entry["rows"] for entry in entries if entry["file"].endswith(".parquet"))
 
 
 def manifest_digest(folder: str) -> str:

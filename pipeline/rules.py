@@ -20,7 +20,8 @@ class Rule(Protocol):
     """A filter of rows. ``name`` says what it decides; calling it gives the verdicts.
 
     The answer is a string array, one entry a row: null to keep the row, else the reason (a short snake_case word).
-    A rule may also return columns to add to the batch, as a dictionary beside the verdicts.
+    A rule may also return columns to add to the batch, as a dictionary beside the verdicts. An attribute ``detail`` names the
+    column that the ledger quotes, by default the caption.
     """
 
     name: str
@@ -56,6 +57,7 @@ def apply_rules(
         keep = pc.is_null(reasons)
         if pc.sum(keep).as_py() != batch.num_rows:
             drop = pc.invert(keep)
-            rejected.append(ledger(batch.filter(drop), reasons.filter(drop), stage))
+            detail = getattr(rule, "detail", "caption")
+            rejected.append(ledger(batch.filter(drop), reasons.filter(drop), stage, detail))
             batch = batch.filter(keep)
     return batch, rejected

@@ -55,6 +55,7 @@ class Step:
     owned: tuple[str, ...] = ()
     keep: bool = False  # the output outlives changed settings and inputs: it is added to, never removed
     always: bool = False  # runs even when it is finished
+    extends: bool = False  # its work adds to one of its own inputs, so that the fingerprint is taken again after it
 
     def fingerprint(self) -> str:
         """Of the step's settings and the contents of its inputs; raises UserError when an input is missing."""
@@ -91,5 +92,7 @@ def run_steps(steps: Sequence[Step], context: Context) -> None:
         print(f"{head}{': ' + how if how else ''}", file=sys.stderr)
         start = time.monotonic()
         step.work(context)
+        if step.extends:
+            mark = step.fingerprint()
         manifest.mark_complete(step.output, mark, step=step.name)
         print(f"    {step.result(context)}, {human_time(time.monotonic() - start)}", file=sys.stderr)

@@ -7,7 +7,8 @@ from pipeline.audit.write import write_audit
 from pipeline.config import RunConfig
 from pipeline.dataflow import check_paths
 from pipeline.layout import RunFolder
-from pipeline.manifest import read_manifest, rows_in
+from pipeline.manifest import rows_in, samples_in
+from pipeline.packing import join, shards_of
 from pipeline.run import Context, Step, run_steps
 from pipeline.runners import Engine
 from webimagetext import files
@@ -15,12 +16,6 @@ from webimagetext.errors import UserError
 from webimagetext.settings import to_toml
 
 __all__ = ["run_verb", "steps_of"]
-
-
-def samples_in(folder: str) -> int:
-    """Samples in the shards of a folder."""
-    entries = read_manifest(folder).to_pylist()
-    return sum(entry["rows"] for entry in entries if entry["file"].endswith(".parquet"))
 
 
 def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
@@ -86,11 +81,12 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             name="join pairs and images",
             verb="package",
             output=run.joined,
-            owned=(run.rejects("package"),),
-            settings=(config.package,),
-            tables=(run.selected, run.images),
-            work=work.join,
+            owned=(run.path("packing"), run.rejects("package")),
+            settings=(config.package, config.balance.top_up_rounds, config.earlier_runs),
+            tables=(run.selected, run.reserve, run.images, *shards_of(config.earlier_runs)),
+            work=join,
             result=lambda _: counted(run.joined, "pairs with an image"),
+            extends=True,
         ),
         Step(
             name="write shards",

@@ -22,7 +22,7 @@ from webimagetext import files
 from webimagetext.errors import UserError
 from webimagetext.settings import fingerprint
 
-__all__ = ["balance", "count_captions", "extract", "fetch", "join", "match", "write_shards"]
+__all__ = ["balance", "count_captions", "extract", "fetch", "fetch_pairs", "match", "write_shards"]
 
 
 def extract(context: Context) -> None:
@@ -85,11 +85,16 @@ def balance(context: Context) -> None:
 
 def fetch(context: Context) -> None:
     """Fetches what the store lacks."""
+    fetch_pairs(context, context.run.selected, "fetch images")
+
+
+def fetch_pairs(context: Context, pairs: str, name: str) -> None:
+    """Fetches what the store lacks of the pairs of a table."""
     run, config = context.run, context.config
     _claim_store(run, fingerprint(config.image))
     earlier = read_manifest(run.images).to_pylist()
-    build = partial(flow.fetch, run=run, config=config, earlier=earlier, name="fetch images")
-    context.engine.run("fetch images", build, total=rows_in(run.selected), unit="images")
+    build = partial(flow.fetch, pairs=pairs, run=run, config=config, earlier=earlier, name=name)
+    context.engine.run(name, build, total=rows_in(pairs), unit="images")
 
 
 def _claim_store(run: RunFolder, mark: str) -> None:
@@ -106,11 +111,6 @@ def _claim_store(run: RunFolder, mark: str) -> None:
             stream.write(mark)
     if not files.exists(files.join(run.images, MANIFEST_FILE)):
         write_manifest(run.images, [])
-
-
-def join(context: Context) -> None:
-    """Joins pairs and images."""
-    context.engine.run("join images", partial(flow.join, run=context.run, config=context.config))
 
 
 def write_shards(context: Context) -> None:

@@ -25,9 +25,12 @@ class BalanceConfig:
     wanted_total: int | None = None
     """Find t so that this many pairs remain in the shards, after the loss given by expected_loss."""
     expected_loss: float = 0.0
-    """Share of the selected pairs that fetching and the image rules are expected to lose (0 to below 1); for wanted_total."""
+    """Share of the selected pairs that fetching and the image rules are expected to lose (0 to below 1); for wanted_total.
+    What top_up_rounds make up for is not lost."""
     reserve: float = 0.5
     """Pairs ranked as a reserve for those that are lost, as a share of t: 0.5 ranks what t * 1.5 would also have drawn."""
+    top_up_rounds: int = 3
+    """Rounds of fetching from the reserve, at most, while queries hold fewer than t pairs of their own draw (0: none)."""
 
     def __post_init__(self) -> None:
         if self.t < 1:
@@ -42,3 +45,5 @@ class BalanceConfig:
             raise UserError(f"balance.expected_loss is {self.expected_loss}", "give a share from 0 to below 1")
         if self.reserve < 0:
             raise UserError(f"balance.reserve is {self.reserve}", "give 0 or more")
+        if self.top_up_rounds < 0:
+            raise UserError(f"balance.top_up_rounds is {self.top_up_rounds}", "give 0 or more")

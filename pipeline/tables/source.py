@@ -18,6 +18,7 @@ def _read_file(name: str, folder: str, columns: tuple[str, ...] | None, rows: in
 class ReadTable(beam.PTransform):
     """A table folder as record batches of at most ``rows`` rows; ``columns`` picks some.
 
+    Files that are no Parquet, such as the tars of shards, are passed over.
     The manifest is read when the graph is built, so the folder must be finished by then.
     """
 
@@ -26,7 +27,7 @@ class ReadTable(beam.PTransform):
         self.folder, self.columns, self.rows = folder, tuple(columns) if columns else None, rows
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection:
-        names = read_manifest(self.folder).column("file").to_pylist()
+        names = [name for name in read_manifest(self.folder).column("file").to_pylist() if name.endswith(".parquet")]
         return (
             root
             | "Name files" >> beam.Create(names, reshuffle=False).with_output_types(str)

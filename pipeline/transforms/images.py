@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import RunConfig
+from pipeline.dedup.exact import DuplicateImageCaption
+from pipeline.dedup.pictures import VERDICTS, RepeatedPicture
 from pipeline.fetch.bucket import NOT_REACHED, fetch_bucket
 from pipeline.fetch.retry import best_rows, retry_failed
 from pipeline.hashing import hash64, hash_strings
@@ -26,6 +28,7 @@ from pipeline.write.placing import is_holdout, order, place
 from pipeline.write.shards import write_shard
 
 __all__ = [
+    "DropRepeats",
     "FetchBucket",
     "JoinImages",
     "SplitHoldout",
@@ -105,7 +108,7 @@ class JoinImages(beam.DoFn):
         self.rules = image_rules(self.config.package.rules)
 
     def process(self, group: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[object]:
-        _, sides = group
+        part, sides = group
         pairs = combine(sides["pairs"], SELECTED, ["pair_id"])
         images = best_rows(combine(sides["images"], IMAGES, ["url", "file", "status", "error_message"]))
         for batch in _with_images(pairs, images).to_batches():
@@ -117,7 +120,22 @@ class JoinImages(beam.DoFn):
                 batch.filter(pc.invert(failed)).select(JOINED.names).cast(JOINED), self.rules, "package"
             )
             if kept.num_rows:
-                yield kept
+                yield part, pa.Table.from_batches([kept.select(JOINED.names)])
+            yield from reject(rejected)
+
+
+class DropRepeats(beam.DoFn):
+    """Groups of rows by picture, with the verdicts on them: keeps each picture and caption once, and drops what repeats a better
+    picture or one of an earlier run. Yields (part, table)."""
+
+    def process(self, group: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[object]:
+        part, sides = group
+        rows = combine(sides["rows"], JOINED, ["sha256", "pair_id"])
+        found = combine(sides.get("verdicts", ()), VERDICTS)
+        for batch in rows.to_batches():
+            kept, rejected = apply_rules(batch, [DuplicateImageCaption(), RepeatedPicture(found)], "package")
+            if kept.num_rows:
+                yield part, pa.Table.from_batches([kept.select(JOINED.names)])
             yield from reject(rejected)
 
 

@@ -6,7 +6,6 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.layout import RunFolder
 from pipeline.rules import Rule, ledger
 from pipeline.schema import REJECTS
 from pipeline.tables.sink import WriteTable, by_hashed
@@ -33,13 +32,11 @@ def reject(batches: Iterable[pa.RecordBatch]) -> Iterator[object]:
     return (beam.pvalue.TaggedOutput(REJECTED, batch) for batch in batches if batch.num_rows)
 
 
-def write_rejects(rejects: Iterable[beam.PCollection], run: RunFolder, stage: str, rows: int) -> None:
+def write_rejects(rejects: Iterable[beam.PCollection], folder: str, rows: int) -> None:
     """Writes the ledger of a stage that had about ``rows`` rows to judge."""
-    merged = tuple(rejects) | f"Rejects of {stage}" >> beam.Flatten()
+    merged = tuple(rejects) | "All rejects" >> beam.Flatten()
     order = ["key", "reason", "url", "detail"]
-    merged | f"Write rejects of {stage}" >> WriteTable(
-        run.rejects(stage), REJECTS, by_hashed("key"), order, parts_for(rows)
-    )
+    merged | "Write rejects" >> WriteTable(folder, REJECTS, by_hashed("key"), order, parts_for(rows))
 
 
 class RuleOnGroups(beam.DoFn):

@@ -24,6 +24,15 @@ class PackageConfig:
     and the bytes in the Parquet too."""
     holdout: float = 0.0
     """Share of the pictures kept apart for evaluation, 0 to 1, drawn by a hash of the picture's content."""
+    near_duplicates: int | None = None
+    """Bits (0 to 8) of the 64-bit perceptual hash in which two pictures may differ and still count as one, of which the one with
+    most pixels stays; 4 is a good number. Off by default: the hash sees shapes without colour, so drawings that differ
+    in colour alone count as one, and the published sets were not thinned this way."""
+    evaluation_sets: tuple[str, ...] = ()
+    """Evaluation pictures that must not be in the data: folders of image files or shards, tars, or Parquet tables with columns
+    sha256 and phash."""
+    evaluation_distance: int = 4
+    """Bits of the perceptual hash within which a picture counts as an evaluation picture (0 to 8; -1: equal contents alone)."""
     rules: ImageRulesConfig = field(default_factory=ImageRulesConfig)
 
     def __post_init__(self) -> None:
@@ -31,3 +40,7 @@ class PackageConfig:
             raise UserError("package: samples_per_shard must be greater than 0")
         if not 0 <= self.holdout < 1:
             raise UserError(f"package: holdout {self.holdout} is not a share between 0 and 1")
+        if self.near_duplicates is not None and not 0 <= self.near_duplicates <= 8:
+            raise UserError(f"package: near_duplicates {self.near_duplicates} is not between 0 and 8 bits")
+        if not -1 <= self.evaluation_distance <= 8:
+            raise UserError(f"package: evaluation_distance {self.evaluation_distance} is not between -1 and 8 bits")

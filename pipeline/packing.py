@@ -1,0 +1,138 @@
+"""Joining pairs with their images, round by round: what is lost on the way is made up for from the reserve (see topping_up.py).
+
+A round joins its own pairs with the image store and applies the image rules; then the pictures of all rounds together are freed of
+duplicates. In: selected/, reserve/, images/ and earlier runs' shards. Out: joined/ and the ledger of packaging. A round's tables
+are kept, so a killed run joins only what it had not joined, and pictures are judged once.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from pipeline.dedup.near import band_keys
+from pipeline.dedup.pictures import PICTURES, by_content, by_key, keyed, verdicts
+from pipeline.hashing import mix
+from pipeline.layout import RunFolder
+from pipeline.manifest import is_complete, mark_complete, rows_in, samples_in
+from pipeline.run import Context
+from pipeline.tables.batches import Keys, split
+from pipeline.tables.gather import Gather
+from pipeline.tables.sink import WriteGroups
+from pipeline.tables.source import ReadTable
+from pipeline.transforms.images import DropRepeats, JoinImages, by_url
+from pipeline.transforms.outputs import parts_for, split_outputs, write_rejects
+from pipeline.transforms.sums import CountIds, WriteVector, read_vector
+
+__all__ = ["join", "shards_of"]
+
+ROWS_RATIO = 8  # a row of PICTURES takes so many times less memory than one of JOINED
+PICTURE_COLUMNS = ["sha256", "phash", "original_width", "original_height"]
+
+
+def shards_of(runs: Sequence[str]) -> list[str]:
+    """The folders of finished samples of runs."""
+    return [folder for run in map(RunFolder, runs) for folder in (run.shards, run.holdout)]
+
+
+def join(context: Context) -> None:
+    """Joins, and tops up until no query is short, the reserve is spent or the rounds are over."""
+    number = 0
+    _join_round(context, number)
+    _deduplicate(context, number)
+
+
+def _pairs(run: RunFolder, number: int) -> str:
+    return run.packing(number, "pairs") if number else run.selected
+
+
+def _join_round(context: Context, number: int) -> None:
+    marker = context.run.packing(number, "pictures")
+    if not is_complete(marker):
+        context.engine.run(f"join images, round {number}", partial(join_round, context=context, number=number))
+        mark_complete(marker, "")
+
+
+def join_round(root: beam.Pipeline, context: Context, number: int) -> None:
+    """Pairs of a round and images -> pairs with a good image, and the ledger of the others."""
+    run, pairs = context.run, _pairs(context.run, number)
+    rows = rows_in(pairs)
+    cut = partial(split, keys=by_url, parts=parts_for(rows + rows_in(run.images)))
+    sides = {
+        side: root
+        | f"Read {side}" >> ReadTable(folder)
+        | f"Split {side}" >> beam.FlatMap(cut).with_output_types(tuple[int, pa.RecordBatch])
+        for side, folder in (("pairs", pairs), ("images", run.images))
+    }
+    groups = sides | "By URL" >> beam.CoGroupByKey()
+    kept, lost = split_outputs(groups, "Join and apply image rules", JoinImages(context.config))
+    kept | "Write pictures" >> WriteGroups(run.packing(number, "pictures"))
+    write_rejects([lost], run.packing(number, "rejects"), rows)
+
+
+def _deduplicate(context: Context, number: int) -> None:
+    context.engine.run("find duplicates", partial(deduplicate, context=context, rounds=number + 1))
+
+
+def deduplicate(root: beam.Pipeline, context: Context, rounds: int) -> None:
+    """Pairs with an image, of all rounds -> each picture and caption once, how often each query drew them, and the ledger."""
+    run = context.run
+    tables = [run.packing(number, "pictures") for number in range(rounds)]
+    rows = sum(map(rows_in, tables))
+    parts = parts_for(rows)
+    read = [root | f"Read pictures {number}" >> ReadTable(folder) for number, folder in enumerate(tables)]
+    pictures = tuple(read) | "All pictures" >> beam.Flatten()
+    sides = {"rows": pictures | "Split rows" >> _split(by_content, parts)}
+    distance, earlier_runs = context.config.package.near_duplicates, shards_of(context.config.earlier_runs)
+    if distance is not None or earlier_runs:
+        found = root | "Find repeats" >> FindRepeats(tables, earlier_runs, distance)
+        sides["verdicts"] = found | "Split verdicts" >> _split(_by_verdict, parts)
+    groups = sides | "By picture" >> beam.CoGroupByKey()
+    once, repeated = split_outputs(groups, "Keep each picture once", DropRepeats())
+    once | "Write joined" >> WriteGroups(run.joined)
+    queries = len(read_vector(run.match_counts))
+    held = once | "Batches" >> beam.FlatMap(lambda group: group[1].to_batches()).with_output_types(pa.RecordBatch)
+    held | "Count held" >> WriteVector(CountIds("drawn_by", queries), queries, run.held_counts)
+    earlier = [root | f"Read rejects {number}" >> ReadTable(run.packing(number, "rejects")) for number in range(rounds)]
+    total = sum(rows_in(_pairs(run, number)) for number in range(rounds))
+    write_rejects([*earlier, repeated], run.rejects("package"), total)
+
+
+def _split(keys: Keys, parts: int) -> beam.PTransform:
+    return beam.FlatMap(split, keys, parts).with_output_types(tuple[int, pa.RecordBatch])
+
+
+def _by_verdict(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
+    return mix(batch.column("content").to_numpy())
+
+
+class FindRepeats(beam.PTransform):
+    """The pictures of ``tables`` that repeat a better one, or one in the shards of earlier runs: VERDICTS.
+
+    A picture meets those that may be near in a group of each of its bands, so that what one worker holds does not grow with the
+    number of pictures.
+    """
+
+    def __init__(self, tables: Sequence[str], earlier: Sequence[str], distance: int | None) -> None:
+        super().__init__()
+        self.tables, self.earlier, self.distance = list(tables), list(earlier), distance
+
+    def expand(self, root: beam.Pipeline) -> beam.PCollection:
+        read = []
+        for number, folder in enumerate([*self.tables, *self.earlier]):
+            of_earlier = number >= len(self.tables)
+            batches = root | f"Read {number}" >> ReadTable(folder, PICTURE_COLUMNS)
+            keys = beam.FlatMap(lambda batch, *how: [keyed(batch, *how)], self.distance, bool(self.earlier), of_earlier)
+            read.append(batches | f"Keys {number}" >> keys.with_output_types(pa.RecordBatch))
+        keys_each = len(band_keys(np.zeros(1, np.uint64), self.distance)[0]) if self.distance is not None else 1
+        rows = sum(map(samples_in, [*self.tables, *self.earlier])) * keys_each
+        groups = (
+            tuple(read)
+            | "All keys" >> beam.Flatten()
+            | Gather(by_key, parts_for(rows // ROWS_RATIO), PICTURES, ["key"])
+        )
+        judge = beam.Map(lambda group, distance: verdicts(group[1], distance), self.distance)
+        return groups | "Judge" >> judge.with_output_types(pa.RecordBatch)
