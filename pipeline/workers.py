@@ -22,30 +22,29 @@ DEFAULT_PORT = 50000
 
 
 class _Pool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
-    """Beam's protocol: start a worker, stop it again."""
+    """Beam's protocol for a pool."""
 
     def __init__(self) -> None:
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._processes: list[subprocess.Popen[bytes]] = []
 
     def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Starts a process for the engine at the address that the request names."""
+        self._processes = [process for process in self._processes if process.poll() is None]
         command = [sys.executable, "-m", "pipeline.worker", request.control_endpoint.url, request.worker_id]
-        self._processes[request.worker_id] = subprocess.Popen(command)
+        self._processes.append(subprocess.Popen(command))
         return beam_fn_api_pb2.StartWorkerResponse()
 
     def StopWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Ends a worker."""
-        self._stop(self._processes.pop(request.worker_id, None))
+        """Nothing to do: a worker ends by itself when its engine hangs up.
+
+        The name in the request is no use: two executors on one machine both call their first worker 1-1.
+        """
         return beam_fn_api_pb2.StopWorkerResponse()
 
     def close(self) -> None:
-        """Ends all workers."""
-        while self._processes:
-            self._stop(self._processes.popitem()[1])
-
-    def _stop(self, process: "subprocess.Popen[bytes] | None") -> None:
-        if process is not None:
-            process.kill()  # whatever it does can be cut off at any time: that is what manifests and journals are for
+        """Ends all workers, whatever they do: manifests and journals are there for that."""
+        for process in self._processes:
+            process.kill()
             process.wait()
 
 
