@@ -122,26 +122,27 @@ class _CrawlBucket(beam.DoFn):
 
     def process(self, bucket: tuple[str, int]) -> Iterator[object]:
         name, quota = bucket
-        if not files.exists(files.join(round_folder(self.run, self.number, MARKER), name)):
-            self._crawl(name, quota)
-        for table in TABLES:
-            entry = entry_of_table(round_folder(self.run, self.number, table), name)
+        folders = {table: round_folder(self.run, self.number, table) for table in TABLES}
+        if files.exists(files.join(folders[MARKER], name)):
+            entries = {table: entry_of_table(folder, name) for table, folder in folders.items()}
+        else:
+            tables = self._crawl(name, quota)
+            entries = {table: write_part(folder, name, tables[table]) for table, folder in folders.items()}
+        for table, entry in entries.items():
             yield beam.pvalue.TaggedOutput(table, entry)
 
-    def _crawl(self, name: str, quota: int) -> None:
+    def _crawl(self, name: str, quota: int) -> dict[str, pa.Table]:
         batches = list(iter_batches(round_folder(self.run, self.number, "frontier"), names=[name]))
         frontier = pa.Table.from_batches(batches, schema=FRONTIER).slice(0, quota)
         beacon = Beacon(self.run, self.name)
         found = crawl_bucket(frontier, self.config.http, self.config.extract, beacon, waited=Throttled())
         beacon.flush()
-        tables = {
+        return {
             "candidates": pa.Table.from_batches(found.candidates, schema=CANDIDATES),
             "links": found.links,
             "rejects": pa.Table.from_batches(found.rejects, schema=REJECTS),
             "pages": found.pages,
         }
-        for table in TABLES:
-            write_part(round_folder(self.run, self.number, table), name, tables[table])
 
 
 class _PlanBucket(beam.DoFn):

@@ -30,7 +30,7 @@ from query_builder.summary import print_summary
 from query_builder.workers import Workers
 from query_builder.write import Knowledge, write_candidates, write_queries
 from webimagetext.errors import UserError
-from webimagetext.files import digest, open_input, size
+from webimagetext.files import digest, is_url, open_input, read_ranges, size
 from webimagetext.progress import Progress
 from webimagetext.settings import fingerprint
 
@@ -63,7 +63,7 @@ def build(config: BuildConfig) -> None:
         print(f"{config.output} is up to date: the same inputs and settings made it")
         return
     work = os.path.join(
-        config.work or f"{config.output}.work",
+        _work_folder(config),
         fingerprint(identity, config.language, config.on_corrupt, shard_bytes)[:12],
     )
     for folder in ("shards", "views", "checksums"):
@@ -118,6 +118,15 @@ def build(config: BuildConfig) -> None:
         shutil.rmtree(os.path.dirname(work), ignore_errors=True)
 
 
+def _work_folder(config: BuildConfig) -> str:
+    """Where intermediate counts lie: always on this machine, for they are mapped into memory and merged in place."""
+    if config.work and is_url(config.work):
+        raise UserError(f"--work {config.work}: intermediate counts need a local disk", "give a folder of this machine")
+    # The list's name in the current folder, when it goes to an object store: the same command finds it again after a kill.
+    output = os.path.basename(config.output) if is_url(config.output) else config.output
+    return config.work or f"{output}.work"
+
+
 def _settings(config: BuildConfig, budgets: Mapping[str, int]) -> dict[str, Any]:
     """What decides the outcome, beside the inputs."""
     names = (
@@ -136,10 +145,13 @@ def _settings(config: BuildConfig, budgets: Mapping[str, int]) -> dict[str, Any]
 def _glance(url: str) -> tuple[str, int, str]:
     """Tells a changed file without reading all of it: name, size, and a hash of both its ends."""
     length = size(url)
-    with open_input(url) as stream:
-        ends = stream.read(ENDS)
-        stream.seek(max(0, length - ENDS))
-        ends += stream.read(ENDS)
+    if is_url(url):
+        ends = b"".join(read_ranges([url, url], [0, max(0, length - ENDS)], [min(ENDS, length), length]))
+    else:
+        with open_input(url) as stream:
+            ends = stream.read(ENDS)
+            stream.seek(max(0, length - ENDS))
+            ends += stream.read(ENDS)
     return os.path.basename(url), length, hashlib.sha256(ends).hexdigest()
 
 

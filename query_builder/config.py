@@ -19,9 +19,9 @@ class BuildConfig:
     pageviews: tuple[str, ...] = ()
     """pageview_complete files, monthly or daily, any number: views are summed. Without any, titles rank by redirects to them."""
     wordnet: str | None = None
-    """Folder of a WordNet 3.0 or 3.1 database (data.noun, index.noun…). Without it there are no synset queries."""
+    """Folder or URL of a WordNet 3.0 or 3.1 database (data.noun, index.noun…). Without it there are no synset queries."""
     output: str = "queries.parquet"
-    """The Parquet file to write; near misses go beside it, for `inspect`."""
+    """The Parquet file to write, path or URL; near misses go beside it, for `inspect`."""
     size: int = 500_000
     """Queries in the list."""
     min_word_count: int = 100
@@ -43,7 +43,8 @@ class BuildConfig:
     workers: int = 0
     """Processes (0: one a core). Any number gives the same bytes; each takes up to 900 MB."""
     work: str | None = None
-    """Folder for intermediate counts (default: OUTPUT.work); a killed build takes up again from it."""
+    """Local folder for intermediate counts (default: OUTPUT.work, in the current folder when OUTPUT is a URL); a killed build takes
+    up again from it."""
     keep_work: bool = False
     """Keep that folder after success, to build again with other thresholds without reading the dump."""
     shard_megabytes: float = 0.0

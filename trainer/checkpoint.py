@@ -1,7 +1,7 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped, in one file that is there whole or not at all.
 
-In: the state of a run. Out: ``checkpoints/step-00001200.pt`` under the output folder, written under a temporary name and renamed;
-the last few are kept. A checkpoint also holds the model's sizes and the tokenizer, so that it can be used by itself.
+In: the state of a run. Out: ``checkpoints/step-00001200.pt`` under the output folder, written as :mod:`webimagetext.files`
+does; the last few are kept. A checkpoint also holds the model's sizes and the tokenizer, so that it can be used by itself.
 """
 
 import re
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from webimagetext.errors import UserError
 from webimagetext.files import join, listing, open_input, remove, write_atomic
+from webimagetext.local import fetched
 
 __all__ = ["Checkpoint", "newest", "read", "write"]
 
@@ -66,7 +67,7 @@ def write(output: str, checkpoint: Checkpoint, keep: int) -> str:
 def read(url: str) -> Checkpoint:
     """Reads a checkpoint. Raises UserError when the file is damaged or something else."""
     try:
-        with open_input(url) as stream:
+        with fetched(url) as path, open_input(path) as stream:  # torch seeks in it, tensor by tensor
             content = torch.load(stream, map_location="cpu", weights_only=True)
     except UserError:
         raise

@@ -61,7 +61,8 @@ class DataConfig:
     caption_column: str = "caption"
     """Parquet: the column with the caption."""
     cache: str = ""
-    """Folder for copies of remote shards; left out: a temporary one."""
+    """Folder where copies of remote shards stay; left out: a copy is deleted when it is closed, and fetched again in the next epoch
+    when the run has more than 256 shards."""
     stall_seconds: float = 60.0
     """After so many seconds without a batch, or within one step, the log names what the run is waiting for."""
 
@@ -135,7 +136,7 @@ class OutputConfig:
     """Where results go, and how often."""
 
     output: str = ""
-    """Folder of the run: config.toml, tokenizer.json, log.jsonl, checkpoints/."""
+    """Folder of the run, path or URL: config.toml, tokenizer.json, log.jsonl, checkpoints/."""
     resume: bool = True
     """Takes up the newest checkpoint in the folder; without it, a folder with checkpoints is refused."""
     checkpoint_steps: int = 0

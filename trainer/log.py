@@ -6,7 +6,9 @@ the run waits for when a batch or a step takes too long.
 
 import contextlib
 import json
+import shutil
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,9 +16,12 @@ from typing import IO, Any
 
 from trainer.config import OutputConfig
 from webimagetext.errors import UserError
-from webimagetext.files import join, make_folder
+from webimagetext.files import is_url, join, make_folder, read, write_atomic
 
 __all__ = ["Log", "Watch"]
+
+
+SENT_AT = ("start", "checkpoint", "stall", "end")
 
 
 class Log:
@@ -24,15 +29,24 @@ class Log:
 
     def __init__(self, config: OutputConfig, active: bool) -> None:
         self._file: IO[str] | None = None
+        self._url = ""
         self._board: Any = None
         self._wandb: Any = None
         self._lock = threading.Lock()
         if not active:
             return
-        if "://" not in config.output:
+        path = join(config.output, "log.jsonl")
+        if is_url(config.output):
+            # Nothing can be appended to there: the log grows on this machine and is sent whole, at the events of :data:`SENT_AT`.
+            self._url = path
+            self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+            self._file.write((read(path) or b"").decode())
+        else:
             make_folder(config.output)
-            self._file = open(join(config.output, "log.jsonl"), "a", encoding="utf-8")  # noqa: SIM115
+            self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
         if config.tensorboard:
+            if is_url(config.output):
+                raise UserError("--tensorboard appends to local files", "give a local --output, or use --wandb")
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError:
@@ -43,7 +57,7 @@ class Log:
                 import wandb  # type: ignore[import-not-found, unused-ignore]
             except ImportError:
                 raise UserError("--wandb needs the wandb package", "pip install wandb") from None
-            wandb.init(project=config.wandb, dir=config.output)
+            wandb.init(project=config.wandb, dir=None if is_url(config.output) else config.output)
             self._wandb = wandb
 
     def event(self, kind: str, **values: Any) -> None:
@@ -53,6 +67,8 @@ class Log:
                 line = json.dumps({"event": kind, "time": round(time.time(), 3), **values})
                 self._file.write(line + "\n")
                 self._file.flush()
+                if self._url and kind in SENT_AT:
+                    self._send()
             if kind == "step":
                 step = values["step"]
                 numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
@@ -61,6 +77,13 @@ class Log:
                         self._board.add_scalar(name, value, step)
                 if self._wandb is not None:
                     self._wandb.log(numbers, step=step)
+
+    def _send(self) -> None:
+        """Writes the whole log to its place on an object store."""
+        assert self._file is not None
+        self._file.seek(0)
+        with write_atomic(self._url, "w") as stream:
+            shutil.copyfileobj(self._file, stream)  # leaves the file's end as the place to write
 
     def close(self) -> None:
         """Ends the log."""

@@ -4,16 +4,14 @@ In: a trained model, a prompt, and picture files or shards. Out: a table, best f
 the best of many generated pictures for a prompt is chosen.
 """
 
-import glob
 import json
-import os
 import sys
 from dataclasses import dataclass
 from typing import Literal
 
 from trainer.threads import wait_asleep
 from webimagetext.errors import UserError, run_command
-from webimagetext.files import write_atomic
+from webimagetext.files import is_folder, join, listing, open_input, write_atomic
 from webimagetext.settings import parse_flags
 
 __all__ = ["RerankConfig", "main"]
@@ -54,12 +52,12 @@ def _items(patterns: tuple[str, ...]) -> list[tuple[str, bytes]]:
     for pattern in patterns:
         if pattern in shards:
             continue
-        names = sorted(glob.glob(os.path.join(pattern, "*") if os.path.isdir(pattern) else pattern))
+        names = listing(join(pattern, "*") if is_folder(pattern) else pattern)
         names = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
         if not names:
             raise UserError(f"{pattern}: no pictures there")
         for name in names:
-            with open(name, "rb") as stream:
+            with open_input(name) as stream:
                 found.append((name, stream.read()))
     return found
 

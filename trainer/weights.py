@@ -17,6 +17,7 @@ from trainer.models.spec import ModelSpec, find_spec
 from trainer.tokenizer import Tokenizer
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
+from webimagetext.local import fetched
 from webimagetext.settings import from_dict, to_dict
 
 __all__ = ["Trained", "load_states", "load_trained", "put_states"]
@@ -53,7 +54,7 @@ def load_states(path: str) -> dict[str, Tensor]:
         with open_input(path) as stream:
             return from_any(load(stream.read()), path)
     try:
-        with open_input(path) as stream:
+        with fetched(path) as local, open_input(local) as stream:
             content: Any = torch.load(stream, map_location="cpu", weights_only=True)
     except UserError:
         raise

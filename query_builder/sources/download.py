@@ -19,6 +19,7 @@ import requests
 from query_builder.config import BuildConfig
 from query_builder.sources.wordnet import read_wordnet
 from webimagetext.errors import UserError
+from webimagetext.files import is_url
 from webimagetext.progress import Progress
 
 __all__ = ["Downloads", "RemoteFile", "download_all", "fetch", "list_dump"]
@@ -185,6 +186,11 @@ def download_all(config: BuildConfig) -> Downloads:
     """Fetches what ``--download`` names; what is there already is not fetched again."""
     assert config.download
     mirror, folder = (config.mirror or DUMPS).rstrip("/"), config.download_folder
+    if is_url(folder):
+        raise UserError(
+            f"--download-folder {folder}: an interrupted download grows on a local disk",
+            "give a folder of this machine, or copy the files there yourself and name them with --dump and --pageviews",
+        )
     with requests.Session() as session:
         dumps = list_dump(session, mirror, config.download)
         views = _pageviews(mirror, config.download)

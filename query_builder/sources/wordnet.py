@@ -4,12 +4,11 @@ In: a WordNet 3.0 or 3.1 database folder (``data.noun``, ``index.noun``…). Out
 ``dog.n.01`` (head word, part of speech, number of the sense among the head word's). The format is wndb(5WN)'s.
 """
 
-import os
 import re
 from typing import NamedTuple
 
 from webimagetext.errors import UserError
-from webimagetext.files import open_input
+from webimagetext.files import exists, join, open_input
 
 __all__ = ["Synset", "published_names", "read_wordnet", "wordnet_files"]
 
@@ -28,9 +27,9 @@ class Synset(NamedTuple):
 
 def wordnet_files(folder: str) -> list[str]:
     """The files that are read. Raises UserError if the folder is not a WordNet database."""
-    for candidate in (folder, os.path.join(folder, "dict")):
-        paths = [os.path.join(candidate, f"{kind}.{part}") for part in PARTS for kind in ("data", "index")]
-        if all(os.path.isfile(path) for path in paths):
+    for candidate in (folder, join(folder, "dict")):
+        paths = [join(candidate, f"{kind}.{part}") for part in PARTS for kind in ("data", "index")]
+        if all(map(exists, paths)):
             return paths
     raise UserError(
         f"{folder}: not a WordNet database folder: data.noun, index.noun and their like are not all there",

@@ -7,6 +7,8 @@ import contextlib
 import io
 import logging
 import os
+import shutil
+import tempfile
 import warnings
 from collections.abc import Callable
 
@@ -15,6 +17,7 @@ from torch import Tensor, nn
 
 from trainer.models.clip import Clip
 from webimagetext.errors import UserError
+from webimagetext.files import join, open_input, write_atomic
 
 __all__ = ["write_onnx"]
 
@@ -34,7 +37,6 @@ def write_onnx(model: Clip, folder: str) -> list[str]:
         import onnxscript  # type: ignore[import-untyped, unused-ignore]  # noqa: F401
     except ImportError:
         raise UserError("--format onnx needs the onnxscript package", "pip install onnxscript") from None
-    os.makedirs(folder, exist_ok=True)
     # It warns about operators of torchvision, which no tower uses.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     spec = model.spec
@@ -43,13 +45,17 @@ def write_onnx(model: Clip, folder: str) -> list[str]:
     ids[:, 1] = spec.vocab_size - 1
     written = []
     for name, encode, example in (("image", model.encode_image, images), ("text", model.encode_text, ids)):
-        path = os.path.join(folder, f"{name}.onnx")
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        url = join(folder, f"{name}.onnx")
+        with (
+            tempfile.TemporaryDirectory() as place,
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+        ):
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 _Tower(model, encode).eval(),
                 (example,),
-                f"{path}.tmp",
+                os.path.join(place, f"{name}.onnx"),
                 input_names=["pixels" if name == "image" else "ids"],
                 output_names=["vectors"],
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
@@ -57,6 +63,7 @@ def write_onnx(model: Clip, folder: str) -> list[str]:
                 external_data=False,
                 verbose=False,
             )
-        os.replace(f"{path}.tmp", path)
-        written.append(path)
+            with open_input(os.path.join(place, f"{name}.onnx")) as source, write_atomic(url) as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+        written.append(url)
     return written

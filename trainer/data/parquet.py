@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from webimagetext.errors import UserError
+from webimagetext.files import open_input
 
-__all__ = ["ParquetReader"]
+__all__ = ["ParquetReader", "rows_of"]
 
 GROUPS_IN_MEMORY = 8
 CAPTION_NAMES = ("caption", "text", "TEXT", "txt")
@@ -28,6 +29,15 @@ def _column(schema: pa.Schema, wanted: str, usual: tuple[str, ...], path: str, w
         if name in schema.names:
             return name
     raise UserError(f"{path}: no column '{wanted}' with the {what}", f"it has: {', '.join(schema.names)}")
+
+
+def rows_of(url: str) -> int:
+    """The number of rows of a Parquet file, by path or URL. Raises UserError when it is none."""
+    with open_input(url) as stream:
+        try:
+            return int(pq.read_metadata(stream).num_rows)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UserError(f"{url}: not a Parquet file: {error}") from None
 
 
 class ParquetReader:

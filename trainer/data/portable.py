@@ -22,6 +22,7 @@ from trainer.data.images import BadImageError, square
 from trainer.data.loader import Batch
 from trainer.data.order import uniform
 from trainer.tokenizer import Tokenizer
+from webimagetext.files import open_input
 
 __all__ = ["PortableLoader"]
 
@@ -53,6 +54,10 @@ class PortableLoader:
     def _stream(self) -> Iterator[dict[str, Any]]:
         """Samples without end, shuffled anew each epoch."""
         import webdataset as wds
+        from webdataset.gopen import gopen_schemes
+
+        # That library would start other programs for these, with credentials of their own.
+        gopen_schemes.update(dict.fromkeys(("s3", "gs"), lambda url, mode="rb", bufsize=8192: open_input(url)))
 
         def skip(error: Exception) -> bool:
             self.fault("unreadable shard", str(error)[:200])

@@ -1,15 +1,16 @@
 """Which shards a pattern names, how many samples each holds, and opening them wherever they lie.
 
 In: patterns such as ``run/shards/*.tar``, ``s3://bucket/{00000..00127}.tar`` or ``data/*.parquet``. Out: :class:`Shard` objects; a
-remote one is copied into a cache folder when it is first read, under a temporary name until it is whole.
+remote one is copied to this machine when it is first read: into the cache folder under a name that tells its content, or, without
+one, into a temporary file that takes up the disk as long as it is open and not longer, however the process ends.
 """
 
+import contextlib
+import glob
 import hashlib
 import json
 import os
 import re
-import shutil
-import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -19,10 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.layout import SIZES_FILE
-from trainer.data.parquet import ParquetReader
+from trainer.data.parquet import ParquetReader, rows_of
 from trainer.data.tar import TarReader
 from webimagetext.errors import UserError
-from webimagetext.files import exists, listing, open_input
+from webimagetext.files import exists, is_folder, is_url, listing, read, version
+from webimagetext.local import copy, fetched
 
 __all__ = ["Library", "Reader", "Shard", "expand"]
 
@@ -83,7 +85,6 @@ class Library:
         self._columns = (image_column, caption_column)
         self._fault = fault
         self._cache = cache
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._open: OrderedDict[str, Reader] = OrderedDict()
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
@@ -102,7 +103,7 @@ class Library:
                     urls.extend(found)
                 elif not exists(one):
                     raise UserError(f"{one}: no such shard")
-                elif os.path.isdir(one):
+                elif is_folder(one):
                     raise UserError(f"{one}: is a folder", f"name the shards in it: '{one.rstrip('/')}/*.tar'")
                 else:
                     urls.append(one)
@@ -117,6 +118,8 @@ class Library:
             if folder not in known:
                 known[folder] = _read_sizes(f"{folder}/{SIZES_FILE}" if folder else SIZES_FILE)
             shard.size = known[folder].get(name)
+        elif is_url(shard.url):
+            shard.size = rows_of(shard.url)  # the file's end alone, not a copy of all
         if shard.size is None:
             shard.size = len(self.reader(shard))
         return shard
@@ -132,8 +135,10 @@ class Library:
             with self._lock:
                 if shard.url in self._open:
                     return self._open[shard.url]
-            path = self._local(shard.url)
-            reader: Reader = ParquetReader(path, *self._columns) if shard.is_parquet else self._open_tar(path, shard)
+            with self._local(shard.url) as path:
+                reader: Reader = (
+                    ParquetReader(path, *self._columns) if shard.is_parquet else self._open_tar(path, shard)
+                )
             with self._lock:
                 self._open[shard.url] = reader
                 while len(self._open) > READERS_OPEN:
@@ -153,41 +158,36 @@ class Library:
         return reader
 
     def close(self) -> None:
-        """Closes every file and deletes temporary copies."""
+        """Closes every file."""
         with self._lock:
             for reader in self._open.values():
                 reader.close()
             self._open.clear()
-        if self._temporary is not None:
-            self._temporary.cleanup()
-            self._temporary = None
 
-    def _local(self, url: str) -> str:
-        """A path to the shard on this machine."""
-        if "://" not in url:
-            return url
-        with self._lock:
-            if not self._cache:
-                self._temporary = tempfile.TemporaryDirectory(prefix="shards-")
-                self._cache = self._temporary.name
-        name = hashlib.sha256(url.encode()).hexdigest()[:16] + "-" + url.rpartition("/")[2]
-        path = os.path.join(self._cache, name)
+    @contextlib.contextmanager
+    def _local(self, url: str) -> Iterator[str]:
+        """A path to the shard on this machine, to be opened in the block: a temporary copy has lost its name afterwards."""
+        if not self._cache or not is_url(url):
+            with fetched(url) as path:
+                yield path
+            return
+        folder, name = url.rpartition("/")[::2]
+        head = f"{hashlib.sha256(folder.encode()).hexdigest()[:16]}-"
+        path = os.path.join(self._cache, f"{head}{version(url)}-{name}")
         if not os.path.exists(path):
-            os.makedirs(self._cache, exist_ok=True)
-            partial = f"{path}.{os.getpid()}.tmp"
-            with open_input(url) as source, open(partial, "wb") as copy:
-                shutil.copyfileobj(source, copy, 1 << 20)
-            os.replace(partial, path)
-        return path
+            for stale in glob.glob(os.path.join(glob.escape(self._cache), f"{head}*-{glob.escape(name)}")):
+                os.unlink(stale)  # what lay under this address before
+            copy(url, path)
+        yield path
 
 
 def _read_sizes(url: str) -> dict[str, int]:
     """The samples of each shard by its file name; empty when the folder has no such list."""
-    if not exists(url):
+    content = read(url)
+    if content is None:
         return {}
-    with open_input(url) as stream:
-        try:
-            sizes = json.load(stream)
-            return {str(name): int(count) for name, count in sizes.items()}
-        except (ValueError, AttributeError, TypeError):
-            raise UserError(f"{url}: not a list of shard sizes", "delete it: the shards are then counted") from None
+    try:
+        sizes = json.loads(content)
+        return {str(name): int(count) for name, count in sizes.items()}
+    except (ValueError, AttributeError, TypeError):
+        raise UserError(f"{url}: not a list of shard sizes", "delete it: the shards are then counted") from None

@@ -4,8 +4,8 @@ In: a trained model, and a folder with a folder of pictures a class, or shards w
 top-5 accuracy and the mean over classes, beside chance. The class vectors are computed once (normalise, mean, normalise).
 """
 
-import os
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from trainer.evaluate.config import ZeroshotConfig
 from trainer.evaluate.features import encode_pictures, encode_texts, samples
 from trainer.weights import Trained, load_trained
 from webimagetext.errors import UserError
-from webimagetext.files import open_input
+from webimagetext.files import is_folder, join, listing, open_input
 
 __all__ = ["PROMPTS", "class_vectors", "evaluate", "render"]
 
@@ -42,14 +42,11 @@ def class_vectors(trained: Trained, names: Sequence[str], prompts: Sequence[str]
 
 def _folder_items(root: str) -> tuple[list[tuple[str, str]], list[str]]:
     """The pictures (path, class) of a folder of folders, and the class names."""
-    names = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
-    items = [
-        (os.path.join(root, name, file), name)
-        for name in names
-        for file in sorted(os.listdir(os.path.join(root, name)))
-        if file.lower().endswith(IMAGE_SUFFIXES)
-    ]
-    return items, names
+    found = [(path, path.rsplit("/", 2)[1]) for path in listing(join(root, "*", "*"))]
+    names = sorted({name for _, name in found})
+    return sorted(
+        ((path, name) for path, name in found if path.lower().endswith(IMAGE_SUFFIXES)), key=itemgetter(1, 0)
+    ), names
 
 
 def _named(value: Any, names: Sequence[str]) -> str:
@@ -68,7 +65,7 @@ def evaluate(config: ZeroshotConfig) -> dict[str, Any]:
         with open_input(config.classes) as stream:
             names = [line.strip() for line in stream.read().decode("utf-8").splitlines() if line.strip()]
     items: list[tuple[Any, str]]
-    if len(config.data) == 1 and os.path.isdir(config.data[0]):
+    if len(config.data) == 1 and is_folder(config.data[0]):
         items, folders = _folder_items(config.data[0])
         names = names or [name.replace("_", " ") for name in folders]
         if len(names) != len(folders):
@@ -113,7 +110,7 @@ def evaluate(config: ZeroshotConfig) -> dict[str, Any]:
 def _bytes_of(item: tuple[Any, str]) -> bytes:
     if isinstance(item[0], bytes):
         return item[0]
-    with open(item[0], "rb") as stream:
+    with open_input(item[0]) as stream:
         return stream.read()
 
 
