@@ -113,6 +113,7 @@ def _pip_download(folder: Path, requirement: str, digest: str, options: list[str
 def _apt_download(folder: Path, package: str, what: str) -> Path:
     """Downloads a Debian package into ``folder`` without root and without touching the system's own package lists."""
     print(f"getting {what} from the Debian package {package}", flush=True)
+    folder = folder.resolve()  # a relative path would be one below apt's own folders
     for name in ("lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True)
     options = [f"-oDir::State::Lists={folder / 'lists'}", f"-oDir::Cache={folder / 'cache'}"]

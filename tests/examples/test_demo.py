@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import os
 import shutil
 import sys
 import zipfile
@@ -98,6 +99,22 @@ def test_without_apt_the_site_of_ones_own_is_the_remedy(
     with pytest.raises(UserError) as error:
         inputs.gimp_manual(tmp_path / "cache")
     assert "make demo SITE=" in error.value.remedy
+
+
+def test_a_debian_package_leaves_nothing_in_the_systems_folders(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = script("inputs")
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "apt-get"
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$@" >> asked\ntouch gimp-help-en.deb\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.chdir(tmp_path)
+    Path("cache").mkdir()
+    assert inputs._apt_download(Path("cache"), "gimp-help-en", "a manual").name == "gimp-help-en.deb"
+    folders = [word.partition("=")[2] for word in Path("cache/asked").read_text().split() if word.startswith("-oDir")]
+    assert folders == [f"{tmp_path}/cache/lists", f"{tmp_path}/cache/cache"] * 2
 
 
 def test_an_input_with_other_contents_is_refused(
