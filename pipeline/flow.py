@@ -12,16 +12,18 @@ import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.config import RunConfig
+from pipeline.dedup.earlier import by_address, earlier_pairs
 from pipeline.dedup.exact import DuplicatePair
-from pipeline.layout import RunFolder
-from pipeline.manifest import Entry, rows_in
+from pipeline.layout import RunFolder, shards_of
+from pipeline.manifest import Entry, rows_in, samples_in
 from pipeline.schema import CANDIDATES, CAPTION_COUNTS, FETCH_PLAN, JOINED, MATCHED, SELECTED
+from pipeline.tables.batches import split
 from pipeline.tables.gather import Gather
 from pipeline.tables.sink import WriteGroups, WriteManifest, WriteTable, by_pair
 from pipeline.tables.source import ReadTable
 from pipeline.text.repeated import caption_counts
 from pipeline.transforms.balance import RESERVE, DrawPairs
-from pipeline.transforms.curation import ApplyTextRules, MatchQueries, by_caption, keep_frequent
+from pipeline.transforms.curation import ApplyTextRules, DropEarlier, MatchQueries, by_caption, keep_frequent
 from pipeline.transforms.hosts import by_host
 from pipeline.transforms.images import (
     FetchBucket,
@@ -66,11 +68,29 @@ def match(root: beam.Pipeline, run: RunFolder, config: RunConfig, automaton: str
     """Candidates -> pairs that pass the text rules and hold a query, and the number of matches of each query."""
     rows = rows_in(run.candidates)
     pairs = root | "Read candidates" >> ReadTable(run.candidates)
+    rejects = []
+    if earlier := shards_of(config.earlier_runs):
+        pairs, known = _without_earlier(root, pairs, earlier, parts_for(rows + sum(map(samples_in, earlier))))
+        rejects.append(known)
     passed, by_rule = split_outputs(pairs, "Apply text rules", ApplyTextRules(config.text, run, config.queries))
     matched, unmatched = split_outputs(passed, "Match queries", MatchQueries(automaton, run, name))
     matched | "Write matched" >> WriteTable(run.matched, MATCHED, by_pair, BY_ID, parts_for(rows))
     matched | "Count matches" >> WriteVector(CountIds("query_ids", queries), queries, run.match_counts)
-    write_rejects([by_rule, unmatched], run.rejects("match"), rows)
+    write_rejects([*rejects, by_rule, unmatched], run.rejects("match"), rows)
+
+
+def _without_earlier(
+    root: beam.Pipeline, pairs: beam.PCollection, earlier: Sequence[str], parts: int
+) -> tuple[beam.PCollection, beam.PCollection]:
+    """Candidates that are not in the shards of earlier runs, and the ledger of those that are."""
+    read = [
+        root | f"Read earlier {number}" >> ReadTable(folder, ["url", "key"]) for number, folder in enumerate(earlier)
+    ]
+    known = tuple(read) | "All earlier" >> beam.Flatten()
+    known |= "Earlier pairs" >> beam.Map(earlier_pairs).with_output_types(pa.RecordBatch)
+    cut = beam.FlatMap(split, by_address, parts).with_output_types(tuple[int, pa.RecordBatch])
+    sides = {"pairs": pairs | "Split pairs" >> cut, "earlier": known | "Split earlier" >> cut}
+    return split_outputs(sides | "By address" >> beam.CoGroupByKey(), "Drop earlier", DropEarlier())
 
 
 def balance(root: beam.Pipeline, run: RunFolder, plan: str, queries: int) -> None:

@@ -5,6 +5,7 @@ Parquet file of the same name with a row a sample and a ``_stats.json``. ``sizes
 ``index.json`` is the index that the ``wids`` reader of webdataset expects. Imports nothing but the standard library.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "key_of",
     "part_name",
     "shard_name",
+    "shards_of",
 ]
 
 IMAGE_SUFFIX = ".jpg"
@@ -141,19 +143,37 @@ class RunFolder:
         """The image store: tars of image files and tables of their metadata, schema IMAGES."""
         return self.path("images")
 
+    @property
+    def evaluation(self) -> str:
+        """Table of the evaluation pictures that the data must not hold: name, sha256, phash."""
+        return self.path("evaluation")
+
     def packing(self, number: int, table: str) -> str:
         """A table of one round of joining: pairs (SELECTED, drawn from the reserve), pictures (JOINED) or rejects (REJECTS)."""
         return self.path("packing", f"round-{number:03d}", table)
+
+    def packing_rounds(self, table: str) -> str:
+        """A glob pattern of the same table of all rounds."""
+        return self.path("packing", "round-*", table)
 
     @property
     def joined(self) -> str:
         """Table of selected pairs with a reference to their image, schema JOINED."""
         return self.path("joined")
 
+    def held_counts(self, number: int) -> str:
+        """How many pairs, of those left after a round of joining, each query drew: a NumPy file of int64."""
+        return self.path("packing", f"round-{number:03d}", "drawn_by.npy")
+
     @property
-    def held_counts(self) -> str:
-        """How many joined pairs each query drew: a NumPy file of int64."""
-        return self.path("joined", "drawn_by.npy")
+    def losses(self) -> str:
+        """Table of the drawn pairs that packaging rejected, by query and cause."""
+        return self.path("packing", "losses")
+
+    @property
+    def shortfall(self) -> str:
+        """What each query holds and lacks in the end, and why, schema SHORTFALL."""
+        return self.path("shortfall.parquet")
 
     @property
     def shards(self) -> str:
@@ -168,3 +188,8 @@ class RunFolder:
     def rejects(self, stage: str) -> str:
         """The ledger of what a stage dropped, schema REJECTS."""
         return self.path("rejects", stage)
+
+
+def shards_of(runs: Sequence[str]) -> list[str]:
+    """The folders of finished samples of runs, by the runs' folders."""
+    return [folder for run in map(RunFolder, runs) for folder in (run.shards, run.holdout)]

@@ -13,40 +13,44 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.balance.refill import AtMost
+from pipeline.balancing import read_plan
 from pipeline.dedup.near import band_keys
 from pipeline.dedup.pictures import PICTURES, by_content, by_key, keyed, verdicts
 from pipeline.hashing import mix
-from pipeline.layout import RunFolder
+from pipeline.layout import shards_of
 from pipeline.manifest import is_complete, mark_complete, rows_in, samples_in
 from pipeline.run import Context
+from pipeline.schema import JOINED
 from pipeline.tables.batches import Keys, split
 from pipeline.tables.gather import Gather
 from pipeline.tables.sink import WriteGroups
 from pipeline.tables.source import ReadTable
+from pipeline.topping_up import draw_from_reserve, pairs_of, write_shortfall
 from pipeline.transforms.images import DropRepeats, JoinImages, by_url
-from pipeline.transforms.outputs import parts_for, split_outputs, write_rejects
+from pipeline.transforms.outputs import RuleOnGroups, parts_for, split_outputs, write_rejects
 from pipeline.transforms.sums import CountIds, WriteVector, read_vector
+from pipeline.work import automaton_of, fetch_pairs
+from webimagetext import files
 
-__all__ = ["join", "shards_of"]
+__all__ = ["join"]
 
 ROWS_RATIO = 8  # a row of PICTURES takes so many times less memory than one of JOINED
 PICTURE_COLUMNS = ["sha256", "phash", "original_width", "original_height"]
 
 
-def shards_of(runs: Sequence[str]) -> list[str]:
-    """The folders of finished samples of runs."""
-    return [folder for run in map(RunFolder, runs) for folder in (run.shards, run.holdout)]
-
-
 def join(context: Context) -> None:
     """Joins, and tops up until no query is short, the reserve is spent or the rounds are over."""
-    number = 0
-    _join_round(context, number)
-    _deduplicate(context, number)
-
-
-def _pairs(run: RunFolder, number: int) -> str:
-    return run.packing(number, "pairs") if number else run.selected
+    run, number = context.run, 0
+    while True:
+        _join_round(context, number)
+        if not is_complete(run.packing(number + 1, "pairs")):
+            _deduplicate(context, number)
+            if number >= context.config.balance.top_up_rounds or not draw_from_reserve(context, number + 1):
+                break
+        number += 1
+        fetch_pairs(context, run.packing(number, "pairs"), f"fetch images of round {number}")
+    write_shortfall(context, number + 1, automaton_of(context))
 
 
 def _join_round(context: Context, number: int) -> None:
@@ -58,7 +62,7 @@ def _join_round(context: Context, number: int) -> None:
 
 def join_round(root: beam.Pipeline, context: Context, number: int) -> None:
     """Pairs of a round and images -> pairs with a good image, and the ledger of the others."""
-    run, pairs = context.run, _pairs(context.run, number)
+    run, pairs = context.run, pairs_of(context.run, number)
     rows = rows_in(pairs)
     cut = partial(split, keys=by_url, parts=parts_for(rows + rows_in(run.images)))
     sides = {
@@ -68,7 +72,7 @@ def join_round(root: beam.Pipeline, context: Context, number: int) -> None:
         for side, folder in (("pairs", pairs), ("images", run.images))
     }
     groups = sides | "By URL" >> beam.CoGroupByKey()
-    kept, lost = split_outputs(groups, "Join and apply image rules", JoinImages(context.config))
+    kept, lost = split_outputs(groups, "Join and apply image rules", JoinImages(run, context.config))
     kept | "Write pictures" >> WriteGroups(run.packing(number, "pictures"))
     write_rejects([lost], run.packing(number, "rejects"), rows)
 
@@ -92,17 +96,33 @@ def deduplicate(root: beam.Pipeline, context: Context, rounds: int) -> None:
         sides["verdicts"] = found | "Split verdicts" >> _split(_by_verdict, parts)
     groups = sides | "By picture" >> beam.CoGroupByKey()
     once, repeated = split_outputs(groups, "Keep each picture once", DropRepeats())
+    rejects = [repeated]
+    if rounds > 1 and context.config.balance.mode == "capped":
+        t = read_plan(files.join(run.balance_plan, "plan.npz")).t
+        batches = once | "Unique batches" >> beam.FlatMap(_batches).with_output_types(pa.RecordBatch)
+        by_query = batches | "By query" >> Gather(_by_owner, parts, JOINED, ["pair_id"])
+        once, over = split_outputs(by_query, "Keep at most t", RuleOnGroups(AtMost(t), "package"))
+        rejects.append(over)
     once | "Write joined" >> WriteGroups(run.joined)
     queries = len(read_vector(run.match_counts))
-    held = once | "Batches" >> beam.FlatMap(lambda group: group[1].to_batches()).with_output_types(pa.RecordBatch)
-    held | "Count held" >> WriteVector(CountIds("drawn_by", queries), queries, run.held_counts)
+    held = once | "Batches" >> beam.FlatMap(_batches).with_output_types(pa.RecordBatch)
+    held | "Count held" >> WriteVector(CountIds("drawn_by", queries), queries, run.held_counts(rounds - 1))
     earlier = [root | f"Read rejects {number}" >> ReadTable(run.packing(number, "rejects")) for number in range(rounds)]
-    total = sum(rows_in(_pairs(run, number)) for number in range(rounds))
-    write_rejects([*earlier, repeated], run.rejects("package"), total)
+    total = sum(rows_in(pairs_of(run, number)) for number in range(rounds))
+    write_rejects([*earlier, *rejects], run.rejects("package"), total)
 
 
 def _split(keys: Keys, parts: int) -> beam.PTransform:
     return beam.FlatMap(split, keys, parts).with_output_types(tuple[int, pa.RecordBatch])
+
+
+def _batches(group: tuple[int, pa.Table]) -> list[pa.RecordBatch]:
+    return list(group[1].to_batches())
+
+
+def _by_owner(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
+    """Keys rows of the capped mode by the query that they belong to."""
+    return mix(batch.column("drawn_by").flatten().to_numpy().astype(np.uint64))
 
 
 def _by_verdict(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:

@@ -6,9 +6,10 @@ from pipeline import work
 from pipeline.audit.write import write_audit
 from pipeline.config import RunConfig
 from pipeline.dataflow import check_paths
-from pipeline.layout import RunFolder
+from pipeline.dedup.evaluation import evaluation_files
+from pipeline.layout import RunFolder, shards_of
 from pipeline.manifest import rows_in, samples_in
-from pipeline.packing import join, shards_of
+from pipeline.packing import join
 from pipeline.run import Context, Step, run_steps
 from pipeline.runners import Engine
 from webimagetext import files
@@ -24,6 +25,7 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
     def counted(folder: str, what: str) -> str:
         return f"{rows_in(folder):,} {what}"
 
+    evaluation = (run.evaluation,) if config.package.evaluation_sets else ()
     return [
         Step(
             name="extract candidate pairs",
@@ -49,8 +51,8 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             verb="curate",
             output=run.matched,
             owned=(run.automaton, run.rejects("match")),
-            settings=(config.text, config.matching),
-            tables=(run.candidates, run.frequent_captions),
+            settings=(config.text, config.matching, config.earlier_runs),
+            tables=(run.candidates, run.frequent_captions, *shards_of(config.earlier_runs)),
             documents=(config.queries,),
             work=work.match,
             result=lambda _: counted(run.matched, "pairs hold a query"),
@@ -77,13 +79,14 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             keep=True,
             always=config.fetch.retry_failed,
         ),
+        *(_evaluation_step(run, config) if config.package.evaluation_sets else ()),
         Step(
             name="join pairs and images",
             verb="package",
             output=run.joined,
-            owned=(run.path("packing"), run.rejects("package")),
+            owned=(run.path("packing"), run.shortfall, run.rejects("package")),
             settings=(config.package, config.balance.top_up_rounds, config.earlier_runs),
-            tables=(run.selected, run.reserve, run.images, *shards_of(config.earlier_runs)),
+            tables=(run.selected, run.reserve, run.images, *shards_of(config.earlier_runs), *evaluation),
             work=join,
             result=lambda _: counted(run.joined, "pairs with an image"),
             extends=True,
@@ -99,6 +102,21 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             work=work.write_shards,
             result=lambda _: f"{samples_in(run.shards):,} samples in shards, {samples_in(run.holdout):,} held out",
         ),
+    ]
+
+
+def _evaluation_step(run: RunFolder, config: RunConfig) -> list[Step]:
+    return [
+        Step(
+            name="read evaluation sets",
+            verb="package",
+            output=run.evaluation,
+            settings=(config.package.evaluation_sets,),
+            tables=(),
+            documents=tuple(evaluation_files(config.package.evaluation_sets)),
+            work=work.read_evaluation,
+            result=lambda _: f"{rows_in(run.evaluation):,} evaluation pictures",
+        )
     ]
 
 

@@ -9,20 +9,22 @@ from pipeline import flow
 from pipeline.archives import read_archives, source_folder
 from pipeline.balance.tally import counts_table
 from pipeline.balancing import make_plan
-from pipeline.layout import MANIFEST_FILE, RunFolder
+from pipeline.dedup.evaluation import EvaluationSet
+from pipeline.layout import MANIFEST_FILE, RunFolder, part_name
 from pipeline.manifest import read_manifest, rows_in, write_manifest
 from pipeline.match.build import build_automaton
 from pipeline.match.matcher import Matcher
 from pipeline.read.inputs import expand_inputs
 from pipeline.rounds import crawl, round_folder
 from pipeline.run import Context
+from pipeline.tables.sink import write_part
 from pipeline.transforms.sums import read_vector
 from pipeline.write.shards import write_index
 from webimagetext import files
 from webimagetext.errors import UserError
 from webimagetext.settings import fingerprint
 
-__all__ = ["balance", "count_captions", "extract", "fetch", "fetch_pairs", "match", "write_shards"]
+__all__ = ["balance", "count_captions", "extract", "fetch", "fetch_pairs", "match", "read_evaluation", "write_shards"]
 
 
 def extract(context: Context) -> None:
@@ -111,6 +113,13 @@ def _claim_store(run: RunFolder, mark: str) -> None:
             stream.write(mark)
     if not files.exists(files.join(run.images, MANIFEST_FILE)):
         write_manifest(run.images, [])
+
+
+def read_evaluation(context: Context) -> None:
+    """Takes the fingerprints of the pictures that the data must not hold."""
+    run = context.run
+    known = EvaluationSet.read(context.config.package.evaluation_sets)
+    write_manifest(run.evaluation, [write_part(run.evaluation, part_name(0), known.table())])
 
 
 def write_shards(context: Context) -> None:

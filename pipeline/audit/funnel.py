@@ -145,7 +145,8 @@ def _packaging(run: RunFolder) -> list[Step]:
     reasons = _ledger(run.rejects("package"), "pair")
     lost = Counter({reason: number for reason, number in reasons.items() if reason in failures})
     dropped = reasons - lost
-    selected = manifest.rows_in(run.selected)
+    topped_up = files.listing(run.packing_rounds("pairs"))
+    selected = manifest.rows_in(run.selected) + sum(map(manifest.rows_in, topped_up))
     steps = [Step("join", "pairs with an image", "pairs", selected, selected - lost.total(), _largest_first(lost))]
     if _is_written(run.shards):
         parts = {"shards": _parquet_rows(run.shards), "holdout": _parquet_rows(run.holdout)}

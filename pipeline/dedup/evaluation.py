@@ -1,19 +1,20 @@
 """Pictures of evaluation sets that turn up in the data: so that a model is not tested on what it was trained on.
 
-In: evaluation pictures as a folder of image files, tars of them, or Parquet tables with columns sha256 and phash (such as our own
-shards'); then columns of fetched pictures. Out: for each fetched picture the name of the evaluation picture it equals, or is near
-to, or null.
+In: evaluation pictures as folders of image files or of shards, as tars, or as Parquet tables with columns sha256 and phash (such
+as our own shards'); then columns of fetched pictures. Out: for each fetched picture the name of the evaluation picture it equals,
+or is near to, or null.
 """
 
 import os
 import tarfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.dedup.near import band_keys, distances
@@ -23,9 +24,47 @@ from pipeline.layout import IMAGE_SUFFIXES
 from webimagetext import files
 from webimagetext.errors import UserError
 
-__all__ = ["EvaluationSet"]
+__all__ = ["EVALUATION", "EvaluationPicture", "EvaluationSet", "evaluation_files"]
 
 UInt64 = npt.NDArray[np.uint64]
+EVALUATION = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),  # file, or file#member, or file#row
+        pa.field("sha256", pa.string(), nullable=False),
+        pa.field("phash", pa.uint64(), nullable=False),
+    ]
+)
+
+
+def evaluation_files(paths: Iterable[str]) -> list[str]:
+    """The files of evaluation sets: of a folder its pictures, its tars, and its Parquet tables.
+
+    Where a table beside a tar has the columns sha256 and phash (a shard of ours), it stands for the tar, whose pictures are
+    smaller copies. Raises UserError for a path without anything.
+    """
+    found = []
+    for path in paths:
+        if path.endswith((".parquet", ".tar")):
+            found.append(path)
+            continue
+        if not files.exists(path):
+            raise UserError(f"{path}: no such file or folder")
+        inside = [
+            name for name in files.listing(os.path.join(path, "**")) if not os.path.basename(name).startswith("_")
+        ]
+        tables = [name for name in inside if name.endswith(".parquet") and _has_hashes(name)]
+        stems = {name.removesuffix(".parquet") for name in tables}
+        tars = [name for name in inside if name.endswith(".tar") and name.removesuffix(".tar") not in stems]
+        pictures = [name for name in inside if name.lower().endswith(IMAGE_SUFFIXES)]
+        if not tables + tars + pictures:
+            raise UserError(f"{path}: holds no picture to compare with", "give a folder, a tar or a Parquet table")
+        found += sorted(tables + tars + pictures)
+    return found
+
+
+def _has_hashes(path: str) -> bool:
+    with files.open_input(path) as stream:
+        return {"sha256", "phash"} <= set(pq.read_schema(stream).names)
 
 
 @dataclass(frozen=True)
@@ -35,6 +74,21 @@ class EvaluationSet:
     names: tuple[str, ...]
     sha256: tuple[str, ...]
     phashes: UInt64
+    _sorted: dict[int, list[tuple[UInt64, npt.NDArray[np.int64]]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    @classmethod
+    def of(cls, table: pa.Table) -> Self:
+        """The set in a table of schema EVALUATION."""
+        phashes = table.column("phash").to_numpy().astype(np.uint64)
+        return cls(tuple(table.column("name").to_pylist()), tuple(table.column("sha256").to_pylist()), phashes)
+
+    def table(self) -> pa.Table:
+        """The set as a table of schema EVALUATION."""
+        return pa.table(
+            [pa.array(self.names, pa.string()), pa.array(self.sha256, pa.string()), self.phashes], EVALUATION
+        )
 
     @classmethod
     def read(cls, paths: Iterable[str]) -> Self:
@@ -44,10 +98,11 @@ class EvaluationSet:
         hashes: list[int] = []
         for path in paths:
             before = len(names)
-            for name, sha256, phash in _fingerprints(path):
-                names.append(name)
-                contents.append(sha256)
-                hashes.append(phash)
+            for file in evaluation_files([path]):
+                for name, sha256, phash in _fingerprints(file):
+                    names.append(name)
+                    contents.append(sha256)
+                    hashes.append(phash)
             if len(names) == before:
                 raise UserError(f"{path}: holds no picture to compare with", "give a folder, a tar or a Parquet table")
         return cls(tuple(names), tuple(contents), np.array(hashes, dtype=np.uint64))
@@ -70,10 +125,8 @@ class EvaluationSet:
     def _nearest(self, values: UInt64, distance: int) -> npt.NDArray[np.int64]:
         """The index of the nearest evaluation picture of each hash, -1 where none is within ``distance``."""
         best = np.full(len(values), (64 + 1) * len(self.names), dtype=np.int64)  # distance, then index, in one number
-        ours, theirs = band_keys(values, distance), band_keys(self.phashes, distance)
-        for band in range(ours.shape[1]):
-            order = np.argsort(theirs[:, band], kind="stable")
-            ranked = theirs[order, band]
+        ours = band_keys(values, distance)
+        for band, (ranked, order) in enumerate(self._bands(distance)):
             first = np.searchsorted(ranked, ours[:, band], "left")
             count = np.searchsorted(ranked, ours[:, band], "right") - first
             rows = np.repeat(np.arange(len(values)), count)
@@ -83,6 +136,29 @@ class EvaluationSet:
             near = apart <= distance
             np.minimum.at(best, rows[near], apart[near] * len(self.names) + candidates[near])
         return np.where(best < (64 + 1) * len(self.names), best % max(1, len(self.names)), -1)
+
+    def _bands(self, distance: int) -> list[tuple[UInt64, npt.NDArray[np.int64]]]:
+        """The keys of each band, sorted, and the pictures they are of; sorted once."""
+        if distance not in self._sorted:
+            keys = band_keys(self.phashes, distance)
+            orders = [np.argsort(keys[:, band], kind="stable") for band in range(keys.shape[1])]
+            self._sorted[distance] = [(keys[order, band], order) for band, order in enumerate(orders)]
+        return self._sorted[distance]
+
+
+class EvaluationPicture:
+    """Drops the pictures that are in an evaluation set; the ledger's detail names the evaluation picture."""
+
+    name = "evaluation_picture"
+    detail = "_evaluation"
+
+    def __init__(self, known: EvaluationSet, distance: int) -> None:
+        self._known, self._distance = known, distance
+
+    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.Array, dict[str, pa.Array]]:
+        names = self._known.matches(batch.column("sha256"), batch.column("phash"), self._distance)
+        reasons = pc.if_else(pc.is_valid(names), "in_evaluation_set", pa.scalar(None, pa.string()))
+        return reasons, {self.detail: names}
 
 
 def _fingerprints(path: str) -> Iterator[tuple[str, str, int]]:
@@ -104,16 +180,12 @@ def _fingerprints(path: str) -> Iterator[tuple[str, str, int]]:
 
 
 def _pictures(path: str) -> Iterator[tuple[str, bytes]]:
-    if path.endswith(".tar"):
-        with files.open_input(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+    with files.open_input(path) as stream:
+        if not path.endswith(".tar"):
+            yield path, stream.read()
+            return
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 content = archive.extractfile(member) if member.name.lower().endswith(IMAGE_SUFFIXES) else None
                 if content is not None:
                     yield f"{path}#{member.name}", content.read()
-        return
-    if not files.exists(path):
-        raise UserError(f"{path}: no such file or folder")
-    for suffix in IMAGE_SUFFIXES:
-        for name in files.listing(os.path.join(path, "**", f"*{suffix}")):
-            with files.open_input(name) as stream:
-                yield name, stream.read()

@@ -1,6 +1,6 @@
 """Candidates to matched pairs: repeated captions, text rules, queries."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -11,11 +11,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from apache_beam.utils.shared import Shared
 
+from pipeline.dedup.earlier import EARLIER_PAIRS, EarlierPair
 from pipeline.layout import RunFolder
 from pipeline.manifest import read_table
 from pipeline.match.matcher import Matcher
 from pipeline.rules import Rule, apply_rules, ledger
-from pipeline.schema import CAPTION_COUNTS, MATCHED
+from pipeline.schema import CANDIDATES, CAPTION_COUNTS, MATCHED
+from pipeline.tables.batches import combine
 from pipeline.text.config import TextConfig
 from pipeline.text.language import dictionary_from_queries
 from pipeline.text.repeated import RepeatedTextRule, add_counts, frequent
@@ -24,7 +26,9 @@ from pipeline.transforms.outputs import reject
 from pipeline.watch import Beacon
 from webimagetext import files
 
-__all__ = ["ApplyTextRules", "MatchQueries", "by_caption", "keep_frequent"]
+__all__ = ["ApplyTextRules", "DropEarlier", "MatchQueries", "by_caption", "keep_frequent"]
+
+BATCH_ROWS = 8192
 
 
 def by_caption(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
@@ -40,6 +44,19 @@ def keep_frequent(group: tuple[int, pa.Table], config: TextConfig) -> tuple[int,
     counts = add_counts(table.to_batches())
     kept = pc.is_in(counts.column("hash"), frequent(counts, config.max_repeats))
     return part, pa.Table.from_batches([counts.filter(kept)])
+
+
+class DropEarlier(beam.DoFn):
+    """Candidates and earlier runs' pairs, gathered by address: yields the candidates that no earlier run has."""
+
+    def process(self, group: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[object]:
+        _, sides = group
+        rule = EarlierPair(combine(sides["earlier"], EARLIER_PAIRS))
+        for batch in combine(sides["pairs"], CANDIDATES, ["pair_id"]).to_batches(max_chunksize=BATCH_ROWS):
+            kept, rejected = apply_rules(batch, [rule], "match")
+            if kept.num_rows:
+                yield kept
+            yield from reject(rejected)
 
 
 class ApplyTextRules(beam.DoFn):

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import RunConfig
+from pipeline.dedup.evaluation import EVALUATION, EvaluationPicture, EvaluationSet
 from pipeline.dedup.exact import DuplicateImageCaption
 from pipeline.dedup.pictures import VERDICTS, RepeatedPicture
 from pipeline.fetch.bucket import NOT_REACHED, fetch_bucket
@@ -16,7 +17,7 @@ from pipeline.fetch.retry import best_rows, retry_failed
 from pipeline.hashing import hash64, hash_strings
 from pipeline.image.rules import image_rules
 from pipeline.layout import RunFolder, key_of
-from pipeline.manifest import Entry, entry_of
+from pipeline.manifest import Entry, entry_of, read_table
 from pipeline.match.matcher import Matcher
 from pipeline.rules import apply_rules, ledger
 from pipeline.schema import FETCH_PLAN, IMAGES, JOINED, SELECTED
@@ -101,11 +102,15 @@ class FetchBucket(beam.DoFn):
 class JoinImages(beam.DoFn):
     """Gives each pair its image's metadata and applies the image rules; pairs without a good image are rejected."""
 
-    def __init__(self, config: RunConfig) -> None:
-        self.config = config
+    def __init__(self, run: RunFolder, config: RunConfig) -> None:
+        self.run, self.config = run, config
 
     def setup(self) -> None:
-        self.rules = image_rules(self.config.package.rules)
+        package = self.config.package
+        self.rules = image_rules(package.rules)
+        if package.evaluation_sets:
+            known = EvaluationSet.of(read_table(self.run.evaluation, EVALUATION))
+            self.rules.append(EvaluationPicture(known, package.evaluation_distance))
 
     def process(self, group: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[object]:
         part, sides = group

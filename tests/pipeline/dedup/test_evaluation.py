@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.dedup.evaluation import EvaluationSet
+from pipeline.dedup.evaluation import EvaluationPicture, EvaluationSet
 from pipeline.image.config import ImageConfig
 from pipeline.image.process import Processed, process
 from webimagetext.errors import UserError
@@ -50,6 +50,26 @@ def test_folder_tar_and_table_give_the_same_matches(tmp_path: Path) -> None:
         near = known.matches(*fetched, distance=6)
         assert near.to_pylist() == [name.format(3), name.format(1), None, name.format(0)]
         assert known.matches(*fetched, distance=-1).to_pylist() == [name.format(3), None, None, name.format(0)]
+
+
+def test_a_folder_of_shards_is_read_by_its_tables_where_they_know_the_originals(tmp_path: Path) -> None:
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    for stem in ("ours", "foreign"):
+        with tarfile.open(shards / f"{stem}.tar", "w") as archive:
+            (tmp_path / "p.jpg").write_bytes(jpeg(1 if stem == "ours" else 2, (200, 150)))
+            archive.add(tmp_path / "p.jpg", "key.jpg")
+    sha256, phash = columns([jpeg(1)])
+    pq.write_table(pa.table({"sha256": sha256, "phash": phash}), shards / "ours.parquet")
+    pq.write_table(pa.table({"caption": ["a dog"]}), shards / "foreign.parquet")
+    known = EvaluationSet.read([str(shards)])
+    assert known.names == (f"{shards}/foreign.tar#key.jpg", f"{shards}/ours.parquet#0")
+    assert known.sha256[1] == sha256[0].as_py()
+    assert EvaluationSet.of(known.table()).names == known.names
+    batch = pa.RecordBatch.from_pydict({"sha256": sha256, "phash": phash})
+    reasons, added = EvaluationPicture(known, -1)(batch)
+    assert reasons.to_pylist() == ["in_evaluation_set"]
+    assert added[EvaluationPicture.detail].to_pylist() == [f"{shards}/ours.parquet#0"]
 
 
 def test_equal_to_comparing_with_every_picture() -> None:

@@ -1,0 +1,128 @@
+"""What queries lack of t in the end, and what became of the pairs they drew: the reject ledger, by query.
+
+In: the pairs that were drawn with the queries that drew them, and the ledger's reasons. Out: a table of losses by query and cause,
+then a row for each query with its counts.
+"""
+
+from collections import Counter, defaultdict
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.balance.matches import Counts, flat_matches
+from pipeline.balance.refill import missing
+
+__all__ = [
+    "CAUSES",
+    "LOSSES",
+    "REJECTED_PAIRS",
+    "SHORTFALL",
+    "cause_of",
+    "losses",
+    "rejected_pairs",
+    "shortfall_table",
+    "sum_losses",
+]
+
+REJECTED_PAIRS = pa.schema(
+    [pa.field("pair_id", pa.uint64(), nullable=False), pa.field("cause", pa.string(), nullable=False)]
+)
+LOSSES = pa.schema(
+    [
+        pa.field("query_id", pa.uint32(), nullable=False),
+        pa.field("cause", pa.string(), nullable=False),
+        pa.field("pairs", pa.int64(), nullable=False),
+    ]
+)
+SHORTFALL = pa.schema(
+    [
+        pa.field("query_id", pa.uint32(), nullable=False),
+        pa.field("query", pa.string(), nullable=False),
+        pa.field("matched", pa.int64(), nullable=False),
+        pa.field("drawn", pa.int64(), nullable=False),  # by the query's own draw, with what was topped up
+        pa.field("held_before", pa.int64(), nullable=False),  # left of its own draw before topping up
+        pa.field("held", pa.int64(), nullable=False),  # left of its own draw in the end
+        pa.field("missing", pa.int64(), nullable=False),  # of t, or of its matches if they are fewer
+        pa.field("reserve_left", pa.int64(), nullable=False),  # reserve pairs of its own draw that nobody took
+        pa.field("lost", pa.list_(pa.struct([pa.field("cause", pa.string()), pa.field("pairs", pa.int64())]))),
+    ]
+)
+# In the order of the flow. A reason of the ledger that no set names is an image that could not be had.
+_OF_REASON = {
+    "image rules": {"small_image", "bad_aspect_ratio", "blank_image", "animated_image"},
+    "scores": {"low_score", "high_score"},
+    "evaluation sets": {"in_evaluation_set"},
+    "duplicates": {
+        *("duplicate_image_caption", "near_duplicate", "earlier_image", "near_earlier_image", "over_t"),
+    },
+    "not reached": {"not_reached", "not_fetched"},
+    "bad pictures": {"not_an_image", "wrong_type", "too_many_pixels", "too_small", "unsupported_mode", "decode_error"},
+}
+CAUSES = ("dead links", "refused", "not reached", "bad pictures", *list(_OF_REASON)[:4])
+
+
+def cause_of(reason: str) -> str:
+    """The cause, one of CAUSES, of a reason in the ledger of packaging."""
+    if reason.startswith("refused"):
+        return "refused"
+    return next((cause for cause, reasons in _OF_REASON.items() if reason in reasons), "dead links")
+
+
+def rejected_pairs(ledger: pa.RecordBatch) -> pa.RecordBatch:
+    """Ledger rows (key and reason) of pairs as REJECTED_PAIRS."""
+    pairs = pa.array([int(key, 16) for key in ledger.column("key").to_pylist()], pa.uint64())
+    causes = pa.array([cause_of(reason) for reason in ledger.column("reason").to_pylist()], pa.string())
+    return pa.RecordBatch.from_arrays([pairs, causes], schema=REJECTED_PAIRS)
+
+
+def losses(pairs: pa.Table, rejected: pa.Table) -> pa.RecordBatch:
+    """LOSSES of the queries that drew rejected pairs. ``pairs`` has pair_id and drawn_by, each pair once."""
+    place = pc.index_in(rejected.column("pair_id"), value_set=pairs.column("pair_id").combine_chunks())
+    found = flat_matches(pairs.column("drawn_by").take(place).combine_chunks())
+    rows = pa.table(
+        {"query_id": pa.array(found.queries.astype(np.uint32)), "cause": rejected.column("cause").take(found.rows)}
+    )
+    counted = rows.group_by(["query_id", "cause"], use_threads=False).aggregate([([], "count_all")])
+    return (
+        pa.table(counted.select(["query_id", "cause", "count_all"]).columns, schema=LOSSES)
+        .combine_chunks()
+        .to_batches()[0]
+        if counted.num_rows
+        else pa.RecordBatch.from_pylist([], schema=LOSSES)
+    )
+
+
+def sum_losses(table: pa.Table) -> pa.Table:
+    """LOSSES of several places added up, in order of query and cause."""
+    counted = table.group_by(["query_id", "cause"], use_threads=False).aggregate([("pairs", "sum")])
+    columns = counted.select(["query_id", "cause", "pairs_sum"]).columns
+    return pa.table(columns, schema=LOSSES).sort_by([("query_id", "ascending"), ("cause", "ascending")])
+
+
+def shortfall_table(
+    names: pa.Array,
+    matched: Counts,
+    drawn: Counts,
+    held_before: Counts,
+    held: Counts,
+    t: int,
+    reserve_left: npt.NDArray[np.int64],
+    lost: pa.Table,
+) -> pa.Table:
+    """The SHORTFALL table of the queries with matches, in order of id. The vectors have an entry a query."""
+    of_query: dict[int, Counter[str]] = defaultdict(Counter)
+    for row in lost.to_pylist():
+        of_query[row["query_id"]][row["cause"]] += row["pairs"]
+    ids = np.flatnonzero(matched)
+    causes = [
+        [{"cause": cause, "pairs": of_query[query][cause]} for cause in CAUSES if of_query[query][cause]]
+        if query in of_query
+        else []
+        for query in ids.tolist()
+    ]
+    vectors = [matched, drawn, held_before, held, missing(matched, held, t), reserve_left]
+    columns = [pa.array(ids.astype(np.uint32)), names.take(pa.array(ids)).cast(pa.string())]
+    columns += [pa.array(vector[ids].astype(np.int64)) for vector in vectors]
+    return pa.table([*columns, pa.array(causes, SHORTFALL.field("lost").type)], SHORTFALL)
