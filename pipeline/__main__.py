@@ -14,6 +14,7 @@ __all__ = ["main"]
 VERBS = {
     "run": "all stages below, in order; finished ones are skipped",
     "extract": "crawl pages, or read archives or URL lists, for candidate pairs",
+    "rules": "show what each text rule would drop of the candidates, writing nothing",
     "curate": "filter the texts, match the queries, balance",
     "fetch": "download the images of the selected pairs into the image store",
     "package": "filter the images, shuffle, and write the shards",
@@ -61,12 +62,38 @@ def _run_stages(verb: str, args: Sequence[str]) -> None:
     run_verb(verb, flags.output, flags.config, options, flags.workers)
 
 
+def _try_rules(args: Sequence[str]) -> None:
+    import tyro
+
+    from pipeline.config import RunConfig
+    from webimagetext.settings import from_toml
+
+    words = list(args)
+    defaults = from_toml(RunConfig, words.pop(0)) if words and not words[0].startswith("-") else RunConfig()
+
+    @dataclass(frozen=True)
+    class Flags:
+        output: str
+        """Run folder with candidates, path or URL."""
+        sample: int = 100_000
+        """Candidates to look at, about, drawn by a hash; 0 looks at all."""
+        config: Annotated[RunConfig, tyro.conf.arg(name="")] = defaults
+
+    Flags.__doc__ = f"{VERBS['rules']}.\n\nusage: python -m pipeline rules CONFIG.toml --output RUN [options]"
+    flags = parse_flags(Flags, words, prog="python -m pipeline rules CONFIG.toml")
+
+    from pipeline.dry_run import format_counts, try_rules
+    from pipeline.layout import RunFolder
+
+    print(format_counts(*try_rules(RunFolder(flags.output), flags.config, flags.sample)))
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Runs one command line; returns the exit status."""
 
     def command() -> None:
         verb, rest = pop_verb(sys.argv[1:] if args is None else args, VERBS, prog="python -m pipeline", about=ABOUT)
-        _run_stages(verb, rest)
+        _try_rules(rest) if verb == "rules" else _run_stages(verb, rest)
 
     return run_command(command)
 

@@ -17,6 +17,7 @@ __all__ = [
     "MATCHED",
     "PAGES",
     "REJECTS",
+    "SCORES",
     "SELECTED",
     "SHARD",
     "TEXTS",
@@ -25,6 +26,9 @@ __all__ = [
 
 # Every text found for an image, with its kind: alt, title, figcaption, aria-label, og:title … in page order.
 TEXTS = pa.list_(pa.struct([pa.field("kind", pa.string()), pa.field("text", pa.string())]))
+
+# What models said of a pair's picture: the name of each score, in order of name, and its value.
+SCORES = pa.list_(pa.struct([pa.field("name", pa.string()), pa.field("score", pa.float32())]))
 
 FRONTIER = pa.schema(
     [
@@ -137,6 +141,7 @@ JOINED = pa.schema(
         *_FETCHED,
         pa.field("image_consent", pa.string()),
         pa.field("image_consent_evidence", pa.string()),
+        pa.field("scores", SCORES),
     ]
 )
 
@@ -164,6 +169,7 @@ SHARD = pa.schema(
         pa.field("page_language", pa.string()),
         pa.field("marks", pa.list_(pa.string())),
         pa.field("phash", pa.uint64()),
+        pa.field("scores", SCORES),
         pa.field("consent", pa.string()),
         pa.field("consent_evidence", pa.string()),
         pa.field("source", pa.string()),

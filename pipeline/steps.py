@@ -87,6 +87,7 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             owned=(run.path("packing"), run.shortfall, run.rejects("package")),
             settings=(config.package, config.balance.top_up_rounds, config.earlier_runs),
             tables=(run.selected, run.reserve, run.images, *shards_of(config.earlier_runs), *evaluation),
+            documents=(clip,) if (clip := config.package.hooks.clip_checkpoint) else (),
             work=join,
             result=lambda _: counted(run.joined, "pairs with an image"),
             extends=True,

@@ -52,7 +52,6 @@ SHORTFALL = pa.schema(
 # In the order of the flow. A reason of the ledger that no set names is an image that could not be had.
 _OF_REASON = {
     "image rules": {"small_image", "bad_aspect_ratio", "blank_image", "animated_image"},
-    "scores": {"low_score", "high_score"},
     "evaluation sets": {"in_evaluation_set"},
     "duplicates": {
         *("duplicate_image_caption", "near_duplicate", "earlier_image", "near_earlier_image", "over_t"),
@@ -60,13 +59,23 @@ _OF_REASON = {
     "not reached": {"not_reached", "not_fetched"},
     "bad pictures": {"not_an_image", "wrong_type", "too_many_pixels", "too_small", "unsupported_mode", "decode_error"},
 }
-CAUSES = ("dead links", "refused", "not reached", "bad pictures", *list(_OF_REASON)[:4])
+CAUSES = (
+    "dead links",
+    "refused",
+    "not reached",
+    "bad pictures",
+    "image rules",
+    "scores",
+    "evaluation sets",
+    "duplicates",
+)
 
 
 def cause_of(reason: str) -> str:
     """The cause, one of CAUSES, of a reason in the ledger of packaging."""
-    if reason.startswith("refused"):
-        return "refused"
+    for beginning, cause in (("refused", "refused"), ("low_", "scores"), ("high_", "scores")):
+        if reason.startswith(beginning):
+            return cause
     return next((cause for cause, reasons in _OF_REASON.items() if reason in reasons), "dead links")
 
 

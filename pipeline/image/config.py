@@ -4,12 +4,12 @@ In: the ``[image]`` and ``[package.rules]`` tables of a run's configuration. Out
 :class:`ImageRulesConfig`, checked. Import-light, because ``--help`` reads it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from webimagetext.errors import UserError
 
-__all__ = ["WEB_FORMATS", "ImageConfig", "ImageRulesConfig", "ResizeMode"]
+__all__ = ["WEB_FORMATS", "HooksConfig", "ImageConfig", "ImageRulesConfig", "ResizeMode"]
 
 ResizeMode = Literal["no", "border", "keep_ratio", "keep_ratio_largest", "center_crop"]
 WEB_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP")  # what browsers show
@@ -69,3 +69,34 @@ class ImageRulesConfig:
             raise UserError(
                 "package.rules: min_side and min_spread must not be negative, and max_aspect_ratio is 0 or at least 1"
             )
+
+
+@dataclass(frozen=True)
+class HooksConfig:
+    """Models on the stored pictures: scores, rules on scores, and edits. Functions are named module:function."""
+
+    scores: dict[str, str] = field(default_factory=dict)
+    """A score's name and the function that gives it: (list of Pillow pictures, list of captions) -> a number for each."""
+    clip_checkpoint: str = ""
+    """Checkpoint file of the trainer; adds the score "clip", the cosine of the picture's and the caption's embeddings."""
+    minimum: dict[str, float] = field(default_factory=dict)
+    """A score's name and its least value; pairs below it are dropped."""
+    maximum: dict[str, float] = field(default_factory=dict)
+    """A score's name and its greatest value; pairs above it are dropped."""
+    edits: tuple[str, ...] = ()
+    """Functions that change pictures as they are written into the shards, such as blurring faces: list of Pillow pictures -> the
+    same number of pictures of the same sizes."""
+    batch_size: int = 64
+    """Pictures given to a function at once."""
+
+    def __post_init__(self) -> None:
+        known = {*self.scores, *(("clip",) if self.clip_checkpoint else ())}
+        if missing := {*self.minimum, *self.maximum} - known:
+            raise UserError(
+                f"package.hooks: there is no score {', '.join(sorted(missing))}", "name its function in scores"
+            )
+        for name in (*self.scores.values(), *self.edits):
+            if not all(name.partition(":")):
+                raise UserError(f"package.hooks: {name!r} does not name a function", "write module:function")
+        if self.batch_size <= 0:
+            raise UserError("package.hooks: batch_size must be greater than 0")

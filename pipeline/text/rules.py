@@ -1,10 +1,6 @@
 """The text rules of a run, in the order in which they are applied: cheap before dear, and the most telling reason first."""
 
-from collections.abc import Sequence
-
-import pyarrow as pa
-
-from pipeline.rules import Rule, ledger
+from pipeline.rules import Rule
 from pipeline.text.blocked import BlockedWordsRule
 from pipeline.text.boilerplate import BoilerplateRule, built_in_phrases
 from pipeline.text.config import TextConfig
@@ -16,7 +12,7 @@ from pipeline.text.markup import MarkupRule
 from pipeline.text.natural import NaturalRule
 from pipeline.text.phrases import read_phrases
 
-__all__ = ["dry_run", "text_rules"]
+__all__ = ["text_rules"]
 
 
 def text_rules(config: TextConfig, dictionary: frozenset[str] = frozenset()) -> list[Rule]:
@@ -50,14 +46,3 @@ def text_rules(config: TextConfig, dictionary: frozenset[str] = frozenset()) -> 
         )
     )
     return rules
-
-
-def dry_run(batch: pa.RecordBatch, rules: Sequence[Rule], stage: str = "dry_run") -> list[pa.RecordBatch]:
-    """What each rule would drop of ``batch`` if it stood alone: a ledger for each rule that drops anything, nothing removed."""
-    ledgers = []
-    for rule in rules:
-        reasons, _ = rule(batch)
-        if reasons.null_count < len(reasons):
-            dropped = reasons.is_valid()
-            ledgers.append(ledger(batch.filter(dropped), reasons.filter(dropped), f"{stage}/{rule.name}"))
-    return ledgers

@@ -1,6 +1,7 @@
 """Selected pairs to images and shards: fetching by host, joining pairs with their images, duplicates, shards."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import apache_beam as beam
 import numpy as np
@@ -15,18 +16,20 @@ from pipeline.dedup.pictures import VERDICTS, RepeatedPicture
 from pipeline.fetch.bucket import NOT_REACHED, fetch_bucket
 from pipeline.fetch.retry import best_rows, retry_failed
 from pipeline.hashing import hash64, hash_strings
+from pipeline.image.hooks import edit_pictures, load_edits, load_scorers, score_pictures, score_rules
 from pipeline.image.rules import image_rules
 from pipeline.layout import RunFolder, key_of
 from pipeline.manifest import Entry, entry_of, read_table
 from pipeline.match.matcher import Matcher
 from pipeline.rules import apply_rules, ledger
-from pipeline.schema import FETCH_PLAN, IMAGES, JOINED, SELECTED
+from pipeline.schema import FETCH_PLAN, IMAGES, JOINED, SCORES, SELECTED
 from pipeline.tables.batches import combine
 from pipeline.transforms.outputs import reject
 from pipeline.transforms.throttling import Throttled
 from pipeline.watch import Beacon
 from pipeline.write.placing import is_holdout, order, place
 from pipeline.write.shards import write_shard
+from pipeline.write.store import ImageReader
 
 __all__ = [
     "DropRepeats",
@@ -111,6 +114,8 @@ class JoinImages(beam.DoFn):
         if package.evaluation_sets:
             known = EvaluationSet.of(read_table(self.run.evaluation, EVALUATION))
             self.rules.append(EvaluationPicture(known, package.evaluation_distance))
+        self.scorers = load_scorers(package.hooks)
+        self.score_rules = score_rules(package.hooks)
 
     def process(self, group: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[object]:
         part, sides = group
@@ -124,9 +129,25 @@ class JoinImages(beam.DoFn):
             kept, rejected = apply_rules(
                 batch.filter(pc.invert(failed)).select(JOINED.names).cast(JOINED), self.rules, "package"
             )
+            if self.scorers:
+                kept, low = self._scored(kept)
+                rejected += low
             if kept.num_rows:
                 yield part, pa.Table.from_batches([kept.select(JOINED.names)])
             yield from reject(rejected)
+
+    def _scored(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[pa.RecordBatch]]:
+        """The rows with their scores, and the ledger of those whose scores are out of range."""
+        size, found = self.config.package.hooks.batch_size, []
+        with ImageReader(self.run.images) as reader:
+            for start in range(0, batch.num_rows, size):
+                part = batch.slice(start, size)
+                places = [part.column(name).to_pylist() for name in ("file", "offset", "length")]
+                pictures = reader.read(list(zip(*places, strict=True)))
+                found.append(score_pictures(pictures, part.column("caption").to_pylist(), self.scorers))
+        scores = pa.concat_arrays(found) if found else pa.array([], SCORES)
+        batch = batch.set_column(batch.schema.get_field_index("scores"), JOINED.field("scores"), scores)
+        return apply_rules(batch, self.score_rules, "package")
 
 
 class DropRepeats(beam.DoFn):
@@ -164,12 +185,16 @@ class WriteShard(beam.DoFn):
 
     def setup(self) -> None:
         self.queries = Matcher(self.automaton).queries
+        edits, quality = load_edits(self.config.package.hooks), self.config.image.quality
+        self.edit = partial(edit_pictures, edits=edits, quality=quality) if edits else None
         self.beacon = Beacon(self.run, self.name)
 
     def process(self, group: tuple[int, pa.Table]) -> Iterator[Entry]:
         index, table = group
         rows = table.take(pa.array(order(table.column("pair_id").to_numpy(), self.config.seed)))
-        yield from write_shard(self.folder, index, rows, self.run.images, self.queries, self.config.package.format)
+        yield from write_shard(
+            self.folder, index, rows, self.run.images, self.queries, self.config.package.format, self.edit
+        )
         self.beacon.advance(table.num_rows)
         self.beacon.flush()
 
@@ -180,7 +205,9 @@ def _with_images(pairs: pa.Table, images: pa.Table) -> pa.Table:
     found = images.take(place)
     columns = {name: pairs.column(name) for name in SELECTED.names}
     for field in JOINED:
-        if field.name not in columns:
+        if field.name == "scores":
+            columns["scores"] = pa.nulls(pairs.num_rows, field.type)
+        elif field.name not in columns:
             columns[field.name] = found.column(field.name.removeprefix("image_"))
     columns["status"] = pc.fill_null(found.column("status"), "not_fetched")
     columns["error_message"] = found.column("error_message")

@@ -7,7 +7,7 @@ In: the ``[package]`` table of a run's configuration. Out: :class:`PackageConfig
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.image.config import ImageRulesConfig
+from pipeline.image.config import HooksConfig, ImageRulesConfig
 from webimagetext.errors import UserError
 
 __all__ = ["PackageConfig"]
@@ -34,6 +34,7 @@ class PackageConfig:
     evaluation_distance: int = 4
     """Bits of the perceptual hash within which a picture counts as an evaluation picture (0 to 8; -1: equal contents alone)."""
     rules: ImageRulesConfig = field(default_factory=ImageRulesConfig)
+    hooks: HooksConfig = field(default_factory=HooksConfig)
 
     def __post_init__(self) -> None:
         if self.samples_per_shard <= 0:

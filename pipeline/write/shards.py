@@ -7,7 +7,7 @@ and their manifest rows. Equal rows give equal bytes; memory holds a few hundred
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
@@ -79,10 +79,12 @@ def write_shard(
     store: str,
     query_names: QueryNames,
     format: Literal["tar", "parquet", "both"] = "tar",  # noqa: A002
+    edit: Callable[[Sequence[bytes]], list[bytes]] | None = None,
 ) -> list[Entry]:
     """Writes shard ``index`` to ``folder`` from ``rows`` (schema JOINED, in the order wanted) and the image store ``store``.
 
-    ``format`` is as in PackageConfig. Returns the manifest rows of the files written, the tar's first.
+    ``format`` is as in PackageConfig; ``edit`` changes the pictures on their way.
+    Returns the manifest rows of the files written, the tar's first.
     Raises UserError when the image store lacks a picture.
     """
     stem = shard_name(index)
@@ -98,7 +100,7 @@ def write_shard(
             tar = TarWriter(archive)
         metadata = stack.enter_context(files.write_hashed(files.join(folder, f"{stem}.parquet")))
         parquet = _ParquetFile(metadata)
-        for part, pictures in _chunks(table, references, reader) if tar or in_parquet else ():
+        for part, pictures in _chunks(table, references, reader, edit) if tar or in_parquet else ():
             if tar is not None:
                 _add_samples(tar, part, pictures)
             if in_parquet:
@@ -120,10 +122,14 @@ def _write_json(folder: str, name: str, content: Any) -> Entry:
 
 
 def _chunks(
-    table: pa.Table, references: Sequence[tuple[str, int, int]], reader: ImageReader
+    table: pa.Table,
+    references: Sequence[tuple[str, int, int]],
+    reader: ImageReader,
+    edit: Callable[[Sequence[bytes]], list[bytes]] | None,
 ) -> Iterator[tuple[pa.Table, list[bytes]]]:
     for start in range(0, table.num_rows, _CHUNK):
-        yield table.slice(start, _CHUNK), reader.read(references[start : start + _CHUNK])
+        pictures = reader.read(references[start : start + _CHUNK])
+        yield table.slice(start, _CHUNK), pictures if edit is None else edit(pictures)
 
 
 def _add_samples(tar: TarWriter, part: pa.Table, pictures: Sequence[bytes]) -> None:

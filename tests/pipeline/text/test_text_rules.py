@@ -17,7 +17,7 @@ from pipeline.text.length import LengthRule
 from pipeline.text.markup import MarkupRule
 from pipeline.text.natural import NaturalRule
 from pipeline.text.repeated import RepeatedTextRule, add_counts, caption_counts, frequent
-from pipeline.text.rules import dry_run, text_rules
+from pipeline.text.rules import text_rules
 from webimagetext.errors import UserError
 
 Batch = Callable[[list[str]], pa.RecordBatch]
@@ -224,16 +224,6 @@ def test_every_rule_can_be_turned_off(batch_of: Batch) -> None:
     kept, rejected = apply_rules(batch, text_rules(config), "text")
     assert kept.num_rows == batch.num_rows and not rejected
     assert kept.column("p_english").null_count == batch.num_rows
-
-
-def test_a_dry_run_shows_what_each_rule_would_drop_alone(batch_of: Batch) -> None:
-    batch = batch_of(["Next", "IMG_1.jpg", *GOOD])
-    ledgers = {part.column("stage")[0].as_py(): part.column("detail").to_pylist() for part in dry_run(batch, RULES)}
-    assert ledgers == {
-        "dry_run/boilerplate": ["Next"],
-        "dry_run/file_name": ["IMG_1.jpg"],
-        "dry_run/length": ["Next"],
-    }
 
 
 def test_lists_that_cannot_be_read_are_named(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""The CLIP score of a picture and its caption: the cosine of their embeddings by a model that the trainer made.
+
+In: a checkpoint; then pictures and captions. Out: a number from -1 to 1 for each pair. Imports torch only when it is made.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+__all__ = ["ClipScore"]
+
+
+class ClipScore:
+    """Scores pairs with one checkpoint (its file; see trainer.run). Raises UserError when it cannot be read.
+
+    Computes on a GPU where there is one; the scores then differ in their last digits from those of a CPU.
+    """
+
+    def __init__(self, checkpoint: str) -> None:
+        import torch
+
+        from trainer.weights import load_trained
+
+        self._trained: Any = load_trained(checkpoint)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._trained.model.to(self._device).eval()
+
+    def __call__(self, images: Sequence[Image.Image], captions: Sequence[str]) -> list[float]:
+        import torch
+
+        from trainer.evaluate.features import encode_texts
+        from trainer.models.clip import normalise_images
+
+        if not images:
+            return []
+        side, squash = self._trained.model.spec.image_size, self._trained.crop == "squash"
+        pixels = np.stack([_square(image, side, squash) for image in images])
+        with torch.inference_mode():
+            seen = normalise_images(torch.from_numpy(pixels).to(self._device))
+            looks = self._trained.model.encode_image(seen).float().cpu()
+            words = encode_texts(self._trained, list(captions), device=self._device, batch_size=len(captions))
+        scores: list[float] = (looks * words).sum(dim=1).tolist()
+        return scores
+
+
+def _square(image: Image.Image, side: int, squash: bool) -> np.ndarray:
+    """The middle square of a picture, or the whole squeezed into one, as (side, side, 3) uint8."""
+    width, height = image.size
+    short = min(width, height)
+    left, top = (width - short) / 2, (height - short) / 2
+    box = None if squash else (left, top, left + short, top + short)
+    return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, box=box))

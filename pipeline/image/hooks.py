@@ -1,0 +1,126 @@
+"""Models of your own on the stored pictures: functions named ``module:function`` that score pictures or change them.
+
+A scoring function takes a list of pictures (Pillow, RGB) and the list of their captions, and gives a number for each: a safety
+classifier, an aesthetic score, a CLIP score. An editing function takes pictures and gives pictures of the same sizes: it blurs
+faces, say. In: names in the settings. Out: columns of scores, rules on them, and bytes. Nothing is fetched again to change either.
+"""
+
+import importlib
+import io
+from collections.abc import Callable, Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from PIL import Image
+
+from pipeline.image.config import HooksConfig
+from pipeline.rules import Rule
+from pipeline.schema import SCORES
+from webimagetext.errors import UserError
+
+__all__ = [
+    "Edit",
+    "ScoreRange",
+    "Scorer",
+    "edit_pictures",
+    "load_edits",
+    "load_scorers",
+    "score_pictures",
+    "score_rules",
+]
+
+Pictures = Sequence[Image.Image]
+Scorer = Callable[[Pictures, Sequence[str]], Sequence[float]]
+Edit = Callable[[Pictures], Pictures]
+
+
+def _load(name: str) -> Callable[..., object]:
+    """The function that ``module:function`` names. Raises UserError when there is none."""
+    module, _, function = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, ValueError, AttributeError) as error:
+        remedy = "give module:function; the module must be importable where the workers run, for example on PYTHONPATH"
+        raise UserError(f"package.hooks: {name} cannot be loaded: {error}", remedy) from None
+    if not callable(found):
+        raise UserError(f"package.hooks: {name} is not a function")
+    result: Callable[..., object] = found
+    return result
+
+
+def load_scorers(config: HooksConfig) -> dict[str, Scorer]:
+    """The scoring functions by the name of their score, in order of name."""
+    scorers: dict[str, Scorer] = {name: _load(function) for name, function in config.scores.items()}  # type: ignore[misc]
+    if config.clip_checkpoint:
+        from pipeline.image.clip_score import ClipScore
+
+        scorers["clip"] = ClipScore(config.clip_checkpoint)
+    return dict(sorted(scorers.items()))
+
+
+def load_edits(config: HooksConfig) -> list[Edit]:
+    """The editing functions, in the order in which they are applied."""
+    return [_load(name) for name in config.edits]  # type: ignore[misc]
+
+
+def _decoded(pictures: Sequence[bytes]) -> list[Image.Image]:
+    return [Image.open(io.BytesIO(data)).convert("RGB") for data in pictures]
+
+
+def score_pictures(pictures: Sequence[bytes], captions: Sequence[str], scorers: Mapping[str, Scorer]) -> pa.Array:
+    """The scores of stored pictures with their captions: a column of type SCORES.
+
+    Raises UserError when a function does not give a number for each picture.
+    """
+    images = _decoded(pictures)
+    columns: dict[str, list[float]] = {}
+    for name, scorer in scorers.items():
+        columns[name] = [float(value) for value in scorer(images, list(captions))]
+        if len(columns[name]) != len(images):
+            raise UserError(
+                f"package.hooks: the score {name} has {len(columns[name])} values for {len(images)} pictures"
+            )
+    rows = [[{"name": name, "score": values[row]} for name, values in columns.items()] for row in range(len(images))]
+    return pa.array(rows, SCORES)
+
+
+def edit_pictures(pictures: Sequence[bytes], edits: Sequence[Edit], quality: int) -> list[bytes]:
+    """Stored pictures after the editing functions, as JPEG of ``quality``. Raises UserError when one changes a size."""
+    images: Pictures = _decoded(pictures)
+    sizes = [image.size for image in images]
+    for edit in edits:
+        images = edit(images)
+        if [image.size for image in images] != sizes:
+            raise UserError("package.hooks: an editing function changed the number or the sizes of the pictures")
+    found = []
+    for image in images:
+        stream = io.BytesIO()
+        image.convert("RGB").save(stream, "JPEG", quality=quality)
+        found.append(stream.getvalue())
+    return found
+
+
+class ScoreRange:
+    """Drops pictures whose score ``score`` is below ``minimum`` or above ``maximum``; the ledger's detail states it."""
+
+    def __init__(self, score: str, minimum: float | None, maximum: float | None) -> None:
+        self.name = f"score_{score}"
+        self.detail = f"_score_{score}"
+        self._score, self._minimum, self._maximum = score, minimum, maximum
+
+    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.Array, dict[str, pa.Array]]:
+        rows = batch.column("scores").to_pylist()
+        values = pa.array([{s["name"]: s["score"] for s in row or ()}.get(self._score) for row in rows], pa.float32())
+        reasons = pa.nulls(batch.num_rows, pa.string())
+        if self._minimum is not None:
+            reasons = pc.if_else(pc.fill_null(pc.less(values, self._minimum), False), f"low_{self._score}", reasons)
+        if self._maximum is not None:
+            reasons = pc.if_else(pc.fill_null(pc.greater(values, self._maximum), False), f"high_{self._score}", reasons)
+        said = [None if value is None else f"{self._score} {value:.4f}" for value in values.to_pylist()]
+        return reasons, {self.detail: pa.array(said, pa.string())}
+
+
+def score_rules(config: HooksConfig) -> list[Rule]:
+    """The rules on scores that the settings ask for, in order of the score's name."""
+    names = sorted({*config.minimum, *config.maximum})
+    return [ScoreRange(name, config.minimum.get(name), config.maximum.get(name)) for name in names]

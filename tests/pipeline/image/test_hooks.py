@@ -1,0 +1,78 @@
+"""Models on pictures: scores, rules on them, and edits."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image, ImageFilter
+
+from pipeline.image.config import HooksConfig
+from pipeline.image.hooks import edit_pictures, load_edits, load_scorers, score_pictures, score_rules
+from pipeline.rules import apply_rules
+from pipeline.schema import JOINED
+from webimagetext.errors import UserError
+
+HERE = "tests.pipeline.image.test_hooks"
+
+
+def brightness(images: Sequence[Image.Image], captions: Sequence[str]) -> list[float]:
+    return [float(np.asarray(image).mean()) for image in images]
+
+
+def blur(images: Sequence[Image.Image]) -> list[Image.Image]:
+    return [image.filter(ImageFilter.GaussianBlur(4)) for image in images]
+
+
+def grow(images: Sequence[Image.Image]) -> list[Image.Image]:
+    return [image.resize((999, 9)) for image in images]
+
+
+def too_few(images: Sequence[Image.Image], captions: Sequence[str]) -> list[float]:
+    return [1.0]
+
+
+def jpeg(level: int) -> bytes:
+    stream = io.BytesIO()
+    picture = Image.new("RGB", (40, 30), (level, level, level))
+    picture.paste((255 - level, 0, 0), (10, 10, 20, 20))
+    picture.save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def test_scores_are_stored_and_judged() -> None:
+    config = HooksConfig(scores={"light": f"{HERE}:brightness"}, minimum={"light": 50.0}, maximum={"light": 200.0})
+    scores = score_pictures([jpeg(5), jpeg(120), jpeg(250)], ["a", "b", "c"], load_scorers(config))
+    rows = [{"pair_id": n, "url": "u", "caption": "c", "query_ids": []} for n in range(3)]
+    batch = pa.RecordBatch.from_pylist(rows, schema=JOINED)
+    batch = batch.set_column(JOINED.get_field_index("scores"), JOINED.field("scores"), scores)
+    kept, rejected = apply_rules(batch, score_rules(config), "package")
+    assert kept.column("pair_id").to_pylist() == [1]
+    (stored,) = kept.column("scores").to_pylist()
+    assert [entry["name"] for entry in stored] == ["light"] and 100 < stored[0]["score"] < 140
+    told = [(row["reason"], row["detail"].split()[0]) for found in rejected for row in found.to_pylist()]
+    assert told == [("low_light", "light"), ("high_light", "light")]
+
+
+def test_edits_change_the_bytes_and_not_the_sizes() -> None:
+    before = jpeg(200)
+    (after,) = edit_pictures([before], load_edits(HooksConfig(edits=(f"{HERE}:blur",))), 95)
+    sharp, soft = (np.asarray(Image.open(io.BytesIO(data)).convert("L"), dtype=float) for data in (before, after))
+    assert soft.shape == sharp.shape
+    assert np.abs(np.diff(soft, axis=1)).max() < np.abs(np.diff(sharp, axis=1)).max() / 2
+    with pytest.raises(UserError, match="the sizes of the pictures"):
+        edit_pictures([before], load_edits(HooksConfig(edits=(f"{HERE}:grow",))), 95)
+
+
+def test_mistakes_are_named() -> None:
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load_edits(HooksConfig(edits=("no.such.module:blur",)))
+    with pytest.raises(UserError, match="cannot be loaded"):
+        load_scorers(HooksConfig(scores={"x": f"{HERE}:no_such_function"}))
+    with pytest.raises(UserError, match="does not name a function"):
+        HooksConfig(edits=("blur",))
+    with pytest.raises(UserError, match="no score clip"):
+        HooksConfig(minimum={"clip": 0.2})
+    with pytest.raises(UserError, match="1 values for 2 pictures"):
+        score_pictures([jpeg(1), jpeg(2)], ["a", "b"], load_scorers(HooksConfig(scores={"x": f"{HERE}:too_few"})))
