@@ -137,7 +137,12 @@ def google_store() -> Iterator[Store]:
             parsed = super().parse_request()
             if parsed:
                 path, _, query = self.path.partition("?")
-                store.asked.append((*_google_verb(self.command, path, query), 0))
+                verb, name = _google_verb(self.command, path, query)
+                store.asked.append((verb, name, 0))
+                status = store.before(verb, name)
+                if status is not None:
+                    self.send_error(status)
+                    return False
             return parsed
 
         def do_DELETE(self) -> None:  # noqa: N802

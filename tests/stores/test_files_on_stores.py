@@ -5,13 +5,14 @@ import hashlib
 
 import pytest
 
+from tests.stores.conftest import QUIET, new_bucket
 from tests.stores.servers import Store
 from webimagetext import files
 from webimagetext.errors import UserError
 
 LARGE = bytes(range(256)) * (40 << 12)  # 40 MiB: several parts
 
-pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # of aiohttp, about gcsfs's way
+pytestmark = QUIET
 
 
 def put(url: str, content: bytes) -> str:
@@ -73,8 +74,6 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_upload(store: Store, buck
 
 
 def test_a_store_that_breaks_off_an_upload_leaves_nothing(s3: Store) -> None:
-    from tests.stores.conftest import new_bucket
-
     bucket = new_bucket(s3)
     s3.before = lambda verb, name: 400 if verb == "upload part" and s3.kinds()["upload part"] >= 1 else None
     try:

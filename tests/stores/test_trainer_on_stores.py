@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.stores.conftest import QUIET
 from tests.stores.servers import Store
 from tests.trainer.conftest import pairs, write_shards
 from trainer import checkpoint
@@ -21,7 +22,7 @@ from trainer.run import main
 from webimagetext import files
 from webimagetext.errors import UserError
 
-pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")
+pytestmark = QUIET
 
 MODEL = (
     "embed_dim = 32\nimage_size = 32\nvision_layers = 2\nvision_width = 32\nvision_heads = 2\npatch_size = 8\n"
