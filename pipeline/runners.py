@@ -17,7 +17,8 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from pipeline import dataflow
 from pipeline.layout import RunFolder
 from pipeline.mistakes import told_as_mistakes
-from pipeline.spark import spark_options
+from pipeline.portable import check_endpoint, told_as_failed_job
+from pipeline.spark import spark_options, submitted
 from pipeline.watch import watch
 from webimagetext.errors import UserError
 
@@ -44,8 +45,11 @@ class Engine:
                 "use --workers N, or --direct_running_mode=multi_processing",
             )
         self.local = self.runner in LOCAL_NAMES
+        if not self.local:
+            check_endpoint(parsed)
+        self._spark_submit: list[str] = []
         if self.runner == "SparkRunner":
-            self.options = spark_options(self.options)
+            self.options, self._spark_submit = spark_options(self.options)
         self.on_dataflow = dataflow.is_dataflow(self.runner)
         self._parsed = parsed
         if self.on_dataflow:
@@ -78,7 +82,11 @@ class Engine:
         if self.on_dataflow:
             options = dataflow.job_options(self.run_folder.root, name, options, self._parsed)
         if not self.local:
-            with beam.Pipeline(options=PipelineOptions(options)) as root:
+            with (
+                told_as_failed_job(name, self.runner),
+                submitted(self._spark_submit, name) as more,
+                beam.Pipeline(options=PipelineOptions([*options, *more])) as root,
+            ):
                 yield root
             return
         workers = self.workers or ((os.cpu_count() or 1) if parallel else 1)

@@ -5,11 +5,16 @@ start. A master such as ``local[*]`` puts Spark into the job server itself, on t
 """
 
 import atexit
+import contextlib
 import functools
 import os
 import re
+import shlex
 import shutil
-from collections.abc import Sequence
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -17,20 +22,30 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from pipeline.workers import start_pool
 from webimagetext.errors import UserError
 
-__all__ = ["JOB_SERVER_JAR", "spark_options"]
+__all__ = ["JOB_SERVER_JAR", "spark_options", "submitted"]
 
 JOB_SERVER_JAR = Path(__file__).resolve().parents[1] / ".cache" / "spark" / "job-server.jar"
 # Every core, and four tries a task: a cluster allows as many by itself, a local master only one.
 LOCAL_MASTER = "local[*,4]"
 # How long a worker waits for the next stage of its job. Without a wait each stage starts new ones, two seconds apiece.
 WORKER_MILLIS = 10_000
+SUBMIT = "--spark_submit="
 _LOCAL = re.compile(r"local(\[.*\])?")
 
 
-def spark_options(options: Sequence[str]) -> list[str]:
-    """The options of a SparkRunner, completed. Raises UserError when the jar or Java is missing."""
-    given = PipelineOptions(list(options)).get_all_options(drop_default=True)
-    completed = list(options)
+def spark_options(options: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The options of a SparkRunner, completed, and the command of ``--spark_submit``, empty where there is none.
+
+    Raises UserError when the jar, Java or that command is missing, and for a jar that would hold one job of many.
+    """
+    submit = [word.removeprefix(SUBMIT) for word in options if word.startswith(SUBMIT)]
+    completed = [word for word in options if not word.startswith(SUBMIT)]
+    given = PipelineOptions(completed).get_all_options(drop_default=True)
+    if "output_executable_path" in given:
+        raise UserError(
+            "--output_executable_path: a run is several jobs, and a jar holds one",
+            "--spark_submit='spark-submit --master …' makes a jar of each job in turn and submits it",
+        )
     master = str(given.get("spark_master_url", LOCAL_MASTER))
     if "spark_master_url" not in given:
         completed.append(f"--spark_master_url={master}")
@@ -38,10 +53,37 @@ def spark_options(options: Sequence[str]) -> list[str]:
         completed += _job_server(given.get("spark_job_server_jar"), str(given.get("job_server_java_launcher", "java")))
     if "environment_cache_millis" not in given:
         completed.append(f"--environment_cache_millis={WORKER_MILLIS}")
-    # A jar to be submitted later finds its Python workers where it is run.
-    if _LOCAL.fullmatch(master) and "environment_type" not in given and "output_executable_path" not in given:
+    if _LOCAL.fullmatch(master) and "environment_type" not in given:
         completed += _local_workers("sdk_worker_parallelism" in given)
-    return completed
+    return completed, _command(submit)
+
+
+def _command(submit: Sequence[str]) -> list[str]:
+    """The words of the command that submits a jar."""
+    words = shlex.split(submit[-1]) if submit else []
+    if words and shutil.which(words[0]) is None:
+        raise UserError(f"--spark_submit: {words[0]}: no such program", "`make spark` puts one into .venv-spark/bin")
+    return words
+
+
+@contextlib.contextmanager
+def submitted(command: Sequence[str], name: str) -> Iterator[list[str]]:
+    """Options by which Beam packs the job of the block into a jar, which ``command`` then runs to its end.
+
+    None, and nothing to do, where ``command`` is empty. Raises UserError when the command fails.
+    """
+    if not command:
+        yield []
+        return
+    with tempfile.TemporaryDirectory(prefix="spark-job-") as folder:
+        jar = os.path.join(folder, f"{name.replace(' ', '-')}.jar")
+        yield [f"--output_executable_path={jar}"]
+        status = subprocess.run([*command, jar], stdout=sys.stderr).returncode
+    if status:
+        raise UserError(
+            f"{name}: {command[0]} ended with exit status {status}",
+            "what it printed above says why; the same command again goes on from what is finished",
+        )
 
 
 def _job_server(jar: str | None, java: str) -> list[str]:

@@ -1,0 +1,54 @@
+"""Engines outside Python, reached through Beam's job service: what can go wrong on the way, told in a line.
+
+In: Beam's options, the errors it raises. Out: UserErrors for an address where nobody answers and for a job that failed there. The
+engine's own account of a failure is longer than a screen; Beam logs it, and the last line says what to look for.
+"""
+
+import contextlib
+import re
+import socket
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from webimagetext.errors import UserError
+
+__all__ = ["check_endpoint", "told_as_failed_job"]
+
+_CONNECT_SECONDS = 10
+_FAILED = re.compile(r"failed in state (FAILED|CANCELLED|STOPPED|UNKNOWN)|^Pipeline failed|Service failed to start up")
+# How a Python traceback or a Java stack trace ends: the type of an exception and what it says.
+_CAUSE = re.compile(r"^(?:Caused by: )?((?:\w+\.)*\w*(?:Error|Exception|Interrupt)): *(\S.*)$", re.MULTILINE)
+
+
+def check_endpoint(options: Mapping[str, Any]) -> None:
+    """Raises UserError when nobody answers at ``--job_endpoint``: Beam itself would wait for minutes, or for ever."""
+    endpoint = str(options.get("job_endpoint") or "embed")
+    if endpoint == "embed":
+        return
+    host, _, port = endpoint.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UserError(f"--job_endpoint={endpoint} is not an address of the form HOST:PORT")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_SECONDS).close()
+    except OSError as error:
+        raise UserError(
+            f"--job_endpoint={endpoint}: nobody answers there ({error.strerror or error})",
+            "start the job server there, or leave the option out to have it started here",
+        ) from None
+
+
+@contextlib.contextmanager
+def told_as_failed_job(name: str, runner: str) -> Iterator[None]:
+    """Raises UserError when the engine ``runner`` could not do the job ``name``; other errors pass."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        if not _FAILED.search(text):
+            raise
+        found = _CAUSE.findall(text)
+        cause = ": ".join(found[-1]) if found else text.strip().splitlines()[0]
+        raise UserError(
+            f"{name}: the job failed on {runner}: {cause}",
+            "the engine's log (above, and in its console) says more; the same command again goes on from what is finished",
+        ) from None
