@@ -84,19 +84,30 @@ def fetch_bucket(
     Raises UserError when a public host would be asked without a contact, or the part was made for other URLs.
     """
     urls = list(dict.fromkeys(urls))
-    finished = read_part(folder, part, urls)
-    if finished is not None:
-        if progress is not None:
-            progress.advance(len(urls))
+    fetch = fetch or FetchConfig()
+    if (finished := _finished(folder, part, urls, progress)) is not None:
         return finished
-    with open_spool(folder, part, image) as spool:
+    # An engine may give a bucket to a second worker while the first, which it takes for lost, is still at it. Two at a time would
+    # ask everything twice, and too fast.
+    with open_spool(folder, part, image, fetch.round_seconds) as spool:
+        if (finished := _finished(folder, part, urls, progress)) is not None:
+            spool.delete()
+            return finished
         left = [url for url in urls if url not in spool]
         if progress is not None:
             progress.advance(len(urls) - len(left))
-        bucket = _Bucket(http, image, fetch or FetchConfig(), spool, progress, waited)
+        bucket = _Bucket(http, image, fetch, spool, progress, waited)
         if left:
             asyncio.run(bucket.run(left))
         return finish_part(folder, part, urls, spool, NOT_REACHED)
+
+
+def _finished(folder: str, part: str, urls: Sequence[str], progress: Advances | None) -> pa.RecordBatch | None:
+    """The rows of a part that is finished already."""
+    rows = read_part(folder, part, urls)
+    if rows is not None and progress is not None:
+        progress.advance(len(urls))
+    return rows
 
 
 class _Bucket:

@@ -32,15 +32,18 @@ def facts_of(url: str, result: Processed | Rejected, **more: object) -> Facts:
     return {"url": url, "status": "success", **measured, **more}
 
 
-def open_spool(folder: str, part: str, image: ImageConfig) -> Spool:
-    """The journal of a part: beside it, or among this machine's temporary files where the store is not a local folder."""
+def open_spool(folder: str, part: str, image: ImageConfig, patience: float = 0.0) -> Spool:
+    """The journal of a part: beside it, or among this machine's temporary files where the store is not a local folder.
+
+    ``patience``: seconds to wait for another process that has it open.
+    """
     if files.is_url(folder):
         place = local.folder()
         local.sweep(place)  # of journals, among others, whose run was given up
         path = os.path.join(place, f"{fingerprint(folder, part)[:24]}.spool")
     else:
         path = files.join(folder, f"{part}.spool")
-    return Spool(path, fingerprint(image))
+    return Spool(path, fingerprint(image), patience)
 
 
 def read_part(folder: str, part: str, urls: Sequence[str]) -> pa.RecordBatch | None:

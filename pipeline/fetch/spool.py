@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import struct
+import time
 import uuid
 import zlib
 from collections.abc import Iterator
@@ -19,27 +20,44 @@ from typing import Any, Self
 __all__ = ["Facts", "Spool"]
 
 Facts = dict[str, Any]
+_POLL_SECONDS = 0.1
 _HEAD = struct.Struct("<IIQ")  # CRC-32 of what follows it, bytes of the facts, bytes of the picture
+
+
+def _locked(path: str, deadline: float) -> int | None:
+    """A handle of the file, locked for this process; None when another process holds it beyond the deadline."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(_POLL_SECONDS)
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            if os.fstat(handle).st_ino == os.stat(path).st_ino:
+                return handle
+        os.close(handle)  # its last holder has deleted it in the meantime
 
 
 class Spool:
     """The journal at ``path`` (a local file); a context manager.
 
-    Records made under another ``fingerprint`` (of the settings) are dropped. Where another process has the file open, a file
-    of this process alone takes its place, so that two can never write into one.
+    Records made under another ``fingerprint`` (of the settings) are dropped. Where another process has the file open, this one
+    waits up to ``patience`` seconds for its end, and then takes a file of its own, so that two can never write into one.
     """
 
-    def __init__(self, path: str, fingerprint: str) -> None:
+    def __init__(self, path: str, fingerprint: str, patience: float = 0.0) -> None:
         self._path = path
         self._places: dict[str, tuple[Facts, int, int]] = {}
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._handle)
+        handle = _locked(path, time.monotonic() + patience)
+        if handle is None:
             self._path = f"{path}.{uuid.uuid4().hex[:12]}"
-            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
+        self._handle = handle
         self._end = self._recover(fingerprint)
         os.ftruncate(self._handle, self._end)
         os.lseek(self._handle, self._end, os.SEEK_SET)

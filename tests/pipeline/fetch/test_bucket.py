@@ -168,3 +168,15 @@ def test_killed_and_resumed(server: Any, http: HttpConfig, tmp_path: Path) -> No
     through = fetch_bucket(urls, str(tmp_path / "through"), "a", http, IMAGE)
     assert rows.equals(through)
     assert (tmp_path / "killed/a.tar").read_bytes() == (tmp_path / "through/a.tar").read_bytes()
+
+
+def test_two_workers_with_the_same_bucket_ask_once(server: Any, http: HttpConfig, tmp_path: Path) -> None:
+    urls = server.urls(40)
+    server.jitter = 0.02
+    worker = subprocess.Popen([sys.executable, "-c", WORKER, str(tmp_path), *urls])
+    while server.asked.total() < 5 and worker.poll() is None:
+        time.sleep(0.005)
+    rows = fetch_bucket(urls, str(tmp_path), "a", http, IMAGE)
+    assert worker.wait() == 0 and rows.column("status").unique().to_pylist() == ["success"]
+    assert {count for path, count in server.asked.items() if path.startswith("/image/")} == {1}
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.parquet", "a.tar"]

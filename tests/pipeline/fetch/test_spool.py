@@ -1,5 +1,6 @@
 """The journal gives back whole records, whatever happened to the file."""
 
+import threading
 from pathlib import Path
 
 from pipeline.fetch.spool import Spool
@@ -58,3 +59,41 @@ def test_two_processes_never_share_a_file(tmp_path: Path) -> None:
         assert (first.get("x")[1], second.get("x")[1], len(second)) == (b"first", b"second", 1)
         second.delete()
     assert [entry.name for entry in tmp_path.iterdir()] == ["part.spool"]
+
+
+def test_a_second_process_waits_and_finds_what_the_first_wrote(tmp_path: Path) -> None:
+    path = f"{tmp_path}/part.spool"
+    first = Spool(path, "f")
+    found: list[int] = []
+
+    def second() -> None:
+        with Spool(path, "f", patience=60) as spool:
+            found.append(len(spool))
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    first.add({"url": "x", "status": "success"}, b"first")
+    first.__exit__(None, None, None)
+    thread.join()
+    assert found == [1]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["part.spool"]
+
+
+def test_a_second_process_starts_a_file_anew_when_the_first_was_done_with_it(tmp_path: Path) -> None:
+    path = f"{tmp_path}/part.spool"
+    found: list[int] = []
+
+    def second() -> None:
+        with Spool(path, "f", patience=60) as spool:
+            found.append(len(spool))
+            spool.add({"url": "y", "status": "success"}, b"second")
+
+    with Spool(path, "f") as first:
+        thread = threading.Thread(target=second)
+        thread.start()
+        first.add({"url": "x", "status": "success"}, b"first")
+        first.delete()
+    thread.join()
+    assert found == [0]
+    with Spool(path, "f") as third:
+        assert "y" in third
