@@ -21,6 +21,10 @@ UNSPACED = (
 )
 _UNSPACED_CHARACTER = re.compile(f"([{UNSPACED}])")
 _DOT_ABOVE = "\u0307"
+# Accents that stand alone, often in place of an apostrophe ("l´eau"): NFKC would make them a space and a combining mark.
+_LONE_ACCENTS = {
+    code: " " for code in range(0xA8, 0x10000) if unicodedata.decomposition(chr(code)).startswith("<compat> 0020 ")
+}
 
 
 def normalize(text: str) -> str:
@@ -36,6 +40,7 @@ def words(text: str) -> list[str]:
     """The words of ``text`` in normal form, in order."""
     if text.isascii():
         return text.encode().translate(ASCII_TABLE).decode().split()
+    text = text.translate(_LONE_ACCENTS)
     # Lower-casing can undo the composition (İ becomes i and a dot) and composing can bring back capitals, so fold around it.
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower()).lower()
     text = text.replace("i" + _DOT_ABOVE, "i")

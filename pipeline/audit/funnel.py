@@ -14,6 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline import manifest
+from pipeline.audit.queries import query_facts
+from pipeline.audit.reasons import in_rule_order
 from pipeline.layout import MANIFEST_FILE, RunFolder
 from webimagetext import files
 
@@ -80,11 +82,6 @@ def _count(batches: Iterable[pa.RecordBatch], *columns: str) -> Counter[tuple[st
     return total
 
 
-def _largest_first(counts: Counter[str]) -> dict[str, int]:
-    """Counts by name, the largest first, equal ones by name, so that equal runs give equal files."""
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
 def _ledger(folder: str, subject: str) -> Counter[str]:
     """Rejects by reason of one kind of subject."""
     counts = _count(parquet_batches(folder, ["subject", "reason"]), "subject", "reason")
@@ -99,7 +96,7 @@ def _status_step(name: str, title: str, unit: str, folders: Iterable[str]) -> St
             {status: number for (status,), number in _count(parquet_batches(folder, ["status"]), "status").items()}
         )
     good = counts.pop("success", 0)
-    return Step(name, title, unit, good + counts.total(), good, _largest_first(counts))
+    return Step(name, title, unit, good + counts.total(), good, in_rule_order(counts))
 
 
 def funnel_steps(run: RunFolder) -> list[Step]:
@@ -114,12 +111,10 @@ def funnel_steps(run: RunFolder) -> list[Step]:
         if unpaired:
             found = rows + repeated.total()
             steps.append(
-                Step(
-                    "images", "images with a text", "images", found + unpaired.total(), found, _largest_first(unpaired)
-                )
+                Step("images", "images with a text", "images", found + unpaired.total(), found, in_rule_order(unpaired))
             )
         steps.append(
-            Step("extract", "candidate pairs", "pairs", rows + repeated.total(), rows, _largest_first(repeated))
+            Step("extract", "candidate pairs", "pairs", rows + repeated.total(), rows, in_rule_order(repeated))
         )
     if _is_written(run.matched):
         steps.append(_pair_step("match", "pairs whose text passes and holds a query", run.candidates, run.matched, run))
@@ -133,7 +128,7 @@ def funnel_steps(run: RunFolder) -> list[Step]:
 
 
 def _pair_step(name: str, title: str, source: str, target: str, run: RunFolder, aside: str = "") -> Step:
-    rejects = _largest_first(_ledger(run.rejects(name), "pair"))
+    rejects = in_rule_order(_ledger(run.rejects(name), "pair"))
     set_aside = manifest.rows_in(aside) if aside and _is_written(aside) else 0
     return Step(name, title, "pairs", manifest.rows_in(source), manifest.rows_in(target), rejects, set_aside)
 
@@ -147,11 +142,11 @@ def _packaging(run: RunFolder) -> list[Step]:
     dropped = reasons - lost
     topped_up = files.listing(run.packing_rounds("pairs"))
     selected = manifest.rows_in(run.selected) + sum(map(manifest.rows_in, topped_up))
-    steps = [Step("join", "pairs with an image", "pairs", selected, selected - lost.total(), _largest_first(lost))]
+    steps = [Step("join", "pairs with an image", "pairs", selected, selected - lost.total(), in_rule_order(lost))]
     if _is_written(run.shards):
         parts = {"shards": _parquet_rows(run.shards), "holdout": _parquet_rows(run.holdout)}
         title = "pairs in the shards"
-        rejects = _largest_first(dropped)
+        rejects = in_rule_order(dropped)
         steps.append(
             Step("package", title, "pairs", selected - lost.total(), sum(parts.values()), rejects, parts=parts)
         )
@@ -161,7 +156,7 @@ def _packaging(run: RunFolder) -> list[Step]:
 def build_funnel(run: RunFolder) -> dict[str, Any]:
     """The funnel as the JSON object that funnel.json holds."""
     steps = [{**dataclasses.asdict(step), "unaccounted": step.unaccounted} for step in funnel_steps(run)]
-    return {"format": 1, "steps": steps}
+    return {"format": 1, "steps": steps, **query_facts(run)}
 
 
 def write_funnel(run: RunFolder) -> None:

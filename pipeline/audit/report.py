@@ -9,6 +9,7 @@ from collections import Counter
 from html import escape
 from importlib import resources
 from string import Template
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def render_report(name: str, steps: list[Step], summary: Summary, settings: str,
     sections = {
         "What remained": _funnel(steps),
         "Pictures and captions": _pictures(summary.samples),
-        "Queries": _queries(summary.queries, threshold),
+        "Queries": _queries(summary.queries, threshold) + _shortfall(summary.shortfall, threshold),
         "Make-up": _makeup(summary),
         "What was dropped": _dropped(steps, summary),
         "Settings": f"<p>The configuration this run was made with.</p><pre>{escape(settings)}</pre>",
@@ -139,6 +140,23 @@ def _queries(queries: Queries | None, threshold: int) -> str:
         f'<th class="number">pairs that hold it</th><th class="number">kept</th></tr></thead><tbody>{rows}</tbody></table>'
     )
     return f"<p>{words}</p>{curve}{legend}{table}"
+
+
+def _shortfall(facts: dict[str, Any] | None, threshold: int) -> str:
+    """What queries lack of t in the end, by cause."""
+    if not facts or not facts["head_queries"]:
+        return ""
+    head, after = facts["head_queries"], facts["head_holding_t"]
+    words = (
+        f"Of {number(head)} queries with more than t = {number(threshold)} matches, "
+        f"{number(facts['head_holding_t_before_top_up'])} held t pairs of their own draw after the first fetch, and "
+        f"{number(after)} ({share(after, head)}) after topping up from the reserve. {number(facts['short_queries'])} queries "
+        f"lack {number(facts['missing_pairs'])} pairs: {number(facts['reserve_spent'])} of them have spent their reserve, "
+        f"{number(facts['fewer_matches_than_t'])} had no more than t matches to begin with."
+    )
+    lost = facts["lost_of_short_queries"]
+    table = bars(list(lost.items()), "What became of the pairs that short queries drew and lost") if lost else ""
+    return f"<p>{words}</p>{table}"
 
 
 def _makeup(summary: Summary) -> str:

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.audit.funnel import ledger_batches, parquet_batches
+from pipeline.audit.queries import query_facts
 from pipeline.layout import CAPTION_SUFFIX, IMAGE_SUFFIX, METADATA_SUFFIX, RunFolder
 from pipeline.manifest import read_manifest
 from webimagetext import files
@@ -70,6 +71,7 @@ class Summary:
     samples: list[Sample] = field(default_factory=list)
     rejects: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # reason: rows of the ledger
     queries: Queries | None = None
+    shortfall: dict[str, Any] | None = None  # of queries, see queries.py
 
 
 def summarise(run: RunFolder) -> Summary:
@@ -82,6 +84,7 @@ def summarise(run: RunFolder) -> Summary:
     result.rejects = _rejected(ledger_batches(run, ["subject", "stage", "reason", "url", "detail"]))
     if files.exists(run.counts):
         result.queries = _queries(run.counts)
+        result.shortfall = query_facts(run).get("shortfall")
     return result
 
 

@@ -90,5 +90,10 @@ def test_head_queries_hold_t_again(tmp_path: Path, mode: str, capsys: pytest.Cap
     assert rare["lost"] == ([{"cause": "dead links", "pairs": dead}] if dead else [])
     steps = {step["name"]: step for step in json.loads(Path(made.funnel).read_text())["steps"]}
     assert all(step["unaccounted"] == 0 for step in steps.values()), steps
+    told = json.loads(Path(made.funnel).read_text())
+    assert (told["shortfall"]["head_holding_t"], told["shortfall"]["head_queries"]) == (HEAD, HEAD)
+    assert told["shortfall"]["head_holding_t_before_top_up"] == before
+    assert told["queries"]["queries_in_head"] == HEAD and told["curve"][-1] == [5, HEAD * MATCHES + 3]
+    assert "after topping up from the reserve" in Path(made.report).read_text()
     reasons = set(read_table(made.rejects("package"), REJECTS).column("reason").to_pylist())
     assert reasons == ({"http_404", "over_t"} if mode == "capped" else {"http_404"})

@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from pipeline.audit.funnel import build_funnel, funnel_steps, write_funnel
+from pipeline.audit.reasons import in_rule_order
 from pipeline.layout import RunFolder, part_name
 from pipeline.manifest import entry_of, write_manifest
 from tests.small_run import CANDIDATE, FOUND, IN_MATCHED, IN_SELECTED, PACKAGED, WITH_IMAGE, make_run
@@ -35,7 +36,21 @@ def test_the_file_holds_the_same(tmp_path: Path) -> None:
     write_funnel(run)
     written = json.loads(Path(run.funnel).read_text())
     assert written == build_funnel(run)
-    assert list(written["steps"][3]["rejects"]) == ["too_short", "no_query"]  # the largest first
+    assert list(written["steps"][3]["rejects"]) == ["too_short", "no_query"]
+
+
+def test_reasons_stand_in_the_order_of_the_rules() -> None:
+    counts = {
+        "no_query": 90,
+        "near_duplicate": 5,
+        "http_404": 7,
+        "file_name": 1,
+        "html_tag": 4,
+        "http_410": 8,
+        "low_nsfw": 2,
+    }
+    order = ["http_410", "http_404", "file_name", "html_tag", "no_query", "low_nsfw", "near_duplicate"]
+    assert list(in_rule_order(counts)) == order
 
 
 def test_a_row_that_vanished_shows(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pipeline.balance.matches import Counts, count_matches, count_rarest, rarest
 from pipeline.balance.reference import reference_capped, reference_independent
 from pipeline.balance.select import Cap, Plan, select
 from pipeline.schema import SELECTED
+from trainer.data.order import SourceOrder
 
 QUERIES = 300
 T, LIMIT, SEED = 40, 60, 3
@@ -154,6 +155,24 @@ def test_none_keeps_everything_with_its_probability(pool: pa.RecordBatch) -> Non
     drawn = [bool(queries) for queries in kept["drawn_by"].to_pylist()]
     assert drawn == (np.asarray(kept["priority"]) < T).tolist()
     assert np.asarray(kept["priority"])[17] == np.inf
+
+
+def test_the_stored_probabilities_let_a_loader_balance(pool: pa.RecordBatch) -> None:
+    kept, _ = run(pool, Plan("none", counts_of(pool), T, LIMIT, SEED))
+    probability = np.asarray(kept["probability"])
+    order = SourceOrder([kept.num_rows], 11, 1, probabilities=[probability.astype(np.float32)])
+    epochs = 40
+    _, rows, _ = order.take(0, sum(order.epoch_length(epoch) for epoch in range(epochs)))
+    lists = kept["query_ids"].combine_chunks()
+    seen = count_matches(lists.take(pa.array(rows)), QUERIES) / epochs
+    expected = np.array([probability[[query in ids for ids in lists.to_pylist()]].sum() for query in range(QUERIES)])
+    assert (np.abs(seen - expected) <= 5 * np.sqrt(expected / epochs) + 1e-9).all()
+    # A query with at most t matches is seen whole in every epoch, and the head is thinned to about what the balance keeps.
+    matched = counts_of(pool)
+    assert np.array_equal(seen[matched <= T], matched[matched <= T])
+    balanced, _ = run(pool, Plan("independent", matched, T, LIMIT, SEED))
+    chosen = count_matches(balanced["query_ids"].combine_chunks(), QUERIES)
+    assert abs(seen[:10].sum() / chosen[:10].sum() - 1) < 0.05 and seen[0] < 0.85 * matched[0]
 
 
 def test_priorities_are_those_of_the_draws(pool: pa.RecordBatch) -> None:

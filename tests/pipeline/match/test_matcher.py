@@ -23,6 +23,54 @@ def test_words_equal_the_oracle_on_odd_captions(queries_parquet: Path, odd_capti
     assert matches.type.value_type == pa.uint32()
 
 
+NAMED = [
+    # (what is tried, query as a person would write it, captions that hold it, captions that do not)
+    (
+        "quotes",
+        "hot dog",
+        ["“hot dog”", "'hot dog'", "«hot dog»", "the hot dog’s bun", 'a "hot" dog'],
+        ["hotdog", "hot 2 dog"],
+    ),
+    ("brackets", "cat", ["(cat)", "[cat]", "{cat}", "<cat>", "（cat）", "【cat】"], ["(cats)", "[concat]"]),
+    ("hyphens", "new york", ["New-York", "new‐york", "new‑york", "new–york", "new—york", "NEW - YORK"], ["newyork"]),
+    ("a hyphen in the query", "e-mail", ["e mail", "E-Mail", "e_mail", "e.mail"], ["email"]),
+    ("slashes", "cat", ["dog/cat", "dog\\cat", "cat/dog", "dog⁄cat", "dog|cat"], ["dog/cats"]),
+    ("abbreviations", "U.S.", ["the U.S. today", "u.s", "U. S.", "U S", "U.S.A."], ["US", "us"]),
+    ("an apostrophe", "rock 'n' roll", ["rock’n’roll", "Rock n Roll", "rock `n´ roll"], ["rocknroll", "rock and roll"]),
+    (
+        "no-break spaces",
+        "new york",
+        ["new\u00a0york", "new\u202fyork", "new\u2007york", "new\u3000york"],
+        ["newyork", "new x york"],
+    ),
+    ("combining marks", "café", ["cafe\u0301", "CAFE\u0301", "café.", "(CAFÉ)"], ["cafe", "cafés"]),
+    ("several marks", "việt nam", ["Vie\u0323\u0302t Nam", "VIỆT NAM", "vi\u1ec7t nam"], ["viet nam"]),
+    ("emoji", "dog", ["dog🐕", "🐕dog🐕", "a dog❤️", "🐕‍🦺 dog", "dog👍🏽"], ["🐕", "dogs🐕"]),
+    ("Han", "日本", ["日本", "日本の犬", "今日本当", "(日本)"], ["日 x 本", "本日"]),
+    ("kana", "ラーメン", ["熱いラーメン", "ﾗｰﾒﾝ"], ["ラメン"]),
+    ("Hangul", "서울", ["서울 2024", "\u1109\u1165\u110b\u116e\u11af"], ["서울시"]),
+    ("dotted I", "istanbul", ["İstanbul", "İSTANBUL", "ISTANBUL", "I\u0307stanbul"], ["ıstanbul"]),
+    ("full width and ligatures", "fine dog", ["ｆｉｎｅ　ｄｏｇ", "ﬁne dog", "𝐟𝐢𝐧𝐞 𝐝𝐨𝐠"], ["fin edog"]),
+    ("Greek capitals", "ελλάς", ["ΕΛΛΆΣ", "Ελλάς"], ["ελλας"]),
+    ("the sharp s", "straße", ["Straße", "STRAẞE"], ["strasse"]),
+]
+
+
+@pytest.mark.parametrize(("query", "holding", "other"), [row[1:] for row in NAMED], ids=[row[0] for row in NAMED])
+def test_marks_and_scripts(
+    query: str, holding: list[str], other: list[str], tmp_path: Path, write_queries: Callable[[Path, list[str]], Path]
+) -> None:
+    path = write_queries(tmp_path / "q.parquet", [query, "filler"])
+    matcher = Matcher(build_automaton(str(path), str(tmp_path)))
+    oracle = NgramOracle(matcher.queries.to_pylist())
+    captions = [form.format(text) for text in [*holding, *other] for form in ("{}", "a {} b", "filler {} filler")]
+    matches = matcher.match(pa.array(captions)).to_pylist()
+    assert matches == [oracle.match(caption) for caption in captions]
+    expected = [True] * 3 * len(holding) + [False] * 3 * len(other)
+    wrong = [caption for caption, found, hit in zip(captions, matches, expected, strict=True) if (0 in found) != hit]
+    assert wrong == []
+
+
 def test_what_a_reader_expects_to_match(queries_parquet: Path, tmp_path: Path) -> None:
     matcher = Matcher(build_automaton(str(queries_parquet), str(tmp_path)))
     names = matcher.queries.to_pylist()

@@ -1,0 +1,87 @@
+"""What is kept out of the shards: copies, pictures of earlier runs, pictures of evaluation sets; each with its reason and match."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from pipeline.__main__ import main
+from pipeline.layout import RunFolder
+from pipeline.manifest import read_table
+from pipeline.schema import JOINED, REJECTS
+from tests.pipeline.small_site import serve
+
+EARLIER = range(10)
+NEW = range(10, 16)
+
+
+def draw(number: int, size: tuple[int, int] = (288, 256)) -> Image.Image:
+    pixels = np.random.default_rng(number).integers(0, 255, (9, 8, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize((288, 256), Image.Resampling.BICUBIC).resize(size)
+
+
+def build(folder: Path) -> None:
+    for name in ("site", "evaluation/class"):
+        (folder / name).mkdir(parents=True)
+    for number in [*EARLIER, *NEW]:
+        draw(number).save(folder / "site" / f"{number}.png")
+    (folder / "site" / "copy-of-2.png").write_bytes((folder / "site" / "2.png").read_bytes())
+    for number in (3, 10):
+        draw(number, (144, 128)).save(folder / "site" / f"small-{number}.jpg", quality=90)
+    draw(11, (144, 128)).save(folder / "evaluation" / "class" / "eleven.jpg", quality=90)
+    queries = pa.table({"query": ["fox"], "surface": ["fox"], "id": pa.array([0], pa.uint32()), "sources": [["word"]]})
+    pq.write_table(queries, folder / "queries.parquet")
+
+
+def run(folder: Path, url: str, name: str, rows: list[tuple[str, str]], more: str, *options: str) -> RunFolder:
+    columns = {"URL": [url + file for file, _ in rows], "TEXT": [caption for _, caption in rows]}
+    pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+    (folder / f"{name}.toml").write_text(
+        f'queries = "{folder}/queries.parquet"\n{more}'
+        f'[extract]\nsource = "url_list"\ninputs = ["{folder}/{name}.parquet"]\n'
+        '[text]\ndetector = "off"\n[http]\nallow_loopback = true\ndelay = 0.0\n[balance]\nmode = "none"\n'
+        f'[package]\nnear_duplicates = 6\nevaluation_sets = ["{folder}/evaluation"]\n'
+    )
+    assert main(["run", str(folder / f"{name}.toml"), "--output", str(folder / name), *options]) == 0
+    return RunFolder(str(folder / name))
+
+
+def rejects(made: RunFolder, stage: str) -> dict[str, tuple[str, str]]:
+    rows = read_table(made.rejects(stage), REJECTS).to_pylist()
+    return {row["url"].rpartition("/")[2]: (row["reason"], row["detail"]) for row in rows}
+
+
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+def test_everything_that_is_there_already_is_told_apart(tmp_path: Path, workers: str) -> None:
+    build(tmp_path)
+    with serve(tmp_path / "site") as site:
+        first = [(f"{number}.png", f"a fox on hill number {number}") for number in EARLIER]
+        earlier = run(tmp_path, site.url, "first", first, "")
+        asked = len(site.asked)
+        rows = [("0.png", "a fox on hill number 0"), ("1.png?utm_source=x", "another text for the fox")]
+        rows += [(name, f"a fox called {name[:-4]}") for name in ("copy-of-2.png", "small-3.jpg", "small-10.jpg")]
+        rows += [(f"{number}.png", f"a fox on hill number {number}") for number in NEW]
+        more = f'earlier_runs = ["{earlier.root}"]\n'
+        made = run(tmp_path, site.url, "second", rows, more, "--workers", workers)
+        again = [path for path in site.asked[asked:] if path in ("/0.png", "/1.png?utm_source=x")]
+    assert again == []  # known by their addresses, so not fetched
+    known = rejects(made, "match")
+    assert {name: reason for name, (reason, _) in known.items()} == {
+        "0.png": "earlier_pair",
+        "1.png?utm_source=x": "earlier_url",
+    }
+    dropped = rejects(made, "package")
+    assert {name: reason for name, (reason, _) in dropped.items()} == {
+        "copy-of-2.png": "earlier_image",
+        "small-3.jpg": "near_earlier_image",
+        "small-10.jpg": "near_duplicate",
+        "11.png": "in_evaluation_set",
+    }
+    assert dropped["11.png"][1].endswith("evaluation/class/eleven.jpg")
+    joined = {row["url"].rpartition("/")[2]: row["sha256"] for row in read_table(made.joined, JOINED).to_pylist()}
+    assert sorted(joined) == ["10.png", "12.png", "13.png", "14.png", "15.png"]
+    # Of a picture and its copy the one with more pixels stays, and the ledger names it.
+    assert joined["10.png"][:16] in dropped["small-10.jpg"][1]
