@@ -17,7 +17,7 @@ __all__ = ["check_endpoint", "told_as_failed_job"]
 _CONNECT_SECONDS = 10
 _FAILED = re.compile(r"failed in state (FAILED|CANCELLED|STOPPED|UNKNOWN)|^Pipeline failed|Service failed to start up")
 # How a Python traceback or a Java stack trace ends: the type of an exception and what it says.
-_CAUSE = re.compile(r"^(?:Caused by: )?((?:\w+\.)*\w*(?:Error|Exception|Interrupt)): *(\S.*)$", re.MULTILINE)
+_CAUSE = re.compile(r"^(?:Caused by: )?((?:\w+\.)*[A-Z]\w*): *(\S.*)$", re.MULTILINE)
 
 
 def check_endpoint(options: Mapping[str, Any]) -> None:

@@ -1,0 +1,45 @@
+"""The small site's whole run on Spark, inside the job server and on a cluster: the same bytes as a local run."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.layout import RunFolder
+from tests.engines.spark_cluster import cluster, needs_spark
+from tests.pipeline import small_site
+from tests.pipeline.test_whole_flow import Job, digests
+
+pytestmark = [pytest.mark.spark, needs_spark]
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
+    folder = tmp_path_factory.mktemp("spark")
+    small_site.build_site(folder / "site")
+    with small_site.serve(folder / "site") as site:
+        yield Job(folder, site)
+
+
+@pytest.fixture(scope="module")
+def first(job: Job) -> RunFolder:
+    return job.run("first")
+
+
+@pytest.mark.timeout(900)
+def test_the_same_bytes_from_spark_inside_the_job_server(job: Job, first: RunFolder) -> None:
+    before = Counter(job.site.asked)
+    other = job.run("embedded", beam=("--runner=SparkRunner", "--spark_master_url=local[2,4]"))
+    assert digests(other) == digests(first)
+    # Where a collection has two readers, Spark may compute it twice: nothing is asked for a second time by that.
+    asked = Counter(job.site.asked) - before
+    assert {path: count for path, count in asked.items() if path.endswith((".png", ".html")) and count > 1} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_same_bytes_from_a_cluster_of_two_workers(job: Job, first: RunFolder, tmp_path: Path) -> None:
+    with cluster(tmp_path / "cluster", workers=2) as spark:
+        other = job.run("cluster", beam=spark.options)
+    assert digests(other) == digests(first)
