@@ -23,7 +23,7 @@ NEEDED = {
     "sdk_container_image": "the workers' image: target worker of docker/Dockerfile, pushed to your registry",
 }
 # Steps that hold several tables of 250,000 rows (about 100 MB each), waiting bodies (64 MB) and decoded pictures at a time.
-HEAVY_STEPS = ("crawl round", "read ", "collect", "match", "fetch", "join", "write shards")
+HEAVY_STEPS = ("crawl round", "read ", "collect", "match", "fetch", "join", "find duplicates", "write shards")
 MEMORY_HINT = "min_ram=4GB"
 MAX_NAME = 63  # characters of a job's name: a label on the workers repeats it
 DRY_RUN_OVER = "dry run: the job of '{}' was built and not submitted; the jobs after it need what it would write"

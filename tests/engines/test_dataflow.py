@@ -124,7 +124,8 @@ def test_every_stage_is_a_whole_job(bucket: str, service: Service, site: str, tm
     crawl = ["crawl-round-0", "plan-round-1", "crawl-round-1", "plan-round-2"]
     curation = ["collect-pairs", "count-captions", "match-queries", "count-owned-pairs"]
     assert steps[:8] == crawl + curation
-    assert steps[-4:] == ["draw-pairs", "fetch-images", "join-images", "write-shards"]
+    packaging = ["draw-pairs", "fetch-images", "join-images-round-0", "find-duplicates", "write-shards"]
+    assert [step for step in dict.fromkeys(steps) if step in packaging] == packaging
 
     for job in service.jobs:
         _check_workers(job)
@@ -136,14 +137,15 @@ def test_every_stage_is_a_whole_job(bucket: str, service: Service, site: str, tm
         "collect-pairs",
         "match-queries",
         "fetch-images",
-        "join-images",
+        "join-images-round-0",
+        "find-duplicates",
         "write-shards",
     }
     assert all(job.memory in (set(), {MEMORY}) for job in service.jobs)
     assert {"Crawl bucket", "Spread buckets", "Manifest of pages"} <= by_step["crawl-round-0"].labels
     assert {"Apply text rules", "Match queries", "Write matched"} <= by_step["match-queries"].labels
     assert {"By host", "Fetch bucket", "All parts"} <= by_step["fetch-images"].labels
-    assert {"Join and apply image rules", "Write joined"} <= by_step["join-images"].labels
+    assert {"Join and apply image rules", "Write pictures"} <= by_step["join-images-round-0"].labels
     assert {"Split hold-out", "Write shards", "Manifest of holdout"} <= by_step["write-shards"].labels
 
     # The same command again finds everything finished and submits nothing.
