@@ -50,6 +50,7 @@ def join(context: Context) -> None:
                 break
         number += 1
         fetch_pairs(context, run.packing(number, "pairs"), f"fetch images of round {number}")
+        context.input_extended()
     write_shortfall(context, number + 1, automaton_of(context))
 
 

@@ -5,10 +5,12 @@ step's settings and of its inputs' contents; then it is skipped. A step whose se
 was interrupted goes on where it stopped.
 """
 
+import dataclasses
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from pipeline import manifest
@@ -33,6 +35,8 @@ class Context:
     run: RunFolder
     config: RunConfig
     engine: Engine
+    # To be called by a step that has added to one of its own inputs: what it did so far then counts for the new fingerprint.
+    input_extended: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Step:
     owned: tuple[str, ...] = ()
     keep: bool = False  # the output outlives changed settings and inputs: it is added to, never removed
     always: bool = False  # runs even when it is finished
-    extends: bool = False  # its work adds to one of its own inputs, so that the fingerprint is taken again after it
+    extends: bool = False  # its work adds to one of its own inputs, after which it calls ``input_extended``
 
     def fingerprint(self) -> str:
         """Of the step's settings and the contents of its inputs; raises UserError when an input is missing."""
@@ -80,6 +84,11 @@ def _begin(step: Step, mark: str) -> str:
     return ""
 
 
+def _mark_started(step: Step) -> None:
+    with files.write_atomic(files.join(step.output, STARTED_FILE), "w") as stream:
+        stream.write(step.fingerprint())
+
+
 def run_steps(steps: Sequence[Step], context: Context) -> None:
     """Runs ``steps`` in order, skipping those that are finished."""
     for number, step in enumerate(steps, 1):
@@ -91,7 +100,7 @@ def run_steps(steps: Sequence[Step], context: Context) -> None:
         how = _begin(step, mark)
         print(f"{head}{': ' + how if how else ''}", file=sys.stderr)
         start = time.monotonic()
-        step.work(context)
+        step.work(dataclasses.replace(context, input_extended=partial(_mark_started, step)))
         if step.extends:
             mark = step.fingerprint()
         manifest.mark_complete(step.output, mark, step=step.name)

@@ -90,7 +90,9 @@ def test_every_pair_is_in_the_shards_or_in_the_ledger(first: RunFolder) -> None:
     # 24 pictures and one that is not there, on pages of four, each once.
     assert steps["extract"]["rows_out"] == len(small_site.CAPTIONS) + 1 + 1
     assert steps["match"]["rejects"]["boilerplate"] == 1
-    assert 0 < steps["package"]["rows_out"] <= steps["balance"]["rows_out"] < len(small_site.CAPTIONS)
+    assert 0 < steps["package"]["rows_out"] <= steps["join"]["rows_in"] < len(small_site.CAPTIONS)
+    kept = steps["balance"]["rows_out"]
+    assert kept <= steps["join"]["rows_in"] <= kept + steps["balance"]["set_aside"]  # topped up from the reserve
     reasons = read_table(first.rejects("package"), REJECTS).column("reason").to_pylist()
     assert set(reasons) <= {"http_404"}
 
