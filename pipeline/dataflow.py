@@ -79,6 +79,9 @@ def _paths(config: RunConfig) -> Iterator[tuple[str, str]]:
     for name in ("boilerplate_file", "blocked_words"):
         if path := getattr(config.text, name):
             yield f"text.{name}", path
+    yield from (("earlier_runs", path) for path in config.earlier_runs)
+    if config.package.hooks.clip_checkpoint:
+        yield "package.hooks.clip_checkpoint", config.package.hooks.clip_checkpoint
 
 
 def _is_remote(path: str) -> bool:
