@@ -12,10 +12,11 @@ from typing import Any
 
 from webimagetext.errors import UserError
 
-__all__ = ["check_endpoint", "told_as_failed_job"]
+__all__ = ["LostWorkerError", "check_endpoint", "told_as_failed_job"]
 
 _CONNECT_SECONDS = 10
 _FAILED = re.compile(r"failed in state (FAILED|CANCELLED|STOPPED|UNKNOWN)|^Pipeline failed|Service failed to start up")
+_TRACEBACK = "Traceback (most recent call last)"
 # How a Python traceback or a Java stack trace ends: the type of an exception and what it says.
 _CAUSE = re.compile(r"^(?:Caused by: )?((?:\w+\.)*[A-Z]\w*): *(\S.*)$", re.MULTILINE)
 
@@ -37,9 +38,16 @@ def check_endpoint(options: Mapping[str, Any]) -> None:
         ) from None
 
 
+class LostWorkerError(UserError):
+    """A job failed by the loss of workers, not by what they did: worth another try, which goes on from what is finished.
+
+    Spark tries a task again in the same Java process; where that has lost its Python, every try fails alike.
+    """
+
+
 @contextlib.contextmanager
 def told_as_failed_job(name: str, runner: str) -> Iterator[None]:
-    """Raises UserError when the engine ``runner`` could not do the job ``name``; other errors pass."""
+    """Raises UserError, a LostWorkerError if it is one, when ``runner`` could not do the job ``name``; other errors pass."""
     try:
         yield
     except RuntimeError as error:
@@ -48,7 +56,8 @@ def told_as_failed_job(name: str, runner: str) -> Iterator[None]:
             raise
         found = _CAUSE.findall(text)
         cause = ": ".join(found[-1]) if found else text.strip().splitlines()[0]
-        raise UserError(
+        kind = LostWorkerError if "failed in state" in text and _TRACEBACK not in text else UserError
+        raise kind(
             f"{name}: the job failed on {runner}: {cause}",
             "the engine's log (above, and in its console) says more; the same command again goes on from what is finished",
         ) from None

@@ -17,7 +17,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from pipeline import dataflow
 from pipeline.layout import RunFolder
 from pipeline.mistakes import told_as_mistakes
-from pipeline.portable import check_endpoint, told_as_failed_job
+from pipeline.portable import LostWorkerError, check_endpoint, told_as_failed_job
 from pipeline.spark import spark_options, submitted
 from pipeline.watch import watch
 from webimagetext.errors import UserError
@@ -27,6 +27,7 @@ __all__ = ["Engine"]
 LOCAL_NAMES = ("", "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "PrismRunner", "SwitchingDirectRunner")
 # Below this many units of work, starting worker processes (about four seconds) costs more than it saves.
 PARALLEL_FROM = 20_000
+JOB_TRIES = 3  # of a job whose engine loses its workers
 
 
 class Engine:
@@ -70,8 +71,19 @@ class Engine:
         ``heavy`` says that each unit is long, so that worker processes pay even for a few.
         """
         parallel = heavy or total >= PARALLEL_FROM
-        with told_as_mistakes(), watch(self.run_folder, name, total, unit), self._pipeline(name, parallel) as root:
-            build(root)
+        for left in reversed(range(JOB_TRIES)):
+            try:
+                with (
+                    told_as_mistakes(),
+                    watch(self.run_folder, name, total, unit),
+                    self._pipeline(name, parallel) as root,
+                ):
+                    build(root)
+                break
+            except LostWorkerError as error:
+                if not left:
+                    raise
+                print(f"{error.problem}\n{name}: trying again, {left} more times at most", file=sys.stderr)
         if self.on_dataflow and self._parsed.get("dry_run"):
             print(dataflow.DRY_RUN_OVER.format(name), file=sys.stderr)
             raise SystemExit(0)  # the step must not be marked as finished

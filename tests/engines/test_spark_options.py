@@ -7,7 +7,7 @@ import pytest
 
 from pipeline import spark
 from pipeline.layout import RunFolder
-from pipeline.portable import told_as_failed_job
+from pipeline.portable import LostWorkerError, told_as_failed_job
 from pipeline.runners import Engine
 from pipeline.spark import spark_options, submitted
 from webimagetext.errors import UserError
@@ -77,14 +77,18 @@ def test_an_endpoint_where_nobody_answers_is_named() -> None:
 
 def test_a_job_that_failed_is_told_in_a_line() -> None:
     message = (
-        "Pipeline job failed in state FAILED: java.lang.RuntimeException: Error received from SDK harness: Traceback\n"
+        "Pipeline job failed in state FAILED: java.lang.RuntimeException: Traceback (most recent call last):\n"
         '  File "x.py", line 1, in process\n'
         "pyarrow.lib.ArrowInvalid: the column is short [while running 'Write shards']\n\n"
         "\tat org.apache.beam.runners.fnexecution.control.FnApiControlClient.handle(FnApiControlClient.java:180)\n"
     )
     told = "write shards: the job failed on SparkRunner: pyarrow.lib.ArrowInvalid: the column is short"
-    with pytest.raises(UserError, match=told), told_as_failed_job("write shards", "SparkRunner"):
+    with pytest.raises(UserError, match=told) as failed, told_as_failed_job("write shards", "SparkRunner"):
         raise RuntimeError(message)
+    assert not isinstance(failed.value, LostWorkerError)  # another try would fail alike
+    lost = "Pipeline job failed in state FAILED: SparkException: Task failed 4 times: StatusRuntimeException: CANCELLED"
+    with pytest.raises(LostWorkerError, match="CANCELLED"), told_as_failed_job("write shards", "SparkRunner"):
+        raise RuntimeError(lost)
     with pytest.raises(RuntimeError, match="another"), told_as_failed_job("write shards", "SparkRunner"):
         raise RuntimeError("another")
 
