@@ -95,7 +95,6 @@ class Engine:
             options = dataflow.job_options(self.run_folder.root, name, options, self._parsed)
         if not self.local:
             with (
-                told_as_failed_job(name, self.runner),
                 submitted(self._spark_submit, name) as more,
                 beam.Pipeline(options=PipelineOptions([*options, *more])) as root,
             ):

@@ -70,7 +70,9 @@ def run_and_kill(job: Job, output: Path, spark: Cluster, reached: Callable[[], b
         status = run.wait(60 * MINUTES)
     finally:
         run.kill()
+        run.wait()
         reader.join()
+        run.stdout.close()
     assert status == 0, "".join(printed)
     return "".join(printed)
 
