@@ -74,6 +74,7 @@ class Engine:
         for left in reversed(range(JOB_TRIES)):
             try:
                 with (
+                    told_as_failed_job(name, self.runner),
                     told_as_mistakes(),
                     watch(self.run_folder, name, total, unit),
                     self._pipeline(name, parallel) as root,
