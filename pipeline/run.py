@@ -75,7 +75,7 @@ def _begin(step: Step, mark: str) -> str:
         return "continues where it stopped"
     # The marks go first: a removal that is cut short must not leave a folder that looks finished, or half way to another mark.
     for name in (SUCCESS_FILE, STARTED_FILE):
-        files.remove(files.join(step.output, name))
+        files.remove_file(files.join(step.output, name))
     if not step.keep:
         for folder in (step.output, *step.owned):
             files.remove(folder)

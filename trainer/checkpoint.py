@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from webimagetext.errors import UserError
-from webimagetext.files import join, listing, open_input, remove, write_atomic
+from webimagetext.files import join, listing, open_input, remove_file, write_atomic
 from webimagetext.local import fetched
 
 __all__ = ["Checkpoint", "newest", "read", "write"]
@@ -60,7 +60,7 @@ def write(output: str, checkpoint: Checkpoint, keep: int) -> str:
     with write_atomic(url) as stream:
         torch.save({"format": FORMAT, **vars(checkpoint)}, stream)
     for old in all_in(output)[: -max(1, keep)]:
-        remove(old)
+        remove_file(old)
     return url
 
 

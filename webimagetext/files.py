@@ -30,6 +30,7 @@ __all__ = [
     "read",
     "read_ranges",
     "remove",
+    "remove_file",
     "size",
     "version",
     "write_atomic",
@@ -121,6 +122,17 @@ def remove(url: str) -> None:
             # A store that deletes many files by one request may refuse some of them without an error.
             if filesystem.find(path):
                 raise PermissionError("some files could not be deleted")
+
+
+def remove_file(url: str) -> None:
+    """Deletes one file by one request; no error when it is not there."""
+    with contextlib.suppress(FileNotFoundError):
+        if not is_url(url):
+            os.unlink(url)
+            return
+        filesystem, path = open_store(url)
+        with answers(url):
+            filesystem.rm_file(path)
 
 
 def open_input(url: str) -> IO[bytes]:

@@ -96,6 +96,11 @@ def test_listing_and_removing(store: Store, bucket: str) -> None:
     files.remove(files.join(bucket, "run"))
     assert files.listing(files.join(bucket, "**")) == [f"{bucket}/running"]
     files.remove(files.join(bucket, "run"))  # again is no error
+    store.asked.clear()
+    for _ in range(2):
+        files.remove_file(f"{bucket}/running")
+    assert len(store.asked) == 2
+    assert files.listing(files.join(bucket, "**")) == []
 
 
 def test_what_another_process_wrote_is_seen_at_once(store: Store, bucket: str) -> None:

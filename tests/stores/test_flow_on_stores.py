@@ -90,8 +90,9 @@ def test_the_same_bytes_as_on_disk_and_no_key_in_them(
 
 @pytest.mark.slow
 def test_worker_processes_write_the_same(s3: Store, job: Job, on_disk: RunFolder) -> None:
-    words, run = command(s3, job, "--workers", "2")
-    assert main(words) == 0
+    words, run = command(s3, job)
+    for verb, workers in (("extract", "1"), ("curate", "1"), ("fetch", "2"), ("package", "2")):
+        assert main([verb, *words[1:], "--workers", workers]) == 0
     assert digests(run) == digests(on_disk)
 
 

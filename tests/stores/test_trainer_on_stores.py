@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.stores.conftest import QUIET
+from tests.stores.conftest import QUIET, new_bucket
 from tests.stores.servers import Store
 from tests.trainer.conftest import pairs, write_shards
 from trainer import checkpoint
@@ -154,6 +154,13 @@ def test_copies_follow_the_content_and_leave_the_disk(store: Store, bucket: str,
     assert [name for name in glob.glob(f"{tempfile.gettempdir()}/*") if "webimagetext" in name] == []
     assert readers[0].read(0, False)[0] == found[1]
     library.close()
+
+
+def test_what_needs_a_local_disk_says_so(s3: Store, run: Path) -> None:
+    with pytest.raises(UserError, match="copies are for this machine"):
+        Library("s3://bucket/cache")
+    with pytest.raises(UserError, match="appends to local files"):
+        main(flags(str(run), f"{new_bucket(s3)}/model", "--steps", "1", "--tensorboard"))
 
 
 def test_a_shard_or_checkpoint_that_is_not_there(store: Store, bucket: str, run: Path) -> None:

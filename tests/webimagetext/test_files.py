@@ -53,6 +53,10 @@ def test_removing(folder: str) -> None:
     files.remove(files.join(folder, "d"))
     assert not files.exists(files.join(folder, "d", "one"))
     files.remove(files.join(folder, "d"))  # again is no error
+    url = put(files.join(folder, "e"), b"1")
+    for _ in range(2):
+        files.remove_file(url)
+        assert not files.exists(url)
 
 
 def test_a_missing_file_is_the_users_to_mend(folder: str) -> None:

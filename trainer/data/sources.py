@@ -84,6 +84,8 @@ class Library:
     ) -> None:
         self._columns = (image_column, caption_column)
         self._fault = fault
+        if is_url(cache):
+            raise UserError(f"--cache {cache}: copies are for this machine", "give a local folder")
         self._cache = cache
         self._open: OrderedDict[str, Reader] = OrderedDict()
         self._lock = threading.Lock()
