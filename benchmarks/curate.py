@@ -31,7 +31,7 @@ from pipeline.text.file_name import CODE, COUNTER, FILE, SLUG, URL, FileNameRule
 from pipeline.text.length import LengthRule
 from pipeline.text.markup import PATTERNS, MarkupRule
 
-__all__ = ["run"]
+__all__ = ["run", "write_pairs"]
 
 ROWS = int(os.environ.get("CURATE_BENCHMARK_ROWS", "300000"))
 BATCH = 20_000
@@ -39,14 +39,14 @@ T = 200
 SEED = 7
 
 
-def _write_pairs(path: Path) -> None:
-    """ROWS distinct captions, each the halves of two real ones, as CANDIDATES."""
+def write_pairs(path: Path, rows: int = ROWS) -> None:
+    """Writes ``rows`` captions, each the halves of two real ones, as CANDIDATES."""
     captions = [text for text in real_captions() if text.isascii() and len(text) < 300]
     generator = random.Random(0)
     with pq.ParquetWriter(path, CANDIDATES) as writer:
-        for start in range(0, ROWS, BATCH):
+        for start in range(0, rows, BATCH):
             texts = []
-            for _ in range(min(BATCH, ROWS - start)):
+            for _ in range(min(BATCH, rows - start)):
                 first, second = generator.choice(captions).split(" "), generator.choice(captions).split(" ")
                 texts.append(" ".join([*first[: len(first) // 2 + 1], *second[len(second) // 2 :]]))
             urls = [f"http://site/{start + row}.jpg" for row in range(len(texts))]
@@ -84,7 +84,7 @@ def run() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_queries(real_queries(), folder / "queries.parquet")
-        _write_pairs(folder / "pairs.parquet")
+        write_pairs(folder / "pairs.parquet")
         automaton = build_automaton(str(folder / "queries.parquet"), name)
         Matcher(automaton).match(pa.array(["compiles"]))
         began = time.process_time()
