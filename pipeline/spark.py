@@ -19,7 +19,7 @@ from pathlib import Path
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.workers import start_pool
+from pipeline.worker_pool import start_pool
 from webimagetext.errors import UserError
 
 __all__ = ["JOB_SERVER_JAR", "spark_options", "submitted"]

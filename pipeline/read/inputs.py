@@ -51,7 +51,9 @@ def expand_inputs(config: ExtractConfig) -> list[str]:
 
 def _list_of_crawl(base: str, crawl: str, source: str) -> str:
     if source not in ("warc", "wat"):
-        raise UserError(f"extract: {crawl} is a crawl, whose files are no {source}", "set extract.source to warc or wat")
+        raise UserError(
+            f"extract: {crawl} is a crawl, whose files are no {source}", "set extract.source to warc or wat"
+        )
     return f"{base}crawl-data/{crawl}/{source}.paths.gz"
 
 

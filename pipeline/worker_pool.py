@@ -1,0 +1,60 @@
+"""A pool of Python workers: starts a worker process whenever an engine outside Python asks for one.
+
+In: Beam's protocol for external workers, on one port. Out: processes of ``pipeline.worker``. Beam has a pool too; this one
+starts its workers with the Python that it runs in, listens on this machine alone, and its workers end with the engine that
+asked for them instead of working on for nobody.
+"""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
+
+from webimagetext.errors import UserError
+
+__all__ = ["start_pool"]
+
+
+class _Pool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
+    """Beam's protocol for a pool."""
+
+    def __init__(self) -> None:
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Starts a process for the engine at the address that the request names."""
+        self._processes = [process for process in self._processes if process.poll() is None]
+        command = [sys.executable, "-m", "pipeline.worker", request.control_endpoint.url, request.worker_id]
+        self._processes.append(subprocess.Popen(command))
+        return beam_fn_api_pb2.StartWorkerResponse()
+
+    def StopWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Nothing to do: a worker ends by itself when its engine hangs up.
+
+        The name in the request is no use: two executors on one machine both call their first worker 1-1.
+        """
+        return beam_fn_api_pb2.StopWorkerResponse()
+
+    def close(self) -> None:
+        """Ends all workers, whatever they do: manifests and journals are there for that."""
+        for process in self._processes:
+            process.kill()
+            process.wait()
+
+
+def start_pool(port: int = 0, host: str = "127.0.0.1") -> tuple[str, grpc.Server, _Pool]:
+    """Starts a pool in this process; returns its address. ``port`` 0 takes a free one. Raises UserError when it is taken."""
+    server = grpc.server(ThreadPoolExecutor(4))
+    pool = _Pool()
+    beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
+    try:
+        port = server.add_insecure_port(f"{host}:{port}")
+    except RuntimeError:
+        raise UserError(
+            f"port {port} of {host} cannot be used", "stop the program that holds it, or name another --port"
+        ) from None
+    server.start()
+    return f"{host}:{port}", server, pool
