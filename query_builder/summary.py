@@ -1,5 +1,6 @@
 """The lines a build ends with: what was read, what was found, what the list is made of."""
 
+import heapq
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -63,5 +64,5 @@ def _best(rows: Sequence[Query], source: str, count: int = 4) -> list[Query]:
             return float((row.pmi or 0) * math.log(row.bigram_count or 1))
         return float((row.page_views if source == "title" else row.word_count) or 0)
 
-    own = [row for row in rows if row.admitted == source]
-    return sorted(own, key=lambda row: (-value(row), row.query))[:count]
+    own = (row for row in rows if row.admitted == source)
+    return heapq.nsmallest(count, own, key=lambda row: (-value(row), row.query))
