@@ -30,7 +30,7 @@ from query_builder.summary import print_summary
 from query_builder.workers import Workers
 from query_builder.write import Knowledge, write_candidates, write_queries
 from webimagetext.errors import UserError
-from webimagetext.files import digest, is_url, open_input, read_ranges, size
+from webimagetext.files import digest, is_url, open_input, read_ranges, size, write_atomic
 from webimagetext.progress import Progress
 from webimagetext.settings import fingerprint
 
@@ -72,6 +72,12 @@ def build(config: BuildConfig) -> None:
     rules = site_rules(config.language, information[0].namespaces)
     skip = config.on_corrupt == "skip"
     with Workers(config.workers or os.cpu_count() or 1) as workers:
+        # These need nothing of the counts, so they are done beside the counting.
+        synsets_read = workers.begin(read_wordnet, config.wordnet) if config.wordnet else list[Synset]
+        checksums = [
+            workers.begin(_checksum, (url, os.path.join(work, "checksums", str(number))))
+            for number, url in enumerate(files)
+        ]
         tasks = [ShardTask(shard, rules, work, skip) for shard in shards]
         _run_shards(
             "dump", "articles", workers, count_shard, tasks, [shard_folder(work, shard.number) for shard in shards]
@@ -86,7 +92,6 @@ def build(config: BuildConfig) -> None:
             views,
             [views_path(work, shard.number) for shard in view_shards],
         )
-        checksums = _checksums(work, files, workers)
         totals = read_totals(work, len(shards))
         if not totals.words:
             raise UserError(
@@ -95,14 +100,15 @@ def build(config: BuildConfig) -> None:
         titles, title_statistics = rank_titles(
             work, len(shards), len(view_shards), has_views=bool(view_shards), keep=max(config.size, 1000)
         )
-        synsets = read_wordnet(config.wordnet) if config.wordnet else []
+        synsets = synsets_read()
         merge = os.path.join(work, f"merge-{fingerprint(settings)[:12]}")
         os.makedirs(merge, exist_ok=True)
         knowledge = _know(config, merge, totals, titles, synsets, workers)
+        inputs = [checksum() for checksum in checksums]
     metadata = {
         "identity": identity,
         "settings": settings,
-        "inputs": checksums,
+        "inputs": inputs,
         "totals": _totals(totals, title_statistics),
     }
     if config.compat == "metaclip":
@@ -185,24 +191,17 @@ def _run_shards(
             progress.advance(task.shard.end - task.shard.start, f"{items:,} {unit}")
 
 
-def _checksums(work: str, files: list[str], workers: Workers) -> list[dict[str, Any]]:
-    """SHA-256 and size of every input, by the file's own name."""
-    found: dict[str, str] = {}
-    waiting = []
-    for number, url in enumerate(files):
-        note = os.path.join(work, "checksums", str(number))
-        if os.path.exists(note):
-            with open(note, encoding="ascii") as file:
-                found[url] = file.read()
-        else:
-            waiting.append(url)
-    for url, value in workers.map(digest, waiting):
-        found[url] = value
-        note = os.path.join(work, "checksums", str(files.index(url)))
-        with open(f"{note}.tmp", "w", encoding="ascii") as file:
-            file.write(value)
-        os.replace(f"{note}.tmp", note)
-    return [{"name": os.path.basename(url), "bytes": size(url), "sha256": found[url]} for url in files]
+def _checksum(task: tuple[str, str]) -> dict[str, Any]:
+    """Name, size and SHA-256 of an input; ``task`` is its address and where a former run noted the sum, or this one will."""
+    url, note = task
+    if os.path.exists(note):
+        with open(note, encoding="ascii") as file:
+            value = file.read()
+    else:
+        value = digest(url)
+        with write_atomic(note) as stream:
+            stream.write(value.encode())
+    return {"name": os.path.basename(url), "bytes": size(url), "sha256": value}
 
 
 def _know(

@@ -100,12 +100,6 @@ class Corpus:
         keys = bigrams.first << WORD_BITS | bigrams.second
         self._bigram_order = np.argsort(keys)
         self._bigram_keys = keys[self._bigram_order]
-        # Looked up half a million times, one by one, which Arrow's scalars are slow at.
-        self._form_ends = words.forms.offsets.to_numpy()
-        forms = words.forms.values
-        _, text_ends, texts = forms.buffers()
-        self._form_text_ends = np.frombuffer(text_ends, np.int64)[forms.offset : forms.offset + len(forms) + 1]
-        self._form_texts = memoryview(texts or b"")
 
     def rows(self, names: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """For each name the row of its word, if it is one, and of its bigram, if it is two words; -1 where there is none."""
@@ -123,23 +117,29 @@ class Corpus:
     def _word_rows(self, words: list[str]) -> npt.NDArray[np.int64]:
         return _look_up(self._sorted, self._by_hash, _hash_each(words))
 
-    def _form(self, row: int, variant: int) -> str:
-        """How a word is written: the most frequent way, or that of a smaller rank where a bigram has it so."""
-        start, end = self._form_ends[row], self._form_ends[row + 1]
-        place = start + variant if start + variant < end else start
-        return str(self._form_texts[self._form_text_ends[place] : self._form_text_ends[place + 1]], "utf-8")
+    def _forms(self, rows: npt.NDArray[np.int64], variants: npt.NDArray[np.int64]) -> pa.LargeStringArray:
+        """How words are written: the most frequent way, or that of a smaller rank where a bigram has it so."""
+        offsets = self.words.forms.offsets.to_numpy()
+        starts, ends = offsets[rows], offsets[rows + 1]
+        places = np.where(starts + variants < ends, starts + variants, starts)
+        return self.words.forms.values.take(pa.array(places)).cast(pa.large_string())
 
-    def word_surface(self, row: int) -> str:
-        """How a word is most often written."""
-        return self._form(row, 0)
+    def word_surfaces(self, rows: npt.NDArray[np.int64]) -> list[str]:
+        """How the words at ``rows`` are most often written."""
+        written: list[str] = self._forms(rows, np.zeros_like(rows)).to_pylist()
+        return written
 
-    def bigram_surface(self, row: int) -> str:
-        """How a bigram is most often written."""
-        spelling = int(self.bigrams.spelling[row])
-        first = self._form(int(self.pair_rows[self.bigrams.first[row]]), spelling >> (VARIANT_BITS + JOINT_BITS))
-        variant = spelling >> JOINT_BITS & ((1 << VARIANT_BITS) - 1)
-        second = self._form(int(self.pair_rows[self.bigrams.second[row]]), variant)
-        return first + JOINTS[spelling & ((1 << JOINT_BITS) - 1)] + second
+    def bigram_surfaces(self, rows: npt.NDArray[np.int64]) -> list[str]:
+        """How the bigrams at ``rows`` are most often written."""
+        spelling = self.bigrams.spelling[rows].astype(np.int64)
+        variants = spelling >> (VARIANT_BITS + JOINT_BITS), spelling >> JOINT_BITS & ((1 << VARIANT_BITS) - 1)
+        first, second = (
+            self._forms(self.pair_rows[side[rows]], variant)
+            for side, variant in zip((self.bigrams.first, self.bigrams.second), variants, strict=True)
+        )
+        joints = pa.array(JOINTS, pa.large_string()).take(pa.array(spelling & ((1 << JOINT_BITS) - 1)))
+        written: list[str] = pc.binary_join_element_wise(first, second, joints).to_pylist()
+        return written
 
     def ranked_words(self, floor: int, limit: int) -> list[str]:
         """The most frequent words with at least ``floor`` occurrences."""

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -62,22 +63,46 @@ class Workers:
             for task in tasks:
                 yield task, function(task)
             return
-        if self._pool is None:
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.count, context, _end_with_parent, (os.getpid(),))
         waiting = iter(tasks)
         running: dict[Future[R], T] = {}
-        try:
+        with _telling_of_a_death():
             while True:
                 # Only a few at a time, so that an error or Ctrl-C ends the work soon.
                 for task in itertools.islice(waiting, self.count + 1 - len(running)):
-                    running[self._pool.submit(function, task)] = task
+                    running[self._processes().submit(function, task)] = task
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     yield running.pop(future), future.result()
-        except BrokenProcessPool:
-            raise UserError(
-                "a worker process was killed, perhaps because memory ran out",
-                "run the same command again: finished shards are kept; --workers 1 needs least memory",
-            ) from None
+
+    def begin(self, function: Callable[[T], R], task: T) -> Callable[[], R]:
+        """Begins one task beside whatever else the pool does; the call that it gives waits for the result.
+
+        With one worker the work is done at that call. The call raises as :meth:`map` does.
+        """
+        if self.count == 1:
+            return partial(function, task)
+        future = self._processes().submit(function, task)
+
+        def result() -> R:
+            with _telling_of_a_death():
+                return future.result()
+
+        return result
+
+    def _processes(self) -> ProcessPoolExecutor:
+        if self._pool is None:
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.count, context, _end_with_parent, (os.getpid(),))
+        return self._pool
+
+
+@contextlib.contextmanager
+def _telling_of_a_death() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool:
+        raise UserError(
+            "a worker process was killed, perhaps because memory ran out",
+            "run the same command again: finished shards are kept; --workers 1 needs least memory",
+        ) from None

@@ -43,25 +43,28 @@ class Knowledge:
         names = sorted(chosen)
         words, pairs = self.corpus.rows(names)
         bigrams = self.corpus.bigrams
-        numbers = zip(
-            names,
-            words.tolist(),
-            _values(self.corpus.words.counts, words),
-            pairs.tolist(),
-            _values(bigrams.count, pairs),
-            _values(bigrams.pmi, pairs),
-            strict=True,
-        )
-        return [
-            self._row(name, chosen[name], word, word_count, pair, bigram_count, pmi)
-            for name, word, word_count, pair, bigram_count, pmi in numbers
+        rows = [
+            self._row(*values)
+            for values in zip(
+                names,
+                [chosen[name] for name in names],
+                _values(self.corpus.words.counts, words),
+                _values(bigrams.count, pairs),
+                _values(bigrams.pmi, pairs),
+                strict=True,
+            )
         ]
+        # A name is one word, two, or more: never both of these.
+        for surfaces, found in ((self.corpus.word_surfaces, words), (self.corpus.bigram_surfaces, pairs)):
+            places = np.flatnonzero(found >= 0)
+            for place, surface in zip(places.tolist(), surfaces(found[places]), strict=True):
+                rows[place].surface = surface
+        return rows
 
     def _row(
-        self, name: str, admitted: str, word: int, word_count: int | None,
-        pair: int, bigram_count: int | None, pmi: float | None,
-    ) -> Query:  # fmt: skip
-        """The row of a query; ``word`` and ``pair`` are its rows in the corpus or -1."""
+        self, name: str, admitted: str, word_count: int | None, bigram_count: int | None, pmi: float | None
+    ) -> Query:
+        """The row of a query, written as its title or synset is."""
         title, synsets = self.titles.get(name), self.synsets.get(name, ())
         sources = []
         if word_count is not None and word_count >= self.min_word_count:
@@ -72,23 +75,17 @@ class Knowledge:
             sources.append("title")
         if synsets:
             sources.append("synset")
-        if word >= 0:
-            surface = self.corpus.word_surface(word)
-        elif pair >= 0:
-            surface = self.corpus.bigram_surface(pair)
-        else:
-            surface = title.surface if title else self.synsets[name][0].head
         return Query(
             name,
-            surface,
+            title.surface if title else synsets[0].head if synsets else name,
             tuple(sources),
             admitted,
             word_count,
             bigram_count,
             pmi,
             title.views if title else None,
-            tuple(title.titles[:MAX_TITLES]) if title else (),
-            tuple(synset.name for synset in synsets),
+            title.titles[:MAX_TITLES] if title else (),
+            tuple([synset.name for synset in synsets]),
         )
 
 
