@@ -103,19 +103,18 @@ class Corpus:
 
     def rows(self, names: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """For each name the row of its word, if it is one, and of its bigram, if it is two words; -1 where there is none."""
-        split = [name.split(" ") for name in names]
-        singles = np.array([place for place, parts in enumerate(split) if len(parts) == 1], np.int64)
-        doubles = np.array([place for place, parts in enumerate(split) if len(parts) == 2], np.int64)
-        words, bigrams = np.full(len(split), -1), np.full(len(split), -1)
-        words[singles] = self._word_rows([split[place][0] for place in singles])
-        first, second = (self._word_rows([split[place][side] for place in doubles]) for side in (0, 1))
+        split = pc.split_pattern(pa.array(names, pa.large_string()), " ")
+        of_each = _look_up(self._sorted, self._by_hash, hash_column(split.values.cast(pa.large_binary())))
+        starts = split.offsets.to_numpy()
+        lengths = np.diff(starts)
+        singles, doubles = np.flatnonzero(lengths == 1), np.flatnonzero(lengths == 2)
+        words, bigrams = np.full(len(names), -1), np.full(len(names), -1)
+        words[singles] = of_each[starts[singles]]
+        first, second = (of_each[starts[doubles] + side] for side in (0, 1))
         a, b = (np.where(rows >= 0, self._position[rows], -1) for rows in (first, second))
         keys = np.where((a >= 0) & (b >= 0), a << WORD_BITS | b, -1)
         bigrams[doubles] = _look_up(self._bigram_keys, self._bigram_order, keys)
         return words, bigrams
-
-    def _word_rows(self, words: list[str]) -> npt.NDArray[np.int64]:
-        return _look_up(self._sorted, self._by_hash, _hash_each(words))
 
     def _forms(self, rows: npt.NDArray[np.int64], variants: npt.NDArray[np.int64]) -> pa.LargeStringArray:
         """How words are written: the most frequent way, or that of a smaller rank where a bigram has it so."""
