@@ -24,6 +24,7 @@ BENCHMARKS = {
     "match": "queries found in captions",
     "language": "captions told English or not",
     "curate": "pairs balanced over the queries",
+    "curate-stage": "the same as a whole stage, with its workers and all its tables",
     "loader": "training samples read from shards",
     "step": "one training step of the model",
     "loss": "the contrastive loss at a large batch",

@@ -8,14 +8,15 @@ Rows: ``CURATE_BENCHMARK_ROWS``. Ours runs in this process, the peer in its own 
 
 import json
 import os
-import random
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.match import real_captions, real_queries, write_queries
@@ -31,7 +32,7 @@ from pipeline.text.file_name import CODE, COUNTER, FILE, SLUG, URL, FileNameRule
 from pipeline.text.length import LengthRule
 from pipeline.text.markup import PATTERNS, MarkupRule
 
-__all__ = ["run", "write_pairs"]
+__all__ = ["recombined", "run"]
 
 ROWS = int(os.environ.get("CURATE_BENCHMARK_ROWS", "300000"))
 BATCH = 20_000
@@ -39,24 +40,23 @@ T = 200
 SEED = 7
 
 
-def write_pairs(path: Path, rows: int = ROWS) -> None:
-    """Writes ``rows`` captions, each the halves of two real ones, as CANDIDATES."""
-    captions = [text for text in real_captions() if text.isascii() and len(text) < 300]
-    generator = random.Random(0)
-    with pq.ParquetWriter(path, CANDIDATES) as writer:
-        for start in range(0, rows, BATCH):
-            texts = []
-            for _ in range(min(BATCH, rows - start)):
-                first, second = generator.choice(captions).split(" "), generator.choice(captions).split(" ")
-                texts.append(" ".join([*first[: len(first) // 2 + 1], *second[len(second) // 2 :]]))
-            urls = [f"http://site/{start + row}.jpg" for row in range(len(texts))]
-            given = {
-                "pair_id": pa.array(hash_strings(pa.array(urls))),
-                "url": pa.array(urls),
-                "caption": pa.array(texts),
-            }
-            columns = [given.get(field.name, pa.nulls(len(texts), field.type)) for field in CANDIDATES]
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=CANDIDATES))
+def recombined(rows: int) -> Iterator[pa.RecordBatch]:
+    """``rows`` rows of CANDIDATES; each caption is made of halves of two real ones."""
+    captions = [text.split(" ") for text in real_captions() if text.isascii() and len(text) < 300]
+    firsts = pa.array([" ".join(words[: len(words) // 2 + 1]) for words in captions])
+    seconds = pa.array([" ".join(words[len(words) // 2 :]) for words in captions])
+    generator = np.random.default_rng(0)
+    for start in range(0, rows, BATCH):
+        count = min(BATCH, rows - start)
+        halves = (side.take(pa.array(generator.integers(0, len(side), count))) for side in (firsts, seconds))
+        urls = pa.array([f"http://site/{start + row}.jpg" for row in range(count)])
+        given = {
+            "pair_id": pa.array(hash_strings(urls)),
+            "url": urls,
+            "caption": pc.binary_join_element_wise(*halves, " "),
+        }
+        columns = [given.get(field.name, pa.nulls(count, field.type)) for field in CANDIDATES]
+        yield pa.RecordBatch.from_arrays(columns, schema=CANDIDATES)
 
 
 def _curate(pairs: Path, automaton: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], int]:
@@ -84,7 +84,9 @@ def run() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_queries(real_queries(), folder / "queries.parquet")
-        write_pairs(folder / "pairs.parquet")
+        with pq.ParquetWriter(folder / "pairs.parquet", CANDIDATES) as writer:
+            for batch in recombined(ROWS):
+                writer.write_batch(batch)
         automaton = build_automaton(str(folder / "queries.parquet"), name)
         Matcher(automaton).match(pa.array(["compiles"]))
         began = time.process_time()

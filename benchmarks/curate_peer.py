@@ -12,6 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
+__all__ = ["WORD", "mix"]
+
 WORD = "[^a-z0-9]+"
 
 
@@ -19,7 +21,7 @@ def _u64(value: int) -> pl.Expr:
     return pl.lit(value, dtype=pl.UInt64)
 
 
-def _mix(value: pl.Expr) -> pl.Expr:
+def mix(value: pl.Expr) -> pl.Expr:
     """splitmix64's output function; unsigned numbers wrap around, and a shift right is a division."""
     value = value + _u64(0x9E3779B97F4A7C15)
     value = (value ^ (value // _u64(1 << 30))) * _u64(0xBF58476D1CE4E5B9)
@@ -51,8 +53,8 @@ def main() -> None:
     ).explode("pattern", empty_as_null=False, keep_nulls=False)
     matches = found.join(pl.DataFrame({"pattern": patterns, "id": queries["id"]}), on="pattern").select("pair_id", "id")
     counts = matches.group_by("id").agg(pl.len().alias("count"))
-    salted = _mix(pl.col("id").cast(pl.UInt64) + _mix(_u64(job["seed"])))
-    draw = (_mix(pl.col("pair_id") ^ salted) // _u64(1 << 11)).cast(pl.Float64) * 2.0**-53
+    salted = mix(pl.col("id").cast(pl.UInt64) + mix(_u64(job["seed"])))
+    draw = (mix(pl.col("pair_id") ^ salted) // _u64(1 << 11)).cast(pl.Float64) * 2.0**-53
     drawn = matches.join(counts, on="id").filter(draw * pl.col("count") < job["t"]).select("pair_id").unique()
     seconds = time.process_time() - began
     counts.write_parquet(folder / "peer_counts.parquet")

@@ -96,7 +96,8 @@ def write_queries(surfaces: list[str], path: Path) -> None:
     rows = sorted((normalize(surface), surface) for surface in surfaces)
     names, written = zip(*rows, strict=True)
     ids = pa.array(range(len(rows)), pa.uint32())
-    pq.write_table(pa.table({"query": names, "surface": written, "id": ids}), path)
+    sources = pa.array([["title"]] * len(rows))
+    pq.write_table(pa.table({"query": names, "surface": written, "id": ids, "sources": sources}), path)
 
 
 def _published(automaton: Any, caption: str) -> list[int]:

@@ -99,7 +99,7 @@ def _by_query(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
 
 def _write_plan(run: RunFolder, plan: Plan) -> str:
     """Writes a plan as one NumPy archive."""
-    url = files.join(run.balance_plan, "plan.npz")
+    url = run.plan
     arrays: dict[str, Any] = {"counts": plan.counts}
     if plan.cap is not None:
         arrays["owned"] = plan.cap.owned

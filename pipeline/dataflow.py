@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pipeline.config import RunConfig
+from webimagetext import files
 from webimagetext.errors import UserError
 
 __all__ = ["DRY_RUN_OVER", "check_options", "check_paths", "is_dataflow", "job_options"]
@@ -85,7 +86,7 @@ def _paths(config: RunConfig) -> Iterator[tuple[str, str]]:
 
 
 def _is_remote(path: str) -> bool:
-    return "://" in path and not path.startswith(("file://", "local://", "memory://"))
+    return files.is_url(path) and not path.startswith(("file://", "local://", "memory://"))
 
 
 def job_options(root: str, step: str, options: Sequence[str], parsed: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.config import RunConfig
 from pipeline.hashing import mix
@@ -20,10 +19,8 @@ from pipeline.layout import RunFolder
 from pipeline.manifest import is_complete, iter_batches, read_table, rows_in
 from pipeline.rules import Rule
 from pipeline.schema import CAPTION_COUNTS
-from pipeline.text.language import dictionary_from_queries
-from pipeline.text.repeated import RepeatedTextRule, add_counts, caption_counts, frequent
-from pipeline.text.rules import text_rules
-from webimagetext import files
+from pipeline.text.repeated import add_counts, caption_counts, frequent
+from pipeline.text.rules import read_rules
 
 __all__ = ["RuleCounts", "format_counts", "try_rules"]
 
@@ -56,17 +53,14 @@ def _sample(run: RunFolder, size: int) -> Iterator[pa.RecordBatch]:
 
 
 def _rules(run: RunFolder, config: RunConfig) -> list[Rule]:
-    rules: list[Rule] = []
+    repeated = None
     if config.text.max_repeats:
         if is_complete(run.frequent_captions):
             repeated = read_table(run.frequent_captions, CAPTION_COUNTS).column("hash").combine_chunks()
         else:
             counts = add_counts(map(caption_counts, iter_batches(run.candidates, ["caption"])))
             repeated = frequent(counts, config.text.max_repeats)
-        rules.append(RepeatedTextRule(repeated))
-    with files.open_input(config.queries) as stream:
-        dictionary = dictionary_from_queries(pq.read_table(stream, columns=["query", "sources"]))
-    return [*rules, *text_rules(config.text, dictionary)]
+    return read_rules(config.text, config.queries, repeated)
 
 
 def try_rules(run: RunFolder, config: RunConfig, sample: int) -> tuple[int, list[RuleCounts]]:

@@ -17,13 +17,18 @@ from pipeline.dedup.exact import DuplicatePair
 from pipeline.layout import RunFolder, shards_of
 from pipeline.manifest import Entry, rows_in, samples_in
 from pipeline.schema import CANDIDATES, CAPTION_COUNTS, FETCH_PLAN, JOINED, MATCHED, SELECTED
-from pipeline.tables.batches import split
-from pipeline.tables.gather import Gather
+from pipeline.tables.gather import Gather, Meet
 from pipeline.tables.sink import WriteGroups, WriteManifest, WriteTable, by_pair
 from pipeline.tables.source import ReadTable
-from pipeline.text.repeated import caption_counts
 from pipeline.transforms.balance import RESERVE, DrawPairs
-from pipeline.transforms.curation import ApplyTextRules, DropEarlier, MatchQueries, by_caption, keep_frequent
+from pipeline.transforms.curation import (
+    ApplyTextRules,
+    CountCaptions,
+    DropEarlier,
+    MatchQueries,
+    by_caption,
+    keep_frequent,
+)
 from pipeline.transforms.hosts import by_host
 from pipeline.transforms.images import (
     FetchBucket,
@@ -45,20 +50,19 @@ BY_ID = ["pair_id"]
 def collect(root: beam.Pipeline, tables: Sequence[str], rejects: Sequence[str], run: RunFolder) -> None:
     """Pairs of all rounds or files of a source -> candidates, each pair once."""
     rows = sum(map(rows_in, tables))
-    read = [root | f"Read pairs {number:03d}" >> ReadTable(folder) for number, folder in enumerate(tables)]
     groups = (
-        tuple(read) | "All pairs" >> beam.Flatten() | Gather(by_pair, parts_for(rows), CANDIDATES, [*BY_ID, "page_url"])
+        root | "Read pairs" >> ReadTable(tables) | Gather(by_pair, parts_for(rows), CANDIDATES, [*BY_ID, "page_url"])
     )
     once, repeated = split_outputs(groups, "Keep each pair once", RuleOnGroups(DuplicatePair(), "extract"))
     once | "Write candidates" >> WriteGroups(run.candidates)
-    earlier = [root | f"Read rejects {number:03d}" >> ReadTable(folder) for number, folder in enumerate(rejects)]
-    write_rejects([*earlier, repeated], run.rejects("extract"), rows)
+    earlier = root | "Read rejects" >> ReadTable(rejects)
+    write_rejects([earlier, repeated], run.rejects("extract"), rows)
 
 
-def count_captions(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
+def count_captions(root: beam.Pipeline, run: RunFolder, config: RunConfig, name: str) -> None:
     """Candidates -> the captions that repeat too often to describe a picture."""
     captions = root | "Read captions" >> ReadTable(run.candidates, ["caption"])
-    counts = captions | "Count in batch" >> beam.Map(caption_counts).with_output_types(pa.RecordBatch)
+    counts = captions | "Count in batch" >> beam.ParDo(CountCaptions(run, name)).with_output_types(pa.RecordBatch)
     parts = parts_for(rows_in(run.candidates))
     groups = counts | "By caption" >> Gather(by_caption, parts, CAPTION_COUNTS, ["hash"])
     groups | "Keep the frequent" >> beam.Map(keep_frequent, config.text) | WriteGroups(run.frequent_captions)
@@ -83,21 +87,18 @@ def _without_earlier(
     root: beam.Pipeline, pairs: beam.PCollection, earlier: Sequence[str], parts: int
 ) -> tuple[beam.PCollection, beam.PCollection]:
     """Candidates that are not in the shards of earlier runs, and the ledger of those that are."""
-    read = [
-        root | f"Read earlier {number}" >> ReadTable(folder, ["url", "key"]) for number, folder in enumerate(earlier)
-    ]
-    known = tuple(read) | "All earlier" >> beam.Flatten()
+    known = root | "Read earlier" >> ReadTable(earlier, ["url", "key"])
     known |= "Earlier pairs" >> beam.Map(earlier_pairs).with_output_types(pa.RecordBatch)
-    cut = beam.FlatMap(split, by_address, parts).with_output_types(tuple[int, pa.RecordBatch])
-    sides = {"pairs": pairs | "Split pairs" >> cut, "earlier": known | "Split earlier" >> cut}
-    return split_outputs(sides | "By address" >> beam.CoGroupByKey(), "Drop earlier", DropEarlier())
+    sides = {"pairs": pairs, "earlier": known}
+    met = sides | "By address" >> Meet(dict.fromkeys(sides, by_address), parts)
+    return split_outputs(met, "Drop earlier", DropEarlier())
 
 
-def balance(root: beam.Pipeline, run: RunFolder, plan: str, queries: int) -> None:
+def balance(root: beam.Pipeline, run: RunFolder, plan: str, queries: int, name: str) -> None:
     """Matched pairs -> selected pairs, the reserve next in line, and how often each query was drawn and selected."""
     rows = rows_in(run.matched)
     pairs = root | "Read matched" >> ReadTable(run.matched)
-    drawn = pairs | "Draw" >> beam.ParDo(DrawPairs(plan)).with_outputs(RESERVE, REJECTED, main="selected")
+    drawn = pairs | "Draw" >> beam.ParDo(DrawPairs(plan, run, name)).with_outputs(RESERVE, REJECTED, main="selected")
     drawn.selected | "Write selected" >> WriteTable(run.selected, SELECTED, by_pair, BY_ID, parts_for(rows))
     drawn[RESERVE] | "Write reserve" >> WriteTable(run.reserve, SELECTED, by_pair, BY_ID, parts_for(rows))
     for column in ("query_ids", "drawn_by"):

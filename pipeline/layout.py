@@ -125,6 +125,11 @@ class RunFolder:
         return self.path("balance")
 
     @property
+    def plan(self) -> str:
+        """The balance's plan, a NumPy archive (see balancing.py)."""
+        return self.path("balance", "plan.npz")
+
+    @property
     def selected(self) -> str:
         """Table of pairs that the balance drew, schema SELECTED."""
         return self.path("selected")

@@ -22,8 +22,7 @@ from pipeline.layout import shards_of
 from pipeline.manifest import is_complete, mark_complete, rows_in, samples_in
 from pipeline.run import Context
 from pipeline.schema import JOINED
-from pipeline.tables.batches import Keys, split
-from pipeline.tables.gather import Gather
+from pipeline.tables.gather import Gather, Meet
 from pipeline.tables.sink import WriteGroups
 from pipeline.tables.source import ReadTable
 from pipeline.topping_up import draw_from_reserve, pairs_of, write_shortfall
@@ -31,7 +30,6 @@ from pipeline.transforms.images import DropRepeats, JoinImages, by_url
 from pipeline.transforms.outputs import RuleOnGroups, parts_for, split_outputs, write_rejects
 from pipeline.transforms.sums import CountIds, WriteVector, read_vector
 from pipeline.work import automaton_of, fetch_pairs
-from webimagetext import files
 
 __all__ = ["join"]
 
@@ -65,14 +63,10 @@ def join_round(root: beam.Pipeline, context: Context, number: int) -> None:
     """Pairs of a round and images -> pairs with a good image, and the ledger of the others."""
     run, pairs = context.run, pairs_of(context.run, number)
     rows = rows_in(pairs)
-    cut = partial(split, keys=by_url, parts=parts_for(rows + rows_in(run.images)))
     sides = {
-        side: root
-        | f"Read {side}" >> ReadTable(folder)
-        | f"Split {side}" >> beam.FlatMap(cut).with_output_types(tuple[int, pa.RecordBatch])
-        for side, folder in (("pairs", pairs), ("images", run.images))
+        side: root | f"Read {side}" >> ReadTable(folder) for side, folder in (("pairs", pairs), ("images", run.images))
     }
-    groups = sides | "By URL" >> beam.CoGroupByKey()
+    groups = sides | "By URL" >> Meet(dict.fromkeys(sides, by_url), parts_for(rows + rows_in(run.images)))
     kept, lost = split_outputs(groups, "Join and apply image rules", JoinImages(run, context.config))
     kept | "Write pictures" >> WriteGroups(run.packing(number, "pictures"))
     write_rejects([lost], run.packing(number, "rejects"), rows)
@@ -88,37 +82,32 @@ def deduplicate(root: beam.Pipeline, context: Context, rounds: int) -> None:
     tables = [run.packing(number, "pictures") for number in range(rounds)]
     rows = sum(map(rows_in, tables))
     parts = parts_for(rows)
-    read = [root | f"Read pictures {number}" >> ReadTable(folder) for number, folder in enumerate(tables)]
-    pictures = tuple(read) | "All pictures" >> beam.Flatten()
-    sides = {"rows": pictures | "Split rows" >> _split(by_content, parts)}
+    sides, keys = {"rows": root | "Read pictures" >> ReadTable(tables)}, {"rows": by_content, "verdicts": _by_verdict}
     distance, earlier_runs = context.config.package.near_duplicates, shards_of(context.config.earlier_runs)
     if distance is not None or earlier_runs:
-        found = root | "Find repeats" >> FindRepeats(tables, earlier_runs, distance)
-        sides["verdicts"] = found | "Split verdicts" >> _split(_by_verdict, parts)
-    groups = sides | "By picture" >> beam.CoGroupByKey()
+        sides["verdicts"] = root | "Find repeats" >> FindRepeats(tables, earlier_runs, distance)
+    groups = sides | "By picture" >> Meet(keys, parts)
     once, repeated = split_outputs(groups, "Keep each picture once", DropRepeats())
     rejects = [repeated]
     if rounds > 1 and context.config.balance.mode == "capped":
-        t = read_plan(files.join(run.balance_plan, "plan.npz")).t
-        batches = once | "Unique batches" >> beam.FlatMap(_batches).with_output_types(pa.RecordBatch)
-        by_query = batches | "By query" >> Gather(_by_owner, parts, JOINED, ["pair_id"])
+        t = read_plan(run.plan).t
+        by_query = once | "Unique" >> _Batches() | "By query" >> Gather(_by_owner, parts, JOINED, ["pair_id"])
         once, over = split_outputs(by_query, "Keep at most t", RuleOnGroups(AtMost(t), "package"))
         rejects.append(over)
     once | "Write joined" >> WriteGroups(run.joined)
     queries = len(read_vector(run.match_counts))
-    held = once | "Batches" >> beam.FlatMap(_batches).with_output_types(pa.RecordBatch)
+    held = once | "Held" >> _Batches()
     held | "Count held" >> WriteVector(CountIds("drawn_by", queries), queries, run.held_counts(rounds - 1))
-    earlier = [root | f"Read rejects {number}" >> ReadTable(run.packing(number, "rejects")) for number in range(rounds)]
+    earlier = root | "Read rejects" >> ReadTable([run.packing(number, "rejects") for number in range(rounds)])
     total = sum(rows_in(pairs_of(run, number)) for number in range(rounds))
-    write_rejects([*earlier, *rejects], run.rejects("package"), total)
+    write_rejects([earlier, *rejects], run.rejects("package"), total)
 
 
-def _split(keys: Keys, parts: int) -> beam.PTransform:
-    return beam.FlatMap(split, keys, parts).with_output_types(tuple[int, pa.RecordBatch])
+class _Batches(beam.PTransform):
+    """Groups (part, table) in, their record batches out."""
 
-
-def _batches(group: tuple[int, pa.Table]) -> list[pa.RecordBatch]:
-    return list(group[1].to_batches())
+    def expand(self, groups: beam.PCollection) -> beam.PCollection:
+        return groups | beam.FlatMap(lambda group: group[1].to_batches()).with_output_types(pa.RecordBatch)
 
 
 def _by_owner(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
@@ -143,11 +132,10 @@ class FindRepeats(beam.PTransform):
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection:
         read = []
-        for number, folder in enumerate([*self.tables, *self.earlier]):
-            of_earlier = number >= len(self.tables)
-            batches = root | f"Read {number}" >> ReadTable(folder, PICTURE_COLUMNS)
+        for name, folders, of_earlier in (("tables", self.tables, False), ("earlier", self.earlier, True)):
+            batches = root | f"Read {name}" >> ReadTable(folders, PICTURE_COLUMNS)
             keys = beam.FlatMap(lambda batch, *how: [keyed(batch, *how)], self.distance, bool(self.earlier), of_earlier)
-            read.append(batches | f"Keys {number}" >> keys.with_output_types(pa.RecordBatch))
+            read.append(batches | f"Keys of {name}" >> keys.with_output_types(pa.RecordBatch))
         keys_each = len(band_keys(np.zeros(1, np.uint64), self.distance)[0]) if self.distance is not None else 1
         rows = sum(map(samples_in, [*self.tables, *self.earlier])) * keys_each
         groups = (

@@ -79,14 +79,14 @@ def _begin(step: Step, mark: str) -> str:
     if not step.keep:
         for folder in (step.output, *step.owned):
             files.remove(folder)
-    with files.write_atomic(url, "w") as stream:
-        stream.write(mark)
+    _mark_started(step, mark)
     return ""
 
 
-def _mark_started(step: Step) -> None:
+def _mark_started(step: Step, mark: str | None = None) -> None:
+    """Notes the fingerprint that the step's work counts for: ``mark``, or that of its inputs as they are now."""
     with files.write_atomic(files.join(step.output, STARTED_FILE), "w") as stream:
-        stream.write(step.fingerprint())
+        stream.write(step.fingerprint() if mark is None else mark)
 
 
 def run_steps(steps: Sequence[Step], context: Context) -> None:

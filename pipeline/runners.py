@@ -6,7 +6,9 @@ use one worker process a core; short ones stay in this process, where nothing ha
 
 import contextlib
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 
 import apache_beam as beam
@@ -20,6 +22,7 @@ from pipeline.mistakes import told_as_mistakes
 from pipeline.portable import LostWorkerError, check_endpoint, told_as_failed_job
 from pipeline.spark import spark_options, submitted
 from pipeline.watch import watch
+from webimagetext import files
 from webimagetext.errors import UserError
 
 __all__ = ["Engine"]
@@ -106,5 +109,24 @@ class Engine:
         if not self._fixed_mode and workers > 1:
             options.append(f"--direct_num_workers={workers}")
             runner = FnApiRunner(SubprocessSDKEnvironment.from_command_string(f"{sys.executable} -m pipeline.worker"))
-        with beam.Pipeline(runner=runner, options=PipelineOptions(options)) as root:
+        with (
+            _shuffle_folder(self.run_folder, name) as folder,
+            beam.Pipeline(runner=runner, options=PipelineOptions([*options, f"--shuffle_folder={folder}"])) as root,
+        ):
             yield root
+
+
+@contextlib.contextmanager
+def _shuffle_folder(run: RunFolder, name: str) -> Iterator[str]:
+    """A folder of this machine for what a graph shuffles (tables/spill.py), with the run where that is here; removed at the end."""
+    if files.is_url(run.root):
+        with tempfile.TemporaryDirectory(prefix="webimagetext-shuffle-") as folder:
+            yield folder
+        return
+    folder = run.path(".shuffle", name.replace(" ", "-"))
+    shutil.rmtree(folder, ignore_errors=True)  # a killed run's
+    os.makedirs(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(run.path(".shuffle"), ignore_errors=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline.worker_pool import start_pool
+from webimagetext import files
 from webimagetext.errors import UserError
 
 __all__ = ["JOB_SERVER_JAR", "spark_options", "submitted"]
@@ -91,7 +92,7 @@ def _job_server(jar: str | None, java: str) -> list[str]:
     if shutil.which(java) is None:
         raise UserError(f"{java}: no such program, and Spark needs Java", "install Java 17, or see docs/runners.md")
     if jar is not None:
-        if "://" not in jar and not os.path.exists(jar):
+        if not files.is_url(jar) and not os.path.exists(jar):
             raise UserError(f"{jar}: no such file", "--spark_job_server_jar names Beam's job server for Spark")
         return []
     if not JOB_SERVER_JAR.exists():

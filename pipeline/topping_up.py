@@ -6,7 +6,7 @@ number a query, and the draws of queries that are short, are gathered.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import apache_beam as beam
 import numpy as np
@@ -24,8 +24,8 @@ from pipeline.manifest import mark_complete, read_table, rows_in
 from pipeline.match.matcher import Matcher
 from pipeline.run import Context
 from pipeline.schema import SELECTED
-from pipeline.tables.batches import combine, split
-from pipeline.tables.gather import Gather
+from pipeline.tables.batches import combine
+from pipeline.tables.gather import Gather, Meet
 from pipeline.tables.sink import WriteGroups, WriteTable, by_pair
 from pipeline.tables.source import ReadTable
 from pipeline.transforms.outputs import parts_for
@@ -33,6 +33,8 @@ from pipeline.transforms.sums import CountIds, WriteVector, read_vector, write_v
 from webimagetext import files
 
 __all__ = ["draw_from_reserve", "pairs_of", "write_shortfall"]
+
+Draws = npt.NDArray[np.float64]
 
 
 def pairs_of(run: RunFolder, number: int) -> str:
@@ -49,7 +51,7 @@ def _drawn(run: RunFolder, rounds: int) -> Counts:
 
 def draw_from_reserve(context: Context, number: int) -> bool:
     """Writes the pairs of round ``number`` (from 1 on); False when no query is short or the reserve holds nothing for them."""
-    run, engine, plan = context.run, context.engine, read_plan(files.join(context.run.balance_plan, "plan.npz"))
+    run, engine, plan = context.run, context.engine, read_plan(context.run.plan)
     if plan.mode == "none" or rows_in(run.reserve) == 0:
         return False
     asked = wanted(plan.counts, _drawn(run, number), read_vector(run.held_counts(number - 1)), plan.t)
@@ -74,11 +76,11 @@ def draw_from_reserve(context: Context, number: int) -> bool:
     return True
 
 
-def _last(run: RunFolder, number: int, queries: int) -> npt.NDArray[np.float64]:
+def _last(run: RunFolder, number: int, queries: int) -> Draws:
     """The draws up to which each query had taken its reserve after a round; -1 where it had taken none."""
     if number == 0:
         return np.full(queries, -1.0)
-    return read_vector(files.join(run.packing(number, "plan"), "last.npy")).astype(np.float64)
+    return read_vector(files.join(run.packing(number, "plan"), "last.npy"))
 
 
 def _find(root: beam.Pipeline, run: RunFolder, urls: tuple[str, str], seed: int, folder: str) -> None:
@@ -110,7 +112,7 @@ class _ShortDraws(beam.DoFn):
         self.asked, self.last = map(read_vector, self.urls)
 
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        yield short_draws(batch, self.asked, self.last.astype(np.float64), self.seed)
+        yield short_draws(batch, self.asked, self.last, self.seed)
 
 
 class _LastDraws(beam.DoFn):
@@ -130,7 +132,7 @@ class _Take(beam.DoFn):
         self.urls, self.seed = urls, seed
 
     def setup(self) -> None:
-        self.before, self.last = (read_vector(url).astype(np.float64) for url in self.urls)
+        self.before, self.last = map(read_vector, self.urls)
 
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         now = taken(batch, self.last, self.seed) & ~taken(batch, self.before, self.seed)
@@ -140,7 +142,7 @@ class _Take(beam.DoFn):
 
 def write_shortfall(context: Context, rounds: int, automaton: str) -> None:
     """Writes shortfall.parquet: of each query with matches, what it holds, what it lacks, and what became of the rest."""
-    run, plan = context.run, read_plan(files.join(context.run.balance_plan, "plan.npz"))
+    run, plan = context.run, read_plan(context.run.plan)
     last = write_vector(_last(run, rounds - 1, len(plan.counts)), run.path("packing", "last.npy"))
     left = run.path("packing", "reserve_left.npy")
     count = _CountLeft(last, plan.seed)
@@ -159,18 +161,12 @@ def _count_losses(root: beam.Pipeline, run: RunFolder, rounds: int, count: "_Cou
     """Drawn pairs and the ledger -> the rejected pairs of each query by cause; and what is left of each query's reserve."""
     tables = [pairs_of(run, number) for number in range(rounds)]
     parts = parts_for(sum(map(rows_in, tables)))
-    read = [
-        root | f"Read pairs {number}" >> ReadTable(folder, ["pair_id", "drawn_by"])
-        for number, folder in enumerate(tables)
-    ]
-    pairs = tuple(read) | "All pairs" >> beam.Flatten()
+    pairs = root | "Read pairs" >> ReadTable(tables, ["pair_id", "drawn_by"])
     ledger = root | "Read rejects" >> ReadTable(run.rejects("package"), ["key", "reason"])
     rejects = ledger | "By pair id" >> beam.Map(rejected_pairs).with_output_types(pa.RecordBatch)
-    cut = beam.FlatMap(split, by_pair, parts).with_output_types(tuple[int, pa.RecordBatch])
-    sides = {"pairs": pairs | "Split pairs" >> cut, "rejects": rejects | "Split rejects" >> cut}
-    found = (
-        sides | "By pair" >> beam.CoGroupByKey() | "Losses" >> beam.ParDo(_Losses()).with_output_types(pa.RecordBatch)
-    )
+    sides = {"pairs": pairs, "rejects": rejects}
+    met = sides | "By pair" >> Meet(dict.fromkeys(sides, by_pair), parts)
+    found = met | "Losses" >> beam.ParDo(_Losses()).with_output_types(pa.RecordBatch)
     groups = found | "By query" >> Gather(_by_query, 1, LOSSES, LOSSES.names[:2])
     groups | "Add up" >> beam.Map(lambda group: (group[0], sum_losses(group[1]))) | "Write" >> WriteGroups(run.losses)
     reserve = root | "Read reserve" >> ReadTable(run.reserve, ["pair_id", "drawn_by"])
@@ -189,11 +185,14 @@ class _Losses(beam.DoFn):
 class _CountLeft:
     """The reserve rows of each query's own draw, of a batch, that were not taken."""
 
-    last: str
+    url: str
     seed: int
 
+    @cached_property
+    def last(self) -> Draws:
+        return read_vector(self.url)
+
     def __call__(self, batch: pa.RecordBatch) -> Counts:
-        last = read_vector(self.last).astype(np.float64)
-        draws = short_draws(batch, np.ones(len(last), np.int64), last, self.seed)
-        counts: Counts = np.bincount(draws.column("query_id").to_numpy(), minlength=len(last)).astype(np.int64)
+        draws = short_draws(batch, np.ones(len(self.last), np.int64), self.last, self.seed)
+        counts: Counts = np.bincount(draws.column("query_id").to_numpy(), minlength=len(self.last)).astype(np.int64)
         return counts

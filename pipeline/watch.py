@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Iterator
 
 from pipeline.layout import RunFolder
+from webimagetext.files import is_url
 from webimagetext.progress import Progress
 
 __all__ = ["Beacon", "watch"]
@@ -22,7 +23,7 @@ NOTE_SECONDS = 0.5
 
 
 def _folder(run: RunFolder, name: str) -> str | None:
-    return None if "://" in run.root else run.path(".progress", name.replace(" ", "-"))
+    return None if is_url(run.root) else run.path(".progress", name.replace(" ", "-"))
 
 
 class Beacon:

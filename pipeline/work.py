@@ -53,7 +53,8 @@ def _read_files(context: Context) -> None:
 def count_captions(context: Context) -> None:
     """Finds the captions that repeat."""
     run = context.run
-    context.engine.run("count captions", partial(flow.count_captions, run=run, config=context.config))
+    build = partial(flow.count_captions, run=run, config=context.config, name="count captions")
+    context.engine.run("count captions", build, total=rows_in(run.candidates), unit="pairs")
 
 
 def automaton_of(context: Context) -> str:
@@ -76,7 +77,8 @@ def balance(context: Context) -> None:
     run, config = context.run, context.config
     plan = make_plan(run, config.balance, config.seed, context.engine)
     queries = len(read_vector(run.match_counts))
-    context.engine.run("draw pairs", partial(flow.balance, run=run, plan=plan, queries=queries))
+    build = partial(flow.balance, run=run, plan=plan, queries=queries, name="draw pairs")
+    context.engine.run("draw pairs", build, total=rows_in(run.matched), unit="pairs")
     matched, drawn, selected = map(
         read_vector, (run.match_counts, run.selected_counts("drawn_by"), run.selected_counts("query_ids"))
     )

@@ -31,7 +31,7 @@ def _table(url: str) -> pa.RecordBatch | None:
 
 def query_facts(run: RunFolder) -> dict[str, Any]:
     """Facts by name: t, queries, head, without_match, curve and shortfall; fewer where a step has not run."""
-    counts, plan = _table(run.counts), files.join(run.balance_plan, "plan.npz")
+    counts, plan = _table(run.counts), run.plan
     if counts is None or not files.exists(plan):
         return {}
     t = read_plan(plan).t

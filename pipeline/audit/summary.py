@@ -19,7 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.audit.funnel import ledger_batches, parquet_batches
-from pipeline.audit.queries import query_facts
+from pipeline.audit.queries import shortfall_facts
+from pipeline.balancing import read_plan
 from pipeline.layout import CAPTION_SUFFIX, IMAGE_SUFFIX, METADATA_SUFFIX, RunFolder
 from pipeline.manifest import read_manifest
 from webimagetext import files
@@ -84,7 +85,8 @@ def summarise(run: RunFolder) -> Summary:
     result.rejects = _rejected(ledger_batches(run, ["subject", "stage", "reason", "url", "detail"]))
     if files.exists(run.counts):
         result.queries = _queries(run.counts)
-        result.shortfall = query_facts(run).get("shortfall")
+    if files.exists(run.plan):
+        result.shortfall = shortfall_facts(run, read_plan(run.plan).t)
     return result
 
 

@@ -28,7 +28,7 @@ def write_audit(run: RunFolder, config: RunConfig) -> None:
     steps = funnel_steps(run)
     name = (
         os.path.basename(os.path.abspath(run.root))
-        if "://" not in run.root
+        if not files.is_url(run.root)
         else run.root.rstrip("/").rsplit("/", 1)[-1]
     )
     settings = to_toml(config)
@@ -43,5 +43,4 @@ def write_audit(run: RunFolder, config: RunConfig) -> None:
 
 def _threshold(run: RunFolder, config: RunConfig) -> int:
     """The t that the balance went by, which the settings may have left to be found."""
-    plan = files.join(run.balance_plan, "plan.npz")
-    return read_plan(plan).t if files.exists(plan) else config.balance.t
+    return read_plan(run.plan).t if files.exists(run.plan) else config.balance.t

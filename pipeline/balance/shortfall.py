@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from pipeline.balance.matches import Counts, flat_matches
 from pipeline.balance.refill import missing
+from pipeline.hashing import from_hex
 
 __all__ = [
     "CAUSES",
@@ -81,7 +82,7 @@ def cause_of(reason: str) -> str:
 
 def rejected_pairs(ledger: pa.RecordBatch) -> pa.RecordBatch:
     """Ledger rows (key and reason) of pairs as REJECTED_PAIRS."""
-    pairs = pa.array([int(key, 16) for key in ledger.column("key").to_pylist()], pa.uint64())
+    pairs = pa.array(from_hex(ledger.column("key")))
     causes = pa.array([cause_of(reason) for reason in ledger.column("reason").to_pylist()], pa.string())
     return pa.RecordBatch.from_arrays([pairs, causes], schema=REJECTED_PAIRS)
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.hashing import hash64
+from pipeline.hashing import from_hex, hash64
 from pipeline.read.urls import canonical
 
 __all__ = ["EARLIER_PAIRS", "EarlierPair", "by_address", "earlier_pairs"]
@@ -34,7 +34,7 @@ def by_address(batch: pa.RecordBatch) -> UInt64:
 
 def earlier_pairs(batch: pa.RecordBatch) -> pa.RecordBatch:
     """Rows of shards (url and key) as EARLIER_PAIRS."""
-    pairs = np.array([int(key, 16) for key in batch.column("key").to_pylist()], dtype=np.uint64)
+    pairs = from_hex(batch.column("key"))
     return pa.RecordBatch.from_arrays([pa.array(by_address(batch)), pa.array(pairs)], schema=EARLIER_PAIRS)
 
 

@@ -57,9 +57,13 @@ def evaluation_files(paths: Iterable[str]) -> list[str]:
         tars = [name for name in inside if name.endswith(".tar") and name.removesuffix(".tar") not in stems]
         pictures = [name for name in inside if name.lower().endswith(IMAGE_SUFFIXES)]
         if not tables + tars + pictures:
-            raise UserError(f"{path}: holds no picture to compare with", "give a folder, a tar or a Parquet table")
+            raise _without_picture(path)
         found += sorted(tables + tars + pictures)
     return found
+
+
+def _without_picture(path: str) -> UserError:
+    return UserError(f"{path}: holds no picture to compare with", "give a folder, a tar or a Parquet table")
 
 
 def _has_hashes(path: str) -> bool:
@@ -104,7 +108,7 @@ class EvaluationSet:
                     contents.append(sha256)
                     hashes.append(phash)
             if len(names) == before:
-                raise UserError(f"{path}: holds no picture to compare with", "give a folder, a tar or a Parquet table")
+                raise _without_picture(path)
         return cls(tuple(names), tuple(contents), np.array(hashes, dtype=np.uint64))
 
     def matches(self, sha256: pa.Array, phashes: pa.Array, distance: int) -> pa.Array:

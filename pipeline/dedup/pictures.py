@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.dedup.near import band_keys, repeated_by
-from pipeline.hashing import mix
+from pipeline.hashing import from_hex, mix
 
 __all__ = [
     "PICTURES",
@@ -50,7 +50,7 @@ SAME_EARLIER, NEAR_EARLIER, NEAR = "earlier_image", "near_earlier_image", "near_
 
 def contents_of(sha256: pa.Array | pa.ChunkedArray) -> UInt64:
     """The first 64 bits of hexadecimal SHA-256 sums, without nulls."""
-    return np.array([int(content[:16], 16) for content in sha256.to_pylist()], dtype=np.uint64)
+    return from_hex(sha256)
 
 
 def by_content(batch: pa.RecordBatch) -> UInt64:

@@ -11,27 +11,33 @@ from pipeline.manifest import iter_batches, read_manifest
 __all__ = ["ReadTable"]
 
 
-def _read_file(name: str, folder: str, columns: tuple[str, ...] | None, rows: int) -> Iterator[pa.RecordBatch]:
+def _read_file(place: tuple[str, str], columns: tuple[str, ...] | None, rows: int) -> Iterator[pa.RecordBatch]:
+    folder, name = place
     return iter_batches(folder, columns, [name], rows)
 
 
 class ReadTable(beam.PTransform):
-    """A table folder as record batches of at most ``rows`` rows; ``columns`` picks some.
+    """A table folder, or several of one schema, as record batches of at most ``rows`` rows; ``columns`` picks some.
 
     Files that are no Parquet, such as the tars of shards, are passed over.
-    The manifest is read when the graph is built, so the folder must be finished by then.
+    The manifests are read when the graph is built, so the folders must be finished by then.
     """
 
-    def __init__(self, folder: str, columns: Sequence[str] | None = None, rows: int = 8192) -> None:
+    def __init__(self, folders: str | Sequence[str], columns: Sequence[str] | None = None, rows: int = 8192) -> None:
         super().__init__()
-        self.folder, self.columns, self.rows = folder, tuple(columns) if columns else None, rows
+        self.folders = (folders,) if isinstance(folders, str) else tuple(folders)
+        self.columns, self.rows = tuple(columns) if columns else None, rows
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection:
-        names = [name for name in read_manifest(self.folder).column("file").to_pylist() if name.endswith(".parquet")]
+        places = [
+            (folder, name)
+            for folder in self.folders
+            for name in read_manifest(folder).column("file").to_pylist()
+            if name.endswith(".parquet")
+        ]
         return (
             root
-            | "Name files" >> beam.Create(names, reshuffle=False).with_output_types(str)
+            | "Name files" >> beam.Create(places, reshuffle=False).with_output_types(tuple[str, str])
             | "Spread files" >> beam.Reshuffle()
-            | "Read batches"
-            >> beam.FlatMap(_read_file, self.folder, self.columns, self.rows).with_output_types(pa.RecordBatch)
+            | "Read batches" >> beam.FlatMap(_read_file, self.columns, self.rows).with_output_types(pa.RecordBatch)
         )

@@ -1,26 +1,42 @@
 """The text rules of a run, in the order in which they are applied: cheap before dear, and the most telling reason first."""
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from pipeline.rules import Rule
 from pipeline.text.blocked import BlockedWordsRule
 from pipeline.text.boilerplate import BoilerplateRule, built_in_phrases
 from pipeline.text.config import TextConfig
 from pipeline.text.contacts import ContactRule
 from pipeline.text.file_name import FileNameRule
-from pipeline.text.language import LanguageRule
+from pipeline.text.language import LanguageRule, dictionary_from_queries
 from pipeline.text.length import LengthRule
 from pipeline.text.markup import MarkupRule
 from pipeline.text.natural import NaturalRule
 from pipeline.text.phrases import read_phrases
+from pipeline.text.repeated import RepeatedTextRule
+from webimagetext import files
 
-__all__ = ["text_rules"]
+__all__ = ["read_rules", "text_rules"]
+
+
+def read_rules(config: TextConfig, queries: str, repeated: pa.Array | None) -> list[Rule]:
+    """All rules of a run in their order, that for repeated captions first.
+
+    ``queries`` is the query list's address, for the dictionary of the language rule; ``repeated`` are the hashes of the captions
+    that repeat too often, None where they may.
+    """
+    with files.open_input(queries) as stream:
+        dictionary = dictionary_from_queries(pq.read_table(stream, columns=["query", "sources"]))
+    first: list[Rule] = [] if repeated is None else [RepeatedTextRule(repeated)]
+    return [*first, *text_rules(config, dictionary)]
 
 
 def text_rules(config: TextConfig, dictionary: frozenset[str] = frozenset()) -> list[Rule]:
-    """The rules that ``config`` asks for. They add the columns ``marks`` and ``p_english`` in any case.
+    """The rules that ``config`` asks for, but for repeated captions. They add the columns ``marks`` and ``p_english`` in any case.
 
-    ``dictionary`` (from :func:`pipeline.text.language.dictionary_from_queries`) helps the language rule with English alone. The
-    rule for repeated captions is not among them, since it needs a count of all captions first: see repeated.py. Reads the lists
-    that the settings name; raises UserError if one is missing.
+    ``dictionary`` (from :func:`pipeline.text.language.dictionary_from_queries`) helps the language rule with English alone.
+    Reads the lists that the settings name; raises UserError if one is missing.
     """
     rules: list[Rule] = []
     if config.file_names:

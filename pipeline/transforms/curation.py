@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from apache_beam.utils.shared import Shared
 
 from pipeline.dedup.earlier import EARLIER_PAIRS, EarlierPair
@@ -19,14 +18,12 @@ from pipeline.rules import Rule, apply_rules, ledger
 from pipeline.schema import CANDIDATES, CAPTION_COUNTS, MATCHED
 from pipeline.tables.batches import combine
 from pipeline.text.config import TextConfig
-from pipeline.text.language import dictionary_from_queries
-from pipeline.text.repeated import RepeatedTextRule, add_counts, frequent
-from pipeline.text.rules import text_rules
+from pipeline.text.repeated import add_counts, caption_counts, frequent
+from pipeline.text.rules import read_rules
 from pipeline.transforms.outputs import reject
 from pipeline.watch import Beacon
-from webimagetext import files
 
-__all__ = ["ApplyTextRules", "DropEarlier", "MatchQueries", "by_caption", "keep_frequent"]
+__all__ = ["ApplyTextRules", "CountCaptions", "DropEarlier", "MatchQueries", "by_caption", "keep_frequent"]
 
 BATCH_ROWS = 8192
 
@@ -44,6 +41,23 @@ def keep_frequent(group: tuple[int, pa.Table], config: TextConfig) -> tuple[int,
     counts = add_counts(table.to_batches())
     kept = pc.is_in(counts.column("hash"), frequent(counts, config.max_repeats))
     return part, pa.Table.from_batches([counts.filter(kept)])
+
+
+class CountCaptions(beam.DoFn):
+    """How often each caption of a batch occurs in it."""
+
+    def __init__(self, run: RunFolder, name: str) -> None:
+        self.run, self.name = run, name
+
+    def setup(self) -> None:
+        self.beacon = Beacon(self.run, self.name)
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        self.beacon.advance(batch.num_rows)
+        yield caption_counts(batch)
+
+    def finish_bundle(self) -> None:
+        self.beacon.flush()
 
 
 class DropEarlier(beam.DoFn):
@@ -68,9 +82,7 @@ class ApplyTextRules(beam.DoFn):
 
     def setup(self) -> None:
         repeated = read_table(self.run.frequent_captions, CAPTION_COUNTS).column("hash").combine_chunks()
-        with files.open_input(self.queries) as stream:
-            dictionary = dictionary_from_queries(pq.read_table(stream, columns=["query", "sources"]))
-        self.rules = [RepeatedTextRule(repeated), *text_rules(self.config, dictionary)]
+        self.rules = read_rules(self.config, self.queries, repeated)
 
     def process(self, batch: pa.RecordBatch) -> Iterator[object]:
         kept, rejected = apply_rules(batch, self.rules, "match")

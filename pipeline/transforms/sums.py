@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -25,12 +26,12 @@ def write_vector(vector: npt.NDArray[np.generic], url: str) -> str:
     return url
 
 
-def read_vector(url: str) -> Int64:
-    """Reads what :func:`write_vector` wrote."""
+def read_vector(url: str) -> npt.NDArray[Any]:
+    """Reads what :func:`write_vector` wrote: numbers of the type that it was given."""
     content = files.read(url)
     if content is None:
         raise UserError(f"{url}: no such file", "run the step that writes it again: delete its folder")
-    vector: Int64 = np.load(io.BytesIO(content))
+    vector: npt.NDArray[Any] = np.load(io.BytesIO(content))
     return vector
 
 
