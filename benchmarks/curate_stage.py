@@ -36,7 +36,7 @@ __all__ = ["run", "write_candidates"]
 ROWS = int(os.environ.get("CURATE_STAGE_ROWS", "1000000"))
 PEER = os.environ.get("CURATE_STAGE_PEER", "1") != "0"  # Polars holds all matches in memory: 10 M rows take 10 GB
 WORKERS = 2
-T = 2000
+T = max(20, ROWS // 10_000)
 SEED = 7
 TIMEOUT = 7200.0
 ROOT = Path(__file__).parents[1]

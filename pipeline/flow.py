@@ -76,8 +76,8 @@ def match(root: beam.Pipeline, run: RunFolder, config: RunConfig, automaton: str
     if earlier := shards_of(config.earlier_runs):
         pairs, known = _without_earlier(root, pairs, earlier, parts_for(rows + sum(map(samples_in, earlier))))
         rejects.append(known)
-    passed, by_rule = split_outputs(pairs, "Apply text rules", ApplyTextRules(config.text, run, config.queries))
-    matched, unmatched = split_outputs(passed, "Match queries", MatchQueries(automaton, run, name))
+    passed, by_rule = split_outputs(pairs, "Apply text rules", ApplyTextRules(config.text, run, config.queries, name))
+    matched, unmatched = split_outputs(passed, "Match queries", MatchQueries(automaton))
     matched | "Write matched" >> WriteTable(run.matched, MATCHED, by_pair, BY_ID, parts_for(rows))
     matched | "Count matches" >> WriteVector(CountIds("query_ids", queries), queries, run.match_counts)
     write_rejects([*rejects, by_rule, unmatched], run.rejects("match"), rows)

@@ -17,6 +17,7 @@ from pipeline.layout import MANIFEST_FILE, SUCCESS_FILE
 from pipeline.schema import MANIFEST
 from webimagetext import files
 from webimagetext.errors import UserError
+from webimagetext.parquet import read_parquet
 
 __all__ = [
     "Entry",
@@ -71,7 +72,7 @@ def write_manifest(folder: str, entries: Iterable[Entry]) -> None:
 
 def read_manifest(folder: str) -> pa.Table:
     """The manifest of ``folder``. Raises UserError when the stage that writes it has not finished."""
-    return pq.read_table(pa.BufferReader(_manifest_bytes(folder)))
+    return read_parquet(pa.BufferReader(_manifest_bytes(folder)))
 
 
 def _manifest_bytes(folder: str) -> bytes:

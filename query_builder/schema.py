@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from webimagetext.errors import UserError
 from webimagetext.files import exists, open_input
+from webimagetext.parquet import read_parquet
 
 __all__ = ["CANDIDATES", "METADATA_KEY", "QUERIES", "Query", "candidates_path", "read_metadata", "read_queries"]
 
@@ -65,7 +66,7 @@ def read_queries(url: str, columns: list[str] | None = None) -> pa.Table:
     """A query list as a table. Raises UserError if the file is missing or something else."""
     with open_input(url) as stream:
         try:
-            table = pq.read_table(stream, columns=columns)
+            table = read_parquet(stream, columns)
         except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
             raise UserError(
                 f"{url}: not a query list: {error}", "build one with: python -m query_builder build"

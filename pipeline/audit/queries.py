@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.balance.shortfall import CAUSES
 from pipeline.balance.tally import cumulative_curve, head, summary, zero_matches
 from pipeline.balancing import read_plan
 from pipeline.layout import RunFolder
 from webimagetext import files
+from webimagetext.parquet import read_parquet
 
 __all__ = ["query_facts", "shortfall_facts"]
 
@@ -25,7 +25,7 @@ def _table(url: str) -> pa.RecordBatch | None:
     if not files.exists(url):
         return None
     with files.open_input(url) as stream:
-        batches = pq.read_table(stream).combine_chunks().to_batches()
+        batches = read_parquet(stream).combine_chunks().to_batches()
     return batches[0] if batches else None
 
 

@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.audit.funnel import ledger_batches, parquet_batches
 from pipeline.audit.queries import shortfall_facts
@@ -24,6 +23,7 @@ from pipeline.balancing import read_plan
 from pipeline.layout import CAPTION_SUFFIX, IMAGE_SUFFIX, METADATA_SUFFIX, RunFolder
 from pipeline.manifest import read_manifest
 from webimagetext import files
+from webimagetext.parquet import read_parquet
 
 __all__ = ["Queries", "Sample", "Summary", "summarise"]
 
@@ -175,7 +175,7 @@ def _rejected(ledger: Iterable[pa.RecordBatch]) -> dict[str, list[dict[str, Any]
 
 def _queries(url: str) -> Queries:
     with files.open_input(url) as stream:
-        table = pq.read_table(stream, columns=["query", "matched", "selected"])
+        table = read_parquet(stream, ["query", "matched", "selected"])
     order = pc.sort_indices(table, [("matched", "descending"), ("query", "ascending")])
     held = table.take(order).filter(pc.greater(pc.take(table.column("matched"), order), 0)).combine_chunks()
     return Queries(

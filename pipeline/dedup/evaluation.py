@@ -23,6 +23,7 @@ from pipeline.image.process import Processed, process
 from pipeline.layout import IMAGE_SUFFIXES
 from webimagetext import files
 from webimagetext.errors import UserError
+from webimagetext.parquet import read_parquet
 
 __all__ = ["EVALUATION", "EvaluationPicture", "EvaluationSet", "evaluation_files"]
 
@@ -169,7 +170,7 @@ def _fingerprints(path: str) -> Iterator[tuple[str, str, int]]:
     """(name, sha256, perceptual hash) of every picture at ``path``; files that are no pictures are passed over."""
     if path.endswith(".parquet"):
         with files.open_input(path) as stream:
-            table = pq.read_table(stream)
+            table = read_parquet(stream)
         if not {"sha256", "phash"} <= set(table.column_names):
             raise UserError(f"{path}: has no columns sha256 and phash", "give a table of a run's shards")
         for row, record in enumerate(table.select(["sha256", "phash"]).to_pylist()):

@@ -19,6 +19,7 @@ from pipeline.schema import IMAGES
 from pipeline.write.tar import TarWriter
 from webimagetext import files, local
 from webimagetext.errors import UserError
+from webimagetext.parquet import read_parquet
 from webimagetext.settings import fingerprint
 
 __all__ = ["facts_of", "finish_part", "open_spool", "read_part"]
@@ -52,7 +53,7 @@ def read_part(folder: str, part: str, urls: Sequence[str]) -> pa.RecordBatch | N
     if not files.exists(url):
         return None
     with files.open_input(url) as stream:
-        table = pq.read_table(stream, schema=IMAGES)
+        table = read_parquet(stream)
     if table.column("url").to_pylist() != list(urls):
         raise UserError(f"{url}: was made for other image URLs", "give the new ones a part, or a folder, of their own")
     return _one_batch(table)

@@ -1,7 +1,6 @@
 """The text rules of a run, in the order in which they are applied: cheap before dear, and the most telling reason first."""
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from pipeline.rules import Rule
 from pipeline.text.blocked import BlockedWordsRule
@@ -16,6 +15,7 @@ from pipeline.text.natural import NaturalRule
 from pipeline.text.phrases import read_phrases
 from pipeline.text.repeated import RepeatedTextRule
 from webimagetext import files
+from webimagetext.parquet import read_parquet
 
 __all__ = ["read_rules", "text_rules"]
 
@@ -27,7 +27,7 @@ def read_rules(config: TextConfig, queries: str, repeated: pa.Array | None) -> l
     that repeat too often, None where they may.
     """
     with files.open_input(queries) as stream:
-        dictionary = dictionary_from_queries(pq.read_table(stream, columns=["query", "sources"]))
+        dictionary = dictionary_from_queries(read_parquet(stream, ["query", "sources"]))
     first: list[Rule] = [] if repeated is None else [RepeatedTextRule(repeated)]
     return [*first, *text_rules(config, dictionary)]
 

@@ -76,42 +76,42 @@ class DropEarlier(beam.DoFn):
 class ApplyTextRules(beam.DoFn):
     """Runs the text rules on candidates, the one for repeated captions first."""
 
-    def __init__(self, config: TextConfig, run: RunFolder, queries: str) -> None:
-        self.config, self.run, self.queries = config, run, queries
+    def __init__(self, config: TextConfig, run: RunFolder, queries: str, name: str) -> None:
+        self.config, self.run, self.queries, self.name = config, run, queries, name
         self.rules: list[Rule] = []
 
     def setup(self) -> None:
         repeated = read_table(self.run.frequent_captions, CAPTION_COUNTS).column("hash").combine_chunks()
         self.rules = read_rules(self.config, self.queries, repeated)
+        self.beacon = Beacon(self.run, self.name)
 
     def process(self, batch: pa.RecordBatch) -> Iterator[object]:
         kept, rejected = apply_rules(batch, self.rules, "match")
+        self.beacon.advance(batch.num_rows)
         if kept.num_rows:
             yield kept
         yield from reject(rejected)
+
+    def finish_bundle(self) -> None:
+        self.beacon.flush()
 
 
 class MatchQueries(beam.DoFn):
     """Adds to each pair the queries its caption holds; a pair without any is rejected. Workers share one mapped automaton."""
 
-    def __init__(self, automaton: str, run: RunFolder, name: str) -> None:
-        self.automaton, self.run, self.name = automaton, run, name
+    def __init__(self, automaton: str) -> None:
+        self.automaton = automaton
         self.shared = Shared()
         self.matcher: Any = None
 
     def setup(self) -> None:
         self.matcher = self.shared.acquire(lambda: Matcher(self.automaton), tag=self.automaton)
-        self.beacon = Beacon(self.run, self.name)
 
     def process(self, batch: pa.RecordBatch) -> Iterator[object]:
         found = self.matcher.match(batch.column("caption"))
         batch = batch.append_column("query_ids", found)
         hit = pc.greater(pc.list_value_length(found), 0)
         kept, missed = batch.filter(hit), batch.filter(pc.invert(hit))
-        self.beacon.advance(batch.num_rows)
         if kept.num_rows:
             yield kept.select(MATCHED.names).cast(MATCHED)
         yield from reject([ledger(missed, pa.repeat("no_query", missed.num_rows), "match")])
-
-    def finish_bundle(self) -> None:
-        self.beacon.flush()

@@ -56,7 +56,8 @@ class SumVectors(beam.CombineFn):
         return np.zeros(self.size, dtype=np.int64)
 
     def add_input(self, total: Int64, batch: pa.RecordBatch) -> Int64:
-        return total + self.count(batch)
+        total += self.count(batch)
+        return total
 
     def merge_accumulators(self, totals: Iterable[Int64]) -> Int64:
         merged = self.create_accumulator()
