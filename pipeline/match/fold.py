@@ -18,7 +18,7 @@ import pyarrow as pa
 from query_builder.normalize import normalize, words
 from webimagetext.compiled import compiled
 
-__all__ = ["Bytes", "Offsets", "Texts", "fold_column", "raw_texts", "readonly"]
+__all__ = ["Bytes", "Offsets", "Texts", "decode", "fold_column", "raw_texts", "readonly"]
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 Bytes = npt.NDArray[np.uint8]
@@ -138,7 +138,7 @@ def _own_form(character: str, tails: frozenset[str]) -> bytes | None:
 
 
 @compiled
-def _decode(data: Bytes, position: int) -> tuple[Any, int]:
+def decode(data: Bytes, position: int) -> tuple[Any, int]:
     """The code point of the UTF-8 sequence of two to four bytes at ``position``, and its length."""
     lead = np.int64(data[position])
     if lead >= 0xF0:
@@ -163,7 +163,7 @@ def _measure(data: Bytes, offsets: Offsets, lengths: Bytes, rows: Offsets, scala
             if data[position] < 0x80:
                 position += 1
                 continue
-            code, size = _decode(data, position)
+            code, size = decode(data, position)
             length = np.int64(SCALAR) if code >= TABLE_SIZE else np.int64(lengths[code])
             if length == SCALAR:
                 scalar[row] = True
@@ -202,7 +202,7 @@ def _fold(
                 end += letter | word
                 word = letter
                 continue
-            code, size = _decode(data, position)
+            code, size = decode(data, position)
             position += size
             first = np.int64(starts[code])
             for index in range(first, first + np.int64(lengths[code])):

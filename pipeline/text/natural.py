@@ -1,19 +1,36 @@
-"""Natural-language rule: captions that are codes, lists of numbers, one word over and over, or no words at all."""
+"""Natural-language rule: captions that are codes, lists of numbers, one word over and over, or no words at all.
 
+Two compiled passes: one over the characters of the texts, by a table of their kinds, one over the words of their normal form.
+"""
+
+import functools
+import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from pipeline.text.length import word_counts
+from pipeline.match.fold import Bytes, Offsets, decode, fold_column, raw_texts, readonly
 from pipeline.text.verdicts import captions, verdicts
-from query_builder.normalize import words
+from webimagetext.compiled import compiled
 
 __all__ = ["NaturalRule"]
 
-LETTER = r"[\p{L}\p{M}]"
 ENOUGH_WORDS = 6  # below, a repetition says little ("New York, New York")
+LETTER, DIGIT = 1, 2  # kinds: letters and marks; what else may stand in a word or a code
+TABLE_SIZE = 0x32400  # above, only the variation selectors are of a kind: marks
+FIRST_SELECTOR, LAST_SELECTOR = 0xE0100, 0xE01EF
+FNV_OFFSET, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
+
+
+@functools.cache
+def _kinds() -> Bytes:
+    """The kind of each code point below TABLE_SIZE, 0 for one that is neither."""
+    of_category = {"L": LETTER, "M": LETTER, "N": DIGIT}
+    kinds = bytearray(of_category.get(unicodedata.category(chr(code))[0], 0) for code in range(TABLE_SIZE))
+    kinds[ord("_")] = DIGIT
+    return readonly(np.frombuffer(bytes(kinds), np.uint8))
 
 
 @dataclass(frozen=True)
@@ -27,20 +44,64 @@ class NaturalRule:
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.Array, dict[str, pa.Array]]:
         texts = captions(batch)
-        solid = np.asarray(pc.count_substring_regex(texts, r"\S"))
-        letters = np.asarray(pc.count_substring_regex(texts, LETTER))
+        letters, solid, longest = np.zeros((3, len(texts)), np.int64)
+        _characters(*raw_texts(texts), _kinds(), letters, solid, longest)
         reasons = [("no_words", letters == 0), ("few_letters", letters < self.min_letter_share * solid)]
         if self.max_word_length:
-            longest = rf"[\p{{L}}\p{{M}}\p{{N}}_]{{{self.max_word_length + 1}}}"
-            reasons.append(("overlong_word", np.asarray(pc.match_substring_regex(texts, longest))))
+            reasons.append(("overlong_word", longest > self.max_word_length))
         if self.min_distinct_share:
-            reasons.append(("repeated_words", self._repeats(texts)))
+            words, distinct = np.zeros((2, len(texts)), np.int64)
+            _words(*fold_column(texts), words, distinct)
+            reasons.append(("repeated_words", (words >= ENOUGH_WORDS) & (distinct < self.min_distinct_share * words)))
         return verdicts(len(texts), reasons), {}
 
-    def _repeats(self, texts: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Which texts have too few different words."""
-        counts = word_counts(texts)
-        answer = np.zeros(len(texts), bool)
-        for row in np.flatnonzero(counts >= ENOUGH_WORDS):
-            answer[row] = len(set(words(texts[row].as_py()))) < self.min_distinct_share * counts[row]
-        return answer
+
+@compiled
+def _characters(
+    data: Bytes, offsets: Offsets, kinds: Bytes, letters: Offsets, solid: Offsets, longest: Offsets
+) -> None:
+    """Counts, of each text, the letters and the characters that are no white space, and its longest run of letters and digits."""
+    for row in range(len(letters)):
+        position, stop = offsets[row], offsets[row + 1]
+        run = 0
+        while position < stop:
+            code = np.int64(data[position])
+            size = 1
+            if code >= 0x80:
+                code, size = decode(data, position)
+            position += size
+            if code < TABLE_SIZE:
+                kind = np.int64(kinds[code])
+            else:
+                kind = np.int64(LETTER if FIRST_SELECTOR <= code <= LAST_SELECTOR else 0)
+            letters[row] += kind == LETTER
+            solid[row] += not (code == 32 or 9 <= code <= 10 or 12 <= code <= 13)
+            run = run + 1 if kind else 0
+            longest[row] = max(longest[row], run)
+
+
+@compiled
+def _words(data: Bytes, offsets: Offsets, words: Offsets, distinct: Offsets) -> None:
+    """Counts the words of each text in normal form, and the different ones among them, told apart by a hash of 64 bits."""
+    seen: npt.NDArray[np.uint64] = np.empty(64, np.uint64)
+    for row in range(len(words)):
+        position, stop = offsets[row], offsets[row + 1]
+        found = 0
+        while position < stop:
+            value = FNV_OFFSET
+            while position < stop and data[position] != 32:
+                value = (value ^ np.uint64(data[position])) * FNV_PRIME
+                position += 1
+            position += 1
+            words[row] += 1
+            place = 0
+            while place < found and seen[place] != value:
+                place += 1
+            if place == found:
+                if found == len(seen):
+                    more: npt.NDArray[np.uint64] = np.empty(2 * found, np.uint64)
+                    more[:found] = seen
+                    seen = more
+                seen[found] = value
+                found += 1
+        distinct[row] = found

@@ -1,4 +1,6 @@
 import pickle
+import random
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from pipeline.text.markup import MarkupRule
 from pipeline.text.natural import NaturalRule
 from pipeline.text.repeated import RepeatedTextRule, add_counts, caption_counts, frequent
 from pipeline.text.rules import text_rules
+from query_builder.normalize import words
 from webimagetext.errors import UserError
 
 Batch = Callable[[list[str]], pa.RecordBatch]
@@ -153,6 +156,43 @@ def test_limits_of_zero_are_none(batch_of: Batch) -> None:
     batch = batch_of(["", "x " * 3000, "12 34", "x" * 200])
     assert reasons(LengthRule(0, 0, 0, 0), batch) == [None] * 4
     assert reasons(NaturalRule(0.0, 0, 0.0), batch) == ["no_words", None, "no_words", None]
+
+
+def _natural_reason(text: str, letter_share: float, word_length: int, distinct_share: float) -> str | None:
+    """What the natural-language rule says of a text, character by character and with a set of words."""
+    kinds = [unicodedata.category(character)[0] for character in text]
+    letters = sum(kind in "LM" for kind in kinds)
+    if letters == 0:
+        return "no_words"
+    if letters < letter_share * sum(character not in " \t\n\f\r" for character in text):
+        return "few_letters"
+    inside = "".join("x" if kind in "LMN" or text[at] == "_" else " " for at, kind in enumerate(kinds))
+    if max(map(len, inside.split(" "))) > word_length:
+        return "overlong_word"
+    found = words(text)
+    return "repeated_words" if len(found) >= 6 and len(set(found)) < distinct_share * len(found) else None
+
+
+def test_the_natural_rule_is_what_unicode_says_of_each_character(batch_of: Batch) -> None:
+    generator = random.Random(3)
+    blocks = [
+        (0x20, 0x7F),
+        (0xA0, 0xD7FF),
+        (0xF900, 0xFFFF),
+        (0x10000, 0x1FBFF),
+        (0x20000, 0x2A6DF),
+        (0xE0100, 0xE01EF),
+    ]
+    texts = ["", " ", "_", "İİİ", "cafe\u0301"]
+    for _ in range(4000):
+        chosen = generator.sample(blocks, 2)
+        characters = [chr(generator.randint(*generator.choice(chosen))) for _ in range(generator.randrange(40))]
+        texts.append("".join(generator.choice([character, " "]) for character in characters))
+    texts += [" ".join(generator.choice("abcdefgé日") for _ in range(generator.randrange(200))) for _ in range(500)]
+    for limits in ((0.5, 8, 0.34), (0.9, 2, 0.9)):
+        expected = [_natural_reason(text, *limits) for text in texts]
+        assert reasons(NaturalRule(*limits), batch_of(texts)) == expected
+        assert len(set(expected)) == 5
 
 
 def test_contacts_are_marked_and_dropped_only_where_asked(batch_of: Batch) -> None:
