@@ -12,6 +12,8 @@ export PYTHON
 
 PY := .venv/bin/python
 WORKERS ?= 2
+# The tests on Spark need what `make spark` builds; where Java and Maven are missing they are skipped, with a reason.
+SPARK_WHERE_JAVA_IS := $(shell command -v java >/dev/null && command -v mvn >/dev/null && echo spark)
 CODE := pipeline query_builder trainer webimagetext benchmarks examples docs docker tests
 
 help:  ## list the targets
@@ -32,7 +34,7 @@ setup: .venv/.ready  ## build .venv with everything the programs need
 demo: .venv/.ready  ## build a query list, crawl a site, train a small CLIP; SITE=https://… crawls your own site
 	@$(PY) examples/demo/run.py $(if $(SITE),--site '$(SITE)') $(if $(CONTACT),--contact '$(CONTACT)')
 
-test: .venv/.ready-dev  ## run the tests; WORKERS=2 processes
+test: .venv/.ready-dev $(SPARK_WHERE_JAVA_IS)  ## run the tests; WORKERS=2 processes
 	@echo "== tests"
 	@$(PY) -m pytest -q -n $(WORKERS) -m "not slow"
 
