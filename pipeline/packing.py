@@ -25,10 +25,10 @@ from pipeline.schema import JOINED
 from pipeline.tables.gather import Gather, Meet
 from pipeline.tables.sink import WriteGroups
 from pipeline.tables.source import ReadTable
-from pipeline.topping_up import draw_from_reserve, pairs_of, write_shortfall
+from pipeline.topping_up import Reach, draw_from_reserve, last_draws_of, pairs_of, write_shortfall
 from pipeline.transforms.images import DropRepeats, JoinImages, by_url
 from pipeline.transforms.outputs import RuleOnGroups, parts_for, split_outputs, write_rejects
-from pipeline.transforms.sums import CountIds, WriteVector, read_vector
+from pipeline.transforms.sums import WriteVector, read_vector
 from pipeline.work import automaton_of, fetch_pairs
 
 __all__ = ["join"]
@@ -96,8 +96,9 @@ def deduplicate(root: beam.Pipeline, context: Context, rounds: int) -> None:
         rejects.append(over)
     once | "Write joined" >> WriteGroups(run.joined)
     queries = len(read_vector(run.match_counts))
+    reach = Reach(run.plan, last_draws_of(run, rounds - 1))
     held = once | "Held" >> _Batches()
-    held | "Count held" >> WriteVector(CountIds("drawn_by", queries), queries, run.held_counts(rounds - 1))
+    held | "Count held" >> WriteVector(reach, queries, run.held_counts(rounds - 1))
     earlier = root | "Read rejects" >> ReadTable([run.packing(number, "rejects") for number in range(rounds)])
     total = sum(rows_in(pairs_of(run, number)) for number in range(rounds))
     write_rejects([earlier, *rejects], run.rejects("package"), total)

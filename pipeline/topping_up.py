@@ -14,8 +14,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.balance.matches import Counts
-from pipeline.balance.refill import SHORT_DRAWS, last_draws, short_draws, taken, wanted
+from pipeline.balance.matches import Counts, count_matches
+from pipeline.balance.refill import (
+    SHORT_DRAWS,
+    last_draws,
+    missing,
+    present_draws,
+    short_draws,
+    survival,
+    taken,
+    within,
+)
+from pipeline.balance.select import Plan
 from pipeline.balance.shortfall import LOSSES, REJECTED_PAIRS, losses, rejected_pairs, shortfall_table, sum_losses
 from pipeline.balancing import read_plan
 from pipeline.hashing import mix
@@ -32,7 +42,7 @@ from pipeline.transforms.outputs import parts_for
 from pipeline.transforms.sums import CountIds, WriteVector, read_vector, write_vector
 from webimagetext import files
 
-__all__ = ["draw_from_reserve", "pairs_of", "write_shortfall"]
+__all__ = ["Reach", "draw_from_reserve", "last_draws_of", "pairs_of", "write_shortfall"]
 
 Draws = npt.NDArray[np.float64]
 
@@ -42,11 +52,9 @@ def pairs_of(run: RunFolder, number: int) -> str:
     return run.packing(number, "pairs") if number else run.selected
 
 
-def _drawn(run: RunFolder, rounds: int) -> Counts:
-    """Pairs that each query drew, in all rounds."""
-    extra = [read_vector(files.join(run.packing(number, "pairs"), "drawn_by.npy")) for number in range(1, rounds)]
-    total: Counts = np.sum([read_vector(run.selected_counts("drawn_by")), *extra], axis=0)
-    return total
+def last_draws_of(run: RunFolder, number: int) -> str | None:
+    """Where the draws lie up to which each query takes after a round; None while none takes more than t."""
+    return files.join(run.packing(number, "plan"), "last.npy") if number else None
 
 
 def draw_from_reserve(context: Context, number: int) -> bool:
@@ -54,14 +62,18 @@ def draw_from_reserve(context: Context, number: int) -> bool:
     run, engine, plan = context.run, context.engine, read_plan(context.run.plan)
     if plan.mode == "none" or rows_in(run.reserve) == 0:
         return False
-    asked = wanted(plan.counts, _drawn(run, number), read_vector(run.held_counts(number - 1)), plan.t)
+    drawn, first, held = (
+        read_vector(url) for url in (run.selected_counts("drawn_by"), run.held_counts(0), run.held_counts(number - 1))
+    )
     folder = run.packing(number, "plan")
-    before = _last(run, number - 1, len(asked))
-    urls = (
-        write_vector(asked, files.join(folder, "asked.npy")),
+    before = Reach(run.plan, last_draws_of(run, number - 1)).last
+    search = _Search(
+        run.plan,
+        write_vector(missing(plan.counts, held, plan.t), files.join(folder, "lacking.npy")),
+        write_vector(survival(drawn, first), files.join(folder, "survival.npy")),
         write_vector(before, files.join(folder, "before.npy")),
     )
-    engine.run(f"find reserve of round {number}", partial(_find, run=run, urls=urls, seed=plan.seed, folder=folder))
+    engine.run(f"find reserve of round {number}", partial(_find, run=run, search=search, folder=folder))
     found = read_table(folder, SHORT_DRAWS)
     if found.num_rows == 0:
         return False
@@ -70,98 +82,141 @@ def draw_from_reserve(context: Context, number: int) -> bool:
     last[queries] = np.maximum(last[queries], found.column("draw").to_numpy())
     url = write_vector(last, files.join(folder, "last.npy"))
     pairs = run.packing(number, "pairs")
-    build = partial(_take, run=run, urls=(urls[1], url), seed=plan.seed, pairs=pairs, queries=len(asked))
-    engine.run(f"take reserve of round {number}", build)
+    engine.run(f"take reserve of round {number}", partial(_take, run=run, search=search, last_url=url, pairs=pairs))
     mark_complete(pairs, "")
     return True
 
 
-def _last(run: RunFolder, number: int, queries: int) -> Draws:
-    """The draws up to which each query had taken its reserve after a round; -1 where it had taken none."""
-    if number == 0:
-        return np.full(queries, -1.0)
-    return read_vector(files.join(run.packing(number, "plan"), "last.npy"))
+@dataclass(frozen=True)
+class Reach:
+    """Which pairs each query's draws reach: those up to t and, in the independent mode, further ones where it takes more.
+
+    Called with a batch it counts them, an entry a query. ``last_url`` is of :func:`last_draws_of`. The plan is read where it is
+    used: it is too large to travel with a graph.
+    """
+
+    plan_url: str
+    last_url: str | None
+
+    @cached_property
+    def plan(self) -> Plan:
+        return read_plan(self.plan_url)
+
+    @cached_property
+    def last(self) -> Draws:
+        return np.full(len(self.plan.counts), -1.0) if self.last_url is None else read_vector(self.last_url)
+
+    def queries(self, batch: pa.RecordBatch) -> pa.ListArray:
+        """The queries that reach each row."""
+        return within(batch, self.plan, self.last)
+
+    def __call__(self, batch: pa.RecordBatch) -> Counts:
+        return count_matches(self.queries(batch), len(self.plan.counts))
 
 
-def _find(root: beam.Pipeline, run: RunFolder, urls: tuple[str, str], seed: int, folder: str) -> None:
-    """Reserve -> the draw up to which each query that is short takes it."""
+@dataclass(frozen=True)
+class _Search:
+    """What a round's search goes by; each vector is read once in a process."""
+
+    plan_url: str
+    lacking_url: str
+    survival_url: str
+    before_url: str
+
+    @cached_property
+    def plan(self) -> Plan:
+        return read_plan(self.plan_url)
+
+    @cached_property
+    def lacking(self) -> Counts:
+        return read_vector(self.lacking_url)
+
+    @cached_property
+    def survival(self) -> Draws:
+        return read_vector(self.survival_url)
+
+    @cached_property
+    def before(self) -> Draws:
+        return read_vector(self.before_url)
+
+    def in_reserve(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """What a batch of the reserve offers."""
+        return short_draws(batch, self.lacking > 0, self.before, self.plan.seed)
+
+    def in_data(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """What a batch of the pairs that are there offers."""
+        return present_draws(batch, self.plan, self.lacking > 0, self.before)
+
+    def decide(self, group: tuple[int, pa.Table]) -> tuple[int, pa.Table]:
+        """From all that is offered to some queries, up to where they take."""
+        part, table = group
+        return part, last_draws(table, self.lacking, self.survival)
+
+
+def _find(root: beam.Pipeline, run: RunFolder, search: _Search, folder: str) -> None:
+    """Reserve and the pairs that are there -> the draw up to which each query that is short takes."""
+    batches = pa.RecordBatch
     reserve = root | "Read reserve" >> ReadTable(run.reserve, ["pair_id", "drawn_by"])
-    draws = reserve | "Draws" >> beam.ParDo(_ShortDraws(urls, seed)).with_output_types(pa.RecordBatch)
+    draws = reserve | "Draws" >> beam.Map(search.in_reserve).with_output_types(batches)
+    if read_plan(run.plan).mode == "independent":
+        there = root | "Read joined" >> ReadTable(run.joined, ["pair_id", "query_ids"])
+        draws = (draws, there | "Present" >> beam.Map(search.in_data).with_output_types(batches)) | beam.Flatten()
     groups = draws | "By query" >> Gather(_by_query, parts_for(rows_in(run.reserve)), SHORT_DRAWS, SHORT_DRAWS.names)
-    groups | "Last draws" >> beam.ParDo(_LastDraws(urls[0])) | "Write" >> WriteGroups(folder)
+    groups | "Last draws" >> beam.Map(search.decide) | "Write" >> WriteGroups(folder)
 
 
-def _take(root: beam.Pipeline, run: RunFolder, urls: tuple[str, str], seed: int, pairs: str, queries: int) -> None:
+def _take(root: beam.Pipeline, run: RunFolder, search: _Search, last_url: str, pairs: str) -> None:
     """Reserve -> the rows between what had been taken and what is to be."""
-    rows = rows_in(run.reserve)
-    chosen = root | "Read reserve" >> ReadTable(run.reserve) | "Take" >> beam.ParDo(_Take(urls, seed))
-    chosen | "Write pairs" >> WriteTable(pairs, SELECTED, by_pair, ["pair_id"], parts_for(rows))
-    url = files.join(pairs, "drawn_by.npy")
-    chosen | "Count drawn" >> WriteVector(CountIds("drawn_by", queries), queries, url)
+    work = beam.ParDo(_Take(search, last_url))
+    chosen = root | "Read reserve" >> ReadTable(run.reserve) | "Take" >> work
+    chosen | "Write pairs" >> WriteTable(pairs, SELECTED, by_pair, ["pair_id"], parts_for(rows_in(run.reserve)))
 
 
 def _by_query(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
     return mix(batch.column("query_id").to_numpy().astype(np.uint64))
 
 
-class _ShortDraws(beam.DoFn):
-    def __init__(self, urls: tuple[str, str], seed: int) -> None:
-        self.urls, self.seed = urls, seed
-
-    def setup(self) -> None:
-        self.asked, self.last = map(read_vector, self.urls)
-
-    def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        yield short_draws(batch, self.asked, self.last, self.seed)
-
-
-class _LastDraws(beam.DoFn):
-    def __init__(self, url: str) -> None:
-        self.url = url
-
-    def setup(self) -> None:
-        self.asked = read_vector(self.url)
-
-    def process(self, group: tuple[int, pa.Table]) -> Iterator[tuple[int, pa.Table]]:
-        part, table = group
-        yield part, last_draws(table, self.asked)
-
-
 class _Take(beam.DoFn):
-    def __init__(self, urls: tuple[str, str], seed: int) -> None:
-        self.urls, self.seed = urls, seed
+    def __init__(self, search: _Search, last_url: str) -> None:
+        self.search, self.last_url = search, last_url
 
     def setup(self) -> None:
-        self.before, self.last = map(read_vector, self.urls)
+        self.last = read_vector(self.last_url)
 
     def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        now = taken(batch, self.last, self.seed) & ~taken(batch, self.before, self.seed)
+        seed = self.search.plan.seed
+        now = taken(batch, self.last, seed) & ~taken(batch, self.search.before, seed)
         if now.any():
             yield batch.filter(pa.array(now))
 
 
 def write_shortfall(context: Context, rounds: int, automaton: str) -> None:
     """Writes shortfall.parquet: of each query with matches, what it holds, what it lacks, and what became of the rest."""
-    run, plan = context.run, read_plan(context.run.plan)
-    last = write_vector(_last(run, rounds - 1, len(plan.counts)), run.path("packing", "last.npy"))
-    left = run.path("packing", "reserve_left.npy")
-    count = _CountLeft(last, plan.seed)
-    context.engine.run("count losses", partial(_count_losses, run=run, rounds=rounds, count=count, left=left))
-    held = [read_vector(run.held_counts(number)) for number in (0, rounds - 1)]
+    run = context.run
+    reach = Reach(run.plan, last_draws_of(run, rounds - 1))
+    plan = read_plan(run.plan)
+    drawn, left = run.path("packing", "drawn.npy"), run.path("packing", "reserve_left.npy")
+    context.engine.run(
+        "count losses", partial(_count_losses, run=run, rounds=rounds, reach=reach, drawn=drawn, left=left)
+    )
+    before, held = (read_vector(run.held_counts(number)) for number in (0, rounds - 1))
     lost = read_table(run.losses, LOSSES)
     t = 0 if plan.mode == "none" else plan.t  # without a balance no query lacks anything
-    table = shortfall_table(
-        Matcher(automaton).queries, plan.counts, _drawn(run, rounds), held[0], held[1], t, read_vector(left), lost
-    )
+    names = Matcher(automaton).queries
+    table = shortfall_table(names, plan.counts, read_vector(drawn), before, held, t, read_vector(left), lost)
     with files.write_atomic(run.shortfall) as stream:
         pq.write_table(table, stream)
 
 
-def _count_losses(root: beam.Pipeline, run: RunFolder, rounds: int, count: "_CountLeft", left: str) -> None:
-    """Drawn pairs and the ledger -> the rejected pairs of each query by cause; and what is left of each query's reserve."""
+def _count_losses(root: beam.Pipeline, run: RunFolder, rounds: int, reach: Reach, drawn: str, left: str) -> None:
+    """Pairs of all rounds and the ledger -> the pairs that each query reached, the rejected ones of them by cause, and what is
+    left of its reserve."""
+    queries = len(read_vector(run.match_counts))
     tables = [pairs_of(run, number) for number in range(rounds)]
     parts = parts_for(sum(map(rows_in, tables)))
-    pairs = root | "Read pairs" >> ReadTable(tables, ["pair_id", "drawn_by"])
+    read = root | "Read pairs" >> ReadTable(tables, ["pair_id", "query_ids", "drawn_by"])
+    pairs = read | "Reached by" >> beam.Map(_reached, reach).with_output_types(pa.RecordBatch)
+    pairs | "Count drawn" >> WriteVector(CountIds("drawn_by", queries), queries, drawn)
     ledger = root | "Read rejects" >> ReadTable(run.rejects("package"), ["key", "reason"])
     rejects = ledger | "By pair id" >> beam.Map(rejected_pairs).with_output_types(pa.RecordBatch)
     sides = {"pairs": pairs, "rejects": rejects}
@@ -170,7 +225,12 @@ def _count_losses(root: beam.Pipeline, run: RunFolder, rounds: int, count: "_Cou
     groups = found | "By query" >> Gather(_by_query, 1, LOSSES, LOSSES.names[:2])
     groups | "Add up" >> beam.Map(lambda group: (group[0], sum_losses(group[1]))) | "Write" >> WriteGroups(run.losses)
     reserve = root | "Read reserve" >> ReadTable(run.reserve, ["pair_id", "drawn_by"])
-    reserve | "Count left" >> WriteVector(count, len(read_vector(run.match_counts)), left)
+    reserve | "Count left" >> WriteVector(_CountLeft(reach), queries, left)
+
+
+def _reached(batch: pa.RecordBatch, reach: Reach) -> pa.RecordBatch:
+    """The ids of a batch's pairs, and the queries that reach them as ``drawn_by``."""
+    return pa.RecordBatch.from_arrays([batch.column("pair_id"), reach.queries(batch)], ["pair_id", "drawn_by"])
 
 
 class _Losses(beam.DoFn):
@@ -185,14 +245,10 @@ class _Losses(beam.DoFn):
 class _CountLeft:
     """The reserve rows of each query's own draw, of a batch, that were not taken."""
 
-    url: str
-    seed: int
-
-    @cached_property
-    def last(self) -> Draws:
-        return read_vector(self.url)
+    reach: Reach
 
     def __call__(self, batch: pa.RecordBatch) -> Counts:
-        draws = short_draws(batch, np.ones(len(self.last), np.int64), self.last, self.seed)
-        counts: Counts = np.bincount(draws.column("query_id").to_numpy(), minlength=len(self.last)).astype(np.int64)
+        queries = len(self.reach.plan.counts)
+        draws = short_draws(batch, np.ones(queries, bool), self.reach.last, self.reach.plan.seed)
+        counts: Counts = np.bincount(draws.column("query_id").to_numpy(), minlength=queries).astype(np.int64)
         return counts

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.balance.matches import Counts, Matches, flat_matches
 from pipeline.hashing import draw
 
-__all__ = ["Draws", "draws", "priorities"]
+__all__ = ["Draws", "draws", "list_where", "priorities"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -54,7 +54,7 @@ def draws(
         chances = 1.0 - np.minimum(1.0, t / np.maximum(counts[matches.queries], 1))
         missed[matches.matched] = np.multiply.reduceat(chances, matches.starts)
     return Draws(
-        drawn_by=_list_where(matches, scaled < limits[matches.rows], len(query_ids)),
+        drawn_by=list_where(matches, scaled < limits[matches.rows], len(query_ids)),
         probability=1.0 - missed,
         priority=priority,
     )
@@ -74,7 +74,7 @@ def _least(values: Floats, matches: Matches, rows: int) -> Floats:
     return least
 
 
-def _list_where(matches: Matches, kept: npt.NDArray[np.bool_], rows: int) -> pa.ListArray:
+def list_where(matches: Matches, kept: npt.NDArray[np.bool_], rows: int) -> pa.ListArray:
     """The lists of queries with only the entries where ``kept`` is true."""
     offsets = np.zeros(rows + 1, np.int32)
     np.cumsum(np.bincount(matches.rows[kept], minlength=rows), out=offsets[1:])

@@ -1,7 +1,8 @@
 """Topping up: which pairs of the reserve make up for those that fetching and the image rules lost.
 
-In: how many pairs each query drew and how many of them are left, and reserve rows. Out: for each query that is short, the draw up
-to which its reserve is taken: in the order of its draws, which is the same as raising t for that query alone.
+In: how many pairs of its own draw each query has left, reserve rows, and the rows that came through. Out: for each query that is
+short, the draw up to which it takes: in the order of its draws, which is the same as raising t for that query alone. Pairs on
+the way that other queries have brought in already count for it, and need not be fetched.
 """
 
 import numpy as np
@@ -9,10 +10,22 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.balance.independent import list_where
 from pipeline.balance.matches import Counts, flat_matches
+from pipeline.balance.select import Plan
 from pipeline.hashing import draw
 
-__all__ = ["SHORT_DRAWS", "AtMost", "last_draws", "missing", "short_draws", "taken", "wanted"]
+__all__ = [
+    "SHORT_DRAWS",
+    "AtMost",
+    "last_draws",
+    "missing",
+    "present_draws",
+    "short_draws",
+    "survival",
+    "taken",
+    "within",
+]
 
 Floats = npt.NDArray[np.float64]
 LEAST_SURVIVAL = 0.05  # a query that lost more asks for twenty times what it lacks, not for more
@@ -21,6 +34,7 @@ SHORT_DRAWS = pa.schema(
     [
         pa.field("query_id", pa.uint32(), nullable=False),
         pa.field("draw", pa.float64(), nullable=False),
+        pa.field("present", pa.bool_(), nullable=False),  # whether the pair is there already
     ]
 )
 
@@ -30,17 +44,25 @@ def missing(matched: Counts, held: Counts, t: int) -> Counts:
     return np.maximum(np.minimum(matched, t) - held, 0)
 
 
-def wanted(matched: Counts, drawn: Counts, held: Counts, t: int) -> Counts:
-    """How many reserve pairs each query asks for, so that what it lacks is likely to remain of them.
+def survival(drawn: Counts, held: Counts) -> Floats:
+    """The share of the pairs that each query drew that came through, between LEAST_SURVIVAL and 1."""
+    share: Floats = np.clip(held / np.maximum(drawn, 1), LEAST_SURVIVAL, 1.0)
+    return share
 
-    Of the pairs a query drew, the share held / drawn survived; with the same luck, ``lacking / share`` are needed on average,
-    and one standard deviation more is asked for.
+
+def within(batch: pa.RecordBatch | pa.Table, plan: Plan, last: Floats) -> pa.ListArray:
+    """For each row the queries within whose reach it is: drawn at t, or at a draw of at most ``last`` where a query takes more.
+
+    Needs the columns pair_id, query_ids and drawn_by. In the capped mode, where a pair belongs to one query, it is that one.
     """
-    lacking = missing(matched, held, t)
-    share = np.clip(held / np.maximum(drawn, 1), LEAST_SURVIVAL, 1.0)
-    asked = np.ceil((lacking + np.sqrt(lacking * (1 - share))) / share)
-    counts: Counts = asked.astype(np.int64)
-    return counts
+    if plan.mode != "independent":
+        drawn_by = batch.column("drawn_by")
+        return drawn_by.combine_chunks() if isinstance(drawn_by, pa.ChunkedArray) else drawn_by
+    query_ids = batch.column("query_ids")
+    matches = flat_matches(query_ids.combine_chunks() if isinstance(query_ids, pa.ChunkedArray) else query_ids)
+    draws = draw(batch.column("pair_id").to_numpy()[matches.rows], matches.queries, plan.seed)
+    inside = (draws * plan.counts[matches.queries] < plan.t) | (draws <= last[matches.queries])
+    return list_where(matches, inside, batch.num_rows)
 
 
 def _own_draws(batch: pa.RecordBatch, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
@@ -58,20 +80,43 @@ def taken(batch: pa.RecordBatch, last: Floats, seed: int) -> npt.NDArray[np.bool
     return result
 
 
-def short_draws(batch: pa.RecordBatch, asked: Counts, last: Floats, seed: int) -> pa.RecordBatch:
-    """The draws of the reserve rows that are not taken yet, for the queries that ask for some: SHORT_DRAWS."""
+def short_draws(batch: pa.RecordBatch, short: npt.NDArray[np.bool_], last: Floats, seed: int) -> pa.RecordBatch:
+    """The draws of the reserve rows that are not taken yet, for the queries that are short: SHORT_DRAWS."""
     rows, queries, draws = _own_draws(batch, seed)
-    free = (asked[queries] > 0) & ~taken(batch, last, seed)[rows]
-    columns = [pa.array(queries[free].astype(np.uint32)), pa.array(draws[free])]
+    return _rows_of(queries, draws, short[queries] & ~taken(batch, last, seed)[rows], present=False)
+
+
+def present_draws(batch: pa.RecordBatch, plan: Plan, short: npt.NDArray[np.bool_], last: Floats) -> pa.RecordBatch:
+    """The draws by which rows that are there already lie beyond the reach of queries that are short, but not beyond the reserve."""
+    matches = flat_matches(batch.column("query_ids"))
+    draws = draw(batch.column("pair_id").to_numpy()[matches.rows], matches.queries, plan.seed)
+    scaled = draws * plan.counts[matches.queries]
+    beyond = (scaled >= plan.t) & (scaled < plan.limit) & (draws > last[matches.queries])
+    return _rows_of(matches.queries, draws, short[matches.queries] & beyond, present=True)
+
+
+def _rows_of(
+    queries: npt.NDArray[np.int64], draws: Floats, chosen: npt.NDArray[np.bool_], present: bool
+) -> pa.RecordBatch:
+    found = int(chosen.sum())
+    columns = [pa.array(queries[chosen].astype(np.uint32)), pa.array(draws[chosen]), pa.repeat(present, found)]
     return pa.RecordBatch.from_arrays(columns, schema=SHORT_DRAWS)
 
 
-def last_draws(table: pa.Table, asked: Counts) -> pa.Table:
-    """The draw up to which each query takes: SHORT_DRAWS, a row a query. ``table`` is sorted by query and draw, queries whole."""
-    queries, draws = table.column("query_id").to_numpy(), table.column("draw").to_numpy()
+def last_draws(table: pa.Table, lacking: Counts, share: Floats) -> pa.Table:
+    """The draw up to which each query takes, so that what it lacks is likely to be there: SHORT_DRAWS, a row a query.
+
+    A pair that is there counts in full, one that has to be fetched with the ``share`` of the query's pairs that survived; one
+    standard deviation more than what is lacking is asked for. ``table`` is sorted by query and draw, queries whole.
+    """
+    queries, present = table.column("query_id").to_numpy(), table.column("present").to_numpy()
+    worth = np.cumsum(np.where(present, 1.0, share[queries]))
     found, starts, sizes = np.unique(queries, return_index=True, return_counts=True)
-    rows = starts + np.minimum(asked[found], sizes) - 1
-    return pa.table([pa.array(found), pa.array(draws[rows])], SHORT_DRAWS)
+    before = np.where(starts > 0, worth[starts - 1], 0.0)
+    wanted = lacking[found] + np.sqrt(lacking[found] * (1 - share[found]))
+    # Rounding must not ask for one more.
+    rows = np.searchsorted(worth, before + wanted * (1 - 1e-9), "left")
+    return table.take(pa.array(np.minimum(rows, starts + sizes - 1)))
 
 
 class AtMost:

@@ -42,9 +42,9 @@ SHORTFALL = pa.schema(
         pa.field("query_id", pa.uint32(), nullable=False),
         pa.field("query", pa.string(), nullable=False),
         pa.field("matched", pa.int64(), nullable=False),
-        pa.field("drawn", pa.int64(), nullable=False),  # by the query's own draw, with what was topped up
+        pa.field("drawn", pa.int64(), nullable=False),  # by the query's own draw, as far as topping up went
         pa.field("held_before", pa.int64(), nullable=False),  # left of its own draw before topping up
-        pa.field("held", pa.int64(), nullable=False),  # left of its own draw in the end
+        pa.field("held", pa.int64(), nullable=False),  # left of them in the end
         pa.field("missing", pa.int64(), nullable=False),  # of t, or of its matches if they are fewer
         pa.field("reserve_left", pa.int64(), nullable=False),  # reserve pairs of its own draw that nobody took
         pa.field("lost", pa.list_(pa.struct([pa.field("cause", pa.string()), pa.field("pairs", pa.int64())]))),
