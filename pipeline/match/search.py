@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pipeline.match.fold import Bytes, Offsets, Texts, readonly
 from pipeline.match.mapped_file import Arrays
-from pipeline.match.trie import CHILDREN, LONG, LOW, PHRASE, UInt64, edge_key, extend_key, slot_of, tag_of
+from pipeline.match.trie import CHILDREN, LONG, LOW, PHRASE, UInt64, edge_key, padded, slot_of, word_key
 from webimagetext.compiled import compiled
 
 __all__ = ["find_phrases"]
@@ -28,12 +28,13 @@ UNKNOWN = LOW  # the value of a word that no phrase has
 def find_phrases(texts: Texts, trie: Arrays) -> tuple[UInt32, Offsets]:
     """The ids of the phrases in each text, ascending without repeats, end to end; and the offsets of the texts' lists."""
     data, offsets = texts
+    grid = padded(data)
     rows = len(offsets) - 1
     longest = int(trie["longest"][0])
     size = max(CHUNK, int(np.diff(offsets).max(initial=0)) + 1)
     starts, stops, first = (np.empty(size + 1, np.int64) for _ in range(3))
     hashes, values, steps = (np.empty(size + 1, np.uint64) for _ in range(3))
-    copy = np.empty(FEW, np.uint32)
+    copy = np.empty(FEW, np.uint64)
     ends = np.zeros(rows + 1, np.int64)
     found = np.empty(8 * rows + size * longest, np.uint32)
     # Read-only like a mapped file, so that one compiled version serves every trie.
@@ -43,7 +44,7 @@ def find_phrases(texts: Texts, trie: Arrays) -> tuple[UInt32, Offsets]:
     row = 0
     while row < rows:
         row = _find(
-            data,
+            grid,
             offsets,
             vocabulary,
             edges,
@@ -68,7 +69,7 @@ def find_phrases(texts: Texts, trie: Arrays) -> tuple[UInt32, Offsets]:
 
 @compiled
 def _find(
-    data: Bytes,
+    grid: UInt64,
     offsets: Offsets,
     vocabulary: UInt64,
     edges: UInt64,
@@ -82,7 +83,7 @@ def _find(
     hashes: UInt64,
     values: UInt64,
     steps: UInt64,
-    copy: UInt32,
+    copy: UInt64,
     found: UInt32,
     ends: Offsets,
 ) -> int:
@@ -90,16 +91,16 @@ def _find(
 
     Fills ``found`` and ``ends``. The arrays between ``row`` and ``found`` are scratch with room for a chunk's words.
     """
-    rows = len(offsets) - 1
+    rows, data = len(offsets) - 1, grid.view(np.uint8)
     while row < rows:
         stop = row + 1
         while stop < rows and offsets[stop + 1] - offsets[row] + stop + 1 - row < len(starts):
             stop += 1
-        count = _split(data, offsets, row, stop, starts, stops, first, hashes, values)
+        count = _split(grid, data, offsets, row, stop, starts, stops, first, hashes, values)
         if ends[row] + count * longest > len(found):
             return row
         _look_up_words(data, starts, stops, count, vocabulary, words, hashes, values)
-        _look_up_pairs(values, count, edges, edge_bits, steps)
+        _look_up_pairs(values, count, edges, edge_bits, steps, hashes)
         _collect(first, stop - row, values, steps, edges, edge_bits, found, ends[row:], copy)
         row = stop
     return row
@@ -107,6 +108,7 @@ def _find(
 
 @compiled
 def _split(
+    grid: UInt64,
     data: Bytes,
     offsets: Offsets,
     row: int,
@@ -120,28 +122,20 @@ def _split(
     """Where the words of texts ``row`` to ``stop`` are, both numbers of their keys, each text's first word; returns how many."""
     count = 0
     for text in range(row, stop):
-        first[text - row] = count
-        position, last = offsets[text], offsets[text + 1]
-        start = position
-        hashed, packed = np.uint64(0), np.uint64(0)
-        while position < last:
-            byte = data[position]
-            if byte == 32:
-                hashes[count], keys[count] = hashed, packed | tag_of(position - start)
-                starts[count], stops[count] = start, position
-                count += 1
-                start = position + 1
-                hashed, packed = np.uint64(0), np.uint64(0)
-            else:
-                packed = (packed << np.uint64(8)) | np.uint64(byte)
-                if (position - start) & 7 == 7:
-                    hashed = extend_key(hashed, packed)
-                    packed = np.uint64(0)
-            position += 1
-        hashes[count], keys[count] = hashed, packed | tag_of(last - start)
-        starts[count], stops[count] = start, last
+        begin = count
+        first[text - row] = begin
+        # Where a word ends no processor can guess, so every position is written and most are written over.
+        for position in range(offsets[text], offsets[text + 1]):
+            stops[count] = position
+            count += int(data[position] == 32)
+        stops[count] = offsets[text + 1]
         count += 1
+        starts[begin] = offsets[text]
+        for index in range(begin + 1, count):
+            starts[index] = stops[index - 1] + 1
     first[stop - row] = count
+    for index in range(count):
+        hashes[index], keys[index] = word_key(grid, starts[index], stops[index] - starts[index])
     return count
 
 
@@ -190,27 +184,54 @@ def _same_word(data: Bytes, start: int, stop: int, words: Bytes, place: Any) -> 
 
 
 @compiled
-def _look_up_edge(node: Any, word: Any, edges: UInt64, edge_bits: UInt64) -> Any:
-    """The value of the edge from a node along a word, or zero where there is none."""
-    key = edge_key(node, word)
+def _may_be_edge(key: Any, edge_bits: UInt64) -> Any:
+    """One where the bitmap allows an edge of this key, else zero."""
     bit = key & np.uint64(64 * len(edge_bits) - 1)
-    if edge_bits[bit >> np.uint64(6)] >> (bit & np.uint64(63)) & np.uint64(1):
-        mask = np.uint64(len(edges) // 2 - 1)
-        slot = (key >> np.uint64(20)) & mask
-        while edges[2 * slot] != 0:
-            if edges[2 * slot] == key:
-                return edges[2 * slot + np.uint64(1)]
-            slot = (slot + np.uint64(1)) & mask
+    return edge_bits[bit >> np.uint64(6)] >> (bit & np.uint64(63)) & np.uint64(1)
+
+
+@compiled
+def _probe(key: Any, edges: UInt64) -> Any:
+    """The value of the edge of this key, or zero where there is none."""
+    mask = np.uint64(len(edges) // 2 - 1)
+    slot = (key >> np.uint64(20)) & mask
+    while edges[2 * slot] != 0:
+        if edges[2 * slot] == key:
+            return edges[2 * slot + np.uint64(1)]
+        slot = (slot + np.uint64(1)) & mask
     return np.uint64(0)
 
 
 @compiled
-def _look_up_pairs(values: UInt64, count: int, edges: UInt64, edge_bits: UInt64, steps: UInt64) -> None:
-    """For each word, the value of the edge to the next word, or zero; between two texts too, which ``_collect`` passes over."""
+def _look_up_edge(node: Any, word: Any, edges: UInt64, edge_bits: UInt64) -> Any:
+    """The value of the edge from a node along a word, or zero where there is none."""
+    key = edge_key(node, word)
+    return _probe(key, edges) if _may_be_edge(key, edge_bits) else np.uint64(0)
+
+
+@compiled
+def _look_up_pairs(values: UInt64, count: int, edges: UInt64, edge_bits: UInt64, steps: UInt64, places: UInt64) -> None:
+    """For each word, the value of the edge to the next word, or zero; between two texts too, which ``_collect`` passes over.
+
+    ``places`` is scratch for the words of which the bitmap allows an edge: found without a branch, then looked up.
+    """
+    likely = 0
     for index in range(count - 1):
-        steps[index] = np.uint64(0)
-        if values[index] & CHILDREN and values[index + 1] != UNKNOWN:
-            steps[index] = _look_up_edge(values[index] & LOW, values[index + 1] & LOW, edges, edge_bits)
+        key = edge_key(values[index] & LOW, values[index + 1] & LOW)
+        steps[index] = key
+        places[likely] = index
+        goes_on = int(values[index] >> np.uint64(63)) & int(values[index + 1] != UNKNOWN)
+        likely += goes_on & int(_may_be_edge(key, edge_bits))
+    following = np.int64(0)
+    for place in range(likely):
+        at = np.int64(places[place])
+        value = _probe(steps[at], edges)
+        for between in range(following, at):
+            steps[between] = np.uint64(0)
+        steps[at] = value
+        following = at + 1
+    for between in range(following, count - 1):
+        steps[between] = np.uint64(0)
 
 
 @compiled
@@ -223,7 +244,7 @@ def _collect(
     edge_bits: UInt64,
     found: UInt32,
     ends: Offsets,
-    copy: UInt32,
+    copy: UInt64,
 ) -> None:
     """Writes the phrases of each text to ``found``, sorted and unique, and their ends to ``ends[1:]``."""
     end = ends[0]
@@ -251,7 +272,7 @@ def _collect(
 
 
 @compiled
-def _sort_unique(ids: UInt32, begin: int, end: int, copy: UInt32) -> int:
+def _sort_unique(ids: UInt32, begin: int, end: int, copy: UInt64) -> int:
     """Sorts ``ids[begin:end]`` in place, drops repeats, and returns the new end. ``copy`` is scratch for FEW ids."""
     count = end - begin
     if count <= 1:
@@ -259,17 +280,19 @@ def _sort_unique(ids: UInt32, begin: int, end: int, copy: UInt32) -> int:
     if count > FEW:
         ids[begin:end].sort()
     else:
-        # Each id goes where the number of smaller ones says: more comparisons than other sorts, but no branch to guess wrong.
+        # Each id goes where the number of smaller ones says: more comparisons than other sorts, but no branch to guess wrong,
+        # and sixteen at once. Its place in the low bits tells equal ids apart.
+        lanes = (count + 15) & ~15
+        for index in range(lanes):
+            copy[index] = LOW << np.uint64(6)
         for index in range(count):
-            copy[index] = ids[begin + index]
+            copy[index] = np.uint64(ids[begin + index]) << np.uint64(6) | np.uint64(index)
         for index in range(count):
             value = copy[index]
-            rank = np.uint32(0)
-            for other in range(index):
-                rank += np.uint32(copy[other] <= value)
-            for other in range(index + 1, count):
-                rank += np.uint32(copy[other] < value)
-            ids[begin + np.int64(rank)] = value
+            rank = 0
+            for other in range(lanes):
+                rank += int(copy[other] < value)
+            ids[begin + rank] = np.uint32(value >> np.uint64(6))
     last = begin
     for position in range(begin + 1, end):
         last += int(ids[position] != ids[last])

@@ -5,8 +5,8 @@ phrase that is this one word) and the edges ((node, word) -> child node, and the
 the words' numbers, so a phrase's first word is its first node. A bitmap of the edges, small enough for the processor's cache,
 answers most of the searches for an edge that isn't there.
 
-A word's key is two 64-bit numbers. Up to fifteen bytes they are the word itself; longer ones are hashed and compared byte by byte,
-so a collision can't give a match.
+A word's key is two 64-bit numbers, read eight bytes at a time. Up to fifteen bytes they are the word itself; longer ones are hashed
+and compared byte by byte, so a collision can't give a match.
 search.py finds the phrases in texts.
 """
 
@@ -21,14 +21,17 @@ from pipeline.match.fold import Bytes, Offsets, raw_texts
 from pipeline.match.mapped_file import Arrays
 from webimagetext.compiled import compiled
 
-__all__ = ["CHILDREN", "LONG", "LOW", "PHRASE", "UInt64", "build_trie", "edge_key", "extend_key", "slot_of", "tag_of"]
+__all__ = ["CHILDREN", "LONG", "LOW", "PHRASE", "UInt64", "build_trie", "edge_key", "padded", "slot_of", "word_key"]
 
 UInt64 = npt.NDArray[np.uint64]
 
 SLOTS_PER_ENTRY = 1.5
 BITS_PER_EDGE = 8
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: multiplicative hashing (Knuth 1973, 6.4)
-LONG = np.uint64(0xFF << 56)  # the top byte of a hashed word's key
+LONG = np.uint64(
+    0xFF << 56
+)  # the second number of a hashed word's key; else its top byte is the word's length plus one
+MASKS = np.array([(1 << 8 * length) - 1 for length in range(9)], np.uint64)  # of the first bytes of eight
 # A slot's value: in the low half a node's number, in the high half the id plus one of the phrase that ends there, if any, and in
 # the top bit whether phrases go on from there.
 LOW = np.uint64(0xFFFFFFFF)
@@ -72,7 +75,7 @@ def build_trie(phrases: pa.Array) -> Arrays:
     word_table = np.zeros(2 * len(_table(vocabulary)), np.uint64)
     edge_table, edge_bits = _edge_tables(pairs, values[vocabulary:])
     return {
-        "vocabulary": _fill_words(words, offsets, values[:vocabulary], word_table),
+        "vocabulary": _fill_words(padded(words), offsets, values[:vocabulary], word_table),
         "edges": edge_table,
         "edge_bits": edge_bits,
         "words": words,
@@ -100,17 +103,31 @@ def slot_of(hashed: Any, packed: Any, mask: Any) -> Any:
     return (mixed ^ (mixed >> np.uint64(32))) & mask
 
 
-@compiled
-def extend_key(hashed: Any, packed: Any) -> Any:
-    """The hash of a word so far, with its next eight bytes; the first eight bytes themselves when there are no others yet."""
-    hashed = hashed * MULTIPLIER
-    return (hashed ^ (hashed >> np.uint64(32))) ^ packed
+def padded(data: Bytes) -> UInt64:
+    """A copy of the bytes as words of eight, with room to read beyond the end."""
+    grid = np.zeros(len(data) // 8 + 3, np.uint64)
+    grid.view(np.uint8)[: len(data)] = data
+    return grid
 
 
 @compiled
-def tag_of(length: int) -> Any:
-    """The top byte of a key's second number, never zero: a word's length plus one, or the mark of a hashed word."""
-    return np.uint64(length + 1) << np.uint64(56) if length < 16 else LONG
+def _load(grid: UInt64, position: Any) -> Any:
+    """The eight bytes from ``position`` on."""
+    at, shift = position >> 3, np.uint64(8 * (position & 7))
+    return (grid[at] >> shift) | (grid[at + 1] << np.uint64(1) << (np.uint64(63) - shift))
+
+
+@compiled
+def word_key(grid: UInt64, start: Any, length: Any) -> tuple[Any, Any]:
+    """Both numbers of the key of the word of ``length`` bytes at ``start``; the second is never zero."""
+    if length < 16:
+        tag = np.uint64(length + 1) << np.uint64(56)
+        return _load(grid, start) & MASKS[min(length, 8)], _load(grid, start + 8) & MASKS[max(length - 8, 0)] | tag
+    hashed = np.uint64(0)
+    for step in range(0, length, 8):
+        hashed = hashed * MULTIPLIER
+        hashed = (hashed ^ (hashed >> np.uint64(32))) ^ (_load(grid, start + step) & MASKS[min(length - step, 8)])
+    return hashed, LONG
 
 
 @compiled
@@ -122,18 +139,12 @@ def edge_key(node: Any, word: Any) -> Any:
 
 
 @compiled
-def _fill_words(data: Bytes, offsets: Offsets, values: UInt64, table: UInt64) -> UInt64:
-    """Puts words into an empty table of four numbers a slot: the key's two, the value, and where the word is in ``data``."""
+def _fill_words(grid: UInt64, offsets: Offsets, values: UInt64, table: UInt64) -> UInt64:
+    """Puts words into an empty table of four numbers a slot: the key's two, the value, and where the word is in ``grid``."""
     mask = np.uint64(len(table) // 4 - 1)
     for index in range(len(offsets) - 1):
-        hashed, packed = np.uint64(0), np.uint64(0)
         length = offsets[index + 1] - offsets[index]
-        for step in range(length):
-            packed = (packed << np.uint64(8)) | np.uint64(data[offsets[index] + step])
-            if step & 7 == 7:
-                hashed = extend_key(hashed, packed)
-                packed = np.uint64(0)
-        packed |= tag_of(length)
+        hashed, packed = word_key(grid, offsets[index], length)
         slot = slot_of(hashed, packed, mask)
         while table[4 * slot + np.uint64(1)] != 0:
             slot = (slot + np.uint64(1)) & mask
