@@ -22,9 +22,9 @@ UNSPACED = (
 _UNSPACED_CHARACTER = re.compile(f"([{UNSPACED}])")
 _DOT_ABOVE = "\u0307"
 # Accents that stand alone, often in place of an apostrophe ("l´eau"): NFKC would make them a space and a combining mark.
-_LONE_ACCENTS = {
-    code: " " for code in range(0xA8, 0x10000) if unicodedata.decomposition(chr(code)).startswith("<compat> 0020 ")
-}
+_LONE_ACCENT = re.compile(
+    f"[{''.join(c for c in map(chr, range(0xA8, 0x10000)) if unicodedata.decomposition(c).startswith('<compat> 0020 '))}]"
+)
 
 
 def normalize(text: str) -> str:
@@ -40,9 +40,21 @@ def words(text: str) -> list[str]:
     """The words of ``text`` in normal form, in order."""
     if text.isascii():
         return text.encode().translate(ASCII_TABLE).decode().split()
-    text = text.translate(_LONE_ACCENTS)
+    text = _LONE_ACCENT.sub(" ", text)
     # Lower-casing can undo the composition (İ becomes i and a dot) and composing can bring back capitals, so fold around it.
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower()).lower()
     text = text.replace("i" + _DOT_ABOVE, "i")
-    kept = "".join(c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in text)
-    return _UNSPACED_CHARACTER.sub(r" \1 ", kept).split()
+    return text.translate(_SEPARATED).split()
+
+
+class _Separated(dict[int, str]):
+    """For each character of a folded text what stands for it: itself in a word, alone between spaces, or a space; found once."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        inside = character.isalnum() or unicodedata.category(character)[0] == "M"
+        self[code] = _UNSPACED_CHARACTER.sub(r" \1 ", character) if inside else " "
+        return self[code]
+
+
+_SEPARATED = _Separated()

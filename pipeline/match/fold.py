@@ -37,10 +37,8 @@ def fold_column(texts: pa.Array) -> Texts:
     """The normal form of each text of a string column; a null counts as an empty text."""
     data, offsets = raw_texts(texts)
     starts, lengths, forms = _tables()
-    beyond = offsets[0] + np.flatnonzero(data[offsets[0] : offsets[-1]] > 0x7F)
-    rows = np.unique(np.searchsorted(offsets, beyond, side="right") - 1)
     scalar = np.zeros(len(texts), np.bool_)
-    bound = int(offsets[-1] - offsets[0]) + _measure(data, offsets, lengths, rows, scalar)
+    bound = int(offsets[-1] - offsets[0]) + _measure(data, offsets, lengths, scalar)
     folded, ends = np.empty(bound + 1, np.uint8), np.zeros(len(texts) + 1, np.int64)
     _fold(data, offsets, starts, lengths, forms, scalar, folded, ends)
     folded = folded[: ends[-1]]
@@ -153,12 +151,16 @@ def decode(data: Bytes, position: int) -> tuple[Any, int]:
 
 
 @compiled
-def _measure(data: Bytes, offsets: Offsets, lengths: Bytes, rows: Offsets, scalar: npt.NDArray[np.bool_]) -> int:
-    """Marks those of the ``rows`` with characters beyond ASCII that need the scalar function; returns an upper bound of the
-    bytes by which the others may grow."""
+def _measure(data: Bytes, offsets: Offsets, lengths: Bytes, scalar: npt.NDArray[np.bool_]) -> int:
+    """Marks the rows with characters that need the scalar function; returns a bound of the bytes by which the others may grow."""
     growth = 0
-    for row in rows:
+    for row in range(len(scalar)):
         position, stop = offsets[row], offsets[row + 1]
+        every = np.uint8(0)
+        for index in range(position, stop):
+            every |= data[index]
+        if every < 0x80:
+            continue
         while position < stop:
             if data[position] < 0x80:
                 position += 1

@@ -33,19 +33,20 @@ def find_phrases(texts: Texts, trie: Arrays) -> tuple[UInt32, Offsets]:
     longest = int(trie["longest"][0])
     size = max(CHUNK, int(np.diff(offsets).max(initial=0)) + 1)
     starts, stops, first = (np.empty(size + 1, np.int64) for _ in range(3))
-    hashes, values, steps = (np.empty(size + 1, np.uint64) for _ in range(3))
+    hashes, keys, values, steps = (np.empty(size + 1, np.uint64) for _ in range(4))
     copy = np.empty(FEW, np.uint64)
     ends = np.zeros(rows + 1, np.int64)
     found = np.empty(8 * rows + size * longest, np.uint32)
     # Read-only like a mapped file, so that one compiled version serves every trie.
-    vocabulary, edges, edge_bits, words = (
-        readonly(trie[name]) for name in ("vocabulary", "edges", "edge_bits", "words")
+    common, vocabulary, edges, edge_bits, words = (
+        readonly(trie[name]) for name in ("common", "vocabulary", "edges", "edge_bits", "words")
     )
     row = 0
     while row < rows:
         row = _find(
             grid,
             offsets,
+            common,
             vocabulary,
             edges,
             edge_bits,
@@ -56,6 +57,7 @@ def find_phrases(texts: Texts, trie: Arrays) -> tuple[UInt32, Offsets]:
             stops,
             first,
             hashes,
+            keys,
             values,
             steps,
             copy,
@@ -71,6 +73,7 @@ def find_phrases(texts: Texts, trie: Arrays) -> tuple[UInt32, Offsets]:
 def _find(
     grid: UInt64,
     offsets: Offsets,
+    common: UInt64,
     vocabulary: UInt64,
     edges: UInt64,
     edge_bits: UInt64,
@@ -81,6 +84,7 @@ def _find(
     stops: Offsets,
     first: Offsets,
     hashes: UInt64,
+    keys: UInt64,
     values: UInt64,
     steps: UInt64,
     copy: UInt64,
@@ -96,10 +100,10 @@ def _find(
         stop = row + 1
         while stop < rows and offsets[stop + 1] - offsets[row] + stop + 1 - row < len(starts):
             stop += 1
-        count = _split(grid, data, offsets, row, stop, starts, stops, first, hashes, values)
+        count = _split(grid, data, offsets, row, stop, starts, stops, first, hashes, keys)
         if ends[row] + count * longest > len(found):
             return row
-        _look_up_words(data, starts, stops, count, vocabulary, words, hashes, values)
+        _look_up_words(data, starts, stops, count, common, vocabulary, words, hashes, values, keys, steps)
         _look_up_pairs(values, count, edges, edge_bits, steps, hashes)
         _collect(first, stop - row, values, steps, edges, edge_bits, found, ends[row:], copy)
         row = stop
@@ -140,35 +144,65 @@ def _split(
 
 
 @compiled
+def _in_two_slots(hashed: Any, key: Any, slot: Any, table: UInt64) -> tuple[Any, bool]:
+    """The value of a short word if it is in ``slot`` or the next, else UNKNOWN, chosen without a branch; and whether it may still
+    be further on."""
+    place = 4 * slot
+    one, two = table[place + np.uint64(1)], table[place + np.uint64(5)]
+    in_one = np.uint64(0) - np.uint64((one == key) & (table[place] == hashed))
+    in_two = np.uint64(0) - np.uint64((two == key) & (table[place + np.uint64(4)] == hashed))
+    value = (table[place + np.uint64(2)] & in_one) | (table[place + np.uint64(6)] & in_two)
+    return value | (UNKNOWN & ~(in_one | in_two)), (one != 0) & (two != 0) & ((in_one | in_two) == 0)
+
+
+@compiled
 def _look_up_words(
     data: Bytes,
     starts: Offsets,
     stops: Offsets,
     count: int,
+    common: UInt64,
     vocabulary: UInt64,
     words: Bytes,
     hashes: UInt64,
     values: UInt64,
+    keys: UInt64,
+    places: UInt64,
 ) -> None:
-    """Replaces each key in ``values`` by the value of its word, or UNKNOWN."""
-    mask = np.uint64(len(vocabulary) // 4 - 1)
+    """Puts the value of the word of each key, or UNKNOWN, into ``values``; ``places`` is scratch."""
+    mask = np.uint64(len(common) // 4 - 1)
+    rare = 0
     for index in range(count):
-        key = values[index]
-        slot = slot_of(hashes[index], key, mask)
-        value = UNKNOWN
-        while vocabulary[4 * slot + np.uint64(1)] != 0:
-            if (
-                vocabulary[4 * slot + np.uint64(1)] == key
-                and vocabulary[4 * slot] == hashes[index]
-                and (
-                    key < LONG
-                    or _same_word(data, starts[index], stops[index], words, vocabulary[4 * slot + np.uint64(3)])
-                )
-            ):
-                value = vocabulary[4 * slot + np.uint64(2)]
-                break
-            slot = (slot + np.uint64(1)) & mask
+        slot = slot_of(hashes[index], keys[index], mask)
+        value, _ = _in_two_slots(hashes[index], keys[index], slot, common)
         values[index] = value
+        places[rare] = index
+        rare += int(value == UNKNOWN) | int(keys[index] == LONG)
+    mask = np.uint64(len(vocabulary) // 4 - 1)
+    for place in range(rare):
+        at = np.int64(places[place])
+        slot = slot_of(hashes[at], keys[at], mask)
+        value, further = _in_two_slots(hashes[at], keys[at], slot, vocabulary)
+        if further or keys[at] == LONG:
+            value = _look_up_word(data, starts[at], stops[at], hashes[at], keys[at], slot, vocabulary, words)
+        values[at] = value
+
+
+@compiled
+def _look_up_word(
+    data: Bytes, start: int, stop: int, hashed: Any, key: Any, slot: Any, vocabulary: UInt64, words: Bytes
+) -> Any:
+    """The value of one word, slot by slot, or UNKNOWN."""
+    mask = np.uint64(len(vocabulary) // 4 - 1)
+    while vocabulary[4 * slot + np.uint64(1)] != 0:
+        if (
+            vocabulary[4 * slot + np.uint64(1)] == key
+            and vocabulary[4 * slot] == hashed
+            and (key != LONG or _same_word(data, start, stop, words, vocabulary[4 * slot + np.uint64(3)]))
+        ):
+            return vocabulary[4 * slot + np.uint64(2)]
+        slot = (slot + np.uint64(1)) & mask
+    return UNKNOWN
 
 
 @compiled
