@@ -7,7 +7,8 @@ asked for them instead of working on for nobody.
 
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -16,6 +17,17 @@ from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 from webimagetext.errors import UserError
 
 __all__ = ["start_pool"]
+
+
+class _Threads(ThreadPoolExecutor):
+    """Takes a call that comes while the interpreter ends, without doing it: an error would leave a server that cannot stop."""
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+        """Begins a call; after the end the future is never done."""
+        try:
+            return super().submit(function, *args, **named)
+        except RuntimeError:
+            return Future()
 
 
 class _Pool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
@@ -47,7 +59,7 @@ class _Pool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
 
 def start_pool(port: int = 0, host: str = "127.0.0.1") -> tuple[str, grpc.Server, _Pool]:
     """Starts a pool in this process; returns its address. ``port`` 0 takes a free one. Raises UserError when it is taken."""
-    server = grpc.server(ThreadPoolExecutor(4))
+    server = grpc.server(_Threads(4))
     pool = _Pool()
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)
     try:

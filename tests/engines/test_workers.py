@@ -83,3 +83,29 @@ def test_a_port_that_is_taken_is_named() -> None:
         command = [sys.executable, "-m", "pipeline.workers", "--port", str(port)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2 and "cannot be used" in done.stderr
+
+
+LAST_CALL = """
+import atexit, contextlib
+import grpc
+from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
+from pipeline.worker_pool import start_pool
+
+address, server, pool = start_pool()
+channel = grpc.insecure_channel(address)
+stub = beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolStub(channel)
+stub.StopWorker(beam_fn_api_pb2.StopWorkerRequest(worker_id="1-1"), timeout=20)
+
+def call() -> None:
+    with contextlib.suppress(grpc.RpcError):
+        stub.StopWorker(beam_fn_api_pb2.StopWorkerRequest(worker_id="1-1"), timeout=1)
+    print("called", flush=True)
+
+atexit.register(server.stop, None)
+atexit.register(call)  # runs first
+"""
+
+
+def test_an_engine_that_calls_while_the_process_ends_does_not_hold_it_up() -> None:
+    done = subprocess.run([sys.executable, "-c", LAST_CALL], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "called\n") and "Traceback" not in done.stderr, done.stderr
