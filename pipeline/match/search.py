@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pipeline.match.fold import Bytes, Offsets, Texts, readonly
 from pipeline.match.mapped_file import Arrays
-from pipeline.match.trie import CHILDREN, LONG, LOW, PHRASE, UInt64, edge_key, padded, slot_of, word_key
+from pipeline.match.trie import CHILDREN, LONG, LOW, PHRASE, UInt64, edge_key, padded, slot_of, take_keys
 from webimagetext.compiled import compiled
 
 __all__ = ["find_phrases"]
@@ -38,15 +38,14 @@ def find_phrases(texts: Texts, trie: Arrays) -> tuple[UInt32, Offsets]:
     ends = np.zeros(rows + 1, np.int64)
     found = np.empty(8 * rows + size * longest, np.uint32)
     # Read-only like a mapped file, so that one compiled version serves every trie.
-    common, vocabulary, edges, edge_bits, words = (
-        readonly(trie[name]) for name in ("common", "vocabulary", "edges", "edge_bits", "words")
+    vocabulary, edges, edge_bits, words = (
+        readonly(trie[name]) for name in ("vocabulary", "edges", "edge_bits", "words")
     )
     row = 0
     while row < rows:
         row = _find(
             grid,
             offsets,
-            common,
             vocabulary,
             edges,
             edge_bits,
@@ -73,7 +72,6 @@ def find_phrases(texts: Texts, trie: Arrays) -> tuple[UInt32, Offsets]:
 def _find(
     grid: UInt64,
     offsets: Offsets,
-    common: UInt64,
     vocabulary: UInt64,
     edges: UInt64,
     edge_bits: UInt64,
@@ -100,10 +98,10 @@ def _find(
         stop = row + 1
         while stop < rows and offsets[stop + 1] - offsets[row] + stop + 1 - row < len(starts):
             stop += 1
-        count = _split(grid, data, offsets, row, stop, starts, stops, first, hashes, keys)
+        count = _split(grid, data, offsets, row, stop, starts, stops, first, hashes, keys, steps)
         if ends[row] + count * longest > len(found):
             return row
-        _look_up_words(data, starts, stops, count, common, vocabulary, words, hashes, values, keys, steps)
+        _look_up_words(data, starts, stops, count, vocabulary, words, hashes, keys, values, steps)
         _look_up_pairs(values, count, edges, edge_bits, steps, hashes)
         _collect(first, stop - row, values, steps, edges, edge_bits, found, ends[row:], copy)
         row = stop
@@ -122,37 +120,33 @@ def _split(
     first: Offsets,
     hashes: UInt64,
     keys: UInt64,
+    spaces: UInt64,
 ) -> int:
-    """Where the words of texts ``row`` to ``stop`` are, both numbers of their keys, each text's first word; returns how many."""
-    count = 0
+    """Where the words of texts ``row`` to ``stop`` are, both numbers of their keys, each text's first word; returns how many.
+
+    ``spaces`` is scratch.
+    """
+    # Where a space comes no processor can guess, so every position is written and most are written over.
+    last = 0
+    for position in range(offsets[row], offsets[stop]):
+        spaces[last] = position
+        last += int(data[position] == 32)
+    spaces[last] = np.uint64(offsets[stop])
+    count, at = 0, 0
     for text in range(row, stop):
-        begin = count
-        first[text - row] = begin
-        # Where a word ends no processor can guess, so every position is written and most are written over.
-        for position in range(offsets[text], offsets[text + 1]):
-            stops[count] = position
-            count += int(data[position] == 32)
-        stops[count] = offsets[text + 1]
+        first[text - row] = count
+        starts[count] = offsets[text]
+        end = offsets[text + 1]
+        while at < last and np.int64(spaces[at]) < end:
+            stops[count] = spaces[at]
+            count += 1
+            starts[count] = spaces[at] + np.uint64(1)
+            at += 1
+        stops[count] = end
         count += 1
-        starts[begin] = offsets[text]
-        for index in range(begin + 1, count):
-            starts[index] = stops[index - 1] + 1
     first[stop - row] = count
-    for index in range(count):
-        hashes[index], keys[index] = word_key(grid, starts[index], stops[index] - starts[index])
+    take_keys(grid, starts, stops, count, hashes, keys)
     return count
-
-
-@compiled
-def _in_two_slots(hashed: Any, key: Any, slot: Any, table: UInt64) -> tuple[Any, bool]:
-    """The value of a short word if it is in ``slot`` or the next, else UNKNOWN, chosen without a branch; and whether it may still
-    be further on."""
-    place = 4 * slot
-    one, two = table[place + np.uint64(1)], table[place + np.uint64(5)]
-    in_one = np.uint64(0) - np.uint64((one == key) & (table[place] == hashed))
-    in_two = np.uint64(0) - np.uint64((two == key) & (table[place + np.uint64(4)] == hashed))
-    value = (table[place + np.uint64(2)] & in_one) | (table[place + np.uint64(6)] & in_two)
-    return value | (UNKNOWN & ~(in_one | in_two)), (one != 0) & (two != 0) & ((in_one | in_two) == 0)
 
 
 @compiled
@@ -161,48 +155,38 @@ def _look_up_words(
     starts: Offsets,
     stops: Offsets,
     count: int,
-    common: UInt64,
     vocabulary: UInt64,
     words: Bytes,
     hashes: UInt64,
-    values: UInt64,
     keys: UInt64,
-    places: UInt64,
+    values: UInt64,
+    slots: UInt64,
 ) -> None:
-    """Puts the value of the word of each key, or UNKNOWN, into ``values``; ``places`` is scratch."""
-    mask = np.uint64(len(common) // 4 - 1)
-    rare = 0
+    """Puts the value of the word of each key, or UNKNOWN, into ``values``; ``slots`` is scratch."""
+    mask = np.uint64(len(vocabulary) // 4 - 1)
     for index in range(count):
-        slot = slot_of(hashes[index], keys[index], mask)
-        value, _ = _in_two_slots(hashes[index], keys[index], slot, common)
+        slots[index] = slot_of(hashes[index], keys[index], mask)
+    # Nothing waits for these loads, so they are all under way at once, and the searches find the slots near.
+    touched = np.uint64(0)
+    for index in range(count):
+        touched ^= vocabulary[4 * slots[index]]
+    slots[count] = touched  # or the compiler would leave them out
+    for index in range(count):
+        key, slot = keys[index], slots[index]
+        value = UNKNOWN
+        while vocabulary[4 * slot + np.uint64(1)] != 0:
+            if (
+                vocabulary[4 * slot + np.uint64(1)] == key
+                and vocabulary[4 * slot] == hashes[index]
+                and (
+                    key != LONG
+                    or _same_word(data, starts[index], stops[index], words, vocabulary[4 * slot + np.uint64(3)])
+                )
+            ):
+                value = vocabulary[4 * slot + np.uint64(2)]
+                break
+            slot = (slot + np.uint64(1)) & mask
         values[index] = value
-        places[rare] = index
-        rare += int(value == UNKNOWN) | int(keys[index] == LONG)
-    mask = np.uint64(len(vocabulary) // 4 - 1)
-    for place in range(rare):
-        at = np.int64(places[place])
-        slot = slot_of(hashes[at], keys[at], mask)
-        value, further = _in_two_slots(hashes[at], keys[at], slot, vocabulary)
-        if further or keys[at] == LONG:
-            value = _look_up_word(data, starts[at], stops[at], hashes[at], keys[at], slot, vocabulary, words)
-        values[at] = value
-
-
-@compiled
-def _look_up_word(
-    data: Bytes, start: int, stop: int, hashed: Any, key: Any, slot: Any, vocabulary: UInt64, words: Bytes
-) -> Any:
-    """The value of one word, slot by slot, or UNKNOWN."""
-    mask = np.uint64(len(vocabulary) // 4 - 1)
-    while vocabulary[4 * slot + np.uint64(1)] != 0:
-        if (
-            vocabulary[4 * slot + np.uint64(1)] == key
-            and vocabulary[4 * slot] == hashed
-            and (key != LONG or _same_word(data, start, stop, words, vocabulary[4 * slot + np.uint64(3)]))
-        ):
-            return vocabulary[4 * slot + np.uint64(2)]
-        slot = (slot + np.uint64(1)) & mask
-    return UNKNOWN
 
 
 @compiled

@@ -3,8 +3,7 @@
 In: phrases, as words separated by single spaces. Out: two open-addressing hash tables, the vocabulary (word -> number, and the
 phrase that is this one word) and the edges ((node, word) -> child node, and the phrase that ends there). Node numbers begin with
 the words' numbers, so a phrase's first word is its first node. A bitmap of the edges, small enough for the processor's cache,
-answers most of the searches for an edge that isn't there; and the words that most phrases hold, which are most of the words of any
-text, stand in a small table of their own besides.
+answers most of the searches for an edge that isn't there.
 
 A word's key is two 64-bit numbers, read eight bytes at a time. Up to fifteen bytes they are the word itself; longer ones are hashed
 and compared byte by byte, so a collision can't give a match.
@@ -22,12 +21,11 @@ from pipeline.match.fold import Bytes, Offsets, raw_texts
 from pipeline.match.mapped_file import Arrays
 from webimagetext.compiled import compiled
 
-__all__ = ["CHILDREN", "LONG", "LOW", "PHRASE", "UInt64", "build_trie", "edge_key", "padded", "slot_of", "word_key"]
+__all__ = ["CHILDREN", "LONG", "LOW", "PHRASE", "UInt64", "build_trie", "edge_key", "padded", "slot_of", "take_keys"]
 
 UInt64 = npt.NDArray[np.uint64]
 
 SLOTS_PER_ENTRY = 1.5
-COMMON_WORDS = 8192  # of a table small enough for the processor's second-level cache
 BITS_PER_EDGE = 8
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: multiplicative hashing (Knuth 1973, 6.4)
 LONG = np.uint64(
@@ -74,14 +72,10 @@ def build_trie(phrases: pa.Array) -> Arrays:
     words, offsets = raw_texts(encoded.dictionary)
     words = words[offsets[0] : offsets[-1]].copy()
     offsets = offsets - offsets[0]
-    common = np.argsort(-np.bincount(tokens.astype(np.int64), minlength=vocabulary), kind="stable")[:COMMON_WORDS]
-    tables = (
-        _fill_words(padded(words), offsets, which, values, np.zeros(2 * len(_table(len(which))), np.uint64))
-        for which in (np.arange(vocabulary), common)
-    )
+    word_table = np.zeros(2 * len(_table(vocabulary)), np.uint64)
     edge_table, edge_bits = _edge_tables(pairs, values[vocabulary:])
     return {
-        **dict(zip(("vocabulary", "common"), tables, strict=True)),
+        "vocabulary": _fill_words(words, offsets, values[:vocabulary], word_table),
         "edges": edge_table,
         "edge_bits": edge_bits,
         "words": words,
@@ -103,10 +97,10 @@ def _table(entries: int) -> UInt64:
 
 @compiled
 def slot_of(hashed: Any, packed: Any, mask: Any) -> Any:
-    """Where the search for a word's key begins: an even slot, so that it and the next share a line of the cache."""
+    """Where the search for a word's key begins."""
     mixed = hashed * MULTIPLIER ^ packed
     mixed = (mixed ^ (mixed >> np.uint64(29))) * MULTIPLIER
-    return (mixed ^ (mixed >> np.uint64(32))) & mask & ~np.uint64(1)
+    return (mixed ^ (mixed >> np.uint64(32))) & mask
 
 
 def padded(data: Bytes) -> UInt64:
@@ -117,23 +111,36 @@ def padded(data: Bytes) -> UInt64:
 
 
 @compiled
-def _load(grid: UInt64, position: Any) -> Any:
-    """The eight bytes from ``position`` on."""
-    at, shift = position >> 3, np.uint64(8 * (position & 7))
-    return (grid[at] >> shift) | (grid[at + 1] << np.uint64(1) << (np.uint64(63) - shift))
+def _eight_bytes(low: Any, high: Any, shift: Any) -> Any:
+    """The eight bytes from bit ``shift`` of ``low`` on, the rest of which are in ``high``."""
+    return (low >> shift) | (high << np.uint64(1) << (np.uint64(63) - shift))
 
 
 @compiled
-def word_key(grid: UInt64, start: Any, length: Any) -> tuple[Any, Any]:
-    """Both numbers of the key of the word of ``length`` bytes at ``start``; the second is never zero."""
-    if length < 16:
-        tag = np.uint64(length + 1) << np.uint64(56)
-        return _load(grid, start) & MASKS[min(length, 8)], _load(grid, start + 8) & MASKS[max(length - 8, 0)] | tag
+def _long_hash(grid: UInt64, start: Any, length: Any) -> Any:
+    """The hash of a word of any length."""
     hashed = np.uint64(0)
     for step in range(0, length, 8):
+        at, shift = (start + step) >> 3, np.uint64(8 * ((start + step) & 7))
         hashed = hashed * MULTIPLIER
-        hashed = (hashed ^ (hashed >> np.uint64(32))) ^ (_load(grid, start + step) & MASKS[min(length - step, 8)])
-    return hashed, LONG
+        hashed ^= hashed >> np.uint64(32)
+        hashed ^= _eight_bytes(grid[at], grid[at + 1], shift) & MASKS[min(length - step, 8)]
+    return hashed
+
+
+@compiled
+def take_keys(grid: UInt64, starts: Offsets, stops: Offsets, count: int, hashes: UInt64, keys: UInt64) -> None:
+    """Both numbers of the keys of the words between ``starts`` and ``stops``; the second is never zero."""
+    for index in range(count):  # without a branch, as if all were short
+        start, length = starts[index], stops[index] - starts[index]
+        at, shift = start >> 3, np.uint64(8 * (start & 7))
+        low, middle, high = grid[at], grid[at + 1], grid[at + 2]
+        hashes[index] = _eight_bytes(low, middle, shift) & MASKS[min(length, 8)]
+        rest = _eight_bytes(middle, high, shift) & MASKS[min(max(length - 8, 0), 8)]
+        keys[index] = rest | (np.uint64(length + 1) << np.uint64(56))
+    for index in range(count):
+        if stops[index] - starts[index] >= 16:
+            hashes[index], keys[index] = _long_hash(grid, starts[index], stops[index] - starts[index]), LONG
 
 
 @compiled
@@ -144,21 +151,26 @@ def edge_key(node: Any, word: Any) -> Any:
     return key ^ (key >> np.uint64(32))
 
 
+def _fill_words(words: Bytes, offsets: Offsets, values: UInt64, table: UInt64) -> UInt64:
+    """Puts words into an empty table of four numbers a slot: the key's two, the value, and where the word is in ``words``."""
+    hashes, keys = np.empty((2, len(values)), np.uint64)
+    take_keys(padded(words), offsets[:-1], offsets[1:], len(values), hashes, keys)
+    _fill_slots(offsets, hashes, keys, values, table)
+    return table
+
+
 @compiled
-def _fill_words(grid: UInt64, offsets: Offsets, which: Offsets, values: UInt64, table: UInt64) -> UInt64:
-    """Puts the words ``which`` into a table of four numbers a slot: the key, the value, and where the word is in ``grid``."""
+def _fill_slots(offsets: Offsets, hashes: UInt64, keys: UInt64, values: UInt64, table: UInt64) -> None:
     mask = np.uint64(len(table) // 4 - 1)
-    for index in which:
-        length = offsets[index + 1] - offsets[index]
-        hashed, packed = word_key(grid, offsets[index], length)
-        slot = slot_of(hashed, packed, mask)
+    for index in range(len(keys)):
+        slot = slot_of(hashes[index], keys[index], mask)
         while table[4 * slot + np.uint64(1)] != 0:
             slot = (slot + np.uint64(1)) & mask
-        table[4 * slot] = hashed
-        table[4 * slot + np.uint64(1)] = packed
+        table[4 * slot] = hashes[index]
+        table[4 * slot + np.uint64(1)] = keys[index]
         table[4 * slot + np.uint64(2)] = values[index]
+        length = offsets[index + 1] - offsets[index]
         table[4 * slot + np.uint64(3)] = np.uint64(offsets[index]) << np.uint64(32) | np.uint64(length)
-    return table
 
 
 @compiled
