@@ -9,7 +9,7 @@ from typing import Annotated
 from webimagetext.errors import UserError, run_command
 from webimagetext.settings import parse_flags, pop_verb
 
-__all__ = ["main"]
+__all__ = ["VERBS", "main"]
 
 VERBS = {
     "run": "all stages below, in order; finished ones are skipped",

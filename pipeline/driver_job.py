@@ -15,14 +15,15 @@ from collections.abc import Sequence
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from pipeline import __main__ as command_line
 from pipeline.config import RunConfig
 from pipeline.dataflow import check_options, check_paths
 from webimagetext import files
-from webimagetext.settings import from_toml
+from webimagetext.settings import from_toml, to_toml
 
 __all__ = ["PARAMETERS", "DriverFailedError", "drive", "main"]
 
-VERBS = ("run", "extract", "curate", "fetch", "package", "report")
+VERBS = tuple(verb for verb in command_line.VERBS if verb != "rules")  # which prints, and makes nothing
 # The template's own parameters, as docker/flex_template.json describes them.
 PARAMETERS = {
     "config": "configuration of the run, a TOML file, gs://…",
@@ -59,29 +60,26 @@ def main(args: Sequence[str]) -> None:
     flags, rest = parser.parse_known_args(args)
     options = PipelineOptions([*rest, "--num_workers=1", "--max_num_workers=1", "--autoscaling_algorithm=NONE"])
     launcher = options.get_all_options()
-    check_paths(from_toml(RunConfig, flags.config))
+    config = from_toml(RunConfig, flags.config)
+    check_paths(config)
     jobs = [f"--{name}={launcher[name]}" for name in INHERITED if launcher.get(name)]
     jobs = ["--runner=DataflowRunner", *jobs, *shlex.split(flags.beam_options)]
     check_options(flags.output, PipelineOptions(jobs).get_all_options())
-    with files.open_input(flags.config) as stream:
-        config = stream.read().decode()
     root = beam.Pipeline(options=options)
     (
         root
         | "The run" >> beam.Create([flags.output], reshuffle=False)
-        | "Drive" >> beam.Map(drive, config=config, verb=flags.verb, options=jobs)
+        | "Drive" >> beam.Map(drive, config=to_toml(config), verb=flags.verb, options=jobs)
     )
     root.run()
 
 
 def drive(output: str, config: str, verb: str, options: Sequence[str]) -> None:
     """Runs the driver to its end in this process. Raises DriverFailedError where the command line would end with an error."""
-    from pipeline.__main__ import main as command
-
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "config.toml")
         with files.write_atomic(path, "w") as stream:
             stream.write(config)
-        status = command([verb, path, "--output", output, "--", *options])
+        status = command_line.main([verb, path, "--output", output, "--", *options])
     if status:
         raise DriverFailedError(f"pipeline {verb} --output {output} ended with exit status {status}")

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from webimagetext import files
-from webimagetext.errors import UserError, full_disk_names
+from webimagetext.errors import UserError
 
 __all__ = ["copy", "fetched", "folder", "kept", "sweep"]
 
@@ -57,8 +57,7 @@ def fetched(url: str) -> Iterator[str]:
         return
     with tempfile.TemporaryDirectory(prefix="webimagetext-") as place:
         path = os.path.join(place, url.rstrip("/").rpartition("/")[2])
-        with full_disk_names(path):
-            copy(url, path)
+        copy(url, path)
         yield path
 
 

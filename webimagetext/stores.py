@@ -38,7 +38,7 @@ _CREDENTIALS = {
     "gs": "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a key file",
 }
 _ALIASES = {"s3a": "s3", "gcs": "gs"}
-_EXTRAS = {"s3": "s3fs", "gs": "gcsfs"}
+_PACKAGES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs")}  # and this project's extra that brings it
 _LIBRARIES = frozenset(
     {"aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google", "requests", "s3fs", "urllib3", "socket"}
 )
@@ -89,10 +89,10 @@ def open_store(url: str) -> tuple[Any, str]:
     except ImportError:
         from fsspec.registry import known_implementations
 
-        extra = _EXTRAS.get(_kind(scheme))
-        package = extra or known_implementations[scheme]["class"].partition(".")[0]
+        known = known_implementations[scheme]["class"].partition(".")[0]
+        package, extra = _PACKAGES.get(_kind(scheme), (known, ""))
         way = f"pip install {package}" + (
-            f", or this project with its extra: pip install '.[{_extra(extra)}]'" if extra else ""
+            f", or this project with its extra: pip install '.[{extra}]'" if extra else ""
         )
         raise UserError(f"{url}: {scheme}:// needs the package {package}, which is not installed", way) from None
     except ValueError as error:
@@ -102,13 +102,9 @@ def open_store(url: str) -> tuple[Any, str]:
     return filesystem, path
 
 
-def _extra(package: str | None) -> str:
-    return {"s3fs": "s3", "gcsfs": "gcs"}.get(package or "", "")
-
-
 def missing(url: str) -> UserError:
     """The error for a file that is not there; says so when it is the whole bucket."""
-    if _kind(url.partition("://")[0]) in _EXTRAS:
+    if _kind(url.partition("://")[0]) in _PACKAGES:
         filesystem, path = open_store(url)
         bucket = path.partition("/")[0]
         with contextlib.suppress(Exception):

@@ -100,7 +100,7 @@ def test_a_verb_is_whole_jobs_in_order(bucket: str, service: Service, tmp_path: 
         _check_workers(job)
         assert job.memory == {MEMORY}
     assert {"Name files", "Read file", "Manifest of candidates"} <= service.jobs[0].labels
-    assert {"All pairs", "Keep each pair once", "Write candidates"} <= service.jobs[1].labels
+    assert {"Read pairs", "Keep each pair once", "Write candidates"} <= service.jobs[1].labels
     assert read_table(f"{bucket}/run/candidates", CANDIDATES).column("caption").to_pylist() == ["a red circle"]
 
 

@@ -8,18 +8,15 @@ import pytest
 
 from pipeline.layout import RunFolder
 from tests.engines.spark_cluster import cluster, needs_spark
-from tests.pipeline import small_site
-from tests.pipeline.test_whole_flow import Job, digests
+from tests.pipeline.small_job import Job, digests, serve_job
 
 pytestmark = [pytest.mark.spark, needs_spark]
 
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
-    folder = tmp_path_factory.mktemp("spark")
-    small_site.build_site(folder / "site")
-    with small_site.serve(folder / "site") as site:
-        yield Job(folder, site)
+    with serve_job(tmp_path_factory.mktemp("spark")) as job:
+        yield job
 
 
 @pytest.fixture(scope="module")

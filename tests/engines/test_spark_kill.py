@@ -19,7 +19,7 @@ import pytest
 from pipeline.layout import RunFolder
 from tests.engines.spark_cluster import ROOT, Cluster, cluster, needs_spark
 from tests.pipeline import small_site
-from tests.pipeline.test_whole_flow import Job, digests
+from tests.pipeline.small_job import Job, digests, serve_job
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(1800), needs_spark]
 
@@ -29,10 +29,7 @@ MINUTES = 10
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
-    folder = tmp_path_factory.mktemp("kill")
-    small_site.build_site(folder / "site")
-    with small_site.serve(folder / "site") as site:
-        job = Job(folder, site)
+    with serve_job(tmp_path_factory.mktemp("kill")) as job:
         config = job.config.read_text().replace("t = 2\n", 't = 2\nmode = "none"\n').replace("= 6", "= 1")
         job.config.write_text(config.replace("delay = 0.0", f"delay = {DELAY}"))
         yield job

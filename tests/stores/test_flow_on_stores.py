@@ -17,7 +17,7 @@ from pipeline.manifest import manifest_digest
 from pipeline.write.store import ImageReader
 from tests.pipeline import small_site
 from tests.pipeline.read.archive_records import http_block, warc_record
-from tests.pipeline.test_whole_flow import Job, digests
+from tests.pipeline.small_job import Job, digests, serve_job
 from tests.stores.conftest import QUIET, new_bucket
 from tests.stores.servers import KEY, SECRET, Store
 from webimagetext import files
@@ -29,10 +29,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
-    folder = tmp_path_factory.mktemp("flow")
-    small_site.build_site(folder / "site")
-    with small_site.serve(folder / "site") as site:
-        yield Job(folder, site)
+    with serve_job(tmp_path_factory.mktemp("flow")) as job:
+        yield job
 
 
 @pytest.fixture(scope="module")
