@@ -30,6 +30,12 @@ JOB_SERVER_JAR = Path(__file__).resolve().parents[1] / ".cache" / "spark" / "job
 LOCAL_MASTER = "local[*,4]"
 # How long a worker waits for the next stage of its job. Without a wait each stage starts new ones, two seconds apiece.
 WORKER_MILLIS = 10_000
+# What two steps read is kept on disk where memory is short; by Beam's default it would be computed again. Not everything that Beam
+# keeps can be written by Java's own serializer.
+KEEPING = (
+    "--storage_level=MEMORY_AND_DISK",
+    "--job_server_jvm_properties=-Dspark.serializer=org.apache.spark.serializer.KryoSerializer",
+)
 SUBMIT = "--spark_submit="
 _LOCAL = re.compile(r"local(\[.*\])?")
 
@@ -52,6 +58,8 @@ def spark_options(options: Sequence[str]) -> tuple[list[str], list[str]]:
         completed.append(f"--spark_master_url={master}")
     if "job_endpoint" not in given:
         completed += _job_server(given.get("spark_job_server_jar"), str(given.get("job_server_java_launcher", "java")))
+        if not submit and not any(word.startswith("--storage_level") for word in completed):
+            completed += KEEPING
     if "environment_cache_millis" not in given:
         completed.append(f"--environment_cache_millis={WORKER_MILLIS}")
     if _LOCAL.fullmatch(master) and "environment_type" not in given:

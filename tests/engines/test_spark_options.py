@@ -32,6 +32,7 @@ def test_what_is_left_open_is_completed(java_and_jar: Path) -> None:
     given = dict(word.removeprefix("--").split("=", 1) for word in words)
     assert given["spark_master_url"] == "local[*,4]" and given["spark_job_server_jar"] == str(java_and_jar)
     assert given["environment_type"] == "EXTERNAL" and given["environment_config"].startswith("127.0.0.1:")
+    assert given["storage_level"] == "MEMORY_AND_DISK"
     assert submit == []
 
 
@@ -44,6 +45,7 @@ def test_what_is_given_stays(tmp_path: Path) -> None:
         "--environment_type=EXTERNAL",
         "--environment_config=localhost:50000",
         "--environment_cache_millis=1",
+        "--storage_level=DISK_ONLY",
         f"--spark_job_server_jar={mine}",
     ]
     assert spark_options([*given, "--spark_submit=java -jar"]) == (given, ["java", "-jar"])
