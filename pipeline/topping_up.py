@@ -161,7 +161,8 @@ def _find(root: beam.Pipeline, run: RunFolder, search: _Search, folder: str) -> 
     if read_plan(run.plan).mode == "independent":
         there = root | "Read joined" >> ReadTable(run.joined, ["pair_id", "query_ids"])
         draws = (draws, there | "Present" >> beam.Map(search.in_data).with_output_types(batches)) | beam.Flatten()
-    groups = draws | "By query" >> Gather(_by_query, parts_for(rows_in(run.reserve)), SHORT_DRAWS, SHORT_DRAWS.names)
+    parts = parts_for(rows_in(run.reserve) + rows_in(run.joined))
+    groups = draws | "By query" >> Gather(_by_query, parts, SHORT_DRAWS, SHORT_DRAWS.names)
     groups | "Last draws" >> beam.Map(search.decide) | "Write" >> WriteGroups(folder)
 
 
