@@ -1,6 +1,7 @@
 """A run on Dataflow without an account: every job as it is submitted, run on a stand-in; and what is refused before that."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -130,17 +131,10 @@ def test_every_stage_is_a_whole_job(bucket: str, service: Service, site: str, tm
     for job in service.jobs:
         _check_workers(job)
     by_step = dict(zip(steps, service.jobs, strict=True))
-    heavy = {step for step, job in by_step.items() if job.memory == {MEMORY}}
-    assert heavy == {
-        "crawl-round-0",
-        "crawl-round-1",
-        "collect-pairs",
-        "match-queries",
-        "fetch-images",
-        "join-images-round-0",
-        "find-duplicates",
-        "write-shards",
-    }
+    # Whether the one dead picture was drawn, and is made up for in a further round, depends on the site's port.
+    heavy = {re.sub(r"(-of)?-round-\d+$", "", step) for step, job in by_step.items() if job.memory == {MEMORY}}
+    curating = {"crawl", "collect-pairs", "match-queries"}
+    assert heavy == curating | {"fetch-images", "join-images", "find-duplicates", "write-shards"}
     assert all(job.memory in (set(), {MEMORY}) for job in service.jobs)
     assert {"Crawl bucket", "Spread buckets", "Manifest of pages"} <= by_step["crawl-round-0"].labels
     assert {"Apply text rules", "Match queries", "Write matched"} <= by_step["match-queries"].labels
