@@ -14,7 +14,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.balance.refill import AtMost
-from pipeline.balancing import read_plan
 from pipeline.dedup.near import band_keys
 from pipeline.dedup.pictures import PICTURES, by_content, by_key, keyed, verdicts
 from pipeline.hashing import mix
@@ -28,7 +27,7 @@ from pipeline.tables.source import ReadTable
 from pipeline.topping_up import Reach, draw_from_reserve, last_draws_of, pairs_of, write_shortfall
 from pipeline.transforms.images import DropRepeats, JoinImages, by_url
 from pipeline.transforms.outputs import RuleOnGroups, parts_for, split_outputs, write_rejects
-from pipeline.transforms.sums import WriteVector, read_vector
+from pipeline.transforms.sums import WriteVector
 from pipeline.work import automaton_of, fetch_pairs
 
 __all__ = ["join"]
@@ -79,6 +78,7 @@ def _deduplicate(context: Context, number: int) -> None:
 def deduplicate(root: beam.Pipeline, context: Context, rounds: int) -> None:
     """Pairs with an image, of all rounds -> each picture and caption once, how often each query drew them, and the ledger."""
     run = context.run
+    reach = Reach(run.plan, last_draws_of(run, rounds - 1))
     tables = [run.packing(number, "pictures") for number in range(rounds)]
     rows = sum(map(rows_in, tables))
     parts = parts_for(rows)
@@ -90,15 +90,13 @@ def deduplicate(root: beam.Pipeline, context: Context, rounds: int) -> None:
     once, repeated = split_outputs(groups, "Keep each picture once", DropRepeats())
     rejects = [repeated]
     if rounds > 1 and context.config.balance.mode == "capped":
-        t = read_plan(run.plan).t
+        t = reach.plan.t
         by_query = once | "Unique" >> _Batches() | "By query" >> Gather(_by_owner, parts, JOINED, ["pair_id"])
         once, over = split_outputs(by_query, "Keep at most t", RuleOnGroups(AtMost(t), "package"))
         rejects.append(over)
     once | "Write joined" >> WriteGroups(run.joined)
-    queries = len(read_vector(run.match_counts))
-    reach = Reach(run.plan, last_draws_of(run, rounds - 1))
     held = once | "Held" >> _Batches()
-    held | "Count held" >> WriteVector(reach, queries, run.held_counts(rounds - 1))
+    held | "Count held" >> WriteVector(reach, len(reach.plan.counts), run.held_counts(rounds - 1))
     earlier = root | "Read rejects" >> ReadTable([run.packing(number, "rejects") for number in range(rounds)])
     total = sum(rows_in(pairs_of(run, number)) for number in range(rounds))
     write_rejects([earlier, *rejects], run.rejects("package"), total)

@@ -110,23 +110,23 @@ class Engine:
             options.append(f"--direct_num_workers={workers}")
             runner = FnApiRunner(SubprocessSDKEnvironment.from_command_string(f"{sys.executable} -m pipeline.worker"))
         with (
-            _shuffle_folder(self.run_folder, name) as folder,
+            _shuffle_folder(self.run_folder) as folder,
             beam.Pipeline(runner=runner, options=PipelineOptions([*options, f"--shuffle_folder={folder}"])) as root,
         ):
             yield root
 
 
 @contextlib.contextmanager
-def _shuffle_folder(run: RunFolder, name: str) -> Iterator[str]:
+def _shuffle_folder(run: RunFolder) -> Iterator[str]:
     """A folder of this machine for what a graph shuffles (tables/spill.py), with the run where that is here; removed at the end."""
     if files.is_url(run.root):
         with tempfile.TemporaryDirectory(prefix="webimagetext-shuffle-") as folder:
             yield folder
         return
-    folder = run.path(".shuffle", name.replace(" ", "-"))
+    folder = run.path(".shuffle")
     shutil.rmtree(folder, ignore_errors=True)  # a killed run's
     os.makedirs(folder)
     try:
         yield folder
     finally:
-        shutil.rmtree(run.path(".shuffle"), ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -59,30 +59,30 @@ def last_draws_of(run: RunFolder, number: int) -> str | None:
 
 def draw_from_reserve(context: Context, number: int) -> bool:
     """Writes the pairs of round ``number`` (from 1 on); False when no query is short or the reserve holds nothing for them."""
-    run, engine, plan = context.run, context.engine, read_plan(context.run.plan)
+    run, engine, reach = context.run, context.engine, Reach(context.run.plan, last_draws_of(context.run, number - 1))
+    plan = reach.plan
     if plan.mode == "none" or rows_in(run.reserve) == 0:
         return False
     drawn, first, held = (
         read_vector(url) for url in (run.selected_counts("drawn_by"), run.held_counts(0), run.held_counts(number - 1))
     )
     folder = run.packing(number, "plan")
-    before = Reach(run.plan, last_draws_of(run, number - 1)).last
     search = _Search(
-        run.plan,
+        reach,
         write_vector(missing(plan.counts, held, plan.t), files.join(folder, "lacking.npy")),
         write_vector(survival(drawn, first), files.join(folder, "survival.npy")),
-        write_vector(before, files.join(folder, "before.npy")),
     )
     engine.run(f"find reserve of round {number}", partial(_find, run=run, search=search, folder=folder))
     found = read_table(folder, SHORT_DRAWS)
     if found.num_rows == 0:
         return False
-    last = before.copy()
+    last = reach.last.copy()
     queries = found.column("query_id").to_numpy()
     last[queries] = np.maximum(last[queries], found.column("draw").to_numpy())
-    url = write_vector(last, files.join(folder, "last.npy"))
+    further = Reach(run.plan, write_vector(last, files.join(folder, "last.npy")))
     pairs = run.packing(number, "pairs")
-    engine.run(f"take reserve of round {number}", partial(_take, run=run, search=search, last_url=url, pairs=pairs))
+    build = partial(_take, run=run, before=reach, after=further, pairs=pairs)
+    engine.run(f"take reserve of round {number}", build)
     mark_complete(pairs, "")
     return True
 
@@ -91,8 +91,8 @@ def draw_from_reserve(context: Context, number: int) -> bool:
 class Reach:
     """Which pairs each query's draws reach: those up to t and, in the independent mode, further ones where it takes more.
 
-    Called with a batch it counts them, an entry a query. ``last_url`` is of :func:`last_draws_of`. The plan is read where it is
-    used: it is too large to travel with a graph.
+    Called with a batch it counts them, an entry a query. ``last_url`` is of :func:`last_draws_of`. Pickled as its addresses alone:
+    the plan is too large to travel with a graph.
     """
 
     plan_url: str
@@ -106,6 +106,9 @@ class Reach:
     def last(self) -> Draws:
         return np.full(len(self.plan.counts), -1.0) if self.last_url is None else read_vector(self.last_url)
 
+    def __reduce__(self) -> tuple[type["Reach"], tuple[str, str | None]]:
+        return Reach, (self.plan_url, self.last_url)
+
     def queries(self, batch: pa.RecordBatch) -> pa.ListArray:
         """The queries that reach each row."""
         return within(batch, self.plan, self.last)
@@ -118,14 +121,9 @@ class Reach:
 class _Search:
     """What a round's search goes by; each vector is read once in a process."""
 
-    plan_url: str
+    reach: Reach  # before the round
     lacking_url: str
     survival_url: str
-    before_url: str
-
-    @cached_property
-    def plan(self) -> Plan:
-        return read_plan(self.plan_url)
 
     @cached_property
     def lacking(self) -> Counts:
@@ -135,17 +133,13 @@ class _Search:
     def survival(self) -> Draws:
         return read_vector(self.survival_url)
 
-    @cached_property
-    def before(self) -> Draws:
-        return read_vector(self.before_url)
-
     def in_reserve(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """What a batch of the reserve offers."""
-        return short_draws(batch, self.lacking > 0, self.before, self.plan.seed)
+        return short_draws(batch, self.lacking > 0, self.reach.last, self.reach.plan.seed)
 
     def in_data(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """What a batch of the pairs that are there offers."""
-        return present_draws(batch, self.plan, self.lacking > 0, self.before)
+        return present_draws(batch, self.reach.plan, self.lacking > 0, self.reach.last)
 
     def decide(self, group: tuple[int, pa.Table]) -> tuple[int, pa.Table]:
         """From all that is offered to some queries, up to where they take."""
@@ -158,7 +152,7 @@ def _find(root: beam.Pipeline, run: RunFolder, search: _Search, folder: str) -> 
     batches = pa.RecordBatch
     reserve = root | "Read reserve" >> ReadTable(run.reserve, ["pair_id", "drawn_by"])
     draws = reserve | "Draws" >> beam.Map(search.in_reserve).with_output_types(batches)
-    if read_plan(run.plan).mode == "independent":
+    if search.reach.plan.mode == "independent":
         there = root | "Read joined" >> ReadTable(run.joined, ["pair_id", "query_ids"])
         draws = (draws, there | "Present" >> beam.Map(search.in_data).with_output_types(batches)) | beam.Flatten()
     parts = parts_for(rows_in(run.reserve) + rows_in(run.joined))
@@ -166,36 +160,27 @@ def _find(root: beam.Pipeline, run: RunFolder, search: _Search, folder: str) -> 
     groups | "Last draws" >> beam.Map(search.decide) | "Write" >> WriteGroups(folder)
 
 
-def _take(root: beam.Pipeline, run: RunFolder, search: _Search, last_url: str, pairs: str) -> None:
+def _take(root: beam.Pipeline, run: RunFolder, before: Reach, after: Reach, pairs: str) -> None:
     """Reserve -> the rows between what had been taken and what is to be."""
-    work = beam.ParDo(_Take(search, last_url))
-    chosen = root | "Read reserve" >> ReadTable(run.reserve) | "Take" >> work
+    reserve = root | "Read reserve" >> ReadTable(run.reserve)
+    chosen = reserve | "Take" >> beam.Map(_newly_taken, before, after).with_output_types(pa.RecordBatch)
     chosen | "Write pairs" >> WriteTable(pairs, SELECTED, by_pair, ["pair_id"], parts_for(rows_in(run.reserve)))
+
+
+def _newly_taken(batch: pa.RecordBatch, before: Reach, after: Reach) -> pa.RecordBatch:
+    seed = after.plan.seed
+    return batch.filter(pa.array(taken(batch, after.last, seed) & ~taken(batch, before.last, seed)))
 
 
 def _by_query(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
     return mix(batch.column("query_id").to_numpy().astype(np.uint64))
 
 
-class _Take(beam.DoFn):
-    def __init__(self, search: _Search, last_url: str) -> None:
-        self.search, self.last_url = search, last_url
-
-    def setup(self) -> None:
-        self.last = read_vector(self.last_url)
-
-    def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        seed = self.search.plan.seed
-        now = taken(batch, self.last, seed) & ~taken(batch, self.search.before, seed)
-        if now.any():
-            yield batch.filter(pa.array(now))
-
-
 def write_shortfall(context: Context, rounds: int, automaton: str) -> None:
     """Writes shortfall.parquet: of each query with matches, what it holds, what it lacks, and what became of the rest."""
     run = context.run
     reach = Reach(run.plan, last_draws_of(run, rounds - 1))
-    plan = read_plan(run.plan)
+    plan = reach.plan
     drawn, left = run.path("packing", "drawn.npy"), run.path("packing", "reserve_left.npy")
     context.engine.run(
         "count losses", partial(_count_losses, run=run, rounds=rounds, reach=reach, drawn=drawn, left=left)
@@ -212,7 +197,7 @@ def write_shortfall(context: Context, rounds: int, automaton: str) -> None:
 def _count_losses(root: beam.Pipeline, run: RunFolder, rounds: int, reach: Reach, drawn: str, left: str) -> None:
     """Pairs of all rounds and the ledger -> the pairs that each query reached, the rejected ones of them by cause, and what is
     left of its reserve."""
-    queries = len(read_vector(run.match_counts))
+    queries = len(reach.plan.counts)
     tables = [pairs_of(run, number) for number in range(rounds)]
     parts = parts_for(sum(map(rows_in, tables)))
     read = root | "Read pairs" >> ReadTable(tables, ["pair_id", "query_ids", "drawn_by"])

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.balance.independent import list_where
-from pipeline.balance.matches import Counts, flat_matches
+from pipeline.balance.matches import Counts, Matches, flat_matches
 from pipeline.balance.select import Plan
 from pipeline.hashing import draw
 
@@ -50,46 +50,42 @@ def survival(drawn: Counts, held: Counts) -> Floats:
     return share
 
 
-def within(batch: pa.RecordBatch | pa.Table, plan: Plan, last: Floats) -> pa.ListArray:
+def within(batch: pa.RecordBatch, plan: Plan, last: Floats) -> pa.ListArray:
     """For each row the queries within whose reach it is: drawn at t, or at a draw of at most ``last`` where a query takes more.
 
     Needs the columns pair_id, query_ids and drawn_by. In the capped mode, where a pair belongs to one query, it is that one.
     """
     if plan.mode != "independent":
-        drawn_by = batch.column("drawn_by")
-        return drawn_by.combine_chunks() if isinstance(drawn_by, pa.ChunkedArray) else drawn_by
-    query_ids = batch.column("query_ids")
-    matches = flat_matches(query_ids.combine_chunks() if isinstance(query_ids, pa.ChunkedArray) else query_ids)
-    draws = draw(batch.column("pair_id").to_numpy()[matches.rows], matches.queries, plan.seed)
+        return batch.column("drawn_by")
+    matches, draws = _draws(batch, "query_ids", plan.seed)
     inside = (draws * plan.counts[matches.queries] < plan.t) | (draws <= last[matches.queries])
     return list_where(matches, inside, batch.num_rows)
 
 
-def _own_draws(batch: pa.RecordBatch, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]:
-    """(rows, queries, draws) of every (row, query that draws it)."""
-    found = flat_matches(batch.column("drawn_by"))
+def _draws(batch: pa.RecordBatch, column: str, seed: int) -> tuple[Matches, Floats]:
+    """Every (row, query) of a column of queries, and its draw."""
+    found = flat_matches(batch.column(column))
     pairs = batch.column("pair_id").to_numpy().astype(np.uint64)
-    return found.rows, found.queries, draw(pairs[found.rows], found.queries, seed)
+    return found, draw(pairs[found.rows], found.queries, seed)
 
 
 def taken(batch: pa.RecordBatch, last: Floats, seed: int) -> npt.NDArray[np.bool_]:
     """Whether each reserve row is taken when each query takes its draws up to ``last`` (an entry a query, -1 for none)."""
-    rows, queries, draws = _own_draws(batch, seed)
+    own, draws = _draws(batch, "drawn_by", seed)
     result = np.zeros(batch.num_rows, dtype=bool)
-    result[rows[draws <= last[queries]]] = True
+    result[own.rows[draws <= last[own.queries]]] = True
     return result
 
 
 def short_draws(batch: pa.RecordBatch, short: npt.NDArray[np.bool_], last: Floats, seed: int) -> pa.RecordBatch:
     """The draws of the reserve rows that are not taken yet, for the queries that are short: SHORT_DRAWS."""
-    rows, queries, draws = _own_draws(batch, seed)
-    return _rows_of(queries, draws, short[queries] & ~taken(batch, last, seed)[rows], present=False)
+    own, draws = _draws(batch, "drawn_by", seed)
+    return _rows_of(own.queries, draws, short[own.queries] & ~taken(batch, last, seed)[own.rows], present=False)
 
 
 def present_draws(batch: pa.RecordBatch, plan: Plan, short: npt.NDArray[np.bool_], last: Floats) -> pa.RecordBatch:
     """The draws by which rows that are there already lie beyond the reach of queries that are short, but not beyond the reserve."""
-    matches = flat_matches(batch.column("query_ids"))
-    draws = draw(batch.column("pair_id").to_numpy()[matches.rows], matches.queries, plan.seed)
+    matches, draws = _draws(batch, "query_ids", plan.seed)
     scaled = draws * plan.counts[matches.queries]
     beyond = (scaled >= plan.t) & (scaled < plan.limit) & (draws > last[matches.queries])
     return _rows_of(matches.queries, draws, short[matches.queries] & beyond, present=True)

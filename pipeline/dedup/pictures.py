@@ -19,7 +19,6 @@ __all__ = [
     "RepeatedPicture",
     "by_content",
     "by_key",
-    "contents_of",
     "keyed",
     "settled",
     "verdicts",
@@ -48,14 +47,9 @@ VERDICTS = pa.schema(
 SAME_EARLIER, NEAR_EARLIER, NEAR = "earlier_image", "near_earlier_image", "near_duplicate"
 
 
-def contents_of(sha256: pa.Array | pa.ChunkedArray) -> UInt64:
-    """The first 64 bits of hexadecimal SHA-256 sums, without nulls."""
-    return from_hex(sha256)
-
-
 def by_content(batch: pa.RecordBatch) -> UInt64:
     """Keys rows of JOINED by their picture."""
-    return mix(contents_of(batch.column("sha256")))
+    return mix(from_hex(batch.column("sha256")))
 
 
 def by_key(batch: pa.RecordBatch) -> UInt64:
@@ -69,7 +63,7 @@ def keyed(batch: pa.RecordBatch, distance: int | None, with_contents: bool, earl
     ``distance`` (bits) asks for the keys of near pictures, ``with_contents`` for those of equal ones.
     """
     batch = batch.filter(pc.is_valid(batch.column("sha256")))
-    contents, first = np.unique(contents_of(batch.column("sha256")), return_index=True)
+    contents, first = np.unique(from_hex(batch.column("sha256")), return_index=True)
     batch = batch.take(pa.array(first))
     sides = [pc.fill_null(batch.column(name), 0).cast(pa.int64()) for name in ("original_width", "original_height")]
     pixels = pc.multiply(*sides).to_numpy(zero_copy_only=False)
@@ -142,7 +136,7 @@ class RepeatedPicture:
         self._found = settled(found)
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.Array, dict[str, pa.Array]]:
-        contents = pa.array(contents_of(batch.column("sha256")))
+        contents = pa.array(from_hex(batch.column("sha256")))
         place = pc.index_in(contents, value_set=self._found.column("content").combine_chunks())
         keepers = [
             None if keeper is None else f"repeats the picture with SHA-256 {keeper:016x}…"

@@ -28,9 +28,8 @@ UInt64 = npt.NDArray[np.uint64]
 SLOTS_PER_ENTRY = 1.5
 BITS_PER_EDGE = 8
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: multiplicative hashing (Knuth 1973, 6.4)
-LONG = np.uint64(
-    0xFF << 56
-)  # the second number of a hashed word's key; else its top byte is the word's length plus one
+# The second number of a hashed word's key; that of any other has the word's length plus one in its top byte.
+LONG = np.uint64(0xFF << 56)
 MASKS = np.array([(1 << 8 * length) - 1 for length in range(9)], np.uint64)  # of the first bytes of eight
 # A slot's value: in the low half a node's number, in the high half the id plus one of the phrase that ends there, if any, and in
 # the top bit whether phrases go on from there.
