@@ -29,7 +29,7 @@ from pipeline.transforms.balance import CountOwned, CountPriorities, FindCutoffs
 from pipeline.transforms.sums import SumVectors, WriteVector, read_vector, write_vector
 from webimagetext import files
 
-__all__ = ["make_plan", "read_plan"]
+__all__ = ["make_plan", "read_plan", "read_t"]
 
 COLUMNS = ["pair_id", "query_ids"]
 
@@ -120,3 +120,11 @@ def read_plan(url: str) -> Plan:
             return plan
         limits = [Cutoffs(arrays[f"{name}_draw"], arrays[f"{name}_pair"]) for name in ("selected", "reserve")]
         return dataclasses.replace(plan, cap=Cap(arrays["owned"], *limits))
+
+
+def read_t(run: RunFolder) -> int | None:
+    """The t that the balance went by; None where it has not run."""
+    if not files.exists(run.plan):
+        return None
+    with files.open_input(run.plan) as stream, np.load(stream) as arrays:
+        return int(json.loads(str(arrays["about"]))["t"])

@@ -20,10 +20,10 @@ from pipeline.schema import CANDIDATES, CAPTION_COUNTS, FETCH_PLAN, JOINED, MATC
 from pipeline.tables.gather import Gather, Meet
 from pipeline.tables.sink import WriteGroups, WriteManifest, WriteTable, by_pair
 from pipeline.tables.source import ReadTable
+from pipeline.text.repeated import caption_counts
 from pipeline.transforms.balance import RESERVE, DrawPairs
 from pipeline.transforms.curation import (
     ApplyTextRules,
-    CountCaptions,
     DropEarlier,
     MatchQueries,
     by_caption,
@@ -39,6 +39,7 @@ from pipeline.transforms.images import (
     wanted_rows,
 )
 from pipeline.transforms.outputs import REJECTED, RuleOnGroups, parts_for, split_outputs, write_rejects
+from pipeline.transforms.progress import ReportRows
 from pipeline.transforms.sums import CountIds, WriteVector
 from pipeline.write.placing import shard_count
 
@@ -62,7 +63,8 @@ def collect(root: beam.Pipeline, tables: Sequence[str], rejects: Sequence[str], 
 def count_captions(root: beam.Pipeline, run: RunFolder, config: RunConfig, name: str) -> None:
     """Candidates -> the captions that repeat too often to describe a picture."""
     captions = root | "Read captions" >> ReadTable(run.candidates, ["caption"])
-    counts = captions | "Count in batch" >> beam.ParDo(CountCaptions(run, name)).with_output_types(pa.RecordBatch)
+    captions |= "Report" >> beam.ParDo(ReportRows(run, name)).with_output_types(pa.RecordBatch)
+    counts = captions | "Count in batch" >> beam.Map(caption_counts).with_output_types(pa.RecordBatch)
     parts = parts_for(rows_in(run.candidates))
     groups = counts | "By caption" >> Gather(by_caption, parts, CAPTION_COUNTS, ["hash"])
     groups | "Keep the frequent" >> beam.Map(keep_frequent, config.text) | WriteGroups(run.frequent_captions)
@@ -76,7 +78,8 @@ def match(root: beam.Pipeline, run: RunFolder, config: RunConfig, automaton: str
     if earlier := shards_of(config.earlier_runs):
         pairs, known = _without_earlier(root, pairs, earlier, parts_for(rows + sum(map(samples_in, earlier))))
         rejects.append(known)
-    passed, by_rule = split_outputs(pairs, "Apply text rules", ApplyTextRules(config.text, run, config.queries, name))
+    pairs |= "Report" >> beam.ParDo(ReportRows(run, name)).with_output_types(pa.RecordBatch)
+    passed, by_rule = split_outputs(pairs, "Apply text rules", ApplyTextRules(config.text, run, config.queries))
     matched, unmatched = split_outputs(passed, "Match queries", MatchQueries(automaton))
     matched | "Write matched" >> WriteTable(run.matched, MATCHED, by_pair, BY_ID, parts_for(rows))
     matched | "Count matches" >> WriteVector(CountIds("query_ids", queries), queries, run.match_counts)
@@ -98,7 +101,8 @@ def balance(root: beam.Pipeline, run: RunFolder, plan: str, queries: int, name: 
     """Matched pairs -> selected pairs, the reserve next in line, and how often each query was drawn and selected."""
     rows = rows_in(run.matched)
     pairs = root | "Read matched" >> ReadTable(run.matched)
-    drawn = pairs | "Draw" >> beam.ParDo(DrawPairs(plan, run, name)).with_outputs(RESERVE, REJECTED, main="selected")
+    pairs |= "Report" >> beam.ParDo(ReportRows(run, name)).with_output_types(pa.RecordBatch)
+    drawn = pairs | "Draw" >> beam.ParDo(DrawPairs(plan)).with_outputs(RESERVE, REJECTED, main="selected")
     drawn.selected | "Write selected" >> WriteTable(run.selected, SELECTED, by_pair, BY_ID, parts_for(rows))
     drawn[RESERVE] | "Write reserve" >> WriteTable(run.reserve, SELECTED, by_pair, BY_ID, parts_for(rows))
     for column in ("query_ids", "drawn_by"):

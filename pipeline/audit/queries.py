@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.balance.shortfall import CAUSES
 from pipeline.balance.tally import cumulative_curve, head, summary, zero_matches
-from pipeline.balancing import read_plan
+from pipeline.balancing import read_t
 from pipeline.layout import RunFolder
 from webimagetext import files
 from webimagetext.parquet import read_parquet
@@ -31,10 +31,9 @@ def _table(url: str) -> pa.RecordBatch | None:
 
 def query_facts(run: RunFolder) -> dict[str, Any]:
     """Facts by name: t, queries, head, without_match, curve and shortfall; fewer where a step has not run."""
-    counts, plan = _table(run.counts), run.plan
-    if counts is None or not files.exists(plan):
+    counts, t = _table(run.counts), read_t(run)
+    if counts is None or t is None:
         return {}
-    t = read_plan(plan).t
     absent = zero_matches(counts)
     facts: dict[str, Any] = {
         "t": t,

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from pipeline.audit.funnel import ledger_batches, parquet_batches
 from pipeline.audit.queries import shortfall_facts
-from pipeline.balancing import read_plan
+from pipeline.balancing import read_t
 from pipeline.layout import CAPTION_SUFFIX, IMAGE_SUFFIX, METADATA_SUFFIX, RunFolder
 from pipeline.manifest import read_manifest
 from webimagetext import files
@@ -85,8 +85,8 @@ def summarise(run: RunFolder) -> Summary:
     result.rejects = _rejected(ledger_batches(run, ["subject", "stage", "reason", "url", "detail"]))
     if files.exists(run.counts):
         result.queries = _queries(run.counts)
-    if files.exists(run.plan):
-        result.shortfall = shortfall_facts(run, read_plan(run.plan).t)
+    if (t := read_t(run)) is not None:
+        result.shortfall = shortfall_facts(run, t)
     return result
 
 

@@ -12,7 +12,7 @@ from pipeline.audit.croissant import render_croissant
 from pipeline.audit.funnel import funnel_steps, write_funnel
 from pipeline.audit.report import render_report
 from pipeline.audit.summary import summarise
-from pipeline.balancing import read_plan
+from pipeline.balancing import read_t
 from pipeline.config import RunConfig
 from pipeline.layout import RunFolder
 from webimagetext import files
@@ -32,15 +32,12 @@ def write_audit(run: RunFolder, config: RunConfig) -> None:
         else run.root.rstrip("/").rsplit("/", 1)[-1]
     )
     settings = to_toml(config)
+    found = read_t(run)  # which the settings may have left to be found
+    threshold = config.balance.t if found is None else found
     with files.write_atomic(run.report, "w") as stream:
-        stream.write(render_report(name, steps, summary, settings, _threshold(run, config)))
+        stream.write(render_report(name, steps, summary, settings, threshold))
     with files.write_atomic(run.card, "w") as stream:
         stream.write(render_card(name, steps, summary, to_dict(config), settings))
     with files.write_atomic(run.croissant, "w") as stream:
         json.dump(render_croissant(name, summary), stream, indent=1)
         stream.write("\n")
-
-
-def _threshold(run: RunFolder, config: RunConfig) -> int:
-    """The t that the balance went by, which the settings may have left to be found."""
-    return read_plan(run.plan).t if files.exists(run.plan) else config.balance.t

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["BatchCoder", "Keys", "combine", "split"]
+__all__ = ["BatchCoder", "Keys", "by_part", "combine", "split"]
 
 Keys = Callable[[pa.RecordBatch], npt.NDArray[np.uint64]]
 
@@ -41,6 +41,15 @@ def combine(batches: Iterable[pa.RecordBatch], schema: pa.Schema, sort: Sequence
     return table.sort_by([(name, "ascending") for name in sort]) if sort else table
 
 
+def by_part(keys: npt.NDArray[np.uint64], parts: int) -> tuple[npt.NDArray[np.int64], list[tuple[int, int, int]]]:
+    """The order that puts rows with these keys part by part (``key mod parts``), and each part present with its place in it."""
+    part_of = (keys % np.uint64(parts)).astype(np.int64)
+    order = np.argsort(part_of, kind="stable")
+    present, starts = np.unique(part_of[order], return_index=True)
+    ends = [*starts[1:].tolist(), len(order)]
+    return order, list(zip(present.tolist(), starts.tolist(), ends, strict=True))
+
+
 def split(batch: pa.RecordBatch, keys: Keys, parts: int) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Cuts a batch into one batch a part: a row goes to part ``key mod parts``, rows keep their order."""
     if batch.num_rows == 0:
@@ -48,11 +57,8 @@ def split(batch: pa.RecordBatch, keys: Keys, parts: int) -> Iterator[tuple[int, 
     if parts == 1:
         yield 0, batch
         return
-    part_of = (keys(batch) % np.uint64(parts)).astype(np.int64)
-    order = np.argsort(part_of, kind="stable")
+    order, cuts = by_part(keys(batch), parts)
     sorted_batch = batch.take(pa.array(order))
-    present, starts = np.unique(part_of[order], return_index=True)
-    ends = [*starts[1:].tolist(), batch.num_rows]
-    for part, start, end in zip(present.tolist(), starts.tolist(), ends, strict=True):
+    for part, start, end in cuts:
         # A slice would carry the whole batch's buffers through the coder; taking the rows copies only them.
         yield part, sorted_batch.take(pa.array(np.arange(start, end)))

@@ -20,7 +20,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
-from pipeline.tables.batches import Keys
+from pipeline.tables.batches import Keys, by_part
 from webimagetext.errors import full_disk_names
 
 __all__ = ["Piece", "ShuffleOptions", "Spill", "read_pieces"]
@@ -64,13 +64,13 @@ class Spill(beam.DoFn):
 
     def start_bundle(self) -> None:
         self.batches: list[pa.RecordBatch] = []
-        self.part_of: list[npt.NDArray[np.int64]] = []
+        self.batch_keys: list[npt.NDArray[np.uint64]] = []
         self.held = 0
 
     def process(self, batch: pa.RecordBatch) -> Iterator[tuple[int, Piece]]:
         if batch.num_rows == 0:
             return
-        self.part_of.append((self.keys(batch) % np.uint64(self.parts)).astype(np.int64))
+        self.batch_keys.append(self.keys(batch))
         self.batches.append(batch)
         self.held += batch.nbytes
         if self.held >= SPILL_BYTES:
@@ -83,17 +83,14 @@ class Spill(beam.DoFn):
         """Writes what is held, ordered by part, as one file with a stream for each part."""
         if not self.batches:
             return []
-        table, part_of = pa.Table.from_batches(self.batches), np.concatenate(self.part_of)
+        table = pa.Table.from_batches(self.batches)
+        order, cuts = by_part(np.concatenate(self.batch_keys), self.parts)
         self.start_bundle()
-        order = np.argsort(part_of, kind="stable")
         table = table.take(pa.array(order)).combine_chunks()
-        present, starts = np.unique(part_of[order], return_index=True)
         path = os.path.join(self.folder, f"{uuid.uuid4().hex}.arrows")
         pieces = []
         with full_disk_names(path), open(path, "wb") as stream:
-            for part, start, end in zip(
-                present.tolist(), starts.tolist(), [*starts[1:].tolist(), len(order)], strict=True
-            ):
+            for part, start, end in cuts:
                 at = stream.tell()
                 with pa.ipc.new_stream(stream, table.schema) as writer:
                     writer.write_table(table.slice(start, end - start))

@@ -14,11 +14,9 @@ from pipeline.balance.independent import priorities
 from pipeline.balance.matches import Counts, count_rarest, rarest
 from pipeline.balance.select import Plan, select
 from pipeline.balance.threshold import priority_histogram
-from pipeline.layout import RunFolder
 from pipeline.rules import ledger
 from pipeline.transforms.outputs import reject
 from pipeline.transforms.sums import read_vector
-from pipeline.watch import Beacon
 
 __all__ = ["RESERVE", "CountOwned", "CountPriorities", "DrawPairs", "FindCutoffs"]
 
@@ -78,18 +76,16 @@ class FindCutoffs(beam.DoFn):
 class DrawPairs(beam.DoFn):
     """Three outputs: the selected pairs, the reserve, and the ledger of the pairs that are in neither."""
 
-    def __init__(self, plan_url: str, run: RunFolder, name: str) -> None:
-        self.plan_url, self.run, self.name = plan_url, run, name
+    def __init__(self, plan_url: str) -> None:
+        self.plan_url = plan_url
 
     def setup(self) -> None:
         from pipeline.balancing import read_plan
 
         self.plan: Plan = read_plan(self.plan_url)
-        self.beacon = Beacon(self.run, self.name)
 
     def process(self, batch: pa.RecordBatch) -> Iterator[object]:
         selected, reserve = select(batch, self.plan)
-        self.beacon.advance(batch.num_rows)
         if selected.num_rows:
             yield selected
         if reserve.num_rows:
@@ -98,6 +94,3 @@ class DrawPairs(beam.DoFn):
             taken = np.concatenate([selected.column("pair_id").to_numpy(), reserve.column("pair_id").to_numpy()])
             rest = batch.filter(pa.array(~np.isin(batch.column("pair_id").to_numpy(), taken)))
             yield from reject([ledger(rest, pa.repeat("not_drawn", rest.num_rows), "balance")])
-
-    def finish_bundle(self) -> None:
-        self.beacon.flush()

@@ -18,12 +18,11 @@ from pipeline.rules import Rule, apply_rules, ledger
 from pipeline.schema import CANDIDATES, CAPTION_COUNTS, MATCHED
 from pipeline.tables.batches import combine
 from pipeline.text.config import TextConfig
-from pipeline.text.repeated import add_counts, caption_counts, frequent
+from pipeline.text.repeated import add_counts, frequent
 from pipeline.text.rules import read_rules
 from pipeline.transforms.outputs import reject
-from pipeline.watch import Beacon
 
-__all__ = ["ApplyTextRules", "CountCaptions", "DropEarlier", "MatchQueries", "by_caption", "keep_frequent"]
+__all__ = ["ApplyTextRules", "DropEarlier", "MatchQueries", "by_caption", "keep_frequent"]
 
 BATCH_ROWS = 8192
 
@@ -43,23 +42,6 @@ def keep_frequent(group: tuple[int, pa.Table], config: TextConfig) -> tuple[int,
     return part, pa.Table.from_batches([counts.filter(kept)])
 
 
-class CountCaptions(beam.DoFn):
-    """How often each caption of a batch occurs in it."""
-
-    def __init__(self, run: RunFolder, name: str) -> None:
-        self.run, self.name = run, name
-
-    def setup(self) -> None:
-        self.beacon = Beacon(self.run, self.name)
-
-    def process(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-        self.beacon.advance(batch.num_rows)
-        yield caption_counts(batch)
-
-    def finish_bundle(self) -> None:
-        self.beacon.flush()
-
-
 class DropEarlier(beam.DoFn):
     """Candidates and earlier runs' pairs, gathered by address: yields the candidates that no earlier run has."""
 
@@ -76,24 +58,19 @@ class DropEarlier(beam.DoFn):
 class ApplyTextRules(beam.DoFn):
     """Runs the text rules on candidates, the one for repeated captions first."""
 
-    def __init__(self, config: TextConfig, run: RunFolder, queries: str, name: str) -> None:
-        self.config, self.run, self.queries, self.name = config, run, queries, name
+    def __init__(self, config: TextConfig, run: RunFolder, queries: str) -> None:
+        self.config, self.run, self.queries = config, run, queries
         self.rules: list[Rule] = []
 
     def setup(self) -> None:
         repeated = read_table(self.run.frequent_captions, CAPTION_COUNTS).column("hash").combine_chunks()
         self.rules = read_rules(self.config, self.queries, repeated)
-        self.beacon = Beacon(self.run, self.name)
 
     def process(self, batch: pa.RecordBatch) -> Iterator[object]:
         kept, rejected = apply_rules(batch, self.rules, "match")
-        self.beacon.advance(batch.num_rows)
         if kept.num_rows:
             yield kept
         yield from reject(rejected)
-
-    def finish_bundle(self) -> None:
-        self.beacon.flush()
 
 
 class MatchQueries(beam.DoFn):
