@@ -2,7 +2,7 @@
 
 In: a job (folder of candidates, query list, patterns to reject, limits, thresholds, seed). Out: in the folder named,
 ``peer_counts.parquet`` (id, count), ``peer_selected_*.parquet`` and ``peer_reserve_*.parquet``; on standard output CPU-seconds and
-the peak memory. Normalised captions and matches of all files are held in memory; the candidates are read file by file.
+the peak memory. The matches of all files are held in memory; the candidates are read file by file.
 """
 
 import json
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import polars as pl
-from curate_peer import WORD, mix
+from curate_peer import draws, keeps, normalised, phrases
 
 
 def main() -> None:
@@ -20,30 +20,18 @@ def main() -> None:
     folder = Path(job["folder"])
     began = time.process_time()
     queries = pl.read_parquet(job["queries"], columns=["query", "id"])
-    patterns = (" " + queries["query"] + " ").alias("pattern")
-    ids = pl.DataFrame({"pattern": patterns, "id": queries["id"]})
     files = sorted(Path(job["pairs"]).glob("part-*.parquet"))
-    normal = pl.col("caption").str.to_lowercase().str.replace_all(WORD, " ").str.strip_chars(" ")
-    hashes = pl.concat([pl.read_parquet(file, columns=["caption"]).select(normal.hash()) for file in files])
-    often = hashes.group_by("caption").agg(pl.len()).filter(pl.col("len") > job["max_repeats"])["caption"]
-    keep = pl.all_horizontal(
-        *(~pl.col("caption").str.contains(pattern) for pattern in job["reject"]),
-        pl.col("caption").str.len_chars() >= job["min_characters"],
-        pl.col("normal").str.count_matches(" ", literal=True) + 1 >= job["min_words"],
-        pl.col("normal") != "",
-        ~pl.col("normal").hash().is_in(often.implode()),
-    )
+    hashes = pl.concat([pl.read_parquet(file, columns=["caption"]).select(normalised().hash()) for file in files])
+    often = hashes.group_by("normal").agg(pl.len()).filter(pl.col("len") > job["max_repeats"])["normal"]
+    keep = keeps(job) & ~pl.col("normal").hash().is_in(often.implode())
     found = []
     for file in files:
-        pairs = pl.read_parquet(file, columns=["pair_id", "caption"]).with_columns(normal.alias("normal")).filter(keep)
-        ends = (" " + pl.col("normal") + " ").str.extract_many(patterns.implode(), overlapping=True).list.unique()
-        rows = pairs.select("pair_id", ends.alias("pattern")).explode("pattern", empty_as_null=False, keep_nulls=False)
-        found.append(rows.join(ids, on="pattern").select("pair_id", "id"))
+        pairs = pl.read_parquet(file, columns=["pair_id", "caption"]).with_columns(normalised()).filter(keep)
+        found.append(phrases(pairs, queries))
     matches = pl.concat(found)
     counts = matches.group_by("id").agg(pl.len().alias("count"))
-    salted = mix(pl.col("id").cast(pl.UInt64) + mix(pl.lit(job["seed"], dtype=pl.UInt64)))
-    draw = (mix(pl.col("pair_id") ^ salted) // pl.lit(1 << 11, dtype=pl.UInt64)).cast(pl.Float64) * 2.0**-53
-    priorities = matches.join(counts, on="id").select("pair_id", (draw * pl.col("count")).alias("priority"))
+    priority = (draws(job["seed"]) * pl.col("count")).alias("priority")
+    priorities = matches.join(counts, on="id").select("pair_id", priority)
     least = priorities.group_by("pair_id").agg(pl.col("priority").min())
     selected = least.filter(pl.col("priority") < job["t"][0]).select("pair_id")
     reserve = least.filter(pl.col("priority").is_between(*job["t"], closed="left")).select("pair_id")

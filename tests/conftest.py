@@ -1,8 +1,12 @@
 """Fixtures that every test may use."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from pipeline.layout import RunFolder
+from tests.pipeline.small_job import Job, serve_job
 
 
 @pytest.fixture(scope="session")
@@ -12,3 +16,16 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the larger real data set is not beside this checkout")
     return folder
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
+    """The small site, served, and a configuration of a run on it."""
+    with serve_job(tmp_path_factory.mktemp("job")) as job:
+        yield job
+
+
+@pytest.fixture(scope="module")
+def first(job: Job) -> RunFolder:
+    """A run of the job on this machine and its disk."""
+    return job.run("first")

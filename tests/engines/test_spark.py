@@ -1,27 +1,15 @@
 """The small site's whole run on Spark, inside the job server and on a cluster: the same bytes as a local run."""
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.layout import RunFolder
 from tests.engines.spark_cluster import cluster, needs_spark
-from tests.pipeline.small_job import Job, digests, serve_job
+from tests.pipeline.small_job import Job, digests
 
 pytestmark = [pytest.mark.spark, needs_spark]
-
-
-@pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
-    with serve_job(tmp_path_factory.mktemp("spark")) as job:
-        yield job
-
-
-@pytest.fixture(scope="module")
-def first(job: Job) -> RunFolder:
-    return job.run("first")
 
 
 @pytest.mark.timeout(900)

@@ -21,18 +21,7 @@ from pipeline.layout import RunFolder
 from pipeline.manifest import read_table, rows_in
 from pipeline.schema import REJECTS
 from tests.pipeline import small_site
-from tests.pipeline.small_job import Job, digests, serve_job
-
-
-@pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
-    with serve_job(tmp_path_factory.mktemp("flow")) as job:
-        yield job
-
-
-@pytest.fixture(scope="module")
-def first(job: Job) -> RunFolder:
-    return job.run("first")
+from tests.pipeline.small_job import Job, digests
 
 
 def test_every_pair_is_in_the_shards_or_in_the_ledger(first: RunFolder) -> None:

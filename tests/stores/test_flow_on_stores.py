@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from pipeline.manifest import manifest_digest
 from pipeline.write.store import ImageReader
 from tests.pipeline import small_site
 from tests.pipeline.read.archive_records import http_block, warc_record
-from tests.pipeline.small_job import Job, digests, serve_job
+from tests.pipeline.small_job import Job, digests
 from tests.stores.conftest import QUIET, new_bucket
 from tests.stores.servers import KEY, SECRET, Store
 from webimagetext import files
@@ -25,17 +24,6 @@ from webimagetext.errors import UserError
 
 pytestmark = QUIET
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
-    with serve_job(tmp_path_factory.mktemp("flow")) as job:
-        yield job
-
-
-@pytest.fixture(scope="module")
-def on_disk(job: Job) -> RunFolder:
-    return job.run("disk")
 
 
 def put(url: str, content: bytes) -> str:
@@ -54,8 +42,8 @@ def command(store: Store, job: Job, *options: str) -> tuple[list[str], RunFolder
     return ["run", config, "--output", run.root, "--queries", queries, *options], run
 
 
-def test_the_same_bytes_as_on_disk_and_no_key_in_them(
-    store: Store, job: Job, on_disk: RunFolder, capsys: pytest.CaptureFixture[str]
+def test_the_same_bytes_as_first_and_no_key_in_them(
+    store: Store, job: Job, first: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words, run = command(store, job, "--workers", "1")
     assert main(words) == 0
@@ -66,8 +54,8 @@ def test_the_same_bytes_as_on_disk_and_no_key_in_them(
         assert kinds["begin upload"] == 0
         # The pictures of a shard lie close together here: one request for all, and one for the report.
         assert len(store.of("get", ".tar")) <= 2 * len({name for name in names if name.endswith(".tar")})
-    assert digests(run) == digests(on_disk)
-    assert files.read(run.funnel) == Path(on_disk.funnel).read_bytes()
+    assert digests(run) == digests(first)
+    assert files.read(run.funnel) == Path(first.funnel).read_bytes()
     assert "data:image/jpeg;base64" in (files.read(run.report) or b"").decode()
     assert files.exists(run.card) and files.exists(run.croissant)
     said = "".join(capsys.readouterr())
@@ -80,18 +68,18 @@ def test_the_same_bytes_as_on_disk_and_no_key_in_them(
     store.asked.clear()
     assert main(words) == 0
     assert capsys.readouterr().err.count("finished before, skipped") == 7
-    assert digests(run) == digests(on_disk)
+    assert digests(run) == digests(first)
     put_ = "put" if store.scheme == "s3" else "begin upload"
     assert store.kinds()[put_] == 5  # config.toml and the four files of the report
     assert store.kinds()["delete"] == 0
 
 
 @pytest.mark.slow
-def test_worker_processes_write_the_same(s3: Store, job: Job, on_disk: RunFolder) -> None:
+def test_worker_processes_write_the_same(s3: Store, job: Job, first: RunFolder) -> None:
     words, run = command(s3, job)
     for verb, workers in (("extract", "1"), ("curate", "1"), ("fetch", "2"), ("package", "2")):
         assert main([verb, *words[1:], "--workers", workers]) == 0
-    assert digests(run) == digests(on_disk)
+    assert digests(run) == digests(first)
 
 
 def test_pictures_are_read_by_range(store: Store, bucket: str) -> None:
@@ -146,9 +134,7 @@ def test_inputs_from_a_store(s3: Store, job: Job, kind: str) -> None:
 
 
 @pytest.mark.slow
-def test_killed_runs_are_taken_up_and_leave_nothing_half(
-    s3: Store, job: Job, on_disk: RunFolder, tmp_path: Path
-) -> None:
+def test_killed_runs_are_taken_up_and_leave_nothing_half(s3: Store, job: Job, first: RunFolder, tmp_path: Path) -> None:
     """Killed while images arrive, then while a table, and then while a shard is written; each time the same command again."""
     words, run = command(s3, job, "--workers", "1")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
@@ -186,7 +172,7 @@ def test_killed_runs_are_taken_up_and_leave_nothing_half(
         assert not [url for url in files.listing(f"{run.root}/**") if victim in url]
     put(f"{run.shards}/99999.parquet", b"the remains of something")
     assert start() == 0
-    assert digests(run) == digests(on_disk)
+    assert digests(run) == digests(first)
     assert [name for name in os.listdir(tmp_path / f"webimagetext-{os.getuid()}") if name.endswith(".spool")] == []
 
 
