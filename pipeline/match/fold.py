@@ -9,7 +9,7 @@ function, so the two can't differ.
 import functools
 import unicodedata
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,33 +18,84 @@ import pyarrow as pa
 from query_builder.normalize import normalize, words
 from webimagetext.compiled import compiled
 
-__all__ = ["Bytes", "Offsets", "Texts", "decode", "fold_column", "raw_texts", "readonly"]
+__all__ = [
+    "Bytes",
+    "Offsets",
+    "Texts",
+    "UInt64",
+    "Words",
+    "decode",
+    "fold_column",
+    "fold_words",
+    "padded",
+    "raw_texts",
+    "readonly",
+    "split_words",
+]
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
+UInt64 = npt.NDArray[np.uint64]
 Texts = tuple[Bytes, Offsets]  # UTF-8 bytes end to end; row i is data[offsets[i]:offsets[i + 1]]
 
-# Where a character has an entry of its own: Latin to kana, presentation and full-width forms, emoji. Han and Hangul take the
-# scalar way, since filling their tables would cost every worker half a second.
-TABLED = ((0x80, 0x3400), (0xFE00, 0x10000), (0x1F000, 0x1FB00))
+# Where a character may have an entry of its own: Latin to kana, presentation and full-width forms, emoji.
+OWN_FORMS = ((0x80, 0x3400), (0xFE00, 0x10000), (0x1F000, 0x1FB00))
+# Where every character has one, as the tests prove: Han, Han, Hangul syllables. Told all at once, for there are many.
+INDEPENDENT = ((0x3400, 0x4DC0), (0x4E00, 0xA000), (0xAC00, 0xD7A4))
 TABLE_SIZE = 0x1FB00
 LAST_COMPOSED = 0x30000  # no canonical decomposition is assigned above
 SCALAR = 0xFF  # in place of a length: this character needs its neighbours
+TABLED, SLOW = 1, 2  # kinds of rows beyond ASCII: without and with such a character
+NOT_ASCII = np.uint64(0x8080808080808080)
+
+
+class Words(NamedTuple):
+    """Texts and their words: text ``i`` has the words ``first[i]`` to ``first[i + 1]``, and word ``j`` ends before ``stops[j]``.
+
+    A text's first word begins where the text does, any other one byte after the end of the word before.
+    """
+
+    data: Bytes
+    offsets: Offsets
+    stops: Offsets
+    first: Offsets
 
 
 def fold_column(texts: pa.Array) -> Texts:
     """The normal form of each text of a string column; a null counts as an empty text."""
+    folded = fold_words(texts)
+    return folded.data, folded.offsets
+
+
+def fold_words(texts: pa.Array) -> Words:
+    """The normal form of each text of a string column, and where its words are."""
     data, offsets = raw_texts(texts)
+    data, offsets = data[offsets[0] : offsets[-1]], offsets - offsets[0]
     starts, lengths, forms = _tables()
-    scalar = np.zeros(len(texts), np.bool_)
-    bound = int(offsets[-1] - offsets[0]) + _measure(data, offsets, lengths, scalar)
-    folded, ends = np.empty(bound + 1, np.uint8), np.zeros(len(texts) + 1, np.int64)
-    _fold(data, offsets, starts, lengths, forms, scalar, folded, ends)
-    folded = folded[: ends[-1]]
-    if scalar.any():
-        folded, ends = _patch(data, offsets, folded, ends, scalar)
-    return readonly(folded), readonly(ends)
+    kinds = np.zeros(len(texts), np.uint8)
+    bound = int(offsets[-1] - offsets[0]) + _measure(padded(data), data, offsets, lengths, kinds)
+    slow = [
+        normalize(data[offsets[row] : offsets[row + 1]].tobytes().decode()).encode()
+        for row in np.flatnonzero(kinds == SLOW)
+    ]
+    normal = readonly(np.frombuffer(b"".join(slow) + b" ", np.uint8))
+    until = np.cumsum([0, *map(len, slow)])
+    bound += len(normal)
+    folded, stops = np.empty(bound, np.uint8), np.empty(bound // 2 + len(texts) + 1, np.int64)
+    ends, first = np.zeros((2, len(texts) + 1), np.int64)
+    _fold(data, offsets, starts, lengths, forms, kinds, normal, until, folded, ends, stops, first)
+    return Words(readonly(folded[: ends[-1]]), readonly(ends), readonly(stops[: first[-1]]), readonly(first))
+
+
+def split_words(texts: Texts) -> Words:
+    """The pieces of texts between single spaces, empty ones included."""
+    data, offsets = texts
+    spaces = np.flatnonzero(data[offsets[0] : offsets[-1]] == ord(" ")) + offsets[0]
+    # A text has one piece more than spaces: its last, which ends where the text does.
+    first = np.searchsorted(spaces, offsets) + np.arange(len(offsets))
+    stops = np.insert(spaces, first[1:] - np.arange(1, len(offsets)), offsets[1:])
+    return Words(data, offsets, readonly(stops), readonly(first))
 
 
 def raw_texts(texts: pa.Array) -> Texts:
@@ -63,26 +114,18 @@ def raw_texts(texts: pa.Array) -> Texts:
     return readonly(data), readonly(offsets)
 
 
+def padded(data: Bytes) -> UInt64:
+    """A copy of the bytes as words of eight, with room to read beyond the end."""
+    grid = np.zeros(len(data) // 8 + 3, np.uint64)
+    grid.view(np.uint8)[: len(data)] = data
+    return grid
+
+
 def readonly(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     """A read-only view, so that the compiled code sees one type of array whatever the source."""
     view = array.view()
     view.flags.writeable = False
     return view
-
-
-def _patch(data: Bytes, offsets: Offsets, folded: Bytes, ends: Offsets, scalar: npt.NDArray[np.bool_]) -> Texts:
-    """Replaces the rows marked ``scalar`` by what the scalar function makes of them."""
-    parts: list[memoryview | bytes] = []
-    lengths = np.diff(ends)
-    view, done = folded.data, 0
-    for row in np.flatnonzero(scalar):
-        text = normalize(data[offsets[row] : offsets[row + 1]].tobytes().decode()).encode()
-        parts += [view[done : ends[row]], text]
-        done, lengths[row] = ends[row + 1], len(text)
-    parts.append(view[done : ends[-1]])
-    merged = np.zeros(len(ends), np.int64)
-    np.cumsum(lengths, out=merged[1:])
-    return np.frombuffer(b"".join(parts), np.uint8), merged
 
 
 @functools.cache
@@ -93,13 +136,10 @@ def _tables() -> tuple[npt.NDArray[np.int32], Bytes, Bytes]:
     lengths[:0x80] = 1
     starts[:0x80] = np.arange(0x80)
     blob = bytearray((words(chr(code)) or [" "])[0].encode()[0] for code in range(0x80))
-    tails = _composing_tails()
-    for first, last in TABLED:
-        for code in range(first, last):
-            form = _own_form(chr(code), tails)
-            if form is not None:
-                starts[code], lengths[code] = len(blob), len(form)
-                blob += form
+    blob += bytes(range(0x80, 0x100))  # so that a text in normal form maps, byte by byte, to itself
+    for code, form in _own_forms():
+        starts[code], lengths[code] = len(blob), len(form)
+        blob += form
     forms = np.frombuffer(bytes(blob), np.uint8)
     return starts, lengths, forms
 
@@ -122,6 +162,20 @@ def _stages(character: str) -> Iterator[str]:
         yield text
         text = text.lower()
         yield text
+
+
+def _own_forms() -> Iterator[tuple[int, bytes]]:
+    """Each character beyond ASCII that has a normal form of its own, and that form."""
+    tails = _composing_tails()
+    for first, last in OWN_FORMS:
+        for code in range(first, last):
+            form = _own_form(chr(code), tails)
+            if form is not None:
+                yield code, form
+    for first, last in INDEPENDENT:
+        # Between two letters, as in _own_form.
+        forms = normalize("".join(f"x{chr(code)}" for code in range(first, last)) + "x").encode().split(b"x")[1:-1]
+        yield from zip(range(first, last), forms, strict=True)
 
 
 def _own_form(character: str, tails: frozenset[str]) -> bytes | None:
@@ -151,16 +205,17 @@ def decode(data: Bytes, position: int) -> tuple[Any, int]:
 
 
 @compiled
-def _measure(data: Bytes, offsets: Offsets, lengths: Bytes, scalar: npt.NDArray[np.bool_]) -> int:
-    """Marks the rows with characters that need the scalar function; returns a bound of the bytes by which the others may grow."""
+def _measure(grid: UInt64, data: Bytes, offsets: Offsets, lengths: Bytes, kinds: Bytes) -> int:
+    """Marks the rows beyond ASCII as TABLED or SLOW; returns a bound of the bytes by which the TABLED ones may grow."""
     growth = 0
-    for row in range(len(scalar)):
+    for row in range(len(kinds)):
         position, stop = offsets[row], offsets[row + 1]
-        every = np.uint8(0)
-        for index in range(position, stop):
-            every |= data[index]
-        if every < 0x80:
+        every = np.uint64(0)
+        for index in range(position >> 3, (stop + 7) >> 3):  # eight bytes at a time, a few of the neighbours' too
+            every |= grid[index]
+        if every & NOT_ASCII == 0:
             continue
+        kinds[row] = TABLED
         while position < stop:
             if data[position] < 0x80:
                 position += 1
@@ -168,7 +223,7 @@ def _measure(data: Bytes, offsets: Offsets, lengths: Bytes, scalar: npt.NDArray[
             code, size = decode(data, position)
             length = np.int64(SCALAR) if code >= TABLE_SIZE else np.int64(lengths[code])
             if length == SCALAR:
-                scalar[row] = True
+                kinds[row] = SLOW
                 break
             growth += int(length)  # a few characters are longer in normal form
             position += size
@@ -182,37 +237,57 @@ def _fold(
     starts: npt.NDArray[np.int32],
     lengths: Bytes,
     forms: Bytes,
-    scalar: npt.NDArray[np.bool_],
+    kinds: Bytes,
+    normal: Bytes,
+    until: Offsets,
     out: Bytes,
     ends: Offsets,
+    stops: Offsets,
+    first: Offsets,
 ) -> None:
-    """Folds each row through the tables into ``out`` and ``ends``; leaves the ``scalar`` rows empty."""
-    end = 0
-    for row in range(len(scalar)):
+    """Folds each row through the tables into ``out``, ``ends``, ``stops`` and ``first``; SLOW rows are those of ``normal``."""
+    end, count, one = (
+        np.uint64(0),
+        np.uint64(0),
+        np.uint64(1),
+    )  # unsigned, so that no index is asked whether it is negative
+    slow = 0
+    for row in range(len(kinds)):
         begin = end
-        position, stop = offsets[row], offsets[row + 1]
-        if scalar[row]:
-            position = stop
-        word = 0  # 1 after a letter, 0 after a separator or at the start: separators are then written over, without a branch
-        while position < stop:
-            byte = data[position]
-            if byte < 0x80:
-                position += 1
-                form = forms[byte]
+        line = data[offsets[row] : offsets[row + 1]]
+        # One after a letter, zero after a separator or at the start: separators are then written over, without a branch.
+        word = np.uint64(0)
+        if kinds[row] != TABLED:
+            if kinds[row] == SLOW:
+                line = normal[until[slow] : until[slow + 1]]
+                slow += 1
+            for index in range(len(line)):
+                form = forms[line[index]]
                 out[end] = form
-                letter = int(form != 32)
+                stops[count] = end
+                letter = np.uint64(form != 32)
                 end += letter | word
+                count += word & ~letter
                 word = letter
-                continue
-            code, size = decode(data, position)
-            position += size
-            first = np.int64(starts[code])
-            for index in range(first, first + np.int64(lengths[code])):
-                form = forms[index]
-                out[end] = form
-                letter = int(form != 32)
-                end += letter | word
-                word = letter
+        else:
+            position = 0
+            while position < len(line):
+                code, size = np.int64(line[position]), 1
+                if code >= 0x80:
+                    code, size = decode(line, position)
+                position += size
+                start = np.int64(starts[code])
+                for index in range(start, start + np.int64(lengths[code])):
+                    form = forms[index]
+                    out[end] = form
+                    stops[count] = end
+                    letter = np.uint64(form != 32)
+                    end += letter | word
+                    count += word & ~letter
+                    word = letter
+        stops[count] = end
+        count += word
         if word == 0 and end > begin:
-            end -= 1
+            end -= one
         ends[row + 1] = end
+        first[row + 1] = count

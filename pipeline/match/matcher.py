@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.match.fold import Texts, fold_column, raw_texts
+from pipeline.match.fold import Texts, fold_words, raw_texts, split_words
 from pipeline.match.mapped_file import map_arrays
 from pipeline.match.search import find_phrases
 from webimagetext import files, local
@@ -43,7 +43,7 @@ class Matcher:
 
     def match(self, captions: pa.Array) -> pa.ListArray:
         """The queries in each caption of a string column, as lists of uint32 ids; empty for a null."""
-        texts = fold_column(captions) if self.mode == "words" else space_marks(captions)
+        texts = fold_words(captions) if self.mode == "words" else split_words(space_marks(captions))
         ids, offsets = find_phrases(texts, self._trie)
         if offsets[-1] > np.iinfo(np.int32).max:
             raise ValueError("more than 2^31 matches in one batch; use smaller batches")

@@ -1,7 +1,7 @@
 """Finds all phrases of a trie in texts: the inner loops of matching.
 
 In: texts in normal form, as words separated by single spaces, and the arrays of trie.py. Out: the ids of each text's phrases.
-Nearly all the time goes into waiting for memory, so the texts are taken some tens of kilobytes at a time and each step runs over
+Nearly all the time goes into waiting for memory, so the texts are taken some thousand words at a time and each step runs over
 all words of such a chunk before the next: the processor then has many loads under way at once (3 times faster than word by word).
 No array is replaced within a loop, since the compiled code would count references at every step.
 """
@@ -11,32 +11,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.match.fold import Bytes, Offsets, Texts, readonly
+from pipeline.match.fold import Bytes, Offsets, UInt64, Words, padded, readonly
 from pipeline.match.mapped_file import Arrays
-from pipeline.match.trie import CHILDREN, LONG, LOW, PHRASE, UInt64, edge_key, padded, slot_of, take_keys
+from pipeline.match.trie import CHILDREN, LONG, LOW, PHRASE, edge_key, slot_of, take_keys
 from webimagetext.compiled import compiled
 
 __all__ = ["find_phrases"]
 
 UInt32 = npt.NDArray[np.uint32]
 
-CHUNK = 32_768  # bytes of text: what is kept for their words fits into a core's second-level cache
+CHUNK = 4096  # words: what is kept for them fits into a core's second-level cache
 FEW = 64  # phrases in a text up to which sorting by rank is the quickest
 UNKNOWN = LOW  # the value of a word that no phrase has
 
 
-def find_phrases(texts: Texts, trie: Arrays) -> tuple[UInt32, Offsets]:
+def find_phrases(texts: Words, trie: Arrays) -> tuple[UInt32, Offsets]:
     """The ids of the phrases in each text, ascending without repeats, end to end; and the offsets of the texts' lists."""
-    data, offsets = texts
-    grid = padded(data)
-    rows = len(offsets) - 1
+    grid = padded(texts.data)
+    rows = len(texts.offsets) - 1
     longest = int(trie["longest"][0])
-    size = max(CHUNK, int(np.diff(offsets).max(initial=0)) + 1)
-    starts, stops, first = (np.empty(size + 1, np.int64) for _ in range(3))
-    hashes, keys, values, steps = (np.empty(size + 1, np.uint64) for _ in range(4))
+    size = max(CHUNK, int(np.diff(texts.first).max(initial=0)))
+    starts = np.empty(size + 1, np.int64)
+    hashes, keys, values, steps = np.empty((4, size + 1), np.uint64)
     copy = np.empty(FEW, np.uint64)
     ends = np.zeros(rows + 1, np.int64)
-    found = np.empty(8 * rows + size * longest, np.uint32)
+    found = np.empty(8 * rows + size * longest + FEW, np.uint32)
     # Read-only like a mapped file, so that one compiled version serves every trie.
     vocabulary, edges, edge_bits, words = (
         readonly(trie[name]) for name in ("vocabulary", "edges", "edge_bits", "words")
@@ -45,7 +44,9 @@ def find_phrases(texts: Texts, trie: Arrays) -> tuple[UInt32, Offsets]:
     while row < rows:
         row = _find(
             grid,
-            offsets,
+            texts.offsets,
+            texts.stops,
+            texts.first,
             vocabulary,
             edges,
             edge_bits,
@@ -53,8 +54,6 @@ def find_phrases(texts: Texts, trie: Arrays) -> tuple[UInt32, Offsets]:
             longest,
             row,
             starts,
-            stops,
-            first,
             hashes,
             keys,
             values,
@@ -72,6 +71,8 @@ def find_phrases(texts: Texts, trie: Arrays) -> tuple[UInt32, Offsets]:
 def _find(
     grid: UInt64,
     offsets: Offsets,
+    stops: Offsets,
+    first: Offsets,
     vocabulary: UInt64,
     edges: UInt64,
     edge_bits: UInt64,
@@ -79,8 +80,6 @@ def _find(
     longest: int,
     row: int,
     starts: Offsets,
-    stops: Offsets,
-    first: Offsets,
     hashes: UInt64,
     keys: UInt64,
     values: UInt64,
@@ -96,57 +95,22 @@ def _find(
     rows, data = len(offsets) - 1, grid.view(np.uint8)
     while row < rows:
         stop = row + 1
-        while stop < rows and offsets[stop + 1] - offsets[row] + stop + 1 - row < len(starts):
+        while stop < rows and first[stop + 1] - first[row] < len(starts):
             stop += 1
-        count = _split(grid, data, offsets, row, stop, starts, stops, first, hashes, keys, steps)
-        if ends[row] + count * longest > len(found):
+        count = first[stop] - first[row]
+        if ends[row] + count * longest + FEW > len(found):
             return row
-        _look_up_words(data, starts, stops, count, vocabulary, words, hashes, keys, values, steps)
-        _look_up_pairs(values, count, edges, edge_bits, steps, hashes)
-        _collect(first, stop - row, values, steps, edges, edge_bits, found, ends[row:], copy)
+        until = stops[first[row] : first[stop]]
+        for index in range(1, count):
+            starts[index] = until[index - 1] + 1
+        for text in range(row, stop):
+            starts[first[text] - first[row]] = offsets[text]
+        take_keys(grid, starts, until, count, hashes, keys)
+        _look_up_words(data, starts, until, count, vocabulary, words, hashes, keys, values, steps)
+        _look_up_pairs(values, count, edges, edge_bits, keys, starts, steps)
+        _collect(first[row : stop + 1], values, starts, steps, edges, edge_bits, found, ends[row:], copy)
         row = stop
     return row
-
-
-@compiled
-def _split(
-    grid: UInt64,
-    data: Bytes,
-    offsets: Offsets,
-    row: int,
-    stop: int,
-    starts: Offsets,
-    stops: Offsets,
-    first: Offsets,
-    hashes: UInt64,
-    keys: UInt64,
-    spaces: UInt64,
-) -> int:
-    """Where the words of texts ``row`` to ``stop`` are, both numbers of their keys, each text's first word; returns how many.
-
-    ``spaces`` is scratch.
-    """
-    # Where a space comes no processor can guess, so every position is written and most are written over.
-    last = 0
-    for position in range(offsets[row], offsets[stop]):
-        spaces[last] = position
-        last += int(data[position] == 32)
-    spaces[last] = np.uint64(offsets[stop])
-    count, at = 0, 0
-    for text in range(row, stop):
-        first[text - row] = count
-        starts[count] = offsets[text]
-        end = offsets[text + 1]
-        while at < last and np.int64(spaces[at]) < end:
-            stops[count] = spaces[at]
-            count += 1
-            starts[count] = spaces[at] + np.uint64(1)
-            at += 1
-        stops[count] = end
-        count += 1
-    first[stop - row] = count
-    take_keys(grid, starts, stops, count, hashes, keys)
-    return count
 
 
 @compiled
@@ -228,35 +192,39 @@ def _look_up_edge(node: Any, word: Any, edges: UInt64, edge_bits: UInt64) -> Any
 
 
 @compiled
-def _look_up_pairs(values: UInt64, count: int, edges: UInt64, edge_bits: UInt64, steps: UInt64, places: UInt64) -> None:
-    """For each word, the value of the edge to the next word, or zero; between two texts too, which ``_collect`` passes over.
+def _look_up_pairs(
+    values: UInt64, count: int, edges: UInt64, edge_bits: UInt64, keys: UInt64, places: Offsets, steps: UInt64
+) -> None:
+    """The words from which an edge leads to the next word, into ``places``, and the edges' values, into ``steps``.
 
-    ``places`` is scratch for the words of which the bitmap allows an edge: found without a branch, then looked up.
+    Behind the last place comes ``count``. ``_collect`` passes over edges between two texts. ``keys`` is scratch.
     """
     likely = 0
-    for index in range(count - 1):
+    for index in range(count - 1):  # without a branch: those that the bitmap allows
         key = edge_key(values[index] & LOW, values[index + 1] & LOW)
-        steps[index] = key
+        keys[likely] = key
         places[likely] = index
         goes_on = int(values[index] >> np.uint64(63)) & int(values[index + 1] != UNKNOWN)
         likely += goes_on & int(_may_be_edge(key, edge_bits))
-    following = np.int64(0)
+    mask = np.uint64(len(edges) // 2 - 1)
+    touched = np.uint64(0)
+    for place in range(likely):  # as in _look_up_words
+        touched ^= edges[2 * ((keys[place] >> np.uint64(20)) & mask)]
+    steps[likely] = touched
+    found = 0
     for place in range(likely):
-        at = np.int64(places[place])
-        value = _probe(steps[at], edges)
-        for between in range(following, at):
-            steps[between] = np.uint64(0)
-        steps[at] = value
-        following = at + 1
-    for between in range(following, count - 1):
-        steps[between] = np.uint64(0)
+        value = _probe(keys[place], edges)
+        places[found] = places[place]
+        steps[found] = value
+        found += int(value != 0)
+    places[found] = count
 
 
 @compiled
 def _collect(
     first: Offsets,
-    texts: int,
     values: UInt64,
+    places: Offsets,
     steps: UInt64,
     edges: UInt64,
     edge_bits: UInt64,
@@ -265,19 +233,18 @@ def _collect(
     copy: UInt64,
 ) -> None:
     """Writes the phrases of each text to ``found``, sorted and unique, and their ends to ``ends[1:]``."""
-    end = ends[0]
-    for text in range(texts):
+    end, pair = ends[0], 0
+    for text in range(len(first) - 1):
         begin = end
-        stop = first[text + 1]
-        for index in range(first[text], stop):
+        start, stop = first[text] - first[0], first[text + 1] - first[0]
+        for index in range(start, stop):
             phrase = (values[index] >> np.uint64(32)) & PHRASE
             found[end] = phrase - np.uint64(1)
             end += int(phrase != 0)
-            following = index + 1
-            if following == stop:
-                break
-            value = steps[index]
-            while value != 0:
+        while places[pair] < stop:
+            value, following = steps[pair], places[pair] + 1
+            pair += 1
+            while value != 0 and following < stop:
                 phrase = (value >> np.uint64(32)) & PHRASE
                 found[end] = phrase - np.uint64(1)
                 end += int(phrase != 0)
@@ -301,10 +268,10 @@ def _sort_unique(ids: UInt32, begin: int, end: int, copy: UInt64) -> int:
         # Each id goes where the number of smaller ones says: more comparisons than other sorts, but no branch to guess wrong,
         # and sixteen at once. Its place in the low bits tells equal ids apart.
         lanes = (count + 15) & ~15
-        for index in range(lanes):
-            copy[index] = LOW << np.uint64(6)
-        for index in range(count):
-            copy[index] = np.uint64(ids[begin + index]) << np.uint64(6) | np.uint64(index)
+        line = ids[begin : begin + lanes]
+        for index in range(len(line)):  # what lies behind the ids counts as larger than all
+            value = np.uint64(line[index]) << np.uint64(6) | np.uint64(index)
+            copy[index] = value if index < count else LOW << np.uint64(6)
         for index in range(count):
             value = copy[index]
             rank = 0

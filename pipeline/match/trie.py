@@ -13,17 +13,14 @@ search.py finds the phrases in texts.
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.match.fold import Bytes, Offsets, raw_texts
+from pipeline.match.fold import Bytes, Offsets, UInt64, padded, raw_texts
 from pipeline.match.mapped_file import Arrays
 from webimagetext.compiled import compiled
 
-__all__ = ["CHILDREN", "LONG", "LOW", "PHRASE", "UInt64", "build_trie", "edge_key", "padded", "slot_of", "take_keys"]
-
-UInt64 = npt.NDArray[np.uint64]
+__all__ = ["CHILDREN", "LONG", "LOW", "PHRASE", "build_trie", "edge_key", "slot_of", "take_keys"]
 
 SLOTS_PER_ENTRY = 1.5
 BITS_PER_EDGE = 8
@@ -100,13 +97,6 @@ def slot_of(hashed: Any, packed: Any, mask: Any) -> Any:
     mixed = hashed * MULTIPLIER ^ packed
     mixed = (mixed ^ (mixed >> np.uint64(29))) * MULTIPLIER
     return (mixed ^ (mixed >> np.uint64(32))) & mask
-
-
-def padded(data: Bytes) -> UInt64:
-    """A copy of the bytes as words of eight, with room to read beyond the end."""
-    grid = np.zeros(len(data) // 8 + 3, np.uint64)
-    grid.view(np.uint8)[: len(data)] = data
-    return grid
 
 
 @compiled

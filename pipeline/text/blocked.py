@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from pipeline.match.fold import fold_column
+from pipeline.match.fold import fold_words
 from pipeline.match.mapped_file import Arrays
 from pipeline.match.search import find_phrases
 from pipeline.match.trie import build_trie
@@ -24,7 +24,7 @@ class BlockedWordsRule:
     name = "blocked_words"
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.Array, dict[str, pa.Array]]:
-        _, offsets = find_phrases(fold_column(captions(batch)), _trie(self.phrases))
+        _, offsets = find_phrases(fold_words(captions(batch)), _trie(self.phrases))
         return verdicts(batch.num_rows, [("blocked_word", np.diff(offsets) > 0)]), {}
 
 
