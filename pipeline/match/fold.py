@@ -231,6 +231,18 @@ def _measure(grid: UInt64, data: Bytes, offsets: Offsets, lengths: Bytes, kinds:
 
 
 @compiled
+def _put(form: Any, out: Bytes, stops: Offsets, end: Any, count: Any, word: Any) -> tuple[Any, Any, Any]:
+    """Writes a byte of normal form; returns the new ``end`` and ``count``, and one within a word, else zero.
+
+    A separator that follows another is written over by what comes next: no branch, which no processor could guess.
+    """
+    out[end] = form
+    stops[count] = end
+    letter = np.uint64(form != 32)
+    return end + (letter | word), count + (word & ~letter), letter
+
+
+@compiled
 def _fold(
     data: Bytes,
     offsets: Offsets,
@@ -255,20 +267,13 @@ def _fold(
     for row in range(len(kinds)):
         begin = end
         line = data[offsets[row] : offsets[row + 1]]
-        # One after a letter, zero after a separator or at the start: separators are then written over, without a branch.
-        word = np.uint64(0)
+        word = np.uint64(0)  # one within a word
         if kinds[row] != TABLED:
             if kinds[row] == SLOW:
                 line = normal[until[slow] : until[slow + 1]]
                 slow += 1
             for index in range(len(line)):
-                form = forms[line[index]]
-                out[end] = form
-                stops[count] = end
-                letter = np.uint64(form != 32)
-                end += letter | word
-                count += word & ~letter
-                word = letter
+                end, count, word = _put(forms[line[index]], out, stops, end, count, word)
         else:
             position = 0
             while position < len(line):
@@ -278,13 +283,7 @@ def _fold(
                 position += size
                 start = np.int64(starts[code])
                 for index in range(start, start + np.int64(lengths[code])):
-                    form = forms[index]
-                    out[end] = form
-                    stops[count] = end
-                    letter = np.uint64(form != 32)
-                    end += letter | word
-                    count += word & ~letter
-                    word = letter
+                    end, count, word = _put(forms[index], out, stops, end, count, word)
         stops[count] = end
         count += word
         if word == 0 and end > begin:
