@@ -19,7 +19,7 @@ from pipeline.audit.reasons import in_rule_order
 from pipeline.layout import MANIFEST_FILE, RunFolder
 from webimagetext import files
 
-__all__ = ["Step", "build_funnel", "funnel_steps", "ledger_batches", "parquet_batches", "write_funnel"]
+__all__ = ["Step", "funnel_steps", "ledger_batches", "parquet_batches", "write_funnel"]
 
 
 @dataclass(frozen=True)
@@ -153,14 +153,11 @@ def _packaging(run: RunFolder) -> list[Step]:
     return steps
 
 
-def build_funnel(run: RunFolder) -> dict[str, Any]:
-    """The funnel as the JSON object that funnel.json holds."""
-    steps = [{**dataclasses.asdict(step), "unaccounted": step.unaccounted} for step in funnel_steps(run)]
-    return {"format": 1, "steps": steps, **query_facts(run)}
-
-
-def write_funnel(run: RunFolder) -> None:
-    """Writes funnel.json."""
+def write_funnel(run: RunFolder) -> list[Step]:
+    """Writes funnel.json; returns the steps that it states."""
+    steps = funnel_steps(run)
+    stated = [{**dataclasses.asdict(step), "unaccounted": step.unaccounted} for step in steps]
     with files.write_atomic(run.funnel, "w") as stream:
-        json.dump(build_funnel(run), stream, indent=1)
+        json.dump({"format": 1, "steps": stated, **query_facts(run)}, stream, indent=1)
         stream.write("\n")
+    return steps

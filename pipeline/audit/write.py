@@ -9,7 +9,7 @@ import os
 
 from pipeline.audit.card import render_card
 from pipeline.audit.croissant import render_croissant
-from pipeline.audit.funnel import funnel_steps, write_funnel
+from pipeline.audit.funnel import write_funnel
 from pipeline.audit.report import render_report
 from pipeline.audit.summary import summarise
 from pipeline.balancing import read_t
@@ -24,8 +24,7 @@ __all__ = ["write_audit"]
 def write_audit(run: RunFolder, config: RunConfig) -> None:
     """Writes the four files. Raises UserError when the shards have not been written."""
     summary = summarise(run)
-    write_funnel(run)
-    steps = funnel_steps(run)
+    steps = write_funnel(run)
     name = (
         os.path.basename(os.path.abspath(run.root))
         if not files.is_url(run.root)

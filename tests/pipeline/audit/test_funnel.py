@@ -1,12 +1,13 @@
 """The funnel: every row is in one place, whatever was stopped half-way, and a lost row shows."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from pipeline.audit.funnel import build_funnel, funnel_steps, write_funnel
+from pipeline.audit.funnel import funnel_steps, write_funnel
 from pipeline.audit.reasons import in_rule_order
 from pipeline.layout import RunFolder, part_name
 from pipeline.manifest import entry_of, write_manifest
@@ -33,9 +34,10 @@ def test_every_step_is_counted_with_its_reasons(tmp_path: Path) -> None:
 
 def test_the_file_holds_the_same(tmp_path: Path) -> None:
     run = make_run(tmp_path)
-    write_funnel(run)
+    steps = write_funnel(run)
     written = json.loads(Path(run.funnel).read_text())
-    assert written == build_funnel(run)
+    assert steps == funnel_steps(run)
+    assert written["steps"] == [{**dataclasses.asdict(step), "unaccounted": 0} for step in steps]
     assert list(written["steps"][3]["rejects"]) == ["too_short", "no_query"]
 
 
