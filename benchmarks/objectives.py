@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-__all__ = ["run"]
+__all__ = ["COLOURS", "SHAPES", "paint", "run"]
 
 COLOURS = ("red", "green", "blue", "yellow", "black", "purple", "orange", "gray")
 SHAPES = ("circle", "square", "triangle", "cross", "ring", "stripe")
@@ -28,26 +28,32 @@ TEMPLATES = (
 SIDE, BATCH, STEPS, EVERY, GOAL = 32, 64, 400, 4, 0.9
 
 
-def _draw(colour: str, shape: str, rng: random.Random) -> npt.NDArray[np.uint8]:
-    """One picture of ``SIDE`` pixels, with the shape anywhere on a ground of any light colour."""
-    image = Image.new("RGB", (2 * SIDE, 2 * SIDE), tuple(rng.randint(190, 255) for _ in range(3)))
-    pen = ImageDraw.Draw(image)
-    size = rng.randint(24, 38)
-    x, y = rng.randint(2, 2 * SIDE - size - 2), rng.randint(2, 2 * SIDE - size - 2)
-    box = (x, y, x + size, y + size)
+def paint(
+    pen: ImageDraw.ImageDraw, shape: str, colour: str, box: tuple[int, int, int, int], line: int, edge: int
+) -> None:
+    """Paints a shape into ``box`` with lines ``line`` pixels wide; a bar goes from the left to ``edge``."""
+    left, top, right, bottom = box
     if shape == "circle":
         pen.ellipse(box, fill=colour)
     elif shape == "square":
         pen.rectangle(box, fill=colour)
     elif shape == "triangle":
-        pen.polygon([(x, y + size), (x + size, y + size), (x + size // 2, y)], fill=colour)
+        pen.polygon([(left, bottom), (right, bottom), (left + (right - left) // 2, top)], fill=colour)
     elif shape == "cross":
-        pen.line((x, y, x + size, y + size), fill=colour, width=7)
-        pen.line((x, y + size, x + size, y), fill=colour, width=7)
+        pen.line(box, fill=colour, width=line)
+        pen.line((left, bottom, right, top), fill=colour, width=line)
     elif shape == "ring":
-        pen.ellipse(box, outline=colour, width=6)
+        pen.ellipse(box, outline=colour, width=line - 1)
     else:
-        pen.rectangle((0, y, 2 * SIDE, y + 9), fill=colour)
+        pen.rectangle((0, top, edge, top + line + 2), fill=colour)
+
+
+def _draw(colour: str, shape: str, rng: random.Random) -> npt.NDArray[np.uint8]:
+    """One picture of ``SIDE`` pixels, with the shape anywhere on a ground of any light colour."""
+    image = Image.new("RGB", (2 * SIDE, 2 * SIDE), tuple(rng.randint(190, 255) for _ in range(3)))
+    size = rng.randint(24, 38)
+    x, y = rng.randint(2, 2 * SIDE - size - 2), rng.randint(2, 2 * SIDE - size - 2)
+    paint(ImageDraw.Draw(image), shape, colour, (x, y, x + size, y + size), 7, 2 * SIDE)
     return np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX))
 
 

@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmarks.query_builder_dump import write_dump
 from benchmarks.resources import Cost, measure
@@ -79,7 +80,7 @@ def main(sizes: list[int]) -> None:
             xml = write_dump(dump, size * 10**6)
             before = _machine_ratio(dump)
             cost, work = _build(dump, folder, 2)
-            figures = {
+            figures: dict[str, Any] = {
                 "xml_mb": round(xml / 1e6),
                 "bz2_mb": round(dump.stat().st_size / 1e6),
                 "cpu_s": round(cost.cpu, 1),

@@ -11,12 +11,10 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
+from benchmarks.objectives import COLOURS, SHAPES, paint
 from trainer.threads import wait_asleep
 
 wait_asleep()  # before any test imports torch
-
-COLOURS = ("red", "green", "blue", "yellow", "black", "purple", "orange", "gray")
-SHAPES = ("circle", "square", "triangle", "cross", "ring", "stripe")
 
 Pair = tuple[str, bytes, str, dict[str, object]]
 
@@ -26,23 +24,9 @@ def draw(colour: str, shape: str, seed: int) -> bytes:
     rng = random.Random(seed)
     width, height = rng.randint(76, 96), rng.randint(76, 96)
     image = Image.new("RGB", (width, height), rng.choice(["white", "ivory", "lavender", "azure"]))
-    pen = ImageDraw.Draw(image)
     size = rng.randint(36, 48)
     x, y = rng.randint(8, width - size - 8), rng.randint(8, height - size - 8)
-    box = (x, y, x + size, y + size)
-    if shape == "circle":
-        pen.ellipse(box, fill=colour)
-    elif shape == "square":
-        pen.rectangle(box, fill=colour)
-    elif shape == "triangle":
-        pen.polygon([(x, y + size), (x + size, y + size), (x + size // 2, y)], fill=colour)
-    elif shape == "cross":
-        pen.line((x, y, x + size, y + size), fill=colour, width=9)
-        pen.line((x, y + size, x + size, y), fill=colour, width=9)
-    elif shape == "ring":
-        pen.ellipse(box, outline=colour, width=8)
-    else:
-        pen.rectangle((0, y, width, y + 12), fill=colour)
+    paint(ImageDraw.Draw(image), shape, colour, (x, y, x + size, y + size), 9, width)
     stream = io.BytesIO()
     image.save(stream, "JPEG", quality=92)
     return stream.getvalue()
