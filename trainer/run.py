@@ -4,6 +4,7 @@ In: flags and a TOML file (see trainer/config.py). Out: a folder with checkpoint
 imported until the flags are parsed, so that ``--help`` answers at once.
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -62,10 +63,8 @@ def main(args: list[str]) -> int:
 
 if __name__ == "__main__":
     status = run_command(lambda: main(sys.argv[1:]))
-    if status > 128:
-        # Asked to end by a signal, with all saved and closed. Libraries' native threads may still be at work, and tearing the
-        # interpreter down under them can abort the process, which would hide the status.
+    # All is saved and closed. Libraries' native threads may still be at work, such as those between the processes of a group, and
+    # tearing the interpreter down under them aborts the process now and then, which would hide the status.
+    with contextlib.suppress(AttributeError, BrokenPipeError):  # where nobody reads what is printed
         sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    sys.exit(status)
+    os._exit(status)
