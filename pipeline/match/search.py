@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pipeline.match.fold import Bytes, Offsets, UInt64, Words, padded, readonly
 from pipeline.match.mapped_file import Arrays
-from pipeline.match.trie import CHILDREN, LONG, LOW, PHRASE, edge_key, slot_of, take_keys
+from pipeline.match.trie import CHILDREN, LONG, LOW, PHRASE, edge_key, edge_slot, slot_of, take_keys
 from webimagetext.compiled import compiled
 
 __all__ = ["find_phrases"]
@@ -176,7 +176,7 @@ def _may_be_edge(key: Any, edge_bits: UInt64) -> Any:
 def _probe(key: Any, edges: UInt64) -> Any:
     """The value of the edge of this key, or zero where there is none."""
     mask = np.uint64(len(edges) // 2 - 1)
-    slot = (key >> np.uint64(20)) & mask
+    slot = edge_slot(key, mask)
     while edges[2 * slot] != 0:
         if edges[2 * slot] == key:
             return edges[2 * slot + np.uint64(1)]
@@ -209,7 +209,7 @@ def _look_up_pairs(
     mask = np.uint64(len(edges) // 2 - 1)
     touched = np.uint64(0)
     for place in range(likely):  # as in _look_up_words
-        touched ^= edges[2 * ((keys[place] >> np.uint64(20)) & mask)]
+        touched ^= edges[2 * edge_slot(keys[place], mask)]
     steps[likely] = touched
     found = 0
     for place in range(likely):

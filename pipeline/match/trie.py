@@ -20,7 +20,7 @@ from pipeline.match.fold import Bytes, Offsets, UInt64, padded, raw_texts
 from pipeline.match.mapped_file import Arrays
 from webimagetext.compiled import compiled
 
-__all__ = ["CHILDREN", "LONG", "LOW", "PHRASE", "build_trie", "edge_key", "slot_of", "take_keys"]
+__all__ = ["CHILDREN", "LONG", "LOW", "PHRASE", "build_trie", "edge_key", "edge_slot", "slot_of", "take_keys"]
 
 SLOTS_PER_ENTRY = 1.5
 BITS_PER_EDGE = 8
@@ -134,10 +134,16 @@ def take_keys(grid: UInt64, starts: Offsets, stops: Offsets, count: int, hashes:
 
 @compiled
 def edge_key(node: Any, word: Any) -> Any:
-    """The key of an edge, never zero, with well mixed bits: the lower ones serve the bitmap, those from the 21st on the table."""
+    """The key of an edge, never zero, with well mixed bits: the lower ones serve the bitmap."""
     key = ((node << np.uint64(32)) | word) + np.uint64(1)
     key = (key ^ (key >> np.uint64(31))) * MULTIPLIER  # a bijection: different edges keep different keys
     return key ^ (key >> np.uint64(32))
+
+
+@compiled
+def edge_slot(key: Any, mask: Any) -> Any:
+    """Where the search for an edge's key begins: by the bits from the 21st on."""
+    return (key >> np.uint64(20)) & mask
 
 
 def _fill_words(words: Bytes, offsets: Offsets, values: UInt64, table: UInt64) -> UInt64:
@@ -179,7 +185,7 @@ def _fill_edges(keys: UInt64, values: UInt64, table: UInt64) -> UInt64:
     """Puts edges into an empty table of two numbers a slot: key and value."""
     mask = np.uint64(len(table) // 2 - 1)
     for index in range(len(keys)):
-        slot = (keys[index] >> np.uint64(20)) & mask
+        slot = edge_slot(keys[index], mask)
         while table[2 * slot] != 0:
             slot = (slot + np.uint64(1)) & mask
         table[2 * slot] = keys[index]
