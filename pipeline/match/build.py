@@ -69,8 +69,7 @@ def build_automaton(queries_parquet: str, folder: str, mode: Mode = "words") -> 
     except ValueError as error:
         raise UserError(f"{queries_parquet}: {error}", REBUILD) from None
     names, offsets = raw_texts(queries)
-    arrays["names"] = names[offsets[0] : offsets[-1]]
-    arrays["name_offsets"] = (offsets - offsets[0]).astype(np.int32)
+    arrays["names"], arrays["name_offsets"] = names, offsets.astype(np.int32)
     content, digest = pack(arrays, {"mode": mode, "queries": len(queries)})
     path = files.join(folder, f"queries-{mode}-{digest}.bin")
     if not files.exists(path):
@@ -84,7 +83,7 @@ def _check_normal(queries: pa.Array, path: str) -> None:
     folded, ends = fold_column(queries)
     data, offsets = raw_texts(queries)
     lengths, expected = np.diff(offsets), np.diff(ends)
-    if np.array_equal(lengths, expected) and np.array_equal(data[offsets[0] : offsets[-1]], folded) and lengths.all():
+    if np.array_equal(lengths, expected) and np.array_equal(data, folded) and lengths.all():
         return
     for index, query in enumerate(queries.to_pylist()):
         form = folded[ends[index] : ends[index + 1]].tobytes().decode()

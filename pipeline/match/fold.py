@@ -71,10 +71,9 @@ def fold_column(texts: pa.Array) -> Texts:
 def fold_words(texts: pa.Array) -> Words:
     """The normal form of each text of a string column, and where its words are."""
     data, offsets = raw_texts(texts)
-    data, offsets = data[offsets[0] : offsets[-1]], offsets - offsets[0]
     starts, lengths, forms = _tables()
     kinds = np.zeros(len(texts), np.uint8)
-    bound = int(offsets[-1] - offsets[0]) + _measure(padded(data), data, offsets, lengths, kinds)
+    bound = len(data) + _measure(padded(data), data, offsets, lengths, kinds)
     slow = [
         normalize(data[offsets[row] : offsets[row + 1]].tobytes().decode()).encode()
         for row in np.flatnonzero(kinds == SLOW)
@@ -91,7 +90,7 @@ def fold_words(texts: pa.Array) -> Words:
 def split_words(texts: Texts) -> Words:
     """The pieces of texts between single spaces, empty ones included."""
     data, offsets = texts
-    spaces = np.flatnonzero(data[offsets[0] : offsets[-1]] == ord(" ")) + offsets[0]
+    spaces = np.flatnonzero(data == ord(" "))
     # A text has one piece more than spaces: its last, which ends where the text does.
     first = np.searchsorted(spaces, offsets) + np.arange(len(offsets))
     stops = np.insert(spaces, first[1:] - np.arange(1, len(offsets)), offsets[1:])
@@ -111,7 +110,7 @@ def raw_texts(texts: pa.Array) -> Texts:
     kind = np.int64 if wide else np.int32
     offsets = np.frombuffer(positions, kind)[texts.offset : texts.offset + len(texts) + 1].astype(np.int64)
     data = np.frombuffer(values, np.uint8) if values is not None else np.empty(0, np.uint8)
-    return readonly(data), readonly(offsets)
+    return readonly(data[offsets[0] : offsets[-1]]), readonly(offsets - offsets[0])
 
 
 def padded(data: Bytes) -> UInt64:
@@ -258,11 +257,7 @@ def _fold(
     first: Offsets,
 ) -> None:
     """Folds each row through the tables into ``out``, ``ends``, ``stops`` and ``first``; SLOW rows are those of ``normal``."""
-    end, count, one = (
-        np.uint64(0),
-        np.uint64(0),
-        np.uint64(1),
-    )  # unsigned, so that no index is asked whether it is negative
+    end, count = np.uint64(0), np.uint64(0)  # unsigned, so that no index is asked whether it is negative
     slow = 0
     for row in range(len(kinds)):
         begin = end
@@ -287,6 +282,6 @@ def _fold(
         stops[count] = end
         count += word
         if word == 0 and end > begin:
-            end -= one
+            end -= np.uint64(1)
         ends[row + 1] = end
         first[row + 1] = count

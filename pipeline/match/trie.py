@@ -66,8 +66,6 @@ def build_trie(phrases: pa.Array) -> Arrays:
     values[pairs >> np.uint64(32)] |= CHILDREN
 
     words, offsets = raw_texts(encoded.dictionary)
-    words = words[offsets[0] : offsets[-1]].copy()
-    offsets = offsets - offsets[0]
     word_table = np.zeros(2 * len(_table(vocabulary)), np.uint64)
     edge_table, edge_bits = _edge_tables(pairs, values[vocabulary:])
     return {
