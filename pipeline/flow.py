@@ -14,6 +14,7 @@ import pyarrow as pa
 from pipeline.config import RunConfig
 from pipeline.dedup.earlier import by_address, earlier_pairs
 from pipeline.dedup.exact import DuplicatePair
+from pipeline.hosts import by_host
 from pipeline.layout import RunFolder, shards_of
 from pipeline.manifest import Entry, rows_in, samples_in
 from pipeline.schema import CANDIDATES, CAPTION_COUNTS, FETCH_PLAN, JOINED, MATCHED, SELECTED
@@ -29,7 +30,6 @@ from pipeline.transforms.curation import (
     by_caption,
     keep_frequent,
 )
-from pipeline.transforms.hosts import by_host
 from pipeline.transforms.images import (
     FetchBucket,
     SplitHoldout,

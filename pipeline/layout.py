@@ -157,10 +157,6 @@ class RunFolder:
         """A table of one round of joining: pairs (SELECTED, drawn from the reserve), pictures (JOINED) or rejects (REJECTS)."""
         return self.path("packing", f"round-{number:03d}", table)
 
-    def packing_rounds(self, table: str) -> str:
-        """A glob pattern of the same table of all rounds."""
-        return self.path("packing", "round-*", table)
-
     @property
     def joined(self) -> str:
         """Table of selected pairs with a reference to their image, schema JOINED."""

@@ -12,6 +12,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.config import RunConfig
+from pipeline.hosts import by_host, host_of
 from pipeline.layout import RunFolder, part_name
 from pipeline.manifest import (
     entry_of_table,
@@ -29,7 +30,6 @@ from pipeline.schema import CANDIDATES, FRONTIER, PAGES, REJECTS
 from pipeline.tables.gather import Gather
 from pipeline.tables.sink import WriteGroups, WriteManifest, write_part
 from pipeline.tables.source import ReadTable
-from pipeline.transforms.hosts import by_host
 from pipeline.transforms.throttling import Throttled
 from pipeline.watch import Beacon
 from webimagetext import files
@@ -154,13 +154,13 @@ class _PlanBucket(beam.DoFn):
     def process(self, group: tuple[int, pa.Table]) -> Iterator[tuple[int, pa.Table]]:
         part, links = group
         seen: set[str] = set()
-        by_host: Counter[str] = Counter()
+        asked: Counter[str] = Counter()
         for earlier in range(self.number + 1):
             folder = round_folder(self.run, earlier, "frontier")
             if files.exists(files.join(folder, part_name(part))):
-                for batch in iter_batches(folder, ["url", "host"], [part_name(part)]):
-                    seen.update(batch.column("url").to_pylist())
-                    by_host.update(batch.column("host").to_pylist())
-        admitted = admit(links, seen, self.config.extract, asked=self.asked, asked_by_host=dict(by_host))
+                for batch in iter_batches(folder, ["url"], [part_name(part)]):
+                    seen.update(urls := batch.column("url").to_pylist())
+                    asked.update(map(host_of, urls))
+        admitted = admit(links, seen, self.config.extract, asked=self.asked, asked_by_host=dict(asked))
         if admitted.num_rows:
             yield part, admitted

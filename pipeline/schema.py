@@ -33,7 +33,7 @@ SCORES = pa.list_(pa.struct([pa.field("name", pa.string()), pa.field("score", pa
 FRONTIER = pa.schema(
     [
         pa.field("url", pa.string(), nullable=False),  # canonical
-        pa.field("host", pa.string(), nullable=False),  # scheme://host:port, the unit of politeness
+        pa.field("host", pa.string(), nullable=False),  # by hosts.py, the unit of politeness
         pa.field("depth", pa.int32(), nullable=False),  # links followed from a seed
     ]
 )

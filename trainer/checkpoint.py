@@ -44,7 +44,7 @@ def folder(output: str) -> str:
 
 def all_in(output: str) -> list[str]:
     """The checkpoints of a run, oldest first."""
-    found = [(int(match[1]), url) for url in listing(join(folder(output), "step-*.pt")) if (match := _NAME.search(url))]
+    found = [(int(match[1]), url) for url in listing("step-*.pt", folder(output)) if (match := _NAME.search(url))]
     return [url for _, url in sorted(found)]
 
 

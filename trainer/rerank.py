@@ -11,7 +11,7 @@ from typing import Literal
 
 from trainer.threads import wait_asleep
 from webimagetext.errors import UserError, run_command
-from webimagetext.files import is_folder, join, listing, open_input, write_atomic
+from webimagetext.files import is_folder, listing, open_input, write_atomic
 from webimagetext.settings import parse_flags
 
 __all__ = ["RerankConfig", "main"]
@@ -52,7 +52,7 @@ def _items(patterns: tuple[str, ...]) -> list[tuple[str, bytes]]:
     for pattern in patterns:
         if pattern in shards:
             continue
-        names = listing(join(pattern, "*") if is_folder(pattern) else pattern)
+        names = listing("*", pattern) if is_folder(pattern) else listing(pattern)
         names = [name for name in names if name.lower().endswith(IMAGE_SUFFIXES)]
         if not names:
             raise UserError(f"{pattern}: no pictures there")

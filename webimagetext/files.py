@@ -6,6 +6,7 @@ by :mod:`webimagetext.stores`. A file counts as read or written as soon as the c
 """
 
 import contextlib
+import glob
 import hashlib
 import io
 import os
@@ -94,8 +95,10 @@ def _about(url: str) -> dict[str, Any] | None:
     return found
 
 
-def listing(pattern: str) -> list[str]:
-    """The files that match a glob pattern, sorted by name."""
+def listing(pattern: str, folder: str = "") -> list[str]:
+    """The files that match a glob pattern, sorted by name; with ``folder``, below it, whatever characters its own name has."""
+    if folder:
+        pattern = join(glob.escape(folder), pattern)
     filesystem, path = open_store(pattern)
     try:
         with answers(pattern):

@@ -101,7 +101,7 @@ def _status_step(name: str, title: str, unit: str, folders: Iterable[str]) -> St
 def funnel_steps(run: RunFolder) -> list[Step]:
     """The steps that have run, in order."""
     steps: list[Step] = []
-    rounds = files.listing(files.join(run.crawl, "round-*", "pages"))
+    rounds = files.listing("round-*/pages", run.crawl)
     if rounds:
         steps.append(_status_step("crawl", "pages read", "pages", rounds))
     if _is_written(run.candidates):
@@ -139,7 +139,7 @@ def _packaging(run: RunFolder) -> list[Step]:
     reasons = _ledger(run.rejects("package"), "pair")
     lost = Counter({reason: number for reason, number in reasons.items() if reason in failures})
     dropped = reasons - lost
-    topped_up = files.listing(run.packing_rounds("pairs"))
+    topped_up = files.listing("round-*/pairs", run.path("packing"))
     selected = manifest.rows_in(run.selected) + sum(map(manifest.rows_in, topped_up))
     steps = [Step("join", "pairs with an image", "pairs", selected, selected - lost.total(), in_rule_order(lost))]
     if _is_written(run.shards):

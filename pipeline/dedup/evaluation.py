@@ -50,9 +50,7 @@ def evaluation_files(paths: Iterable[str]) -> list[str]:
             continue
         if not files.exists(path):
             raise UserError(f"{path}: no such file or folder")
-        inside = [
-            name for name in files.listing(os.path.join(path, "**")) if not os.path.basename(name).startswith("_")
-        ]
+        inside = [name for name in files.listing("**", path) if not os.path.basename(name).startswith("_")]
         tables = [name for name in inside if name.endswith(".parquet") and _has_hashes(name)]
         stems = {name.removesuffix(".parquet") for name in tables}
         tars = [name for name in inside if name.endswith(".tar") and name.removesuffix(".tar") not in stems]

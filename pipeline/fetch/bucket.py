@@ -10,17 +10,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, Protocol
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 
 from pipeline.fetch.config import FetchConfig
 from pipeline.fetch.part import facts_of, finish_part, open_spool, read_part
 from pipeline.fetch.spool import Spool
+from pipeline.hosts import host_of
 from pipeline.image.config import ImageConfig
 from pipeline.image.process import Rejected, process
-from pipeline.net.client import Answer, Memory, PoliteClient
+from pipeline.net.client import Answer, PoliteClient
 from pipeline.net.config import HttpConfig
+from pipeline.net.sites import process_memory
 from pipeline.net.slots import Slots
 
 __all__ = ["NOT_REACHED", "Advances", "fetch_bucket"]
@@ -30,7 +31,6 @@ NOT_REACHED = "not_reached"  # the status of a URL whose turn did not come in th
 _ACCEPT = "image/jpeg, image/png;q=0.9, image/webp;q=0.9, image/gif;q=0.9, image/avif;q=0.8, image/*;q=0.5, */*;q=0.1"
 # Also what servers say of files whose type they do not know.
 _TYPES = ("image/", "application/octet-stream", "binary/", "text/plain")
-_MEMORY = Memory()  # of sites and hosts, from one bucket of this process to the next
 
 
 class Advances(Protocol):
@@ -131,7 +131,7 @@ class _Bucket:
     async def run(self, urls: Sequence[str]) -> None:
         """Works through ``urls`` until all have a result or the round's time is over."""
         hosts = iter(_by_host(urls))
-        async with PoliteClient(self._http, memory=_MEMORY, slots=self._slots) as client:
+        async with PoliteClient(self._http, memory=process_memory(self._http), slots=self._slots) as client:
             visits = [asyncio.create_task(self._visit(client, hosts)) for _ in range(self._fetch.hosts)]
             try:
                 done, _ = await asyncio.wait(
@@ -186,12 +186,5 @@ def _by_host(urls: Sequence[str]) -> list[list[str]]:
     """URLs by host, the hosts with most URLs first: they take longest, so that they must not begin last."""
     hosts: dict[str, list[str]] = defaultdict(list)
     for url in urls:
-        hosts[_host(url)].append(url)
+        hosts[host_of(url)].append(url)
     return sorted(hosts.values(), key=len, reverse=True)
-
-
-def _host(url: str) -> str:
-    try:
-        return urlsplit(url).netloc.lower()
-    except ValueError:
-        return ""  # the client says what is wrong with it

@@ -15,12 +15,13 @@ from typing import Literal, Self
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from pipeline.hosts import host_name
 from pipeline.net.address import is_loopback_name, url_problem
 from pipeline.net.config import HttpConfig
 from pipeline.net.consent import ALLOWED, Consent, decide, header_refusals
 from pipeline.net.pace import HostGivenUpError, HostMemory, HostPace
 from pipeline.net.robots import MAX_ROBOTS_BYTES
-from pipeline.net.sites import Memory, Sites, origin_of
+from pipeline.net.sites import Memory, Sites
 from pipeline.net.transport import Exchange, Headers, Request, Transport
 from webimagetext.errors import UserError
 
@@ -110,25 +111,25 @@ class PoliteClient:
         """Fetches one URL.
 
         ``accept`` is the Accept header; ``max_bytes`` lowers the configured cap; ``types`` are the beginnings of the media types
-        worth reading, empty for any; ``follow="host"`` ends at a redirect to another origin with reason
+        worth reading, empty for any; ``follow="host"`` ends at a redirect to another host with reason
         ``other_host`` and that target as ``final_url``.
         Raises UserError when a public site would be asked without a contact.
         """
         answer = Answer(url, final_url=url)
         budget = _Budget(self._config.deadline)
         limit = min(max_bytes or self._config.max_bytes, self._config.max_bytes)
-        current, origin = _parse(url), ""
+        current, first = _parse(url), ""
         for _ in range(self._config.max_redirects + 1):
             if current is None:
-                answer.reason = "bad_redirect" if origin else "bad_url"
+                answer.reason = "bad_redirect" if first else "bad_url"
                 return answer
             answer.final_url = str(current)
             problem = url_problem(current, self._config)
             if problem is not None:
                 answer.reason, answer.detail = problem
                 return answer
-            origin = origin or origin_of(current)
-            if follow == "host" and origin_of(current) != origin:
+            first = first or host_name(current)
+            if follow == "host" and host_name(current) != first:
                 answer.reason = "other_host"
                 return answer
             exchange = await self._consented(answer, current, accept, limit, types, budget)
@@ -187,8 +188,8 @@ class PoliteClient:
             )
 
     def _pace(self, url: URL) -> HostPace:
-        """The pace of the URL's host; http and https on their usual ports are one host."""
-        host = (url.raw_host or "").rstrip(".") + ("" if url.is_default_port() else f":{url.port}")
+        """The pace of the URL's host."""
+        host = host_name(url)
         if host not in self._paces:
             self._paces[host] = HostPace(self._config, self._memory.hosts.setdefault(host, HostMemory()))
         return self._paces[host]

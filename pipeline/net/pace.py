@@ -1,6 +1,6 @@
 """How fast one host is asked: a turn at a time, never closer together than its delay, and no more once it is in trouble.
 
-In: the outcome of each request. Out: permission for the next. One :class:`HostPace` per host name and port; what it knows
+In: the outcome of each request. Out: permission for the next. One :class:`HostPace` a host; what it knows
 outlives the client that made it (see :class:`HostMemory`), so that a later round of a crawl in the same process keeps the pace.
 """
 

@@ -6,19 +6,21 @@ robots.txt itself disallows is not asked for.
 """
 
 import asyncio
+import functools
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from yarl import URL
 
+from pipeline.hosts import origin_of
 from pipeline.net.config import HttpConfig
 from pipeline.net.consent import Consent, Refusal, TdmRule, decide, parse_tdmrep, tdm_file_refusal
 from pipeline.net.pace import HostMemory
 from pipeline.net.robots import RobotsFile, parse_robots
 from pipeline.net.transport import Exchange
 
-__all__ = ["Memory", "SitePolicy", "Sites", "origin_of"]
+__all__ = ["Memory", "SitePolicy", "Sites", "process_memory"]
 
 _DAY_SECONDS = 24 * 3600.0
 _UNREACHABLE_SECONDS = 600.0  # how soon a site that could not be asked is tried again
@@ -47,9 +49,10 @@ class Memory:
     hosts: dict[str, HostMemory] = field(default_factory=dict)
 
 
-def origin_of(url: URL) -> str:
-    """``https://host:port``, without a default port."""
-    return str(url.origin())
+@functools.cache
+def process_memory(_config: HttpConfig) -> Memory:
+    """What this process has learnt with one configuration. Another one may ask for other policy files, and takes nothing over."""
+    return Memory()
 
 
 def _path_of(url: URL) -> str:

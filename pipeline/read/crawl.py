@@ -5,7 +5,6 @@ are in the order of the pages' URLs, so the same answers give the same bytes in 
 """
 
 import asyncio
-import functools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import pyarrow as pa
 from pipeline.net.client import Answer, Memory, PoliteClient
 from pipeline.net.config import HttpConfig
 from pipeline.net.consent import Consent, directives
+from pipeline.net.sites import process_memory
 from pipeline.net.slots import Slots
 from pipeline.read.config import ExtractConfig
 from pipeline.read.frontier import ScopeRules, frontier_table
@@ -80,12 +80,7 @@ def crawl_bucket(
     Raises UserError as :class:`PoliteClient` does.
     """
     slots = Slots(http.concurrency, waited)
-    return asyncio.run(_crawl(frontier, http, extract, progress, memory or _process_memory(http), slots))
-
-
-@functools.cache
-def _process_memory(_http: HttpConfig) -> Memory:
-    return Memory()
+    return asyncio.run(_crawl(frontier, http, extract, progress, memory or process_memory(http), slots))
 
 
 async def _crawl(

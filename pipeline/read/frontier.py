@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
+from pipeline.hosts import host_of
 from pipeline.net.robots import matches, percent_normal
 from pipeline.read.config import ExtractConfig
-from pipeline.read.urls import canonical, origin
+from pipeline.read.urls import canonical
 from pipeline.schema import FRONTIER
 from webimagetext.errors import UserError
 
@@ -35,7 +36,7 @@ def frontier_table(rows: Iterable[tuple[str, int]]) -> pa.Table:
     """A FRONTIER table of (canonical URL, depth), sorted by depth, then URL."""
     ordered = sorted(rows, key=lambda row: (row[1], row[0]))
     urls = [url for url, _ in ordered]
-    columns = [urls, [origin(url) for url in urls], [depth for _, depth in ordered]]
+    columns = [urls, [host_of(url) for url in urls], [depth for _, depth in ordered]]
     return pa.table(dict(zip(FRONTIER.names, columns, strict=True)), schema=FRONTIER)
 
 
@@ -47,8 +48,8 @@ class ScopeRules:
         self._include = [percent_normal(pattern) for pattern in config.include]
         self._exclude = [percent_normal(pattern) for pattern in config.exclude]
         seeds = [url for url in map(canonical, config.seeds) if url is not None]
-        self._hosts = {_host(url) for url in seeds}
-        self._domains = tuple(_host(url).removeprefix("www.") for url in seeds)
+        self._hosts = {host_of(url) for url in seeds}
+        self._domains = tuple(host_of(url).removeprefix("www.") for url in seeds)
         self._prefixes = tuple(url.partition("?")[0].rpartition("/")[0] + "/" for url in seeds)
 
     def __call__(self, url: str) -> bool:
@@ -63,14 +64,10 @@ class ScopeRules:
             return True
         if self._scope == "prefix":
             return url.startswith(self._prefixes)
-        host = parts.netloc
+        host = host_of(url)
         if self._scope == "host":
             return host in self._hosts
         return any(host == domain or host.endswith(f".{domain}") for domain in self._domains)
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc
 
 
 def admit(
@@ -84,7 +81,7 @@ def admit(
     """The links to ask for in the next round.
 
     ``links`` may hold a URL many times: the smallest depth counts. Left out are URLs in ``seen``, out of scope, deeper than the
-    configured depth, and what exceeds the budgets, of which ``asked`` pages (``asked_by_host`` by FRONTIER's host) are spent. The
+    configured depth, and what exceeds the budgets, of which ``asked`` pages (``asked_by_host`` by host) are spent. The
     order, and so what a budget keeps, is by depth, then by URL.
     """
     within = ScopeRules(config)
@@ -97,7 +94,7 @@ def admit(
     for url, depth in sorted(depths.items(), key=lambda item: (item[1], item[0])):
         if asked + len(rows) >= config.max_pages:
             break
-        host = origin(url)
+        host = host_of(url)
         if url not in seen and spent.get(host, 0) < config.max_pages_per_host and within(url):
             spent[host] = spent.get(host, 0) + 1
             rows.append((url, depth))

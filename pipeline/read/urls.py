@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 from yarl import URL
 
-__all__ = ["Resolver", "canonical", "origin", "picture_url"]
+__all__ = ["Resolver", "canonical", "picture_url"]
 
 MAX_URL_LENGTH = 4096
 _STRIPPED = "".join(map(chr, range(33)))  # C0 controls and space
@@ -119,8 +119,3 @@ def canonical(reference: str) -> str | None:
     if text.count("/") == 2:
         text = text.replace("?", "/?", 1) if "?" in text else text + "/"
     return text if len(text) <= MAX_URL_LENGTH else None
-
-
-def origin(url: str) -> str:
-    """``scheme://host[:port]`` of a canonical URL: the unit in which sites are asked."""
-    return "/".join(url.split("/", 3)[:3])

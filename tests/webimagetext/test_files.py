@@ -48,6 +48,15 @@ def test_listing_is_sorted_and_can_be_opened(folder: str) -> None:
     assert files.listing(files.join(folder, "*.none")) == []
 
 
+@pytest.mark.parametrize("name", ["run [2]", "a*b", "what?", "[!x]", "plain"])
+def test_a_folder_is_listed_whatever_its_name(folder: str, name: str) -> None:
+    for part in ("round-0/x.txt", "round-1/x.txt", "other/x.txt"):
+        with files.write_atomic(files.join(folder, name, part)) as stream:
+            stream.write(b"1")
+    found = files.listing("round-*/x.txt", files.join(folder, name))
+    assert [url.rsplit("/", 3)[1:] for url in found] == [[name, f"round-{n}", "x.txt"] for n in (0, 1)]
+
+
 def test_removing(folder: str) -> None:
     put(files.join(folder, "d", "one"), b"1")
     files.remove(files.join(folder, "d"))

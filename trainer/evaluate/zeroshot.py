@@ -18,7 +18,7 @@ from trainer.evaluate.config import ZeroshotConfig
 from trainer.evaluate.features import encode_pictures, encode_texts, samples
 from trainer.weights import Trained, load_trained
 from webimagetext.errors import UserError
-from webimagetext.files import is_folder, join, listing, open_input
+from webimagetext.files import is_folder, listing, open_input
 
 __all__ = ["PROMPTS", "class_vectors", "evaluate", "render"]
 
@@ -42,7 +42,7 @@ def class_vectors(trained: Trained, names: Sequence[str], prompts: Sequence[str]
 
 def _folder_items(root: str) -> tuple[list[tuple[str, str]], list[str]]:
     """The pictures (path, class) of a folder of folders, and the class names."""
-    found = [(path, path.rsplit("/", 2)[1]) for path in listing(join(root, "*", "*"))]
+    found = [(path, path.rsplit("/", 2)[1]) for path in listing("*/*", root)]
     names = sorted({name for _, name in found})
     return sorted(
         ((path, name) for path, name in found if path.lower().endswith(IMAGE_SUFFIXES)), key=itemgetter(1, 0)

@@ -183,3 +183,20 @@ def test_two_workers_with_the_same_bucket_ask_once(server: Any, http: HttpConfig
     assert worker.wait() == 0 and rows.column("status").unique().to_pylist() == ["success"]
     assert {count for path, count in server.asked.items() if path.startswith("/image/")} == {1}
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.parquet", "a.tar"]
+
+
+def test_one_configuration_does_not_speak_for_what_another_never_asked(
+    server: Any, http: HttpConfig, tmp_path: Path
+) -> None:
+    """Evidence names the policy files that were asked for under the settings of the row, and no others."""
+    without = tuple(signal for signal in http.binding_signals if signal not in ("tdm_file", "ai_txt"))
+    loose = dataclasses.replace(http, binding_signals=without)
+    evidence = []
+    for name, config in (("a", loose), ("b", http), ("c", loose)):
+        rows = fetch_bucket(server.urls(1), str(tmp_path), name, config, IMAGE)
+        evidence.append(rows.column("consent_evidence")[0].as_py())
+    assert [("tdmrep.json" in text, "ai.txt" in text) for text in evidence] == [
+        (False, False),
+        (True, True),
+        (False, False),
+    ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
-from pipeline.read.urls import Resolver, canonical, origin, picture_url
+from pipeline.read.urls import Resolver, canonical, picture_url
 
 
 @pytest.mark.parametrize(
@@ -35,10 +35,6 @@ def test_one_spelling(reference: str, expected: str | None) -> None:
     assert canonical(reference) == expected
     if expected is not None:
         assert canonical(expected) == expected
-
-
-def test_the_origin() -> None:
-    assert origin("https://h:8443/a/b?c") == "https://h:8443"
 
 
 def test_pictures_of_lists() -> None:
