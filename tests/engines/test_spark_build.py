@@ -9,13 +9,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+# The first call fetches and must end with the miss that its profile asks for; the second one packs.
 MAVEN = """#!/bin/sh
 [ "$1" = --version ] && exit 0
-mkdir -p target/jars
-cp "$BROUGHT" target/jars/a.jar
-cp "$BROUGHT" target/spark-job-server-1.jar
 echo "$*" >>"$CALLS"
+for word; do case $word in -Dmaven.repo.local=*) repository=${word#*=};; esac; done
+case " $* " in
+  *" --offline "*) mkdir -p target; cp "$repository/org/a/1/a-1.jar" target/job-server.jar;;
+  *) mkdir -p "$repository/org/a/1"; cp "$BROUGHT" "$repository/org/a/1/a-1.jar"
+     [ -z "$EXTRA" ] || cp "$BROUGHT" "$repository/org/$EXTRA"
+     echo "$ENDS"; exit 1;;
+esac
 """
+MISSED = "Could not find artifact maven-shade-plugin:jar:nothing-runs:3.6.0"
 
 
 class Build:
@@ -26,16 +32,19 @@ class Build:
         shutil.copytree(ROOT / ".ci" / "spark", folder / "spark")
         self.brought.write_bytes(b"the right jar")
         listed = hashlib.sha256(b"the right jar").hexdigest()
-        (folder / "spark" / "jars.sha256").write_text(f"{listed}  a.jar\n")
+        (folder / "spark" / "jars.sha256").write_text(
+            f"{listed}  org/a/1/a-1.jar\n{listed}  org/not/fetched/here.jar\n"
+        )
         (folder / "bin").mkdir()
         for name, text in (("mvn", MAVEN), ("java", "#!/bin/sh\n")):
             program = folder / "bin" / name
             program.write_text(text)
             program.chmod(0o755)
 
-    def __call__(self) -> "subprocess.CompletedProcess[str]":
+    def __call__(self, ends: str = MISSED, extra: str = "") -> "subprocess.CompletedProcess[str]":
         path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
         environment = {**os.environ, "PATH": path, "CALLS": str(self.calls), "BROUGHT": str(self.brought)}
+        environment |= {"ENDS": ends, "EXTRA": extra}
         command = [str(self.folder / "spark" / "build"), str(self.folder / "cache")]
         return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
 
@@ -55,11 +64,30 @@ def test_a_good_jar_is_made_once(build: Build) -> None:
     assert (build.folder / "cache" / "job-server.jar").read_bytes() == b"the right jar"
 
 
-def test_another_jar_than_the_listed_one_is_refused(build: Build) -> None:
+def test_nothing_runs_before_all_is_checked_and_nothing_is_left(build: Build) -> None:
+    assert build().returncode == 0
+    fetch, pack = build.calls.read_text().splitlines()
+    assert "--activate-profiles fetch-only package" in fetch and "--offline package" in pack
+    assert sorted(path.name for path in (build.folder / "cache").iterdir()) == [
+        "job-server.jar",
+        "job-server.jar.recipe",
+        "job-server.jar.sha256",
+    ]
+
+
+def test_a_jar_that_is_not_listed_is_refused_and_not_run(build: Build) -> None:
+    assert "org/b.jar" in build(extra="b.jar").stderr
     build.brought.write_bytes(b"another jar")
     done = build()
-    assert done.returncode == 2 and "a.jar: FAILED" in done.stderr and "jars.sha256" in done.stderr
-    assert not (build.folder / "cache" / "job-server.jar").exists()
+    assert done.returncode == 2 and "org/a/1/a-1.jar" in done.stderr and "jars.sha256" in done.stderr
+    assert "--offline" not in build.calls.read_text()
+    assert list((build.folder / "cache").iterdir()) == []
+
+
+def test_a_failed_fetch_shows_what_maven_said(build: Build) -> None:
+    done = build(ends="Unknown host")
+    assert done.returncode == 2 and "Unknown host" in done.stderr and "could not fetch the parts" in done.stderr
+    assert "--offline" not in build.calls.read_text()
 
 
 def test_what_is_missing_is_named(build: Build) -> None:
