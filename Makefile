@@ -80,10 +80,10 @@ bench: .venv/.ready-dev  ## run one benchmark, NAME=…; without NAME list them
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links
 
-IN_IMAGES := pyproject.toml --group build --extra s3 --extra turbo --excludes docker/trainer-only.txt -c requirements.txt -c requirements-dev.txt
+IN_IMAGES := pyproject.toml --group build --extra s3 --extra turbo -c requirements.txt -c requirements-dev.txt
 
 lock: .venv/.ready  ## choose the newest versions anew and write the pinned requirements
-	@$(COMPILE) --upgrade pyproject.toml --group build -o requirements.txt
+	@$(COMPILE) --upgrade pyproject.toml --group build --extra train -o requirements.txt
 	@$(COMPILE) --upgrade --group dev -c requirements.txt -o requirements-dev.txt
 	@$(COMPILE) --upgrade --group peers -o requirements-peers.txt
 	@$(COMPILE) --upgrade --group spark -o requirements-spark.txt

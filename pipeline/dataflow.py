@@ -6,7 +6,6 @@ a second environment, which Dataflow alone makes use of.
 """
 
 import hashlib
-import importlib.util
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from pipeline.config import RunConfig
 from webimagetext import files
 from webimagetext.errors import UserError
+from webimagetext.extras import needed_by
 
 __all__ = ["DRY_RUN_OVER", "check_options", "check_paths", "is_dataflow", "job_options"]
 
@@ -37,10 +37,8 @@ def is_dataflow(runner: str) -> bool:
 
 def check_options(root: str, options: Mapping[str, Any]) -> None:
     """Raises UserError for a run folder ``root`` or parsed Beam options with which no job could run."""
-    if importlib.util.find_spec("apitools") is None:
-        raise UserError(
-            "--runner=DataflowRunner needs packages that are not installed", "pip install 'webimagetext[gcp]'"
-        )
+    with needed_by("--runner=DataflowRunner"):
+        import apitools  # noqa: F401
     if missing := [name for name in NEEDED if not options.get(name)]:
         raise UserError(
             f"--runner=DataflowRunner needs {', '.join(f'--{name}' for name in missing)} after --",

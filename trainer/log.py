@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from trainer.config import OutputConfig
 from webimagetext.errors import UserError
+from webimagetext.extras import needed_by
 from webimagetext.files import is_url, join, make_folder, read, write_atomic
 
 __all__ = ["Log", "Watch"]
@@ -47,16 +48,12 @@ class Log:
         if config.tensorboard:
             if is_url(config.output):
                 raise UserError("--tensorboard appends to local files", "give a local --output, or use --wandb")
-            try:
+            with needed_by("--tensorboard"):
                 from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                raise UserError("--tensorboard needs the tensorboard package", "pip install tensorboard") from None
             self._board = SummaryWriter(join(config.output, "tensorboard"))
         if config.wandb:
-            try:
+            with needed_by("--wandb"):
                 import wandb  # type: ignore[import-not-found, unused-ignore]
-            except ImportError:
-                raise UserError("--wandb needs the wandb package", "pip install wandb") from None
             wandb.init(project=config.wandb, dir=None if is_url(config.output) else config.output)
             self._wandb = wandb
 

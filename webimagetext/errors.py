@@ -47,10 +47,14 @@ def full_disk_names(path: str) -> Iterator[None]:
 def run_command(command: Callable[[], int | None]) -> int:
     """Runs a command's body and turns its ending into an exit status.
 
-    Returns 0 or what the body returned; 2 after a :class:`UserError` or a full disk; 130 after Ctrl-C; 141 after a closed pipe.
+    Returns 0 or what the body returned; 2 after a :class:`UserError`, a full disk or an import of what an extra
+    brings; 130 after Ctrl-C; 141 after a closed pipe.
     """
+    from webimagetext.extras import needed_by  # here, since that module needs the error defined above
+
     try:
-        return command() or 0
+        with needed_by("this command"):
+            return command() or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

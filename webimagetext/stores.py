@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from webimagetext.errors import UserError
+from webimagetext.extras import not_installed
 
 __all__ = ["StoreFailedError", "answers", "is_url", "missing", "open_store", "patiently", "refuse_credentials"]
 
@@ -38,7 +39,6 @@ _CREDENTIALS = {
     "gs": "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a key file",
 }
 _ALIASES = {"s3a": "s3", "gcs": "gs"}
-_PACKAGES = {"s3": ("s3fs", "s3"), "gs": ("gcsfs", "gcs")}  # and this project's extra that brings it
 _LIBRARIES = frozenset(
     {"aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google", "requests", "s3fs", "urllib3", "socket"}
 )
@@ -90,11 +90,7 @@ def open_store(url: str) -> tuple[Any, str]:
         from fsspec.registry import known_implementations
 
         known = known_implementations[scheme]["class"].partition(".")[0]
-        package, extra = _PACKAGES.get(_kind(scheme), (known, ""))
-        way = f"pip install {package}" + (
-            f", or this project with its extra: pip install '.[{extra}]'" if extra else ""
-        )
-        raise UserError(f"{url}: {scheme}:// needs the package {package}, which is not installed", way) from None
+        raise not_installed(known, f"{url}: {scheme}://") from None
     except ValueError as error:
         raise UserError(f"{url}: this kind of address cannot be opened: {error}") from None
     except Exception as error:  # credentials are looked for here too
@@ -104,7 +100,7 @@ def open_store(url: str) -> tuple[Any, str]:
 
 def missing(url: str) -> UserError:
     """The error for a file that is not there; says so when it is the whole bucket."""
-    if _kind(url.partition("://")[0]) in _PACKAGES:
+    if _kind(url.partition("://")[0]) in _CREDENTIALS:
         filesystem, path = open_store(url)
         bucket = path.partition("/")[0]
         with contextlib.suppress(Exception):

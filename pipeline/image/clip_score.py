@@ -9,19 +9,22 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from webimagetext.extras import needed_by
+
 __all__ = ["ClipScore"]
 
 
 class ClipScore:
-    """Scores pairs with one checkpoint (its file; see trainer.run). Raises UserError when it cannot be read.
+    """Scores pairs with one checkpoint (its file; see trainer.run). Raises UserError when it cannot be read, or torch is not there.
 
     Computes on a GPU where there is one; the scores then differ in their last digits from those of a CPU.
     """
 
     def __init__(self, checkpoint: str) -> None:
-        import torch
+        with needed_by("package.hooks.clip_checkpoint"):
+            import torch
 
-        from trainer.weights import load_trained
+            from trainer.weights import load_trained
 
         self._trained: Any = load_trained(checkpoint)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

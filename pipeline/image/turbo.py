@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from webimagetext.errors import UserError
+from webimagetext.extras import needed_by
 
 __all__ = ["decode_scaled"]
 
@@ -20,12 +20,9 @@ _LITTLE = 1.5  # up to this factor two neighbouring samples are enough; beyond i
 
 @functools.cache
 def _libraries() -> tuple[Any, Any]:
-    try:
+    with needed_by("image: decoder turbo"):
         import cv2
         import simplejpeg
-    except ImportError as error:
-        packages = "pip install simplejpeg opencv-python-headless"
-        raise UserError(f"image: decoder turbo needs the package {error.name}", packages) from None
     cv2.setNumThreads(1)  # the fetcher has its own threads
     return simplejpeg, cv2
 

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from webimagetext.errors import UserError
+from webimagetext.extras import needed_by
 
 __all__ = ["Floats", "detect"]
 
@@ -123,10 +124,8 @@ def _py3langid_model() -> Any:
 
 
 def _installed(package: str, module: str) -> Any:
-    try:
+    with needed_by(f"text.detector '{package}'"):
         return importlib.import_module(module)
-    except ModuleNotFoundError:
-        raise UserError(f"text.detector '{package}' is not installed", f"pip install {package}") from None
 
 
 DETECTORS: dict[str, Callable[[Sequence[str], str], Floats]] = {

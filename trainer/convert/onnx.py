@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.models.clip import Clip
-from webimagetext.errors import UserError
+from webimagetext.extras import needed_by
 from webimagetext.files import join, open_input, write_atomic
 
 __all__ = ["write_onnx"]
@@ -33,10 +33,8 @@ class _Tower(nn.Module):
 
 def write_onnx(model: Clip, folder: str) -> list[str]:
     """Writes both graphs; returns their paths. Raises UserError when the exporter's packages are not installed."""
-    try:
+    with needed_by("--format onnx"):
         import onnxscript  # type: ignore[import-untyped, unused-ignore]  # noqa: F401
-    except ImportError:
-        raise UserError("--format onnx needs the onnxscript package", "pip install onnxscript") from None
     # It warns about operators of torchvision, which no tower uses.
     logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
     spec = model.spec
