@@ -1,7 +1,6 @@
 """The wheel: what it holds and declares, and a job done with it outside the checkout, also in an environment of nothing else."""
 
 import ast
-import gzip
 import importlib.metadata
 import json
 import os
@@ -20,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from docs.cli_reference import ROOT
-from tests.pipeline.read.archive_records import http_block, warc_record
+from tests.pipeline.small_archive import write_archive
 from tests.pipeline.small_site import CAPTIONS, build_site
 from webimagetext.extras import EXTRA_OF
 
@@ -148,17 +147,9 @@ def test_the_tests_have_what_the_extras_bring() -> None:
 def write_job(folder: Path) -> None:
     """A WARC file of the small site, pictures included, a list of queries and the example's configuration for archives."""
     build_site(folder / "site")
-    with gzip.open(folder / "site.warc.gz", "wb") as stream:
-        for file in sorted((folder / "site").rglob("*")):
-            if file.suffix in (".html", ".png"):
-                kind = "text/html" if file.suffix == ".html" else "image/png"
-                url = f"http://shapes.example/{file.relative_to(folder / 'site')}"
-                stream.write(warc_record("response", url, http_block(file.read_bytes(), kind)))
-    (folder / "blocked.txt").write_text("purple\n")  # the caption of the picture that is not in the archive
-    (folder / "run.toml").write_text(
-        'queries = "queries.parquet"\n[extract]\nsource = "warc"\ninputs = ["site.warc.gz"]\n'
-        '[text]\ndetector = "off"\nblocked_words = "blocked.txt"\n'
-    )
+    write_archive(folder / "site", folder / "archive" / "site.warc.gz")
+    text = (ROOT / "examples" / "warc.toml").read_text()
+    (folder / "run.toml").write_text(text.replace('detector = "fasttext"', 'detector = "off"'))
 
 
 QUERIES = """

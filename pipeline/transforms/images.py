@@ -13,8 +13,8 @@ from pipeline.config import RunConfig
 from pipeline.dedup.evaluation import EVALUATION, EvaluationPicture, EvaluationSet
 from pipeline.dedup.exact import DuplicateImageCaption
 from pipeline.dedup.pictures import VERDICTS, RepeatedPicture
-from pipeline.fetch.bucket import NOT_REACHED, fetch_bucket
-from pipeline.fetch.retry import best_rows, retry_failed
+from pipeline.fetch.bucket import fetch_bucket
+from pipeline.fetch.retry import UNASKED, best_rows, retry_failed
 from pipeline.hashing import hash64, hash_strings
 from pipeline.image.hooks import edit_pictures, load_edits, load_scorers, score_pictures, score_rules
 from pipeline.image.rules import image_rules
@@ -65,11 +65,11 @@ def wanted_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
 def known_rows(batch: pa.RecordBatch, again: bool) -> pa.RecordBatch:
     """Answers of the image store as rows of FETCH_PLAN: what need not be asked for.
 
-    Left out, so that they are asked again, are URLs whose turn did not come and, if ``again``, the failures that may pass.
+    Left out, so that they are asked for, are URLs for which nobody was asked and, if ``again``, the failures that may pass.
     """
     open_urls = retry_failed(batch) if again else []
     known = pc.and_(
-        pc.not_equal(batch.column("status"), NOT_REACHED),
+        pc.invert(pc.is_in(batch.column("status"), value_set=pa.array(UNASKED))),
         pc.invert(pc.is_in(batch.column("url"), value_set=pa.array(open_urls, pa.string()))),
     )
     urls = batch.column("url").filter(known)

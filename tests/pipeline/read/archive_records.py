@@ -1,8 +1,10 @@
 """Builds the records of test archives."""
 
+import json
 import zlib
+from typing import Any
 
-__all__ = ["http_block", "warc_record"]
+__all__ = ["http_block", "warc_record", "wat_record"]
 
 
 def warc_record(kind: str, url: str, block: bytes, content_type: str = "application/http; msgtype=response") -> bytes:
@@ -19,3 +21,11 @@ def http_block(body: bytes, content_type: str = "text/html", status: str = "200 
     lines = [f"HTTP/1.1 {status}", f"Content-Type: {content_type}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def wat_record(url: str, html: dict[str, Any], status: str = "200", **headers: str) -> bytes:
+    """A WAT record: what Common Crawl publishes of a page."""
+    response = {"Response-Message": {"Status": status}, "Headers": headers, "HTML-Metadata": html}
+    payload = {"HTTP-Response-Metadata": response}
+    envelope = {"WARC-Header-Metadata": {"WARC-Target-URI": url}, "Payload-Metadata": payload}
+    return warc_record("metadata", url, json.dumps({"Envelope": envelope}).encode(), "application/json")

@@ -1,7 +1,6 @@
 """WARC, ARC and WAT files: pairs, image bodies, consent, and every way a record can be broken."""
 
 import gzip
-import json
 import re
 import tarfile
 from collections import Counter
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from archive_records import http_block, warc_record
 
 from pipeline.net.body import BadEncodingError, BodyTooLargeError
 from pipeline.net.config import HttpConfig
@@ -21,6 +19,7 @@ from pipeline.read.tables import Extracted
 from pipeline.read.warc import read_warc
 from pipeline.read.wat import read_wat
 from pipeline.schema import CANDIDATES, REJECTS
+from tests.pipeline.read.archive_records import http_block, warc_record, wat_record
 from webimagetext.errors import UserError
 
 EXTRACT, HTTP = ExtractConfig(source="warc"), HttpConfig()
@@ -151,13 +150,6 @@ def test_payloads_have_a_cap() -> None:
             decode_payload(body, "", coding, 100)
     with pytest.raises(BadEncodingError):
         decode_payload(gzip.compress(b"hello")[:-4], "", "gzip", 100)
-
-
-def wat_record(url: str, html: dict[str, Any], status: str = "200", **headers: str) -> bytes:
-    response = {"Response-Message": {"Status": status}, "Headers": headers, "HTML-Metadata": html}
-    payload = {"HTTP-Response-Metadata": response}
-    envelope = {"WARC-Header-Metadata": {"WARC-Target-URI": url}, "Payload-Metadata": payload}
-    return warc_record("metadata", url, json.dumps({"Envelope": envelope}).encode(), "application/json")
 
 
 def test_wat_files(archive: Archive) -> None:
