@@ -195,13 +195,15 @@ def test_a_job_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_job_in_an_environment_of_its_own_without_torch(wheel: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("resolution", ["highest", "lowest-direct"])
+def test_a_job_in_an_environment_of_its_own_without_torch(wheel: Path, tmp_path: Path, resolution: str) -> None:
+    """With the newest and with the oldest packages that the metadata allow."""
     environment = clean_environment()
     uv = str(Path(sys.executable).with_name("uv"))
     place = tmp_path / "environment"
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(place)], check=True, env=environment)
     python = str(place / "bin" / "python")
-    words = [uv, "pip", "install", "--quiet", "--python", python, str(wheel)]
+    words = [uv, "pip", "install", "--quiet", "--python", python, "--resolution", resolution, str(wheel)]
     done = subprocess.run(words, env=environment, capture_output=True, text=True)
     if done.returncode and re.search("(?i)failed to fetch|dns|connect", done.stderr):
         pytest.skip("needs the package registry")
