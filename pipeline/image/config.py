@@ -37,8 +37,7 @@ class ImageConfig:
     formats: tuple[str, ...] = WEB_FORMATS
     """Formats accepted, by Pillow's names; TIFF and JPEG2000 can be added, but their decoders are less hardened."""
     decoder: Literal["pillow", "turbo"] = "pillow"
-    """turbo: read and scale JPEG with the packages simplejpeg and opencv-python-headless, which must be installed; faster, with
-    slightly other pictures."""
+    """turbo: read and scale JPEG with simplejpeg and OpenCV, which the extra turbo brings; faster, with slightly other pictures."""
     threads: int = 1
     """Threads that decode, in each worker process."""
 

@@ -16,8 +16,8 @@ class TextConfig:
     """Which captions stay. Every rule can be turned off."""
 
     detector: Detector = "fasttext"
-    """Language detector. fasttext: the lid.176 model, 100 times faster than langdetect and no worse. langdetect: seeded.
-    py3langid: if installed. off: no language rule; the language probability of every pair is then empty."""
+    """Language detector. fasttext: the lid.176 model, 100 times faster than langdetect and no worse. langdetect (seeded)
+    and py3langid come with the extra detectors. off: no language rule; the language probability of every pair is then empty."""
     language: str = "en"
     """Two-letter code (ISO 639-1) of the language wanted."""
     language_threshold: float = 0.5
