@@ -1,8 +1,16 @@
-"""``python -m query_builder``."""
+"""``python -m query_builder``: Ctrl-C is one line even while the program is still being imported."""
 
 import sys
 
-from query_builder.cli import main
+
+def _main() -> int:
+    try:
+        from query_builder.cli import main
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    return main()
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_main())

@@ -2,19 +2,21 @@
 
 In: a function, tasks that can be pickled, a number of workers. Out: each task with its result, in the order of completion; what a
 task does must not depend on the others, so the outcome is the same for any number of workers. A worker ends itself when the main
-process has died, so that a killed run leaves nothing behind that computes.
+process has died, so that a killed run leaves nothing behind that computes. Ctrl-C reaches the main process alone, which ends them.
 """
 
 import contextlib
 import itertools
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
+from multiprocessing import resource_tracker
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -34,6 +36,27 @@ def _end_with_parent(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes that start in the block never get SIGINT, which a terminal sends to all: from their first instruction on.
+
+    A handler of their own would come too late for what Python and the worker import. In this process Ctrl-C counts at the end of
+    the block, for a worker that is half started would complain. Threads of libraries take the signal for it, so that blocking it
+    isn't enough here.
+    """
+    resource_tracker.ensure_running()  # the first worker starts it, and that lets the signal in again
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 class Workers:
@@ -69,7 +92,7 @@ class Workers:
             while True:
                 # Only a few at a time, so that an error or Ctrl-C ends the work soon.
                 for task in itertools.islice(waiting, self.count + 1 - len(running)):
-                    running[self._processes().submit(function, task)] = task
+                    running[self._submit(function, task)] = task
                 if not running:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -82,7 +105,7 @@ class Workers:
         """
         if self.count == 1:
             return partial(function, task)
-        future = self._processes().submit(function, task)
+        future = self._submit(function, task)
 
         def result() -> R:
             with _telling_of_a_death():
@@ -90,11 +113,12 @@ class Workers:
 
         return result
 
-    def _processes(self) -> ProcessPoolExecutor:
+    def _submit(self, function: Callable[[T], R], task: T) -> Future[R]:
         if self._pool is None:
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self.count, context, _end_with_parent, (os.getpid(),))
-        return self._pool
+        with _deaf_to_ctrl_c():  # a process starts with its first task
+            return self._pool.submit(function, task)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from pipeline.layout import RunFolder
+from tests.leftovers import emptied_temporary_folder, temporary_folder  # noqa: F401: the first is used by every test
 from tests.pipeline.small_job import Job, serve_job
+from tests.skipped import SkippedTests
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Adds what is told at the end."""
+    config.pluginmanager.register(SkippedTests())
 
 
 @pytest.fixture(scope="session")
@@ -14,7 +21,7 @@ def shared_data() -> Path:
     """Larger real data kept beside the checkout; a test that asks for it is skipped where it is absent."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip("the larger real data set is not beside this checkout")
+        pytest.skip(f"the larger real data is not beside this checkout (in {folder.relative_to(folder.parents[2])})")
     return folder
 
 

@@ -1,0 +1,34 @@
+"""A temporary folder of the tests' own, in which nothing may be left: not by them, not by what they start."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+__all__ = ["emptied_temporary_folder", "temporary_folder"]
+
+
+@pytest.fixture(scope="session")
+def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What TMPDIR names while the tests run; pytest's own folders lie elsewhere, as ``tmp_path`` does."""
+    tmp_path_factory.getbasetemp()  # decides where that is, from the TMPDIR of before
+    before = os.environ.get("TMPDIR"), tempfile.tempdir
+    with tempfile.TemporaryDirectory(prefix="webimagetext-tests-") as folder:
+        os.environ["TMPDIR"], tempfile.tempdir = folder, None
+        yield Path(folder)
+    tempfile.tempdir = before[1]
+    if before[0] is None:
+        del os.environ["TMPDIR"]
+    else:
+        os.environ["TMPDIR"] = before[0]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def emptied_temporary_folder(temporary_folder: Path) -> Iterator[None]:
+    """Fails a file of tests that leaves something in the temporary folder."""
+    before = set(temporary_folder.iterdir())
+    yield
+    left = sorted(path.name for path in set(temporary_folder.iterdir()) - before)
+    assert left == [], f"left in the temporary folder: {', '.join(left)}"
