@@ -4,12 +4,14 @@ The local runner is Beam's FnApiRunner, named outright: "DirectRunner" stands fo
 use one worker process a core; short ones stay in this process, where nothing has to be started.
 """
 
+import atexit
 import contextlib
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -18,6 +20,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pipeline import dataflow
 from pipeline.layout import RunFolder
+from pipeline.local_workers import worker_command
 from pipeline.mistakes import told_as_mistakes
 from pipeline.portable import LostWorkerError, check_endpoint, told_as_failed_job
 from pipeline.spark import spark_options, submitted
@@ -30,6 +33,7 @@ __all__ = ["Engine"]
 LOCAL_NAMES = ("", "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "PrismRunner", "SwitchingDirectRunner")
 # Below this many units of work, starting worker processes (about four seconds) costs more than it saves.
 PARALLEL_FROM = 20_000
+JOB_SERVER_FOLDER = "beam-temp"  # what Beam calls a job server's folder
 JOB_TRIES = 3  # of a job whose engine loses its workers
 
 
@@ -98,22 +102,49 @@ class Engine:
         if self.on_dataflow:
             options = dataflow.job_options(self.run_folder.root, name, options, self._parsed)
         if not self.local:
-            with (
-                submitted(self._spark_submit, name) as more,
-                beam.Pipeline(options=PipelineOptions([*options, *more])) as root,
-            ):
+            with submitted(self._spark_submit, name) as more, _beam_files(), _graph([*options, *more]) as root:
                 yield root
             return
         workers = self.workers or ((os.cpu_count() or 1) if parallel else 1)
-        runner = FnApiRunner()
-        if not self._fixed_mode and workers > 1:
-            options.append(f"--direct_num_workers={workers}")
-            runner = FnApiRunner(SubprocessSDKEnvironment.from_command_string(f"{sys.executable} -m pipeline.worker"))
-        with (
-            _shuffle_folder(self.run_folder) as folder,
-            beam.Pipeline(runner=runner, options=PipelineOptions([*options, f"--shuffle_folder={folder}"])) as root,
-        ):
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(_shuffle_folder(self.run_folder))
+            runner = FnApiRunner()
+            if not self._fixed_mode and workers > 1:
+                options.append(f"--direct_num_workers={workers}")
+                command = stack.enter_context(worker_command(folder))
+                runner = FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
+            yield stack.enter_context(_graph([*options, f"--shuffle_folder={folder}"], runner))
+
+
+@contextlib.contextmanager
+def _graph(options: Sequence[str], runner: FnApiRunner | None = None) -> Iterator[beam.Pipeline]:
+    """A graph that runs at the end of the block. Its temporary folder goes also when building it fails; Beam keeps that one."""
+    pipeline = beam.Pipeline(runner=runner, options=PipelineOptions(list(options)))
+    try:
+        with pipeline as root:
             yield root
+    finally:
+        shutil.rmtree(pipeline.local_tempdir, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _beam_files() -> Iterator[None]:
+    """A temporary folder for what Beam makes to hand a job to an engine, and does not remove.
+
+    A job server that it starts lasts until this process ends, and its folder, which Beam then removes itself, as long.
+    """
+    folder = tempfile.mkdtemp(prefix="webimagetext-job-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)  # after Beam's own, since that is registered later
+    before, tempfile.tempdir = tempfile.tempdir, folder
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+        for path in map(str, Path(folder).iterdir()):
+            if not os.path.basename(path).startswith(JOB_SERVER_FOLDER):
+                files.remove(path)
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """A worker process: Beam's own harness, with its chatter below errors left out.
 
-Started by runners.py for a local run, and by workers.py, with an address and a name, for an engine outside Python; never by hand.
+Started by local_workers.py for a local run, with the file that says that it goes on, and by worker_pool.py for an engine outside
+Python, with an address and a name; never by hand.
 """
 
 import contextlib
@@ -40,6 +41,13 @@ def _end_with_engine(harness: Any) -> None:
     os._exit(0)
 
 
+def _end_without(sign: str) -> None:
+    """Ends this process when the file ``sign`` has gone: the run was interrupted."""
+    while os.path.exists(sign):
+        time.sleep(_POLL_SECONDS)
+    os._exit(0)
+
+
 def _without_hang_ups(thread: threading.ExceptHookArgs) -> None:
     """Leaves out what Beam's threads say when the engine hangs up, which is how every job ends."""
     if not isinstance(thread.exc_value, grpc.RpcError):
@@ -47,8 +55,11 @@ def _without_hang_ups(thread: threading.ExceptHookArgs) -> None:
 
 
 def main(args: list[str]) -> None:
-    """Works until the engine is done. ``args``: none, or the address of the engine's control service and this worker's name."""
-    if not args:
+    """Works until the engine is done. ``args``: a file that is there while there is work; or the address of the engine's control
+    service and this worker's name.
+    """
+    if len(args) == 1:
+        threading.Thread(target=_end_without, args=args, daemon=True).start()
         logging.disable(logging.WARNING)
         sys.stderr = cast(TextIO, _WithoutMistakes(sys.stderr))
         from apache_beam.runners.worker import sdk_worker_main

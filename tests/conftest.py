@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 from pipeline.layout import RunFolder
-from tests.leftovers import emptied_temporary_folder, temporary_folder  # noqa: F401: the first is used by every test
+from tests.leftovers import emptied_temporary_folder, temporary_folder
 from tests.pipeline.small_job import Job, serve_job
 from tests.skipped import SkippedTests
+
+__all__ = ["emptied_temporary_folder", "first", "job", "shared_data", "temporary_folder"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

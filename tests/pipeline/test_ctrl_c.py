@@ -1,0 +1,27 @@
+"""Ctrl-C in a run with worker processes: one line and exit status 130, while they start and while they work."""
+
+import os
+import sys
+
+import pytest
+
+from pipeline.__main__ import main
+from tests.interrupt import SAID, interrupted
+from tests.pipeline.small_job import Job
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("then", [0, 0.3, 2.5])
+def test_no_worker_says_anything_and_none_stays(job: Job, then: float) -> None:
+    output = job.folder / f"interrupted-{then}"
+    command = [sys.executable, "-m", "pipeline", "run", str(job.config), "--output", str(output), "--workers", "2"]
+    status, said = interrupted(command, 2, then)
+    assert status == 130 and said.endswith(SAID)
+    assert all(line.startswith(("[", "  ")) for line in said.removesuffix(SAID).splitlines()), said  # the steps
+    assert "File " not in said
+    assert not (output / ".shuffle").exists()
+
+
+def test_the_same_command_goes_on(job: Job) -> None:
+    output = job.folder / "interrupted-0"
+    assert os.path.exists(output) and main(["run", str(job.config), "--output", str(output)]) == 0
