@@ -12,8 +12,6 @@ export PYTHON
 
 PY := .venv/bin/python
 WORKERS ?= 2
-# The tests on Spark need what `make spark` builds; where Java and Maven are missing they are skipped, with a reason.
-SPARK_WHERE_JAVA_IS := $(shell command -v java >/dev/null && command -v mvn >/dev/null && echo spark)
 CODE := pipeline query_builder trainer webimagetext benchmarks examples docs docker tests
 
 help:  ## list the targets
@@ -34,7 +32,8 @@ setup: .venv/.ready  ## build .venv with everything the programs need
 demo: .venv/.ready  ## build a query list, crawl a site, train a small CLIP; SITE=https://… crawls your own site
 	@$(PY) examples/demo/run.py $(if $(SITE),--site '$(SITE)') $(if $(CONTACT),--contact '$(CONTACT)')
 
-test: .venv/.ready-dev $(SPARK_WHERE_JAVA_IS)  ## run the tests; WORKERS=2 processes
+test: .venv/.ready-dev  ## run the tests; WORKERS=2 processes
+	@.ci/spark/try $(MAKE) --no-print-directory spark
 	@echo "== tests"
 	@$(PY) -m pytest -q -n $(WORKERS) -m "not slow"
 

@@ -102,7 +102,7 @@ def test_compose_file() -> None:
 def test_compose_file_by_the_program_itself() -> None:
     known = subprocess.run(["docker", "compose", "version"], capture_output=True) if shutil.which("docker") else None
     if known is None or known.returncode:
-        pytest.skip("needs Docker's compose plugin")
+        pytest.skip("needs Docker with its compose plugin (install both)")
     command = ["docker", "compose", "--file", str(DOCKER / "compose.yaml"), "config", "--quiet"]
     assert subprocess.run(command).returncode == 0
 

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.spark import JOB_SERVER_JAR
 
-__all__ = ["Cluster", "cluster", "needs_spark"]
+__all__ = ["Cluster", "cluster", "missing", "needs_spark"]
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 90.0
@@ -26,15 +26,21 @@ def _spark_home() -> Path | None:
     return found[0] if found else None
 
 
-def _missing() -> str:
-    if shutil.which("java") is None:
-        return "there is no Java here"
+def missing(failed: Path = JOB_SERVER_JAR.with_name("failed.log")) -> str:
+    """Why the tests on Spark cannot run, and what to do; empty where they can. ``failed``: what a failed build printed."""
+    for program, package in (("java", "openjdk-17-jdk-headless"), ("mvn", "maven")):
+        if shutil.which(program) is None:
+            return f"Spark needs the program {program} (on Debian: apt install {package}; then make spark)"
+    if failed.exists():
+        lines = [line for line in failed.read_text().splitlines() if line.strip() and not line.startswith("make")]
+        error = next((line for line in lines if line.startswith("error: ")), lines[-1] if lines else "it said nothing")
+        return f"Spark could not be built: {error.removeprefix('error: ')} (make spark)"
     if not JOB_SERVER_JAR.exists() or _spark_home() is None:
-        return "Spark is not here: make spark"
+        return "Spark is not here (make spark)"
     return ""
 
 
-needs_spark = pytest.mark.skipif(bool(_missing()), reason=_missing() or "it is here")
+needs_spark = pytest.mark.skipif(bool(missing()), reason=missing() or "it is here")
 
 
 def _free_port() -> int:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import spark_cluster
+
 ROOT = Path(__file__).resolve().parents[2]
 # The first call fetches and must end with the miss that its profile asks for; the second one packs.
 MAVEN = """#!/bin/sh
@@ -95,3 +97,29 @@ def test_what_is_missing_is_named(build: Build) -> None:
         (build.folder / "bin" / name).write_text("#!/bin/sh\nexit 127\n")
         done = build()
         assert done.returncode == 2 and said in done.stderr
+
+
+def tried(checkout: Path, path: str, *command: str) -> "subprocess.CompletedProcess[str]":
+    program = checkout / ".ci" / "spark" / "try"
+    return subprocess.run([program, *command], env={**os.environ, "PATH": path}, capture_output=True, text=True)
+
+
+def test_a_build_that_fails_stops_nothing_and_is_the_reason_for_what_is_skipped(
+    build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
+    log = tmp_path / ".cache" / "spark" / "failed.log"
+    path = f"{build.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    fails = ["sh", "-c", "echo working; echo 'error: no way to the registry'; echo '  try again'; exit 2"]
+    done = tried(tmp_path, path, *fails)
+    assert done.returncode == 0 and done.stdout.endswith("the tests on Spark are left out\n")
+    monkeypatch.setenv("PATH", path)
+    assert spark_cluster.missing(log) == "Spark could not be built: no way to the registry (make spark)"
+    assert tried(tmp_path, path, "true").returncode == 0 and not log.exists()
+
+
+def test_without_java_or_maven_nothing_is_tried(build: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("mvn", "java"):
+        (build.folder / "bin" / name).unlink()
+        monkeypatch.setenv("PATH", str(build.folder / "bin"))
+        assert f"needs the program {name} " in spark_cluster.missing(tmp_path / "failed.log")

@@ -132,7 +132,7 @@ def test_weights_start_a_model_of_higher_resolution() -> None:
 @pytest.mark.peers
 def test_embeddings_are_equal_in_open_clip_transformers_and_onnx(tmp_path: Path, words: Tokenizer) -> None:
     if not PEERS.exists() or subprocess.run([PEERS, "-c", "import open_clip, transformers, onnxruntime"]).returncode:
-        pytest.skip("the peers' environment is not there (make peers)")
+        pytest.skip("the peers' environment is not built (make peers)")
     pytest.importorskip("onnxscript", reason="needed to write ONNX")
     rng = np.random.default_rng(0)
     ids = np.zeros((3, 77), dtype=np.int64)

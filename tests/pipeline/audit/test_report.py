@@ -109,7 +109,7 @@ def test_without_shards_the_remedy_is_named(tmp_path: Path) -> None:
         write_audit(RunFolder(str(tmp_path)), CONFIG)
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed")
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed (on Debian: apt install chromium)")
 @pytest.mark.parametrize("width", [360, 1200])
 def test_a_browser_shows_it_without_sideways_scrolling(run: RunFolder, tmp_path: Path, width: int) -> None:
     # A frame has the width that is asked for, which a headless window need not have; its script may look at the page within.
