@@ -19,6 +19,7 @@ __all__ = ["Cluster", "cluster", "missing", "needs_spark"]
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 90.0
+FAILED_BUILD = JOB_SERVER_JAR.with_name("failed.log")
 
 
 def _spark_home() -> Path | None:
@@ -26,7 +27,7 @@ def _spark_home() -> Path | None:
     return found[0] if found else None
 
 
-def missing(failed: Path = JOB_SERVER_JAR.with_name("failed.log")) -> str:
+def missing(failed: Path = FAILED_BUILD) -> str:
     """Why the tests on Spark cannot run, and what to do; empty where they can. ``failed``: what a failed build printed."""
     for program, package in (("java", "openjdk-17-jdk-headless"), ("mvn", "maven")):
         if shutil.which(program) is None:

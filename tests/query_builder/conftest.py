@@ -90,4 +90,6 @@ def real_wordnet() -> str:
     for folder in (os.environ.get("WEBIMAGETEXT_WORDNET", ""), "/usr/share/wordnet"):
         if folder and (Path(folder) / "data.noun").is_file():
             return folder
-    pytest.skip("no WordNet 3.0 is here (on Debian: apt install wordnet-base; or set WEBIMAGETEXT_WORDNET to its folder)")
+    pytest.skip(
+        "no WordNet 3.0 is here (on Debian: apt install wordnet-base; or set WEBIMAGETEXT_WORDNET to its folder)"
+    )
