@@ -5,7 +5,9 @@ addresses come from strangers: everything is escaped, and the page forbids itsel
 """
 
 import base64
+import unicodedata
 from collections import Counter
+from collections.abc import Sequence
 from html import escape
 from importlib import resources
 from string import Template
@@ -19,16 +21,21 @@ from pipeline.audit.summary import TOP, Queries, Sample, Summary
 
 __all__ = ["render_report"]
 
+SHOWN = 120  # characters of a text that stand there without a click
 
-def render_report(name: str, steps: list[Step], summary: Summary, settings: str, threshold: int) -> str:
-    """The page. ``settings`` is the run's configuration as TOML, ``threshold`` the pairs a query keeps (t of the balance)."""
+
+def render_report(
+    name: str, steps: list[Step], summary: Summary, settings: str, threshold: int, formats: Sequence[str]
+) -> str:
+    """The page. ``settings`` is the run's configuration as TOML, ``threshold`` the pairs a query keeps (t of the balance), and
+    ``formats`` are the names of the image formats that were read."""
     sections = {
-        "What remained": _funnel(steps),
+        "What remained": _funnel(steps, formats),
         "Pictures and captions": _pictures(summary.samples),
         "Queries": _queries(summary.queries, threshold) + _shortfall(summary.shortfall, threshold),
         "Make-up": _makeup(summary),
         "What was dropped": _dropped(steps, summary),
-        "Settings": f"<p>The configuration this run was made with.</p><pre>{escape(settings)}</pre>",
+        "Settings": _settings(settings),
     }
     present = {title: body for title, body in sections.items() if body}
     page = Template(resources.files("pipeline.audit").joinpath("report_page.html").read_text(encoding="utf-8"))
@@ -47,6 +54,19 @@ def _anchor(title: str) -> str:
     return title.lower().replace(" ", "-")
 
 
+def _folded(text: str) -> str:
+    """A stranger's text, running as its letters do. Of a long one the beginning is shown, and a click or a key opens the rest."""
+    if len(text) <= SHOWN:
+        return f'<p dir="auto">{escape(text)}</p>'
+    end = text.rfind(" ", SHOWN // 2, SHOWN) + 1 or SHOWN
+    while end < len(text) and unicodedata.category(text[end]).startswith("M"):
+        end += 1  # an accent or a vowel sign stays with its letter
+    return (
+        f'<details class="text" dir="auto"><summary>{escape(text[:end])}<span class="more" aria-hidden="true"> …</span></summary>'
+        f"<p>{escape(text[end:])}</p></details>"
+    )
+
+
 def _words(reason: str) -> str:
     """A reason as stored (``small_image``) in words."""
     return reason.replace("_", " ")
@@ -62,7 +82,7 @@ def _lead(steps: list[Step], summary: Summary) -> str:
     return f"<p>{text}</p>{warning}"
 
 
-def _funnel(steps: list[Step]) -> str:
+def _funnel(steps: list[Step], formats: Sequence[str]) -> str:
     widest = max((step.rows_in for step in steps if step.unit == "pairs"), default=0)
     items = []
     for step in steps:
@@ -76,9 +96,8 @@ def _funnel(steps: list[Step]) -> str:
                 rows.append(("kept in reserve", step.set_aside))
             dropped = step.rows_in - step.rows_out
             table = bars(rows, f"Why {number(dropped)} went, as shares of {number(step.rows_in)}", step.rows_in)
-            gone = (
-                f"<details><summary>{number(dropped)} went, most for: {escape(rows[0][0])}</summary>{table}</details>"
-            )
+            most = max(rows, key=lambda row: row[1])[0]
+            gone = f"<details><summary>{number(dropped)} went, most for: {escape(most)}</summary>{table}</details>"
         parts = ", ".join(f"{number(count)} in {escape(part)}" for part, count in step.parts.items())
         words = f"<b>{number(step.rows_out)}</b> {escape(step.title)}{f' ({parts})' if parts else ''}"
         of = f"{share(step.rows_out, step.rows_in)} of {number(step.rows_in)} {step.unit}"
@@ -86,7 +105,7 @@ def _funnel(steps: list[Step]) -> str:
         items.append(f'<li class="{step.unit}">{line}{shape}{gone}</li>')
     note = (
         "<p>Blue is the flow of pairs: each step takes in what the one above let through. Grey are the pages and images asked "
-        "for on the way. Open a line to see why the rest went.</p>"
+        f"for on the way. Open a line to see why the rest went. Image formats that were read: {escape(', '.join(formats))}.</p>"
     )
     return f'{note}<ol class="step">{"".join(items)}</ol>' if items else ""
 
@@ -99,12 +118,10 @@ def _pictures(samples: list[Sample]) -> str:
         data = base64.b64encode(sample.thumbnail).decode()
         page = ""
         if sample.page_url.startswith(("http://", "https://")):
-            page = f' <a href="{escape(sample.page_url)}" rel="noreferrer noopener nofollow">page</a>'
-        tags = "".join(f'<span class="tag">{escape(query)}</span>' for query in sample.queries[:6])
+            page = f'<p><a href="{escape(sample.page_url)}" rel="noreferrer noopener nofollow">page</a></p>'
+        tags = "".join(f'<span class="tag" dir="auto">{escape(query)}</span>' for query in sample.queries[:6])
         # The caption stands right below the picture, so repeating it as its alternative text would be read out twice.
-        items.append(
-            f'<li><img src="data:image/jpeg;base64,{data}" alt="" loading="lazy"><p>{escape(sample.caption)}{page}</p>{tags}</li>'
-        )
+        items.append(f'<li><img src="data:image/jpeg;base64,{data}" alt="">{_folded(sample.caption)}{page}{tags}</li>')
     note = "<p>A random sample of the shards: each picture with its caption and the first queries found in it.</p>"
     return f'{note}<ul class="pictures">{"".join(items)}</ul>'
 
@@ -131,12 +148,12 @@ def _queries(queries: Queries | None, threshold: int) -> str:
     )
     first = zip(queries.names[:TOP].to_pylist(), matched[:TOP], selected[:TOP], strict=True)
     rows = "".join(
-        f'<tr><th scope="row">{escape(query)}</th>'
+        f'<tr><th scope="row" dir="auto">{escape(query)}</th>'
         f'<td class="number">{number(found)}</td><td class="number">{number(left)}</td></tr>'
         for query, found, left in first
     )
     table = (
-        "<table><caption>Most frequent queries</caption><thead><tr><th>query</th>"
+        '<table class="narrow"><caption>Most frequent queries</caption><thead><tr><th>query</th>'
         f'<th class="number">pairs that hold it</th><th class="number">kept</th></tr></thead><tbody>{rows}</tbody></table>'
     )
     return f"<p>{words}</p>{curve}{legend}{table}"
@@ -192,7 +209,7 @@ def _dropped(steps: list[Step], summary: Summary) -> str:
     blocks = []
     for reason, rows in sorted(summary.rejects.items(), key=lambda item: (-totals[item[0]], item[0])):
         body = "".join(
-            f'<tr><td>{escape(row["detail"] or "")}</td><td class="soft">{escape(row["url"] or "")}</td></tr>'
+            f'<tr><td>{_folded(row["detail"] or "")}</td><td class="soft">{_folded(row["url"] or "")}</td></tr>'
             for row in rows
         )
         blocks.append(
@@ -201,3 +218,10 @@ def _dropped(steps: list[Step], summary: Summary) -> str:
         )
     note = "<p>Some of what each rule dropped, so that a rule that drops the wrong things is seen. All of it is in rejects/.</p>"
     return note + "".join(blocks) if blocks else ""
+
+
+def _settings(text: str) -> str:
+    """The run's configuration. What scrolls sideways can be reached with the keyboard, and says what it is."""
+    note = "<p>The configuration this run was made with, with everything that was left at its default.</p>"
+    body = f'<pre tabindex="0" role="region" aria-label="Configuration as TOML">{escape(text)}</pre>'
+    return f"{note}<details><summary>{number(len(text.splitlines()))} lines of TOML</summary>{body}</details>"

@@ -34,7 +34,7 @@ def write_audit(run: RunFolder, config: RunConfig) -> None:
     found = read_t(run)  # which the settings may have left to be found
     threshold = config.balance.t if found is None else found
     with files.write_atomic(run.report, "w") as stream:
-        stream.write(render_report(name, steps, summary, settings, threshold))
+        stream.write(render_report(name, steps, summary, settings, threshold, config.image.formats))
     with files.write_atomic(run.card, "w") as stream:
         stream.write(render_card(name, steps, summary, to_dict(config), settings))
     with files.write_atomic(run.croissant, "w") as stream:

@@ -1,22 +1,28 @@
 """report.html: whole, safe against what strangers wrote, the same every time; and a real browser shows it."""
 
-import re
 import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
+from pipeline.audit.funnel import Step
+from pipeline.audit.report import SHOWN, render_report
+from pipeline.audit.summary import Queries, Sample, Summary
 from pipeline.audit.write import write_audit
 from pipeline.balance.config import BalanceConfig
 from pipeline.config import RunConfig
 from pipeline.layout import RunFolder
+from tests.browser import needs_browser, opened
 from tests.small_run import make_run
 from webimagetext.errors import UserError
 
-CONFIG = RunConfig(balance=BalanceConfig(t=20))
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+# The list's name is longer than a telephone is wide, so that the settings have to be scrolled.
+CONFIG = RunConfig(queries=f"https://lists.example/{'long/' * 20}queries.parquet", balance=BalanceConfig(t=20))
 VOID = {"meta", "img", "rect", "polygon", "path", "br", "link"}
 
 
@@ -109,33 +115,92 @@ def test_without_shards_the_remedy_is_named(tmp_path: Path) -> None:
         write_audit(RunFolder(str(tmp_path)), CONFIG)
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome is installed (on Debian: apt install chromium)")
-@pytest.mark.parametrize("width", [360, 1200])
-def test_a_browser_shows_it_without_sideways_scrolling(run: RunFolder, tmp_path: Path, width: int) -> None:
-    # A frame has the width that is asked for, which a headless window need not have; its script may look at the page within.
-    probe = tmp_path / "probe.html"
-    probe.write_text(
-        f'<iframe id="f" style="width:{width}px;height:900px;border:0" src="{Path(run.report).as_uri()}"></iframe>'
-        "<script>f.onload = () => { const d = f.contentDocument; document.title = "
-        "[d.documentElement.scrollWidth, d.querySelectorAll('img').length, [...d.images].filter(i => i.naturalWidth).length, "
-        "d.querySelector('svg.curve .before').getTotalLength() > 100].join(' '); }</script>"
+def page_of(captions: list[str], queries: list[str], steps: list[Step] | None = None) -> str:
+    """A report of one picture for each caption."""
+    names = pa.array(queries)
+    counts = np.arange(len(queries), 0, -1, dtype=np.int64)
+    summary = Summary(pairs=len(captions), queries=Queries(names, counts, counts, 0))
+    summary.samples = [
+        Sample(f"{n}", text, "https://a.example/", tuple(queries), b"") for n, text in enumerate(captions)
+    ]
+    rows = [{"stage": "match", "reason": "too_long", "detail": text, "url": "https://a.example/1"} for text in captions]
+    summary.rejects = {"too_long": rows[:4]} if rows else {}
+    return render_report("some", steps or [], summary, "seed = 0\n", 1, ("BMP", "WEBP"))
+
+
+def test_the_most_frequent_reason_is_named_and_not_the_first() -> None:
+    steps = [
+        Step("match", "matched", "pairs", 100, 60, {"repeated_text": 3, "other_language": 30, "no_query": 7}),
+        Step("balance", "kept", "pairs", 60, 30, {"not_drawn": 10}, set_aside=20),
+        Step("join", "joined", "pairs", 30, 20, {"http_404": 5, "http_500": 5}),
+    ]
+    text = Page(page_of([], ["dog"], steps)).text
+    assert "40 went, most for: other language" in text
+    assert "30 went, most for: kept in reserve" in text
+    assert "10 went, most for: http 404" in text
+
+
+def test_the_formats_read_are_named() -> None:
+    step = Step("fetch", "images stored", "attempts", 3, 3)
+    assert "Image formats that were read: BMP, WEBP." in Page(page_of([], ["dog"], [step])).text
+
+
+@pytest.mark.parametrize("text", ["word " * 240 + "end", "語" * 500, "x" * SHOWN + "x", "a " + "की" * 300])
+def test_a_long_text_is_folded_and_whole(text: str) -> None:
+    page = page_of([text], ["dog"])
+    start, rest = page.split('<details class="text" dir="auto"><summary>')[1].split(
+        '<span class="more" aria-hidden="true"> …</span>'
     )
-    assert BROWSER is not None
-    command = [BROWSER, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-    command += [
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--disable-dev-shm-usage",
-    ]
-    command += [
-        "--allow-file-access-from-files",
-        f"--user-data-dir={tmp_path / 'profile'}",
-        "--virtual-time-budget=5000",
-    ]
-    done = subprocess.run([*command, "--dump-dom", probe.as_uri()], capture_output=True, text=True, timeout=120)
-    title = re.search(r"<title>(\d+) (\d+) (\d+) (\w+)</title>", done.stdout)
-    assert title is not None, done.stdout + done.stderr[-2000:]
-    scroll_width, images, _, curve_drawn = title.groups()
-    assert int(scroll_width) <= width
-    assert (images, curve_drawn) == ("24", "true")
+    assert SHOWN / 2 < len(start) <= SHOWN + 1
+    assert start + rest.split("<p>")[1].split("</p>")[0] == text
+    assert not rest.split("<p>")[1].startswith("ी")
+    assert start.endswith(" ") or " " not in text[SHOWN // 2 : SHOWN]
+
+
+def test_a_text_of_ordinary_length_is_not_folded() -> None:
+    assert '<details class="text"' not in page_of(["x" * SHOWN, "a dog"], ["dog"])
+
+
+@needs_browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_browser_shows_all_of_it_and_axe_finds_nothing(
+    run: RunFolder, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    with opened(Path(run.report).as_uri(), width, scheme) as page:
+        for state in ("closed", "open"):
+            page.evaluate("open => document.querySelectorAll('details').forEach(d => d.open = open)", state == "open")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert [finding["id"] for finding in Axe().run(page).response["violations"]] == []
+        assert page.evaluate("[...document.images].filter(image => image.naturalWidth).length") == 24
+        assert page.evaluate("document.querySelector('svg.curve .before').getTotalLength()") > 100
+
+
+@needs_browser
+def test_long_captions_make_no_endless_page_and_are_opened_with_the_keyboard(tmp_path: Path) -> None:
+    heights, file = [], tmp_path / "report.html"
+    for words in (20, 240):
+        file.write_text(page_of([f"{'word ' * words}end{n}" for n in range(24)], ["dog"]), encoding="utf-8")
+        with opened(file.as_uri(), 360) as page:
+            heights.append(page.evaluate("document.documentElement.scrollHeight"))
+            if words == 240:
+                assert not page.get_by_text("end7").is_visible()
+                page.locator(".pictures summary").nth(7).focus()
+                page.keyboard.press("Enter")
+                assert page.get_by_text("end7").is_visible()
+    assert heights[1] < 1.1 * heights[0]
+
+
+@needs_browser
+def test_texts_run_as_their_letters_do(tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    hebrew, long = "כלב אדום ליד הבית", "كلب أحمر " * 40
+    file.write_text(page_of(["a red dog", hebrew, long], ["dog", "כלב"]), encoding="utf-8")
+    directions = "nodes => nodes.map(node => getComputedStyle(node).direction)"
+    with opened(file.as_uri(), 360) as page:
+        captions = page.locator(".pictures li > [dir]:not(.tag)")
+        assert captions.evaluate_all(directions) == ["ltr", "rtl", "rtl"]
+        assert page.locator(".pictures .text p").evaluate_all(directions) == ["rtl"]
+        assert page.locator(".pictures .tag").evaluate_all(directions) == ["ltr", "rtl"] * 3
+        assert page.locator("#queries tbody th").evaluate_all(directions) == ["ltr", "rtl"]
+        assert page.locator("#what-was-dropped td:first-child > *").evaluate_all(directions) == ["ltr", "rtl", "rtl"]
