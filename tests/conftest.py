@@ -7,10 +7,11 @@ import pytest
 
 from pipeline.layout import RunFolder
 from tests.leftovers import emptied_temporary_folder, temporary_folder
+from tests.pipeline.clock import standing_clock
 from tests.pipeline.small_job import Job, serve_job
 from tests.skipped import SkippedTests
 
-__all__ = ["emptied_temporary_folder", "first", "job", "shared_data", "temporary_folder"]
+__all__ = ["emptied_temporary_folder", "first", "job", "shared_data", "standing_clock", "temporary_folder"]
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -12,7 +12,22 @@ from dataclasses import dataclass, field
 
 from pipeline.net.config import HttpConfig
 
-__all__ = ["HostGivenUpError", "HostMemory", "HostPace"]
+__all__ = ["Clock", "HostGivenUpError", "HostMemory", "HostPace"]
+
+
+class Clock:
+    """The time by which hosts are asked; a test has one of its own, for no test should wait or depend on the machine's load."""
+
+    def now(self) -> float:
+        """Seconds since some moment; never goes back."""
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Returns so many seconds later."""
+        await asyncio.sleep(seconds)
+
+
+CLOCK = Clock()
 
 
 class HostGivenUpError(Exception):
@@ -29,7 +44,7 @@ class HostMemory:
 
     def wait(self) -> float:
         """Seconds until the next request may start; zero or less when it may now."""
-        return max(self.last_start + self.delay, self.not_before) - time.monotonic()
+        return max(self.last_start + self.delay, self.not_before) - CLOCK.now()
 
 
 @dataclass
@@ -66,7 +81,7 @@ class HostPace:
 
             def sent() -> None:
                 nonlocal held
-                self.memory.last_start = time.monotonic()
+                self.memory.last_start = CLOCK.now()
                 if held:
                     held = False
                     self._turn.release()
@@ -79,12 +94,12 @@ class HostPace:
                     yield sent
             finally:
                 if held:
-                    self.memory.last_start = time.monotonic()
+                    self.memory.last_start = CLOCK.now()
                     self._turn.release()
 
     async def _due(self) -> None:
         while not self.given_up and (wait := self.memory.wait()) > 0:
-            await asyncio.sleep(wait)
+            await CLOCK.sleep(wait)
         if self.given_up:
             raise HostGivenUpError(self.given_up)
 
@@ -104,4 +119,4 @@ class HostPace:
         elif self.failures >= self.config.host_failures:
             self.given_up = f"{self.failures} failures in a row, the last: {why}"
         wait = min(wait, self.config.max_backoff)
-        self.memory.not_before = max(self.memory.not_before, time.monotonic() + wait)
+        self.memory.not_before = max(self.memory.not_before, CLOCK.now() + wait)

@@ -119,10 +119,16 @@ BEHAVIOURS: dict[str, Behaviour] = {
 class HostileServer:
     """The server in a thread of its own; a context manager. ``behaviours`` add to or replace those above.
 
-    ``log`` holds (monotonic time, path) of every request, in order of arrival.
+    ``log`` holds (time by ``clock``, path) of every request, in order of arrival.
     """
 
-    def __init__(self, behaviours: dict[str, Behaviour] | None = None, address: str = "127.0.0.1") -> None:
+    def __init__(
+        self,
+        behaviours: dict[str, Behaviour] | None = None,
+        address: str = "127.0.0.1",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._behaviours = BEHAVIOURS | (behaviours or {})
         self._address = address
         self._loop = asyncio.new_event_loop()
@@ -184,7 +190,7 @@ class HostileServer:
                 return
             head = first + await reader.readuntil(b"\r\n\r\n")
             path = head.split(b" ")[1].decode()
-            self.log.append((time.monotonic(), path))
+            self.log.append((self._clock(), path))
             behaviour = self._behaviours.get(path.partition("?")[0])
             if behaviour is None:
                 behaviour = answer(b"no", "404 Not Found")
