@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.checks import check
 from pipeline.config import RunConfig
 from pipeline.hashing import mix
 from pipeline.layout import RunFolder
@@ -65,6 +66,7 @@ def _rules(run: RunFolder, config: RunConfig) -> list[Rule]:
 
 def try_rules(run: RunFolder, config: RunConfig, sample: int) -> tuple[int, list[RuleCounts]]:
     """(pairs looked at, the counts of each rule in the order of the rules). Raises UserError when there are no candidates."""
+    check("rules", run, config)
     rules = _rules(run, config)
     found = [RuleCounts(rule.name) for rule in rules]
     seen = 0

@@ -1,14 +1,16 @@
 """What each verb of the command line does: the steps of a run, with their folders, settings and inputs."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from pipeline import work
 from pipeline.audit.write import write_audit
+from pipeline.checks import check
 from pipeline.config import RunConfig
 from pipeline.dataflow import check_paths
 from pipeline.dedup.evaluation import evaluation_files
 from pipeline.layout import RunFolder, shards_of
-from pipeline.manifest import rows_in, samples_in
+from pipeline.manifest import is_complete, rows_in, samples_in
 from pipeline.packing import join
 from pipeline.run import Context, Step, run_steps
 from pipeline.runners import Engine
@@ -121,14 +123,28 @@ def _evaluation_step(run: RunFolder, config: RunConfig) -> list[Step]:
     ]
 
 
+def _is_extracted(run: RunFolder, config: RunConfig) -> bool:
+    """Whether the first step is finished for these settings."""
+    try:
+        first = steps_of(run, config)[0]
+    except UserError:
+        return False  # of a setting of another step, which is told with the other findings
+    return is_complete(first.output, first.fingerprint())
+
+
 def run_verb(verb: str, output: str, config: RunConfig, options: Sequence[str], workers: int) -> None:
     """Runs the steps of one verb, or of all for "run", and writes the reports."""
     run = RunFolder(output)
-    context = Context(run, config, Engine(run, options, workers))
-    if context.engine.on_dataflow:
-        check_paths(config)
-    if verb in ("run", "curate", "package") and not files.exists(config.queries):
-        raise UserError(f"{config.queries}: no such query list", "make one with `python -m query_builder build`")
+    engines: list[Engine] = []
+
+    def make_engine() -> None:
+        engines.append(Engine(run, options, workers))
+        if engines[0].on_dataflow:
+            check_paths(config)
+
+    store = partial(work.check_store, run, config)
+    check(verb, run, config, engine=make_engine, store=store, extracted=partial(_is_extracted, run, config))
+    context = Context(run, config, engines[0])
     steps = [step for step in steps_of(run, config) if verb in ("run", step.verb)]
     with files.write_atomic(run.config, "w") as stream:
         stream.write(to_toml(config))

@@ -9,6 +9,7 @@ from pipeline import flow
 from pipeline.archives import read_archives, source_folder
 from pipeline.balance.tally import counts_table
 from pipeline.balancing import make_plan
+from pipeline.config import RunConfig
 from pipeline.dedup.evaluation import EvaluationSet
 from pipeline.layout import MANIFEST_FILE, RunFolder, part_name
 from pipeline.manifest import read_manifest, rows_in, write_manifest
@@ -24,7 +25,19 @@ from webimagetext import files
 from webimagetext.errors import UserError
 from webimagetext.settings import fingerprint
 
-__all__ = ["balance", "count_captions", "extract", "fetch", "fetch_pairs", "match", "read_evaluation", "write_shards"]
+__all__ = [
+    "balance",
+    "check_store",
+    "count_captions",
+    "extract",
+    "fetch",
+    "fetch_pairs",
+    "match",
+    "read_evaluation",
+    "write_shards",
+]
+
+SETTINGS_FILE = "_SETTINGS"  # in the image store: the fingerprint of the settings that its pictures were made with
 
 
 def extract(context: Context) -> None:
@@ -43,7 +56,7 @@ def extract(context: Context) -> None:
 def _read_files(context: Context) -> None:
     run, config = context.run, context.config
     paths = expand_inputs(config.extract)
-    _claim_store(run, fingerprint(config.image))
+    _claim_store(run, config)
     earlier = [entry for entry in read_manifest(run.images).to_pylist() if not entry["file"].startswith("archive-")]
     name = f"read {config.extract.source}"
     build = partial(read_archives, paths=paths, run=run, config=config, earlier=earlier, name=name)
@@ -95,24 +108,28 @@ def fetch(context: Context) -> None:
 def fetch_pairs(context: Context, pairs: str, name: str) -> None:
     """Fetches what the store lacks of the pairs of a table."""
     run, config = context.run, context.config
-    _claim_store(run, fingerprint(config.image))
+    _claim_store(run, config)
     earlier = read_manifest(run.images).to_pylist()
     build = partial(flow.fetch, pairs=pairs, run=run, config=config, earlier=earlier, name=name)
     context.engine.run(name, build, total=rows_in(pairs), unit="images")
 
 
-def _claim_store(run: RunFolder, mark: str) -> None:
-    """Makes an empty image store, or checks that the one there was made with the same image settings."""
-    url = files.join(run.images, "_SETTINGS")
-    stored = files.read(url)
-    if stored not in (None, mark.encode()):
+def check_store(run: RunFolder, config: RunConfig) -> None:
+    """Raises UserError where the image store was made with other image settings."""
+    if files.read(files.join(run.images, SETTINGS_FILE)) not in (None, fingerprint(config.image).encode()):
         raise UserError(
             f"{run.images}: these images were stored with other [image] settings",
             "use the old settings, another --output, or delete this folder to fetch all images again",
         )
-    if stored is None:
+
+
+def _claim_store(run: RunFolder, config: RunConfig) -> None:
+    """Makes an empty image store, or checks that the one there was made with the same image settings."""
+    check_store(run, config)
+    url = files.join(run.images, SETTINGS_FILE)
+    if not files.exists(url):
         with files.write_atomic(url, "w") as stream:
-            stream.write(mark)
+            stream.write(fingerprint(config.image))
     if not files.exists(files.join(run.images, MANIFEST_FILE)):
         write_manifest(run.images, [])
 

@@ -16,7 +16,7 @@ from pipeline.match.trie import build_trie
 from webimagetext import files
 from webimagetext.errors import UserError
 
-__all__ = ["MODES", "Mode", "build_automaton", "read_queries"]
+__all__ = ["MODES", "Mode", "build_automaton", "check_queries", "read_queries"]
 
 Mode = Literal["words", "metaclip"]
 MODES: tuple[str, ...] = get_args(Mode)
@@ -51,6 +51,13 @@ def read_queries(path: str) -> tuple[pa.Array, pa.Array]:
 def _strings(column: pa.ChunkedArray) -> pa.Array:
     """A column as one string array without nulls."""
     return pa.concat_arrays(column.cast(pa.string()).chunks).fill_null("")
+
+
+def check_queries(path: str, mode: Mode) -> None:
+    """Raises UserError for a list that :func:`build_automaton` could not compile, without compiling it."""
+    queries, _ = read_queries(path)
+    if mode == "words":
+        _check_normal(queries, path)
 
 
 def build_automaton(queries_parquet: str, folder: str, mode: Mode = "words") -> str:

@@ -11,6 +11,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import IO, Any, Literal
 from urllib.parse import unquote_plus
 
@@ -27,7 +28,7 @@ from pipeline.read.urls import picture_url
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
 
-__all__ = ["read_url_list"]
+__all__ = ["first_addresses", "read_url_list"]
 
 PIECE_ROWS = 10_000
 MAX_LINE = 1_000_000  # characters
@@ -57,6 +58,32 @@ def read_url_list(path: str, extract: ExtractConfig) -> Iterator[Extracted]:
         if len(rows) >= PIECE_ROWS:
             yield rows.take()
     yield rows.take()
+
+
+def first_addresses(path: str, extract: ExtractConfig, rows: int = 100) -> list[str]:
+    """The image addresses in the first rows of a list.
+
+    Raises UserError as :func:`read_url_list`, and for a column that the settings name and none of these rows has.
+    """
+    first = [row for row in islice(_read(path), rows) if not isinstance(row, str)]
+    names = list(dict.fromkeys(name for row in first for name in row))
+    columns = _Columns(dict.fromkeys(names), extract, path) if first else None
+    if columns is None:
+        return []
+    known = {str(name).strip().lower() for name in names}
+    set_to = {
+        "url_column": [extract.url_column],
+        "text_columns": extract.text_columns,
+        "page_column": [extract.page_column],
+    }
+    for field, wanted in set_to.items():
+        for name in filter(None, wanted):
+            if name.lower() not in known:
+                raise UserError(
+                    f"{path}: has no column {name!r}", f"set extract.{field} to one of: {', '.join(map(str, names))}"
+                )
+    found = (row.get(columns.url or "") for row in first)
+    return [url for url in found if isinstance(url, str)]
 
 
 class _Columns:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.hashing import pair_ids
 from pipeline.layout import RunFolder, part_name
-from pipeline.manifest import write_manifest
+from pipeline.manifest import mark_complete, write_manifest
 from pipeline.schema import CANDIDATES
 from pipeline.tables.sink import write_part
 
@@ -31,6 +31,7 @@ def run(tmp_path: Path) -> RunFolder:
     rows = [{"pair_id": ids[n], "url": urls[n], "caption": CAPTIONS[n]} for n in range(len(CAPTIONS))]
     entry = write_part(folder.candidates, part_name(0), pa.Table.from_pylist(rows, schema=CANDIDATES))
     write_manifest(folder.candidates, [entry])
+    mark_complete(folder.candidates, "")
     queries = pa.table({"query": ["fox"], "surface": ["fox"], "id": pa.array([0], pa.uint32()), "sources": [["word"]]})
     pq.write_table(queries, tmp_path / "queries.parquet")
     (tmp_path / "run.toml").write_text(f'queries = "{tmp_path}/queries.parquet"\n[text]\ndetector = "off"\n')
@@ -64,4 +65,4 @@ def test_a_sample_is_the_same_every_time(run: RunFolder, tmp_path: Path, capsys:
 
 def test_without_candidates_the_remedy_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rules", "--output", str(tmp_path / "none")]) == 2
-    assert "holds no manifest" in capsys.readouterr().err
+    assert "candidates/, which `pipeline extract` makes" in capsys.readouterr().err

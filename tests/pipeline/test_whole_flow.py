@@ -153,6 +153,6 @@ def test_mistakes_are_named_without_a_traceback(job: Job, tmp_path: Path, capsys
     assert main(["run", str(tmp_path / "none.toml"), "--output", str(tmp_path / "run")]) == 2
     assert "no such configuration file" in capsys.readouterr().err
     assert main(["curate", str(job.config), "--output", str(tmp_path / "run")]) == 2
-    assert "holds no manifest" in capsys.readouterr().err
+    assert "there is no run here" in capsys.readouterr().err
     assert main(["run", str(job.config), "--output", str(tmp_path / "run"), "--queries", str(tmp_path / "no")]) == 2
     assert "no such query list" in capsys.readouterr().err

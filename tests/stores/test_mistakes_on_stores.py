@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import moto.settings
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import s3fs
 
@@ -25,8 +27,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def config(tmp_path: Path) -> str:
-    (tmp_path / "queries.parquet").write_bytes(b"")
-    (tmp_path / "run.toml").write_text(f'queries = "{tmp_path}/queries.parquet"\n')
+    columns = {"query": ["circle"], "surface": ["circle"], "id": pa.array([0], pa.uint32()), "sources": [["synset"]]}
+    pq.write_table(pa.table(columns), tmp_path / "queries.parquet")
+    (tmp_path / "run.toml").write_text(
+        f'queries = "{tmp_path}/queries.parquet"\n[extract]\nseeds = ["http://127.0.0.1:9/"]\n'
+    )
     return str(tmp_path / "run.toml")
 
 
