@@ -1,7 +1,8 @@
 """Archives and URL lists: one Beam graph over the input files, each of which is one unit of work with its own files.
 
 Candidates and rejects become tables; images that an archive holds go into the image store as if they had been fetched, so that
-nobody is asked for them. A file whose tables are there is not read again after a kill.
+nobody is asked for them. A unit's files are named by what they are made from, the input's content and the settings that decide: so
+inputs can be added, taken out, renamed and reordered, and only what is new is read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,12 +11,13 @@ import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.config import RunConfig
+from pipeline.fetch.decided import stored_form
 from pipeline.fetch.part import facts_of, finish_part, open_spool
 from pipeline.fetch.spool import Spool
-from pipeline.hashing import hash64
 from pipeline.image.process import process
-from pipeline.layout import RunFolder, key_of, part_name
-from pipeline.manifest import Entry, entry_of_table
+from pipeline.keeping.contents import identity, unit_name
+from pipeline.layout import RunFolder
+from pipeline.manifest import Entry, entry_of_table, remove_unnamed
 from pipeline.read.tables import Body, Extracted
 from pipeline.read.url_list import read_url_list
 from pipeline.read.warc import read_warc
@@ -24,10 +26,13 @@ from pipeline.schema import CANDIDATES, REJECTS
 from pipeline.tables.sink import WriteManifest, write_part
 from pipeline.watch import Beacon
 from webimagetext import files
+from webimagetext.deciding import deciding
+from webimagetext.settings import fingerprint
 
-__all__ = ["read_archives", "source_folder"]
+__all__ = ["is_of_archive", "read_archives", "remove_unused", "source_folder", "units_of"]
 
 IMAGES = "images"
+ARCHIVE = "archive-"  # how the names of parts of the image store begin that were read from archives
 # The tables a file gives, in this order: the last one is its marker.
 TABLES = {"rejects": REJECTS, "candidates": CANDIDATES}
 MARKER = "candidates"
@@ -38,12 +43,33 @@ def source_folder(run: RunFolder, table: str) -> str:
     return run.path("sources", table)
 
 
+def units_of(paths: Sequence[str], config: RunConfig) -> dict[str, str]:
+    """The input files by the fingerprint of what is made from each; of files with the same content one is read."""
+    settings = deciding([config.extract, config.http, stored_form(config.image)])
+    return {fingerprint(settings, identity(path)): path for path in reversed(paths)}
+
+
+def is_of_archive(name: str) -> bool:
+    """Whether a file of the image store holds the pictures of an archive."""
+    return name.startswith(ARCHIVE)
+
+
+def remove_unused(run: RunFolder) -> None:
+    """Removes the units of inputs and settings that are no longer asked for, once what replaces them is whole."""
+    for table in TABLES:
+        remove_unnamed(source_folder(run, table))
+    remove_unnamed(run.images, f"{ARCHIVE}*.parquet")
+    for url in files.listing(f"{ARCHIVE}*.tar", run.images):
+        if not files.exists(url.removesuffix(".tar") + ".parquet"):
+            files.remove_file(url)
+
+
 def read_archives(
-    root: beam.Pipeline, paths: Sequence[str], run: RunFolder, config: RunConfig, earlier: Sequence[Entry], name: str
+    root: beam.Pipeline, units: dict[str, str], run: RunFolder, config: RunConfig, earlier: Sequence[Entry], name: str
 ) -> None:
     """Input files -> candidates, rejects, and parts of the image store; ``earlier`` are the store's parts so far."""
-    numbered = root | "Name files" >> beam.Create(list(enumerate(paths)), reshuffle=False)
-    spread = numbered | "Spread files" >> beam.Reshuffle()
+    named = root | "Name files" >> beam.Create(sorted(units.items()), reshuffle=False)
+    spread = named | "Spread files" >> beam.Reshuffle()
     entries = spread | "Read file" >> beam.ParDo(_ReadInput(run, config, name)).with_outputs(*TABLES, IMAGES)
     for table in TABLES:
         entries[table] | f"Manifest of {table}" >> WriteManifest(source_folder(run, table))
@@ -57,9 +83,9 @@ class _ReadInput(beam.DoFn):
     def __init__(self, run: RunFolder, config: RunConfig, name: str) -> None:
         self.run, self.config, self.name = run, config, name
 
-    def process(self, item: tuple[int, str]) -> Iterator[object]:
-        number, path = item
-        name, images = part_name(number), f"archive-{key_of(hash64(path))}"
+    def process(self, item: tuple[str, str]) -> Iterator[object]:
+        unit, path = item
+        name, images = unit_name(unit), f"{ARCHIVE}{unit[:16]}"
         if not files.exists(files.join(source_folder(self.run, MARKER), name)):
             self._read(path, name, images)
         beacon = Beacon(self.run, self.name)
@@ -99,5 +125,5 @@ class _ReadInput(beam.DoFn):
     def _store(self, spool: Spool, body: Body) -> None:
         result = process(body.body, self.config.image)
         more = {"consent": body.consent, "consent_evidence": body.consent_evidence}
-        facts = facts_of(body.url, result, **more)
+        facts = facts_of(body.url, result, self.config.http, self.config.image, **more)
         spool.add(facts, getattr(result, "data", b""))

@@ -42,6 +42,7 @@ NEEDED = {
     "package": (("selected", "curate"), ("images", "fetch")),
     "report": (("shards", "package"),),
 }
+SOURCES_GONE = "correct extract.inputs; pairs that were extracted before are gone on with by curate, fetch and package"
 LOOKED_AT = 10  # input files whose first rows are read
 LEAST_SPACE = 32 << 20  # bytes with which no run comes far
 # How the names of inputs end, by their source; what ends like those of another one is taken for a mistake.
@@ -155,7 +156,7 @@ def _sources(config: RunConfig) -> Findings:
         return
     missing = [path for path in paths if not files.is_url(path) and not os.path.exists(path)]
     missing += [path for path in _few([path for path in paths if _is_store(path)]) if not files.exists(path)]
-    yield from (UserError(f"{path}: no such file", "correct extract.inputs") for path in missing[:LOOKED_AT])
+    yield from (UserError(f"{path}: no such file", SOURCES_GONE) for path in missing[:LOOKED_AT])
     if extract.source == "url_list" and not missing:
         for path in _few(paths):
             yield from _tried(partial(first_addresses, path, extract))

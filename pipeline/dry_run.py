@@ -17,7 +17,7 @@ from pipeline.checks import check
 from pipeline.config import RunConfig
 from pipeline.hashing import mix
 from pipeline.layout import RunFolder
-from pipeline.manifest import is_complete, iter_batches, read_table, rows_in
+from pipeline.manifest import iter_batches, read_success, read_table, rows_in
 from pipeline.rules import Rule
 from pipeline.schema import CAPTION_COUNTS
 from pipeline.text.repeated import add_counts, caption_counts, frequent
@@ -56,7 +56,8 @@ def _sample(run: RunFolder, size: int) -> Iterator[pa.RecordBatch]:
 def _rules(run: RunFolder, config: RunConfig) -> list[Rule]:
     repeated = None
     if config.text.max_repeats:
-        if is_complete(run.frequent_captions):
+        made = read_success(run.frequent_captions) or {}
+        if made.get("settings") == {"text.max_repeats": config.text.max_repeats}:
             repeated = read_table(run.frequent_captions, CAPTION_COUNTS).column("hash").combine_chunks()
         else:
             counts = add_counts(map(caption_counts, iter_batches(run.candidates, ["caption"])))

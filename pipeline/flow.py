@@ -116,9 +116,9 @@ def fetch(
 ) -> None:
     """The pairs of a table -> images in the store, asked for host by host; what the store knows already is not asked again."""
     selected = root | "Read pairs" >> ReadTable(pairs, ["url"])
-    answered = root | "Read images" >> ReadTable(run.images, ["url", "status"])
+    answered = root | "Read images" >> ReadTable(run.images, ["url", "status", "decided_by"])
     wanted = selected | "Wanted" >> beam.Map(wanted_rows)
-    known = answered | "Known" >> beam.Map(known_rows, again=config.fetch.retry_failed)
+    known = answered | "Known" >> beam.Map(known_rows, config)
     urls = (wanted, known) | "All URLs" >> beam.Flatten().with_output_types(pa.RecordBatch)
     buckets = urls | "By host" >> Gather(by_host, FETCH_BUCKETS, FETCH_PLAN, ["url"])
     entries = buckets | "Fetch bucket" >> beam.ParDo(FetchBucket(run, config, len(earlier), name))

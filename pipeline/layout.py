@@ -86,7 +86,7 @@ class RunFolder:
 
     @property
     def crawl(self) -> str:
-        """The rounds of a crawl: ``round-000/`` … with the frontier, pages and pairs of each."""
+        """Crawls, each in a folder named by its settings with ``round-000/`` …: the frontier, pages and pairs of each round."""
         return self.path("crawl")
 
     @property

@@ -31,6 +31,7 @@ __all__ = [
     "read_manifest",
     "read_success",
     "read_table",
+    "remove_unnamed",
     "rows_in",
     "samples_in",
     "write_manifest",
@@ -81,6 +82,14 @@ def _manifest_bytes(folder: str) -> bytes:
         remedy = "run the stage that writes this folder first, or `pipeline run`"
         raise UserError(f"{folder}: holds no manifest", remedy)
     return content
+
+
+def remove_unnamed(folder: str, pattern: str = "[!_]*") -> None:
+    """Removes the files of ``folder`` that match ``pattern`` and that its manifest does not name: the remains of earlier work."""
+    named = set(read_manifest(folder).column("file").to_pylist())
+    for url in files.listing(pattern, folder):
+        if url.rpartition("/")[2] not in named:
+            files.remove_file(url)
 
 
 def rows_in(folder: str) -> int:

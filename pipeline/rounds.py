@@ -33,37 +33,76 @@ from pipeline.tables.source import ReadTable
 from pipeline.transforms.throttling import Throttled
 from pipeline.watch import Beacon
 from webimagetext import files
+from webimagetext.deciding import deciding
+from webimagetext.errors import UserError
+from webimagetext.settings import fingerprint
 
-__all__ = ["crawl", "round_folder"]
+__all__ = ["crawl", "crawl_folder", "current_crawl", "replace_crawl", "round_folder"]
 
 BUCKETS = 64
+CURRENT_FILE = "_CURRENT"  # names the folder of the crawl that the candidates come from
 # The tables a bucket writes, in this order: the last one is its marker.
 TABLES = {"candidates": CANDIDATES, "links": FRONTIER, "rejects": REJECTS, "pages": PAGES}
 MARKER = "pages"
 
 
-def round_folder(run: RunFolder, number: int, table: str) -> str:
-    """The folder of one table (a key of TABLES, or frontier) of one round."""
-    return files.join(run.crawl, f"round-{number:03d}", table)
+def crawl_folder(run: RunFolder, config: RunConfig) -> str:
+    """The folder of the crawl that the settings ask for: crawls under other settings lie beside it until this one is whole."""
+    return files.join(run.crawl, fingerprint(deciding([config.extract, config.http]))[:12])
 
 
-def crawl(run: RunFolder, config: RunConfig, engine: Engine) -> int:
+def current_crawl(run: RunFolder) -> str | None:
+    """The folder of the crawl that was last whole; None where there is none."""
+    name = files.read(files.join(run.crawl, CURRENT_FILE))
+    return None if name is None else files.join(run.crawl, name.decode())
+
+
+def replace_crawl(run: RunFolder, folder: str, rounds: int) -> None:
+    """Makes a whole crawl the current one and removes the one before.
+
+    Raises UserError, keeping the one before, when not one page could be read: the sites cannot be reached, or refuse.
+    """
+    before = current_crawl(run)
+    if before not in (None, folder):
+        tables = (round_folder(folder, number, MARKER) for number in range(rounds))
+        statuses = Counter(
+            status for table in tables for batch in iter_batches(table, ["status"]) for status in batch[0].to_pylist()
+        )
+        if not statuses["success"]:
+            files.remove(folder)
+            why = ", ".join(f"{status}: {count}" for status, count in statuses.most_common(3))
+            raise UserError(
+                f"the crawl with the new settings could read no page ({why}); the one before it is kept",
+                "mend the settings, or wait until the sites can be reached, and run the same command again",
+            )
+    with files.write_atomic(files.join(run.crawl, CURRENT_FILE), "w") as stream:
+        stream.write(folder.rpartition("/")[2])
+    if before not in (None, folder):
+        files.remove(str(before))
+
+
+def round_folder(folder: str, number: int, table: str) -> str:
+    """The folder of one table (a key of TABLES, or frontier) of one round of the crawl in ``folder``."""
+    return files.join(folder, f"round-{number:03d}", table)
+
+
+def crawl(run: RunFolder, folder: str, config: RunConfig, engine: Engine) -> int:
     """Crawls all rounds and returns how many there were. Finished rounds and buckets of an interrupted crawl are kept."""
-    _write_seeds(run, config)
+    _write_seeds(folder, config)
     asked, number = 0, 0
     while True:
-        frontier = round_folder(run, number, "frontier")
+        frontier = round_folder(folder, number, "frontier")
         quotas = _quotas(frontier, config.extract.max_pages - asked)
-        pages = round_folder(run, number, MARKER)
+        pages = round_folder(folder, number, MARKER)
         if not is_complete(pages):
             name = f"crawl round {number}"
-            work = _CrawlBucket(run, config, number, name)
+            work = _CrawlBucket(run, folder, config, number, name)
             engine.run(name, partial(_round, work=work, quotas=quotas), total=sum(quotas.values()), unit="pages")
             mark_complete(pages, "")
         asked += sum(quotas.values())
-        following = round_folder(run, number + 1, "frontier")
+        following = round_folder(folder, number + 1, "frontier")
         if not is_complete(following):
-            plan = _PlanBucket(run, config, number, asked)
+            plan = _PlanBucket(folder, config, number, asked)
             engine.run(f"plan round {number + 1}", partial(_plan, plan=plan))
             mark_complete(following, "")
         if rows_in(following) == 0 or asked >= config.extract.max_pages:
@@ -71,8 +110,8 @@ def crawl(run: RunFolder, config: RunConfig, engine: Engine) -> int:
         number += 1
 
 
-def _write_seeds(run: RunFolder, config: RunConfig) -> None:
-    folder = round_folder(run, 0, "frontier")
+def _write_seeds(crawled: str, config: RunConfig) -> None:
+    folder = round_folder(crawled, 0, "frontier")
     if is_complete(folder):
         return
     entries = []
@@ -103,26 +142,26 @@ def _round(root: beam.Pipeline, work: "_CrawlBucket", quotas: dict[str, int]) ->
     spread = buckets | "Spread buckets" >> beam.Reshuffle()
     entries = spread | "Crawl bucket" >> beam.ParDo(work).with_outputs(*TABLES)
     for table in TABLES:
-        entries[table] | f"Manifest of {table}" >> WriteManifest(round_folder(work.run, work.number, table))
+        entries[table] | f"Manifest of {table}" >> WriteManifest(round_folder(work.folder, work.number, table))
 
 
 def _plan(root: beam.Pipeline, plan: "_PlanBucket") -> None:
     """Links of a round -> frontier of the next one."""
-    links = root | "Read links" >> ReadTable(round_folder(plan.run, plan.number, "links"))
+    links = root | "Read links" >> ReadTable(round_folder(plan.folder, plan.number, "links"))
     groups = links | "By host" >> Gather(by_host, BUCKETS, FRONTIER, ["depth", "url"])
     admitted = groups | "Admit" >> beam.ParDo(plan)
-    admitted | "Write frontier" >> WriteGroups(round_folder(plan.run, plan.number + 1, "frontier"))
+    admitted | "Write frontier" >> WriteGroups(round_folder(plan.folder, plan.number + 1, "frontier"))
 
 
 class _CrawlBucket(beam.DoFn):
     """Crawls the first pages of one frontier file and writes the bucket's four tables."""
 
-    def __init__(self, run: RunFolder, config: RunConfig, number: int, name: str) -> None:
-        self.run, self.config, self.number, self.name = run, config, number, name
+    def __init__(self, run: RunFolder, folder: str, config: RunConfig, number: int, name: str) -> None:
+        self.run, self.folder, self.config, self.number, self.name = run, folder, config, number, name
 
     def process(self, bucket: tuple[str, int]) -> Iterator[object]:
         name, quota = bucket
-        folders = {table: round_folder(self.run, self.number, table) for table in TABLES}
+        folders = {table: round_folder(self.folder, self.number, table) for table in TABLES}
         if files.exists(files.join(folders[MARKER], name)):
             entries = {table: entry_of_table(folder, name) for table, folder in folders.items()}
         else:
@@ -132,7 +171,7 @@ class _CrawlBucket(beam.DoFn):
             yield beam.pvalue.TaggedOutput(table, entry)
 
     def _crawl(self, name: str, quota: int) -> dict[str, pa.Table]:
-        batches = list(iter_batches(round_folder(self.run, self.number, "frontier"), names=[name]))
+        batches = list(iter_batches(round_folder(self.folder, self.number, "frontier"), names=[name]))
         frontier = pa.Table.from_batches(batches, schema=FRONTIER).slice(0, quota)
         beacon = Beacon(self.run, self.name)
         found = crawl_bucket(frontier, self.config.http, self.config.extract, beacon, waited=Throttled())
@@ -148,15 +187,15 @@ class _CrawlBucket(beam.DoFn):
 class _PlanBucket(beam.DoFn):
     """Admits the links of one bucket that no earlier round has asked for."""
 
-    def __init__(self, run: RunFolder, config: RunConfig, number: int, asked: int) -> None:
-        self.run, self.config, self.number, self.asked = run, config, number, asked
+    def __init__(self, folder: str, config: RunConfig, number: int, asked: int) -> None:
+        self.folder, self.config, self.number, self.asked = folder, config, number, asked
 
     def process(self, group: tuple[int, pa.Table]) -> Iterator[tuple[int, pa.Table]]:
         part, links = group
         seen: set[str] = set()
         asked: Counter[str] = Counter()
         for earlier in range(self.number + 1):
-            folder = round_folder(self.run, earlier, "frontier")
+            folder = round_folder(self.folder, earlier, "frontier")
             if files.exists(files.join(folder, part_name(part))):
                 for batch in iter_batches(folder, ["url"], [part_name(part)]):
                     seen.update(urls := batch.column("url").to_pylist())

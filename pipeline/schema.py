@@ -129,12 +129,14 @@ IMAGES = pa.schema(
         pa.field("spread", pa.float32()),  # standard deviation of the grey levels, 0 for a blank picture
         pa.field("consent", pa.string()),
         pa.field("consent_evidence", pa.string()),
+        pa.field(
+            "decided_by", pa.string()
+        ),  # JSON: the settings that this answer hangs on (fetch/decided.py); null: none
     ]
 )
 
-_FETCHED = [
-    field for field in IMAGES if field.name not in ("url", "status", "error_message", "consent", "consent_evidence")
-]
+_OF_THE_ANSWER = ("url", "status", "error_message", "consent", "consent_evidence", "decided_by")
+_FETCHED = [field for field in IMAGES if field.name not in _OF_THE_ANSWER]
 JOINED = pa.schema(
     [
         *SELECTED,

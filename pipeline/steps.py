@@ -9,10 +9,12 @@ from pipeline.checks import check
 from pipeline.config import RunConfig
 from pipeline.dataflow import check_paths
 from pipeline.dedup.evaluation import evaluation_files
+from pipeline.fetch.decided import fetch_settings
 from pipeline.layout import RunFolder, shards_of
 from pipeline.manifest import is_complete, rows_in, samples_in
 from pipeline.packing import join
-from pipeline.run import Context, Step, run_steps
+from pipeline.read.inputs import expand_inputs
+from pipeline.run import Context, Step, run_steps, settings_of
 from pipeline.runners import Engine
 from webimagetext import files
 from webimagetext.errors import UserError
@@ -33,17 +35,18 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             name="extract candidate pairs",
             verb="extract",
             output=run.candidates,
-            owned=(run.crawl, run.path("sources"), run.rejects("extract")),
-            settings=(config.extract, config.http),
+            settings={"extract": config.extract, "http": config.http},
             tables=(),
+            documents=partial(_inputs, config),
             work=work.extract,
+            keep=True,  # what is there goes only when what replaces it is whole
             result=lambda _: counted(run.candidates, "candidate pairs"),
         ),
         Step(
             name="find repeated captions",
             verb="curate",
             output=run.frequent_captions,
-            settings=(config.text.max_repeats,),
+            settings={"text.max_repeats": config.text.max_repeats},
             tables=(run.candidates,),
             work=work.count_captions,
             result=lambda _: counted(run.frequent_captions, "captions that repeat too often"),
@@ -53,9 +56,9 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             verb="curate",
             output=run.matched,
             owned=(run.automaton, run.rejects("match")),
-            settings=(config.text, config.matching, config.earlier_runs),
+            settings={"text": config.text, "matching": config.matching},
             tables=(run.candidates, run.frequent_captions, *shards_of(config.earlier_runs)),
-            documents=(config.queries,),
+            documents=lambda: (config.queries,),
             work=work.match,
             result=lambda _: counted(run.matched, "pairs hold a query"),
         ),
@@ -64,9 +67,9 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             verb="curate",
             output=run.selected,
             owned=(run.reserve, run.balance_plan, run.rejects("balance")),
-            settings=(config.balance, config.seed),
+            settings={"balance": config.balance, "seed": config.seed},
             tables=(run.matched,),
-            documents=(run.match_counts,),
+            documents=lambda: (run.match_counts,),
             work=work.balance,
             result=lambda _: f"{counted(run.selected, 'selected')}, {counted(run.reserve, 'in reserve')}",
         ),
@@ -74,7 +77,11 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             name="fetch images",
             verb="fetch",
             output=run.images,
-            settings=(config.http, config.fetch, config.image),
+            settings={
+                "asked": fetch_settings(config.http, config.image),
+                "http_of_images": config.http,
+                "image": config.image,
+            },
             tables=(run.selected,),
             work=work.fetch,
             result=lambda _: counted(run.images, "image URLs answered"),
@@ -87,9 +94,12 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             verb="package",
             output=run.joined,
             owned=(run.path("packing"), run.shortfall, run.rejects("package")),
-            settings=(config.package, config.balance.top_up_rounds, config.earlier_runs),
+            settings={
+                "asked": fetch_settings(config.http, config.image),
+                "package": config.package,
+                "top_up_rounds": config.balance.top_up_rounds,
+            },
             tables=(run.selected, run.reserve, run.images, *shards_of(config.earlier_runs), *evaluation),
-            documents=(clip,) if (clip := config.package.hooks.clip_checkpoint) else (),
             work=join,
             result=lambda _: counted(run.joined, "pairs with an image"),
             extends=True,
@@ -99,13 +109,18 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             verb="package",
             output=run.shards,
             owned=(run.holdout,),
-            settings=(config.package, config.seed),
+            settings={"package": config.package, "seed": config.seed},
             tables=(run.joined,),
-            documents=(config.queries,),
+            documents=lambda: (config.queries,),
             work=work.write_shards,
             result=lambda _: f"{samples_in(run.shards):,} samples in shards, {samples_in(run.holdout):,} held out",
         ),
     ]
+
+
+def _inputs(config: RunConfig) -> list[str]:
+    """The files that extraction reads; a crawl reads none."""
+    return [] if config.extract.source == "pages" else expand_inputs(config.extract)
 
 
 def _evaluation_step(run: RunFolder, config: RunConfig) -> list[Step]:
@@ -114,9 +129,9 @@ def _evaluation_step(run: RunFolder, config: RunConfig) -> list[Step]:
             name="read evaluation sets",
             verb="package",
             output=run.evaluation,
-            settings=(config.package.evaluation_sets,),
+            settings={"evaluation_sets": len(config.package.evaluation_sets)},
             tables=(),
-            documents=tuple(evaluation_files(config.package.evaluation_sets)),
+            documents=lambda: evaluation_files(config.package.evaluation_sets),
             work=work.read_evaluation,
             result=lambda _: f"{rows_in(run.evaluation):,} evaluation pictures",
         )
@@ -125,11 +140,11 @@ def _evaluation_step(run: RunFolder, config: RunConfig) -> list[Step]:
 
 def _is_extracted(run: RunFolder, config: RunConfig) -> bool:
     """Whether the first step is finished for these settings."""
+    first = steps_of(run, config)[0]
     try:
-        first = steps_of(run, config)[0]
+        return is_complete(first.output, first.fingerprint())
     except UserError:
-        return False  # of a setting of another step, which is told with the other findings
-    return is_complete(first.output, first.fingerprint())
+        return False  # an input is missing, which is told with the other findings
 
 
 def run_verb(verb: str, output: str, config: RunConfig, options: Sequence[str], workers: int) -> None:
@@ -142,12 +157,13 @@ def run_verb(verb: str, output: str, config: RunConfig, options: Sequence[str], 
         if engines[0].on_dataflow:
             check_paths(config)
 
-    store = partial(work.check_store, run, config)
+    store = partial(work.check_store, run, config.image)
     check(verb, run, config, engine=make_engine, store=store, extracted=partial(_is_extracted, run, config))
     context = Context(run, config, engines[0])
     steps = [step for step in steps_of(run, config) if verb in ("run", step.verb)]
-    with files.write_atomic(run.config, "w") as stream:
-        stream.write(to_toml(config))
-    run_steps(steps, context)
+    if steps:
+        with files.write_atomic(run.config, "w") as stream:
+            stream.write(to_toml(config))
+        run_steps(steps, context)
     if verb in ("run", "report"):
-        write_audit(run, config)
+        write_audit(run, settings_of(steps_of(run, config), run))

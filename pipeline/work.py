@@ -6,17 +6,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import flow
-from pipeline.archives import read_archives, source_folder
+from pipeline.archives import is_of_archive, read_archives, remove_unused, source_folder, units_of
 from pipeline.balance.tally import counts_table
 from pipeline.balancing import make_plan
 from pipeline.config import RunConfig
 from pipeline.dedup.evaluation import EvaluationSet
+from pipeline.fetch.decided import stored_form
+from pipeline.fetch.left import adopt_parts
+from pipeline.image.config import ImageConfig
 from pipeline.layout import MANIFEST_FILE, RunFolder, part_name
-from pipeline.manifest import read_manifest, rows_in, write_manifest
+from pipeline.manifest import read_manifest, remove_unnamed, rows_in, write_manifest
 from pipeline.match.build import build_automaton
 from pipeline.match.matcher import Matcher
 from pipeline.read.inputs import expand_inputs
-from pipeline.rounds import crawl, round_folder
+from pipeline.rounds import crawl, crawl_folder, replace_crawl, round_folder
 from pipeline.run import Context
 from pipeline.tables.sink import write_part
 from pipeline.transforms.sums import read_vector
@@ -44,23 +47,28 @@ def extract(context: Context) -> None:
     """Crawls, or reads archives or lists, and collects the pairs of all rounds or files."""
     run, config, engine = context.run, context.config, context.engine
     if config.extract.source == "pages":
-        rounds = range(crawl(run, config, engine))
-        tables = [round_folder(run, number, "candidates") for number in rounds]
-        rejects = [round_folder(run, number, "rejects") for number in rounds]
+        folder = crawl_folder(run, config)
+        rounds = range(crawl(run, folder, config, engine))
+        replace_crawl(run, folder, len(rounds))
+        tables = [round_folder(folder, number, "candidates") for number in rounds]
+        rejects = [round_folder(folder, number, "rejects") for number in rounds]
     else:
         _read_files(context)
         tables, rejects = [source_folder(run, "candidates")], [source_folder(run, "rejects")]
     engine.run("collect pairs", partial(flow.collect, tables=tables, rejects=rejects, run=run))
+    for folder in (run.candidates, run.rejects("extract")):
+        remove_unnamed(folder)
 
 
 def _read_files(context: Context) -> None:
     run, config = context.run, context.config
-    paths = expand_inputs(config.extract)
-    _claim_store(run, config)
-    earlier = [entry for entry in read_manifest(run.images).to_pylist() if not entry["file"].startswith("archive-")]
+    units = units_of(expand_inputs(config.extract), config)
+    _claim_store(run, config.image)
+    earlier = [entry for entry in read_manifest(run.images).to_pylist() if not is_of_archive(entry["file"])]
     name = f"read {config.extract.source}"
-    build = partial(read_archives, paths=paths, run=run, config=config, earlier=earlier, name=name)
-    context.engine.run(name, build, total=len(paths), unit="files", heavy=len(paths) > 1)
+    build = partial(read_archives, units=units, run=run, config=config, earlier=earlier, name=name)
+    context.engine.run(name, build, total=len(units), unit="files", heavy=len(units) > 1)
+    remove_unused(run)
 
 
 def count_captions(context: Context) -> None:
@@ -108,28 +116,31 @@ def fetch(context: Context) -> None:
 def fetch_pairs(context: Context, pairs: str, name: str) -> None:
     """Fetches what the store lacks of the pairs of a table."""
     run, config = context.run, context.config
-    _claim_store(run, config)
+    _claim_store(run, config.image)
+    if context.fresh:
+        adopt_parts(run, config.image)
     earlier = read_manifest(run.images).to_pylist()
     build = partial(flow.fetch, pairs=pairs, run=run, config=config, earlier=earlier, name=name)
     context.engine.run(name, build, total=rows_in(pairs), unit="images")
 
 
-def check_store(run: RunFolder, config: RunConfig) -> None:
-    """Raises UserError where the image store was made with other image settings."""
-    if files.read(files.join(run.images, SETTINGS_FILE)) not in (None, fingerprint(config.image).encode()):
+def check_store(run: RunFolder, image: ImageConfig) -> None:
+    """Raises UserError where the pictures in the image store have another form than the settings ask for."""
+    form = stored_form(image)
+    if files.read(files.join(run.images, SETTINGS_FILE)) not in (None, fingerprint(form).encode()):
         raise UserError(
-            f"{run.images}: these images were stored with other [image] settings",
+            f"{run.images}: these images were stored with another of {', '.join(f'image.{name}' for name in form)}",
             "use the old settings, another --output, or delete this folder to fetch all images again",
         )
 
 
-def _claim_store(run: RunFolder, config: RunConfig) -> None:
-    """Makes an empty image store, or checks that the one there was made with the same image settings."""
-    check_store(run, config)
+def _claim_store(run: RunFolder, image: ImageConfig) -> None:
+    """Makes an empty image store, or checks that the pictures in it have the form that the settings ask for."""
+    check_store(run, image)
     url = files.join(run.images, SETTINGS_FILE)
     if not files.exists(url):
         with files.write_atomic(url, "w") as stream:
-            stream.write(fingerprint(config.image))
+            stream.write(fingerprint(stored_form(image)))
     if not files.exists(files.join(run.images, MANIFEST_FILE)):
         write_manifest(run.images, [])
 

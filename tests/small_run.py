@@ -61,7 +61,8 @@ def make_run(root: Path) -> RunFolder:
         for n in range(7)
     ]
     pages += [{**pages[0], "url": f"https://a.example/no{n}", "status": "http_404"} for n in range(3)]
-    _table(f"{run.crawl}/round-000/pages", pages, PAGES)
+    _table(f"{run.crawl}/made/round-000/pages", pages, PAGES)
+    Path(run.crawl, "_CURRENT").write_text("made")
     _table(run.candidates, rows[:CANDIDATE], CANDIDATES)
     repeated = _reject(rows[CANDIDATE:], "extract", "repeated_pair")
     _table(run.rejects("extract"), _reject(rows[:20], "extract", "no_text", "image") + repeated, REJECTS)

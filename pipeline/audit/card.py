@@ -40,15 +40,28 @@ def _funnel(steps: list[Step]) -> str:
     return "\n".join(lines)
 
 
-def _consent(http: Mapping[str, Any]) -> str:
+def _consent(settings: Mapping[str, Any]) -> str:
+    """How the sites were asked, as the steps that asked them stored it: pages and images may have been asked differently."""
+    asked = []
+    if settings.get("extract", {}).get("source", "pages") == "pages":
+        asked.append(_manners(settings.get("http", {})))
+    asked.append(_manners(settings.get("http_of_images", settings.get("http", {}))))
+    if len(set(asked)) > 1:
+        asked = [f"For pages: {asked[0]}", f"For images: {asked[1]}"]
+    return (
+        f"{' '.join(dict.fromkeys(asked))} What was decided, and on what evidence, "
+        "stands with each pair in the columns `consent` and `consent_evidence`. An owner's later objection is to be followed too: "
+        "the columns `url` and `page_url` say where a pair came from."
+    )
+
+
+def _manners(http: Mapping[str, Any]) -> str:
     agent, delay = http.get("user_agent", "?"), http.get("delay", "?")
     contact = f" (contact: {http['contact']})" if http.get("contact") else ""
     signals = ", ".join(str(signal).replace("_", " ") for signal in http.get("binding_signals", ())) or "none"
     return (
         f"Sites were asked as `{agent}`{contact}, at most one request in {delay} seconds a host. A refusal by any of these signals "
-        f"was obeyed, before the request where it can be known before: {signals}. What was decided, and on what evidence, "
-        "stands with each pair in the columns `consent` and `consent_evidence`. An owner's later objection is to be followed too: "
-        "the columns `url` and `page_url` say where a pair came from."
+        f"was obeyed, before the request where it can be known before: {signals}."
     )
 
 
@@ -92,7 +105,7 @@ pairs = load_dataset("webdataset", data_files={{"train": "shards/*.tar"}}, split
 
 ## Consent
 
-{_consent(settings.get("http", {}))}
+{_consent(settings)}
 
 ## Licence, and what to mind
 

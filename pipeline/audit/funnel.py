@@ -16,6 +16,7 @@ from pipeline import manifest
 from pipeline.audit.queries import query_facts
 from pipeline.audit.reasons import in_rule_order
 from pipeline.layout import MANIFEST_FILE, RunFolder
+from pipeline.rounds import current_crawl
 from webimagetext import files
 
 __all__ = ["Step", "funnel_steps", "ledger_batches", "parquet_batches", "write_funnel"]
@@ -101,7 +102,7 @@ def _status_step(name: str, title: str, unit: str, folders: Iterable[str]) -> St
 def funnel_steps(run: RunFolder) -> list[Step]:
     """The steps that have run, in order."""
     steps: list[Step] = []
-    rounds = files.listing("round-*/pages", run.crawl)
+    rounds = files.listing("round-*/pages", crawled) if (crawled := current_crawl(run)) else []
     if rounds:
         steps.append(_status_step("crawl", "pages read", "pages", rounds))
     if _is_written(run.candidates):

@@ -6,6 +6,10 @@ croissant.json. Equal runs give equal files.
 
 import json
 import os
+from collections.abc import Mapping
+from typing import Any
+
+import tomli_w
 
 from pipeline.audit.card import render_card
 from pipeline.audit.croissant import render_croissant
@@ -13,16 +17,24 @@ from pipeline.audit.funnel import write_funnel
 from pipeline.audit.report import render_report
 from pipeline.audit.summary import summarise
 from pipeline.balancing import read_t
-from pipeline.config import RunConfig
 from pipeline.layout import RunFolder
 from webimagetext import files
-from webimagetext.settings import to_dict, to_toml
 
 __all__ = ["write_audit"]
 
+INTERNAL = (
+    "asked",
+    "text.max_repeats",
+    "top_up_rounds",
+    "evaluation_sets",
+)  # parts of other settings, for the steps alone
 
-def write_audit(run: RunFolder, config: RunConfig) -> None:
-    """Writes the four files. Raises UserError when the shards have not been written."""
+
+def write_audit(run: RunFolder, made_with: Mapping[str, Any]) -> None:
+    """Writes the four files. ``made_with`` are the settings of the steps by name, as these stored them, not those of today.
+
+    Raises UserError when the shards have not been written.
+    """
     summary = summarise(run)
     steps = write_funnel(run)
     name = (
@@ -30,13 +42,12 @@ def write_audit(run: RunFolder, config: RunConfig) -> None:
         if not files.is_url(run.root)
         else run.root.rstrip("/").rsplit("/", 1)[-1]
     )
-    settings = to_toml(config)
-    found = read_t(run)  # which the settings may have left to be found
-    threshold = config.balance.t if found is None else found
+    settings = tomli_w.dumps({name: value for name, value in made_with.items() if name not in INTERNAL})
+    threshold = read_t(run) or made_with.get("balance", {}).get("t", 0)
     with files.write_atomic(run.report, "w") as stream:
         stream.write(render_report(name, steps, summary, settings, threshold, config.image.formats))
     with files.write_atomic(run.card, "w") as stream:
-        stream.write(render_card(name, steps, summary, to_dict(config), settings))
+        stream.write(render_card(name, steps, summary, made_with, settings))
     with files.write_atomic(run.croissant, "w") as stream:
         json.dump(render_croissant(name, summary), stream, indent=1)
         stream.write("\n")

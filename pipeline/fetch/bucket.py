@@ -18,7 +18,7 @@ from pipeline.fetch.part import facts_of, finish_part, open_spool, read_part
 from pipeline.fetch.spool import Spool
 from pipeline.hosts import host_of
 from pipeline.image.config import ImageConfig
-from pipeline.image.process import Rejected, process
+from pipeline.image.process import Processed, Rejected, process
 from pipeline.net.client import Answer, PoliteClient
 from pipeline.net.config import HttpConfig
 from pipeline.net.sites import process_memory
@@ -174,12 +174,12 @@ class _Bucket:
             "consent": answer.consent or None,
             "consent_evidence": answer.consent_evidence or None,
         }
-        if answer.reason:
-            self._spool.add(facts_of(url, Rejected(answer.reason, answer.detail), **seen), b"")
-            return
-        loop = asyncio.get_running_loop()
-        result = await loop.run_in_executor(self._threads, process, answer.body, self._image)
-        self._spool.add(facts_of(url, result, **seen), b"" if isinstance(result, Rejected) else result.data)
+        result: Processed | Rejected = Rejected(answer.reason, answer.detail)
+        if not answer.reason:
+            loop = asyncio.get_running_loop()
+            result = await loop.run_in_executor(self._threads, process, answer.body, self._image)
+        facts = facts_of(url, result, self._http, self._image, **seen)
+        self._spool.add(facts, b"" if isinstance(result, Rejected) else result.data)
 
 
 def _by_host(urls: Sequence[str]) -> list[list[str]]:

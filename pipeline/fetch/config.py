@@ -4,7 +4,9 @@ In: the ``[fetch]`` table of a run's configuration. Out: :class:`FetchConfig`, c
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
+from webimagetext.deciding import FREE
 from webimagetext.errors import UserError
 
 __all__ = ["FetchConfig"]
@@ -14,14 +16,14 @@ __all__ = ["FetchConfig"]
 class FetchConfig:
     """Time and memory of fetching; the pace of single hosts is in [http]."""
 
-    retry_failed: bool = False
+    retry_failed: Annotated[bool, FREE] = False
     """Ask again for images whose failure may have passed (no connection, 429, 5xx); never after a refusal."""
-    round_seconds: float = 3600.0
+    round_seconds: Annotated[float, FREE] = 3600.0
     """Seconds for one bucket of hosts. What a host's delay does not allow in that time waits for a later round, with the status
     not_reached."""
-    hosts: int = 512
+    hosts: Annotated[int, FREE] = 512
     """Hosts of a bucket that are visited at once; each at its own pace, so most of them wait."""
-    backlog_bytes: int = 64_000_000
+    backlog_bytes: Annotated[int, FREE] = 64_000_000
     """Bytes of received pictures that may wait to be decoded; beyond it no new request goes out."""
 
     def __post_init__(self) -> None:

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.fetch.decided import decided_by, stored_form
 from pipeline.fetch.spool import Facts, Spool
 from pipeline.hashing import hash64
 from pipeline.image.config import ImageConfig
 from pipeline.image.process import Processed, Rejected
 from pipeline.layout import IMAGE_SUFFIX, key_of
+from pipeline.net.config import HttpConfig
 from pipeline.schema import IMAGES
 from pipeline.write.tar import TarWriter
 from webimagetext import files, local
@@ -22,15 +24,18 @@ from webimagetext.errors import UserError
 from webimagetext.parquet import read_parquet
 from webimagetext.settings import fingerprint
 
-__all__ = ["facts_of", "finish_part", "open_spool", "read_part"]
+__all__ = ["facts_of", "finish_part", "left_journals", "open_spool", "read_part"]
+
+JOURNAL = ".spool"
 
 
-def facts_of(url: str, result: Processed | Rejected, **more: object) -> Facts:
-    """The row of a URL whose bytes were judged; ``more`` are further columns of schema IMAGES."""
+def facts_of(url: str, result: Processed | Rejected, http: HttpConfig, image: ImageConfig, **more: object) -> Facts:
+    """The row of a URL that was asked for and judged under these settings; ``more`` are further columns of schema IMAGES."""
     if isinstance(result, Rejected):
-        return {"url": url, "status": result.reason, "error_message": result.detail or None, **more}
-    measured = {name: getattr(result, name) for name in Processed.__slots__ if name != "data"}
-    return {"url": url, "status": "success", **measured, **more}
+        found: Facts = {"status": result.reason, "error_message": result.detail or None}
+    else:
+        found = {"status": "success"} | {name: getattr(result, name) for name in Processed.__slots__ if name != "data"}
+    return {"url": url, **found, **more, "decided_by": decided_by(found["status"], http, image)}
 
 
 def open_spool(folder: str, part: str, image: ImageConfig, patience: float = 0.0) -> Spool:
@@ -41,10 +46,23 @@ def open_spool(folder: str, part: str, image: ImageConfig, patience: float = 0.0
     if files.is_url(folder):
         place = local.folder()
         local.sweep(place)  # of journals, among others, whose run was given up
-        path = os.path.join(place, f"{fingerprint(folder, part)[:24]}.spool")
+        path = os.path.join(place, f"{_journals_of(folder)}{part}{JOURNAL}")
     else:
-        path = files.join(folder, f"{part}.spool")
-    return Spool(path, fingerprint(image), patience)
+        path = files.join(folder, f"{part}{JOURNAL}")
+    return Spool(path, fingerprint(stored_form(image)), patience)
+
+
+def _journals_of(folder: str) -> str:
+    """How the names of the journals of a remote store begin."""
+    return f"{fingerprint(folder)[:16]}-"
+
+
+def left_journals(folder: str) -> list[str]:
+    """The parts whose journals a killed run left on this machine."""
+    place, head = (local.folder(), _journals_of(folder)) if files.is_url(folder) else (folder, "")
+    names = os.listdir(place) if os.path.isdir(place) else []
+    found = [name.removeprefix(head) for name in names if name.startswith(head) and name.endswith(JOURNAL)]
+    return sorted(name.removesuffix(JOURNAL) for name in found)
 
 
 def read_part(folder: str, part: str, urls: Sequence[str]) -> pa.RecordBatch | None:

@@ -10,10 +10,7 @@ import pyarrow.compute as pc
 from pipeline.fetch.bucket import NOT_REACHED
 from pipeline.net.client import is_worth_retrying
 
-__all__ = ["UNASKED", "best_rows", "retry_failed"]
-
-# Nobody was asked, because the time was over or our own settings forbade it: the next call decides anew.
-UNASKED = (NOT_REACHED, "forbidden_address", "forbidden_port")
+__all__ = ["best_rows", "retry_failed"]
 
 
 def retry_failed(rows: pa.RecordBatch | pa.Table) -> list[str]:

@@ -78,6 +78,9 @@ class Spool:
     def __len__(self) -> int:
         return len(self._places)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
     def add(self, facts: Facts, data: bytes) -> None:
         """Stores the facts of ``facts["url"]``, and its picture (empty where there is none)."""
         start = self._write(facts, data)

@@ -5,8 +5,9 @@ In: the ``[image]`` and ``[package.rules]`` tables of a run's configuration. Out
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
+from webimagetext.deciding import CODE, CONTENTS, FREE
 from webimagetext.errors import UserError
 
 __all__ = ["WEB_FORMATS", "HooksConfig", "ImageConfig", "ImageRulesConfig", "ResizeMode"]
@@ -38,7 +39,7 @@ class ImageConfig:
     """Formats accepted, by Pillow's names; TIFF and JPEG2000 can be added, but their decoders are less hardened."""
     decoder: Literal["pillow", "turbo"] = "pillow"
     """turbo: read and scale JPEG with simplejpeg and OpenCV, which the extra turbo brings; faster, with slightly other pictures."""
-    threads: int = 1
+    threads: Annotated[int, FREE] = 1
     """Threads that decode, in each worker process."""
 
     def __post_init__(self) -> None:
@@ -74,18 +75,18 @@ class ImageRulesConfig:
 class HooksConfig:
     """Models on the stored pictures: scores, rules on scores, and edits. Functions are named module:function."""
 
-    scores: dict[str, str] = field(default_factory=dict)
+    scores: Annotated[dict[str, str], CODE] = field(default_factory=dict)
     """A score's name and the function that gives it: (list of Pillow pictures, list of captions) -> a number for each."""
-    clip_checkpoint: str = ""
+    clip_checkpoint: Annotated[str, CONTENTS] = ""
     """Checkpoint file of the trainer; adds the score "clip", the cosine of the picture's and the caption's embeddings."""
     minimum: dict[str, float] = field(default_factory=dict)
     """A score's name and its least value; pairs below it are dropped."""
     maximum: dict[str, float] = field(default_factory=dict)
     """A score's name and its greatest value; pairs above it are dropped."""
-    edits: tuple[str, ...] = ()
+    edits: Annotated[tuple[str, ...], CODE] = ()
     """Functions that change pictures as they are written into the shards, such as blurring faces: list of Pillow pictures -> the
     same number of pictures of the same sizes."""
-    batch_size: int = 64
+    batch_size: Annotated[int, FREE] = 64
     """Pictures given to a function at once."""
 
     def __post_init__(self) -> None:

@@ -4,8 +4,9 @@ In: the ``[http]`` table of a run's configuration. Out: :class:`HttpConfig`, che
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from webimagetext.deciding import FREE
 from webimagetext.errors import UserError
 
 __all__ = ["ALL_SIGNALS", "HttpConfig", "Signal"]
@@ -26,21 +27,21 @@ ALL_SIGNALS: tuple[Signal, ...] = (
 class HttpConfig:
     """Requests over HTTP: who asks, how fast, within which limits."""
 
-    user_agent: str = "webimagetext"
+    user_agent: Annotated[str, FREE] = "webimagetext"
     """Name sent with every request, one word; rules in robots.txt and X-Robots-Tag address it."""
-    contact: str = ""
+    contact: Annotated[str, FREE] = ""
     """Web page (https://…) or e-mail address at which a site's owner reaches you; required for any site but loopback."""
-    delay: float = 1.0
+    delay: Annotated[float, FREE] = 1.0
     """Seconds between the starts of two requests to one host; a longer Crawl-delay in its robots.txt wins."""
-    max_crawl_delay: float = 60.0
+    max_crawl_delay: Annotated[float, FREE] = 60.0
     """Seconds; a host whose robots.txt asks for a longer Crawl-delay than this is left alone."""
-    concurrency: int = 64
+    concurrency: Annotated[int, FREE] = 64
     """Requests under way at once, all hosts together."""
-    concurrency_per_host: int = 2
+    concurrency_per_host: Annotated[int, FREE] = 2
     """Requests under way at once to one host (they still start no closer than the delay)."""
-    connect_timeout: float = 10.0
+    connect_timeout: Annotated[float, FREE] = 10.0
     """Seconds to look up a host name, connect and agree on TLS."""
-    deadline: float = 30.0
+    deadline: Annotated[float, FREE] = 30.0
     """Seconds one URL may take in all, with redirects and repeats, not counting the wait for the host's turn."""
     max_bytes: int = 20_000_000
     """Largest body, in bytes as sent and again after decompression."""
@@ -50,21 +51,21 @@ class HttpConfig:
     """Longest single header or status line, in bytes."""
     ports: tuple[int, ...] = (80, 443, 8080, 8443)
     """Ports that may be asked (on allowed loopback: any)."""
-    retries: int = 2
+    retries: Annotated[int, FREE] = 2
     """Repeats after 429, a 5xx status or a broken connection."""
-    backoff: float = 1.0
+    backoff: Annotated[float, FREE] = 1.0
     """Seconds before the first repeat; doubled for each next one. A Retry-After header wins."""
-    max_backoff: float = 60.0
+    max_backoff: Annotated[float, FREE] = 60.0
     """Seconds; a host that asks for a longer Retry-After is given up for this run."""
-    host_failures: int = 5
+    host_failures: Annotated[int, FREE] = 5
     """Failures in a row (429, 5xx, no connection) after which a host is given up for this run."""
-    dns_cache_seconds: int = 300
+    dns_cache_seconds: Annotated[int, FREE] = 300
     """Seconds a host name's addresses are remembered."""
     binding_signals: tuple[Signal, ...] = ALL_SIGNALS
     """Refusals that bind; one left out is still noted in the evidence if it is seen, but obeyed no more."""
     binding_directives: tuple[str, ...] = ("noai", "noimageai", "noindex", "noimageindex", "none")
     """Words in X-Robots-Tag and meta robots that mean a refusal."""
-    ca_file: str = ""
+    ca_file: Annotated[str, FREE] = ""
     """PEM file of certificate authorities to trust instead of the system's."""
     allow_loopback: bool = False
     """Allow requests to this machine itself (127.0.0.0/8 and ::1): for a demonstration or a test."""

@@ -1,8 +1,9 @@
 """Where candidate pairs come from: the ``[extract]`` table of a run's configuration. Import-light, because ``--help`` reads it."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from webimagetext.deciding import INPUT
 from webimagetext.errors import UserError
 
 __all__ = ["ExtractConfig", "Scope", "Source"]
@@ -19,7 +20,7 @@ class ExtractConfig:
     """pages: crawl web sites. warc: WARC or ARC files. wat: WAT files. url_list: tables of image URLs with texts."""
     seeds: tuple[str, ...] = ()
     """Where a crawl begins: page URLs, bare domain names, or URLs of sitemaps."""
-    inputs: tuple[str, ...] = ()
+    inputs: Annotated[tuple[str, ...], INPUT] = ()
     """Files for warc, wat and url_list: paths, URLs or glob patterns; or a crawl of Common Crawl by its name, CC-MAIN-2026-05."""
     scope: Scope = "host"
     """Links followed: those under a seed's folder (prefix), on its host, on its domain and below, or any."""
@@ -41,9 +42,9 @@ class ExtractConfig:
     """Pixels; where a page offers an image in several widths, the smallest at least this wide is taken, else the widest."""
     archive_images: bool = True
     """Use the images that a WARC file holds itself, instead of asking for them again."""
-    sample: float = 1.0
+    sample: Annotated[float, INPUT] = 1.0
     """Share of the input files that is read, from 0 to 1, drawn by a hash of their names."""
-    path_prefix: str = ""
+    path_prefix: Annotated[str, INPUT] = ""
     """Put before each line of an input that is a list of paths (*.paths, *.paths.gz); of a crawl of Common Crawl: where to read it
     (empty: over https; s3://commoncrawl/ with an account)."""
     url_column: str = ""

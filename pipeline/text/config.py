@@ -1,8 +1,9 @@
 """Settings of the text rules. Imports the standard library alone."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from webimagetext.deciding import CONTENTS
 from webimagetext.errors import UserError
 
 __all__ = ["Detector", "Mark", "TextConfig"]
@@ -42,7 +43,7 @@ class TextConfig:
     """Different words among the words of a caption of six words or more, at least (0: off)."""
     boilerplate: bool = True
     """Drop captions that only name a part of a page: "Next", "[Note]", "Click to enlarge", "Image may contain …"."""
-    boilerplate_file: str | None = None
+    boilerplate_file: Annotated[str | None, CONTENTS] = None
     """Text file (path or URL) of further such captions, one a line; a final * means "and whatever follows"."""
     file_names: bool = True
     """Drop captions that are a file name, a camera's numbering, a web address or a hyphenated address part."""
@@ -52,7 +53,7 @@ class TextConfig:
     """Personal data to mark in the column ``marks`` (email, phone, address, ip)."""
     drop_marked: tuple[Mark, ...] = ()
     """Marks for which a caption is dropped. None by default: on web captions most "phone numbers" are stock codes."""
-    blocked_words: str | None = None
+    blocked_words: Annotated[str | None, CONTENTS] = None
     """Text file (path or URL) of words and phrases, one a line; a caption that holds one, at whole words, is dropped."""
     max_repeats: int = 10
     """Drop captions that occur with more than this many pairs (0: off)."""

@@ -13,8 +13,9 @@ from pipeline.config import RunConfig
 from pipeline.dedup.evaluation import EVALUATION, EvaluationPicture, EvaluationSet
 from pipeline.dedup.exact import DuplicateImageCaption
 from pipeline.dedup.pictures import VERDICTS, RepeatedPicture
-from pipeline.fetch.bucket import fetch_bucket
-from pipeline.fetch.retry import UNASKED, best_rows, retry_failed
+from pipeline.fetch.bucket import NOT_REACHED, fetch_bucket
+from pipeline.fetch.decided import holds
+from pipeline.fetch.retry import best_rows, retry_failed
 from pipeline.hashing import hash64, hash_strings
 from pipeline.image.hooks import edit_pictures, load_edits, load_scorers, score_pictures, score_rules
 from pipeline.image.rules import image_rules
@@ -62,14 +63,15 @@ def wanted_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([batch.column("url"), pa.repeat(False, batch.num_rows)], schema=FETCH_PLAN)
 
 
-def known_rows(batch: pa.RecordBatch, again: bool) -> pa.RecordBatch:
+def known_rows(batch: pa.RecordBatch, config: RunConfig) -> pa.RecordBatch:
     """Answers of the image store as rows of FETCH_PLAN: what need not be asked for.
 
-    Left out, so that they are asked for, are URLs for which nobody was asked and, if ``again``, the failures that may pass.
+    Left out, so that they are asked again, are URLs whose turn did not come, answers that hang on settings that have changed, and,
+    if ``fetch.retry_failed``, the failures that may pass.
     """
-    open_urls = retry_failed(batch) if again else []
+    open_urls = retry_failed(batch) if config.fetch.retry_failed else []
     known = pc.and_(
-        pc.invert(pc.is_in(batch.column("status"), value_set=pa.array(UNASKED))),
+        pc.and_(pc.not_equal(batch.column("status"), NOT_REACHED), holds(batch, config.http, config.image)),
         pc.invert(pc.is_in(batch.column("url"), value_set=pa.array(open_urls, pa.string()))),
     )
     urls = batch.column("url").filter(known)
@@ -120,7 +122,8 @@ class JoinImages(beam.DoFn):
     def process(self, group: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[object]:
         part, sides = group
         pairs = combine(sides["pairs"], SELECTED, ["pair_id"])
-        images = best_rows(combine(sides["images"], IMAGES, ["url", "file", "status", "error_message"]))
+        answers = combine(sides["images"], IMAGES, ["url", "file", "status", "error_message"])
+        images = best_rows(answers.filter(holds(answers, self.config.http, self.config.image)))
         for batch in _with_images(pairs, images).to_batches():
             status = batch.column("status")
             failed = pc.not_equal(status, SUCCESS)

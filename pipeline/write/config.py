@@ -5,9 +5,10 @@ In: the ``[package]`` table of a run's configuration. Out: :class:`PackageConfig
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from pipeline.image.config import HooksConfig, ImageRulesConfig
+from webimagetext.deciding import INPUT
 from webimagetext.errors import UserError
 
 __all__ = ["PackageConfig"]
@@ -28,7 +29,7 @@ class PackageConfig:
     """Bits (0 to 8) of the 64-bit perceptual hash in which two pictures may differ and still count as one, of which the one with
     most pixels stays; 4 is a good number. Off by default: the hash sees shapes without colour, so drawings that differ
     in colour alone count as one, and the published sets were not thinned this way."""
-    evaluation_sets: tuple[str, ...] = ()
+    evaluation_sets: Annotated[tuple[str, ...], INPUT] = ()
     """Evaluation pictures that must not be in the data: folders of image files or shards, tars, or Parquet tables with columns
     sha256 and phash."""
     evaluation_distance: int = 4

@@ -6,13 +6,14 @@ from pipeline.audit.write import write_audit
 from pipeline.config import RunConfig
 from pipeline.layout import RunFolder
 from tests.small_run import make_run
+from webimagetext.settings import to_dict
 
 
 @pytest.fixture(scope="session")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A finished run with two shards of 25 samples in all and a hold-out part of 5."""
     folder = make_run(tmp_path_factory.mktemp("compatibility") / "run")
-    write_audit(folder, RunConfig())
+    write_audit(folder, to_dict(RunConfig()))
     return folder
 
 

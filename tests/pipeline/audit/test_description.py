@@ -13,6 +13,7 @@ from pipeline.layout import RunFolder
 from pipeline.net.config import HttpConfig
 from pipeline.schema import SHARD
 from tests.small_run import make_run
+from webimagetext.settings import to_dict
 
 CONFIG = RunConfig(http=HttpConfig(contact="me@example.org"))
 
@@ -30,7 +31,7 @@ print(json.dumps({"errors": list(dataset.metadata.ctx.issues.errors), "rows": {p
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = make_run(tmp_path_factory.mktemp("card") / "run")
-    write_audit(folder, CONFIG)
+    write_audit(folder, to_dict(CONFIG))
     return folder
 
 

@@ -20,6 +20,7 @@ from pipeline.layout import RunFolder
 from tests.browser import needs_browser, opened
 from tests.small_run import make_run
 from webimagetext.errors import UserError
+from webimagetext.settings import to_dict
 
 # The list's name is longer than a telephone is wide, so that the settings have to be scrolled.
 CONFIG = RunConfig(queries=f"https://lists.example/{'long/' * 20}queries.parquet", balance=BalanceConfig(t=20))
@@ -29,7 +30,7 @@ VOID = {"meta", "img", "rect", "polygon", "path", "br", "link"}
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     folder = make_run(tmp_path_factory.mktemp("audit") / "run")
-    write_audit(folder, CONFIG)
+    write_audit(folder, to_dict(CONFIG))
     return folder
 
 
@@ -92,7 +93,7 @@ def test_every_step_and_reason_is_there(run: RunFolder) -> None:
 def test_a_run_that_lost_rows_says_so(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     shutil.rmtree(run.rejects("balance"))
-    write_audit(run, CONFIG)
+    write_audit(run, to_dict(CONFIG))
     text = Path(run.report).read_text()
     assert "10 rows are not accounted for: this run has a defect." in Page(text).text
 
@@ -105,14 +106,14 @@ def test_links_within_the_page_lead_somewhere(run: RunFolder) -> None:
 
 def test_equal_runs_give_equal_files(run: RunFolder, tmp_path: Path) -> None:
     again = make_run(tmp_path / "run")
-    write_audit(again, CONFIG)
+    write_audit(again, to_dict(CONFIG))
     for first, second in ((run.report, again.report), (run.card, again.card), (run.croissant, again.croissant)):
         assert Path(first).read_bytes() == Path(second).read_bytes()
 
 
 def test_without_shards_the_remedy_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no manifest"):
-        write_audit(RunFolder(str(tmp_path)), CONFIG)
+        write_audit(RunFolder(str(tmp_path)), to_dict(CONFIG))
 
 
 def page_of(captions: list[str], queries: list[str], steps: list[Step] | None = None) -> str:

@@ -1,0 +1,34 @@
+"""What an interrupted fetch left in the image store, taken over by a fetch of something else, so that nothing is asked twice.
+
+A fetch that goes on with the same pairs finds its parts by their names. One that wants other pairs would not: here the parts that
+no manifest names yet, and the journals of parts that were in work, become parts of the store before the new fetch is planned.
+"""
+
+import os
+
+from pipeline.fetch.bucket import NOT_REACHED
+from pipeline.fetch.part import finish_part, left_journals, open_spool
+from pipeline.image.config import ImageConfig
+from pipeline.layout import RunFolder
+from pipeline.manifest import entry_of_table, read_manifest, write_manifest
+from webimagetext import files
+
+__all__ = ["adopt_parts"]
+
+
+def adopt_parts(run: RunFolder, image: ImageConfig) -> int:
+    """Adds whole parts to the manifest of the store; returns how many there were."""
+    entries = read_manifest(run.images).to_pylist()
+    known = {entry["file"] for entry in entries}
+    for part in left_journals(run.images):
+        with open_spool(run.images, part, image) as spool:
+            if f"{part}.parquet" in known or not len(spool):
+                spool.delete()
+            else:
+                finish_part(run.images, part, list(spool), spool, NOT_REACHED)
+    found = [os.path.basename(url) for url in files.listing("*.parquet", run.images)]
+    # A part's table is written after its tar, so where the table is the part is whole.
+    left = [name for name in found if name not in known and not name.startswith(("_", "archive-"))]
+    if left:
+        write_manifest(run.images, [*entries, *(entry_of_table(run.images, name) for name in left)])
+    return len(left)

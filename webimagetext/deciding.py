@@ -1,0 +1,73 @@
+"""Which settings decide what a step makes: marks on the fields of settings, and the values by which a result is known again.
+
+A field without a mark decides. FREE marks what decides no bytes: pace, identity, memory, threads. CONTENTS marks a path, or
+several, of a file whose contents decide and not its name. CODE marks functions named ``module:function``, of which the module's source
+decides. INPUT marks paths that the step itself follows to what they hold. A mark stands in the declaration::
+
+    delay: Annotated[float, FREE] = 1.0
+
+In: settings. Out: plain values, equal exactly when the settings decide the same. Imports nothing heavy: configurations use it.
+"""
+
+import dataclasses
+import importlib.util
+import typing
+from dataclasses import dataclass
+from typing import Any
+
+from webimagetext import files
+from webimagetext.settings import to_dict
+
+__all__ = ["CODE", "CONTENTS", "FREE", "INPUT", "deciding"]
+
+
+@dataclass(frozen=True)
+class _Mark:
+    name: str
+
+
+FREE, CONTENTS, CODE, INPUT = map(_Mark, ("free", "contents", "code", "input"))
+
+
+def deciding(settings: Any) -> Any:
+    """The values in ``settings`` (a dataclass, or plain values) that decide. Raises UserError for a named file that is missing."""
+    if isinstance(settings, dict):
+        return {name: deciding(value) for name, value in settings.items()}
+    if isinstance(settings, (tuple, list)):
+        return [deciding(value) for value in settings]
+    if not dataclasses.is_dataclass(settings) or isinstance(settings, type):
+        return settings
+    hints = typing.get_type_hints(type(settings), include_extras=True)
+    found = {}
+    for field in dataclasses.fields(settings):
+        marks = [mark for mark in getattr(hints[field.name], "__metadata__", ()) if isinstance(mark, _Mark)]
+        value = getattr(settings, field.name)
+        if FREE in marks or INPUT in marks or value is None:
+            continue
+        if CONTENTS in marks:
+            found[field.name] = _each(value, files.digest)
+        elif CODE in marks:
+            found[field.name] = _each(value, _code)
+        else:
+            found[field.name] = deciding(value)
+    return to_dict(found)
+
+
+def _each(value: Any, digest: typing.Callable[[str], str]) -> Any:
+    """Digests of what one name, several, or the values of a dictionary stand for; an empty name stands for nothing."""
+    if isinstance(value, dict):
+        return {name: digest(text) for name, text in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [digest(text) for text in value]
+    return digest(value) if value else ""
+
+
+def _code(name: str) -> str:
+    """A function's name with a digest of its module's source, found without importing it; the name alone where there is none."""
+    module = name.partition(":")[0]
+    try:
+        found = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return name
+    source = found.origin if found is not None else None
+    return f"{name} {files.digest(source)}" if source and source.endswith(".py") else name
