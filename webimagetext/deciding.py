@@ -1,8 +1,8 @@
 """Which settings decide what a step makes: marks on the fields of settings, and the values by which a result is known again.
 
 A field without a mark decides. FREE marks what decides no bytes: pace, identity, memory, threads. CONTENTS marks a path, or
-several, of a file whose contents decide and not its name. CODE marks functions named ``module:function``, of which the module's source
-decides. INPUT marks paths that the step itself follows to what they hold. A mark stands in the declaration::
+several, of a file whose contents decide and not its name. CODE marks functions named ``module:function``, of which the module's
+source decides. INPUT marks paths that the step itself follows to what they hold. A mark stands in the declaration::
 
     delay: Annotated[float, FREE] = 1.0
 

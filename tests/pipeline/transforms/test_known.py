@@ -9,7 +9,15 @@ from pipeline.config import RunConfig
 from pipeline.fetch.decided import decided_by
 from pipeline.transforms.images import known_rows
 
-ANSWERED = ["success", "http_404", "refused_by_robots_txt", "not_an_image", "forbidden_scheme", "too_large", "forbidden_port"]
+ANSWERED = [
+    "success",
+    "http_404",
+    "refused_by_robots_txt",
+    "not_an_image",
+    "forbidden_scheme",
+    "too_large",
+    "forbidden_port",
+]
 MAY_PASS = ["http_503", "connect_timeout", "host_given_up"]
 CONFIG = RunConfig()
 
