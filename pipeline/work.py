@@ -9,7 +9,6 @@ from pipeline import flow
 from pipeline.archives import is_of_archive, read_archives, remove_unused, source_folder, units_of
 from pipeline.balance.tally import counts_table
 from pipeline.balancing import make_plan
-from pipeline.config import RunConfig
 from pipeline.dedup.evaluation import EvaluationSet
 from pipeline.fetch.decided import stored_form
 from pipeline.fetch.left import adopt_parts

@@ -44,8 +44,9 @@ def write_audit(run: RunFolder, made_with: Mapping[str, Any]) -> None:
     )
     settings = tomli_w.dumps({name: value for name, value in made_with.items() if name not in INTERNAL})
     threshold = read_t(run) or made_with.get("balance", {}).get("t", 0)
+    formats = made_with.get("image", {}).get("formats", ())
     with files.write_atomic(run.report, "w") as stream:
-        stream.write(render_report(name, steps, summary, settings, threshold, config.image.formats))
+        stream.write(render_report(name, steps, summary, settings, threshold, formats))
     with files.write_atomic(run.card, "w") as stream:
         stream.write(render_card(name, steps, summary, made_with, settings))
     with files.write_atomic(run.croissant, "w") as stream:
