@@ -20,6 +20,7 @@ from query_builder.count.shard import ShardTask, count_shard, shard_folder
 from query_builder.merge.titles import TitleName, TitleStatistics, rank_titles
 from query_builder.normalize import normalize
 from query_builder.published import published_rows
+from query_builder.rows import write_queries
 from query_builder.schema import candidates_path, read_metadata
 from query_builder.select import choose, parse_budgets
 from query_builder.sources.download import download_all
@@ -28,7 +29,7 @@ from query_builder.sources.pageviews import ViewsTask, count_views, views_path
 from query_builder.sources.wordnet import Synset, read_wordnet, wordnet_files
 from query_builder.summary import print_summary
 from query_builder.workers import Workers
-from query_builder.write import Knowledge, write_candidates, write_queries
+from query_builder.write import Knowledge, write_candidates
 from webimagetext.errors import UserError
 from webimagetext.files import digest, is_url, open_input, read_ranges, size, write_atomic
 from webimagetext.progress import Progress

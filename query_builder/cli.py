@@ -1,9 +1,9 @@
-"""The command line: ``build``, ``inspect``, ``diff`` and ``report``. Each imports its implementation after its flags are parsed."""
+"""The command line; each verb imports its implementation after its flags are parsed."""
 
 import sys
 from collections.abc import Sequence
 
-from query_builder.config import BuildConfig, DiffConfig, InspectConfig, ReportConfig
+from query_builder.config import BuildConfig, DiffConfig, ImportConfig, InspectConfig, ReportConfig
 from webimagetext.errors import UserError, run_command
 from webimagetext.settings import parse_flags, pop_verb
 
@@ -12,6 +12,7 @@ __all__ = ["main"]
 PROG = "python -m query_builder"
 VERBS = {
     "build": "make queries.parquet from a Wikipedia dump, page views and WordNet",
+    "import": "make queries.parquet from texts of your own: text files, CSV, JSON, Parquet",
     "inspect": "show what a list is made of, or why a query is in it or not",
     "diff": "compare two lists by source",
     "report": "draw a list as an HTML page",
@@ -20,15 +21,15 @@ ABOUT = "Builds the list of texts that the data set is searched for: words, bigr
 
 
 def _files(args: list[str], count: int, usage: str) -> tuple[list[str], list[str]]:
-    """Splits the leading file names from the flags."""
+    """Splits the leading file names, ``count`` or (0) any number of them, from the flags."""
     if args and args[0] in ("-h", "--help"):
         print(f"usage: {PROG} {usage}\n")
         return [""] * count, args
     files = []
     while args and not args[0].startswith("-"):
         files.append(args.pop(0))
-    if len(files) != count:
-        raise UserError(f"{PROG}: {len(files)} files given where {count} belong", f"usage: {PROG} {usage}")
+    if not files or (count and len(files) != count):
+        raise UserError(f"{PROG}: {len(files)} files given where {count or 'some'} belong", f"usage: {PROG} {usage}")
     return files, args
 
 
@@ -40,6 +41,12 @@ def _command(arguments: Sequence[str]) -> None:
         from query_builder.build import build
 
         build(config)
+    elif verb == "import":
+        files, args = _files(args, 0, "import FILE… --output QUERIES.parquet")
+        texts = parse_flags(ImportConfig, args, prog=prog)
+        from query_builder.importing import import_lists
+
+        import_lists(files, texts)
     elif verb == "inspect":
         files, args = _files(args, 1, "inspect QUERIES.parquet [--find TEXT]")
         settings = parse_flags(InspectConfig, args, prog=prog)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["PUBLISHED_BUDGETS", "SOURCES", "BuildConfig", "DiffConfig", "InspectConfig", "ReportConfig"]
+__all__ = ["PUBLISHED_BUDGETS", "SOURCES", "BuildConfig", "DiffConfig", "ImportConfig", "InspectConfig", "ReportConfig"]
 
 # The make-up of the published list of 500,000, in the order in which sources take their places.
 PUBLISHED_BUDGETS = {"words": 251_465, "bigrams": 100_646, "titles": 61_235, "synsets": 86_654}
@@ -55,6 +55,19 @@ class BuildConfig:
     """Base address of a mirror of the dumps to download from (https://HOST/PATH); empty: the original site."""
     download_folder: str = "downloads"
     """Where downloads are kept; interrupted ones are resumed."""
+
+
+@dataclass(frozen=True)
+class ImportConfig:
+    """Makes a query list of texts of your own: text files (one a line), CSV, TSV, JSON, JSON Lines, Parquet; also packed (.gz)."""
+
+    output: str = "queries.parquet"
+    """The Parquet file to write, path or URL."""
+    column: str = ""
+    """Column with the texts; a number counts the columns of a CSV or TSV file without a line of names. Empty: query, text, name
+    or another usual name."""
+    compat: Literal["none", "metaclip"] = "none"
+    """metaclip: leave the texts as they are written, for a run with --matching metaclip; else they are put into normal form."""
 
 
 @dataclass(frozen=True)

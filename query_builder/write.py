@@ -1,11 +1,11 @@
-"""Writes the query list and the near misses beside it.
+"""The rows of the query list, and the near misses beside it.
 
-In: the chosen names, the corpus, titles and synsets. Out: two Parquet files (:mod:`query_builder.schema`), byte-identical for equal
-inputs, each appearing under its name only when it is whole.
+In: the chosen names, the corpus, titles and synsets. Out: rows for :mod:`query_builder.rows`, and a Parquet
+file of near misses (:mod:`query_builder.schema`), byte-identical for equal inputs, which appears under its name when it is whole.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,13 @@ import pyarrow.parquet as pq
 
 from query_builder.corpus import Corpus
 from query_builder.merge.titles import TitleName
-from query_builder.schema import CANDIDATES, METADATA_KEY, QUERIES, Query
+from query_builder.rows import ROWS_A_GROUP
+from query_builder.schema import CANDIDATES, METADATA_KEY, Query
 from query_builder.sources.wordnet import Synset
 from webimagetext.files import write_atomic
 
-__all__ = ["Knowledge", "write_candidates", "write_queries"]
+__all__ = ["Knowledge", "write_candidates"]
 
-ROWS_A_GROUP = 1 << 16
 MAX_TITLES = 8  # titles kept for a name; the views are those of all
 
 
@@ -94,17 +94,6 @@ def _values(column: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> list[Any]:
     if not len(column):
         return [None] * len(rows)
     return [value if row >= 0 else None for row, value in zip(rows.tolist(), column[rows].tolist(), strict=True)]
-
-
-def write_queries(path: str, rows: Sequence[Query], metadata: Mapping[str, Any]) -> None:
-    """Writes rows, which must be ordered by query, and numbers them."""
-    schema = QUERIES.with_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()})
-    names = [name for name in QUERIES.names if name != "id"]
-    with write_atomic(path) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
-        for start in range(0, max(1, len(rows)), ROWS_A_GROUP):
-            part = rows[start : start + ROWS_A_GROUP]
-            columns = {name: [getattr(row, name) for row in part] for name in names}
-            writer.write_table(pa.table({**columns, "id": range(start, start + len(part))}, schema=schema))
 
 
 def write_candidates(path: str, knowledge: Knowledge, chosen: Mapping[str, str], metadata: Mapping[str, Any]) -> None:

@@ -1,0 +1,99 @@
+"""What a list of queries is: the one answer for everything that reads one, before a crawl or after it.
+
+In: a list by path or URL: a Parquet file with the columns ``query`` and ``id`` as :mod:`query_builder.schema` states them, the
+others being optional; or texts in any form that :mod:`query_builder.sources.texts` reads, which are put into normal form.
+Out: a table of all the columns, ordered by id; :func:`check_list` says in one line what is wrong, and imports no Beam.
+"""
+
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from query_builder.importing import collect
+from query_builder.normalize import normalize
+from query_builder.schema import QUERIES
+from webimagetext.errors import UserError
+from webimagetext.files import exists, open_input
+
+__all__ = ["check_list", "is_query_list", "read_list"]
+
+REMEDY = "make a list of your own texts with: python -m query_builder import FILE --output queries.parquet"
+NEEDED = ("query", "id")
+
+
+def is_query_list(url: str) -> bool:
+    """Whether the file is a query list already: Parquet, with the columns query and id. Raises UserError when it is missing."""
+    with open_input(url) as stream:
+        if stream.read(4) != b"PAR1":
+            return False
+        stream.seek(0)
+        try:
+            return set(NEEDED) <= set(pq.read_schema(stream).names)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UserError(f"{url}: not a Parquet file that can be read: {error}", REMEDY) from None
+
+
+def read_list(url: str, columns: tuple[str, ...] = tuple(QUERIES.names), *, as_written: bool = False) -> pa.Table:
+    """A list as a table of ``columns`` of QUERIES, one row a query, ordered by id; what the file does not have is empty.
+
+    ``surface`` is the query where it is missing. ``as_written`` leaves texts that are imported as they are, for the published rule.
+    Raises UserError for a file that is no list, is empty, or whose ids are not 0 to n - 1.
+    """
+    if not is_query_list(url):
+        return collect([url], as_written=as_written).table.select(columns)
+    with open_input(url) as stream:
+        try:
+            file = pq.ParquetFile(stream)
+            wanted = {*columns, *NEEDED} | ({"query"} if "surface" in columns else set())
+            table = file.read(
+                columns=[n for n in QUERIES.names if n in wanted & set(file.schema_arrow.names)], use_threads=False
+            )
+            table = pa.table({name: table[name].cast(QUERIES.field(name).type) for name in table.column_names})
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+            raise UserError(f"{url}: not a query list: {error}", REMEDY) from None
+        metadata = file.schema_arrow.metadata
+    if not len(table):
+        raise UserError(f"{url}: the query list is empty", REMEDY)
+    table = table.sort_by("id").combine_chunks()
+    if not np.array_equal(np.asarray(table["id"]), np.arange(len(table))):
+        raise UserError(f"{url}: the ids are not the numbers from 0 to {len(table) - 1}, each once", REMEDY)
+    return pa.table({name: _column(table, name) for name in columns}).replace_schema_metadata(metadata)
+
+
+def _column(table: pa.Table, name: str) -> pa.ChunkedArray | pa.Array:
+    """A column of QUERIES, with nothing in the rows or files that lack it."""
+    kind = QUERIES.field(name).type
+    if name == "surface":
+        return pc.coalesce(table[name], table["query"]) if name in table.column_names else table["query"]
+    if pa.types.is_list(kind):
+        empty = pa.array([[]], kind)[0]
+        return table[name].fill_null(empty) if name in table.column_names else pa.repeat(empty, len(table))
+    if name not in table.column_names:
+        return (
+            pa.nulls(len(table), kind) if QUERIES.field(name).nullable else pa.repeat(pa.scalar("", kind), len(table))
+        )
+    return table[name] if QUERIES.field(name).nullable or name == "id" else table[name].fill_null("")
+
+
+def check_list(url: str, matching: str = "words") -> int:
+    """The number of queries of a list that can be matched by ``matching`` (words or metaclip).
+
+    Raises UserError, with what to do about it, when the file is missing, no list, empty, or holds a query that cannot be matched:
+    not in normal form (for words), without a character, or twice.
+    """
+    if not exists(url):
+        raise UserError(f"{url}: no such query list", f"build one with: python -m query_builder build; or {REMEDY}")
+    published = matching == "metaclip"
+    texts = read_list(url, ("query", "surface"), as_written=published)["surface" if published else "query"].to_pylist()
+    for number, text in enumerate(texts):
+        if not text or (not published and normalize(text) != text):
+            form = normalize(text)
+            problem = f"'{text}', is not in normal form ('{form}')" if text else "the empty text, finds nothing"
+            raise UserError(f"{url}: query {number}, {problem}", f"put it into normal form: {REMEDY}")
+    if len(set(texts)) < len(texts):
+        twice = next(text for text, count in Counter(texts).items() if count > 1)
+        raise UserError(f"{url}: two queries are equal: '{twice}'", REMEDY)
+    return len(texts)
