@@ -23,13 +23,13 @@ from benchmarks.peers import run_in_peers
 from benchmarks.resources import measure
 from pipeline.layout import RunFolder, part_name
 from pipeline.manifest import Entry, mark_complete, read_table, write_manifest
-from pipeline.match.build import read_queries
 from pipeline.schema import CANDIDATES, SELECTED
 from pipeline.tables.sink import write_part
 from pipeline.text.file_name import CODE, COUNTER, FILE, SLUG, URL
 from pipeline.text.markup import PATTERNS
 from pipeline.transforms.outputs import ROWS_A_PART
 from pipeline.transforms.sums import read_vector
+from query_builder.lists import check_list
 
 __all__ = ["run", "write_candidates"]
 
@@ -122,7 +122,7 @@ def run() -> dict[str, Any]:
             (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
             peer = run_in_peers(Path(__file__).with_name("curate_stage_peer.py"), folder / "job.json", timeout=TIMEOUT)
             table = pq.read_table(folder / "peer_counts.parquet")
-            theirs = np.zeros(len(read_queries(job["queries"])[0]), np.int64)
+            theirs = np.zeros(check_list(job["queries"]), np.int64)
             theirs[table.column("id").to_numpy()] = table.column("count").to_numpy()
             equal = np.array_equal(theirs, counts)
             for ours, kind in zip(drawn, ("selected", "reserve"), strict=True):

@@ -25,9 +25,10 @@ import ahocorasick
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.match.build import build_automaton, read_queries
+from pipeline.match.build import build_automaton
 from pipeline.match.matcher import SPACED_MARKS, WHITE_SPACE, Matcher
 from pipeline.match.oracle import NgramOracle
+from query_builder.lists import read_list
 from query_builder.normalize import normalize
 
 __all__ = ["real_captions", "real_queries", "run", "write_queries"]
@@ -165,7 +166,8 @@ def run() -> dict[str, Any]:
         build = time.process_time() - began
         matcher = Matcher(path)
         published = Matcher(build_automaton(str(folder / "queries.parquet"), name, "metaclip"))
-        names, surfaces = (column.to_pylist() for column in read_queries(str(folder / "queries.parquet")))
+        listed = read_list(str(folder / "queries.parquet"), ("query", "surface"))
+        names, surfaces = (column.to_pylist() for column in listed.columns)
         automaton, as_written = _automaton(names), _automaton(surfaces)
         oracle = NgramOracle(names)
         equal = True

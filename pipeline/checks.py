@@ -20,7 +20,6 @@ from pipeline.image.hooks import load_edits, load_scorers
 from pipeline.image.turbo import decode_scaled
 from pipeline.layout import RunFolder, shards_of
 from pipeline.manifest import is_complete, iter_batches, read_manifest
-from pipeline.match.build import check_queries
 from pipeline.net.address import is_loopback_name
 from pipeline.read.frontier import seed_frontier
 from pipeline.read.inputs import expand_inputs
@@ -28,6 +27,7 @@ from pipeline.read.url_list import first_addresses
 from pipeline.space import free_bytes, guess, nearest_folder
 from pipeline.text.detectors import detect
 from pipeline.text.phrases import read_phrases
+from query_builder.lists import check_list
 from webimagetext import files
 from webimagetext.errors import UserError
 from webimagetext.progress import human_bytes
@@ -190,10 +190,8 @@ def _room(run: RunFolder, config: RunConfig) -> Findings:
 
 def _queries(run: RunFolder, config: RunConfig) -> Findings:
     """The list's form; that all its entries are matchable takes longer, and is known where it was matched already."""
-    if not files.exists(config.queries):
-        yield UserError(f"{config.queries}: no such query list", "make one with `python -m query_builder build`")
-    elif not is_complete(run.matched):
-        check_queries(config.queries, config.matching)
+    if not is_complete(run.matched) or not files.exists(config.queries):
+        yield from _tried(partial(check_list, config.queries, config.matching))
 
 
 def _texts(config: RunConfig) -> Findings:

@@ -20,7 +20,8 @@ class RunConfig:
     """Everything that decides what a run makes."""
 
     queries: str = "queries.parquet"
-    """Query list made by `python -m query_builder build`, path or URL."""
+    """The query list, path or URL: a Parquet file that `query_builder build` made, or texts of your own (text, CSV, JSON, Parquet),
+    which are put into normal form and kept in the run folder."""
     matching: Literal["words", "metaclip"] = "words"
     """words: whole words in normal form. metaclip: the published re-creation's rule, case-sensitive, for comparison."""
     seed: int = 0

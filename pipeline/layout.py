@@ -115,6 +115,11 @@ class RunFolder:
         return self.path("counts.parquet")
 
     @property
+    def own_queries(self) -> str:
+        """The query list that was made of a user's own texts, as `query_builder import` makes it."""
+        return self.path("own_queries.parquet")
+
+    @property
     def automaton(self) -> str:
         """Folder of the compiled query automaton, a file named by its content hash."""
         return self.path("automaton")

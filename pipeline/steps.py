@@ -12,6 +12,7 @@ from pipeline.dedup.evaluation import evaluation_files
 from pipeline.fetch.decided import fetch_settings
 from pipeline.layout import RunFolder, shards_of
 from pipeline.manifest import is_complete, rows_in, samples_in
+from pipeline.match.own_list import with_query_list
 from pipeline.packing import join
 from pipeline.read.inputs import expand_inputs
 from pipeline.run import Context, Step, run_steps, settings_of
@@ -159,11 +160,14 @@ def run_verb(verb: str, output: str, config: RunConfig, options: Sequence[str], 
 
     store = partial(work.check_store, run, config.image)
     check(verb, run, config, engine=make_engine, store=store, extracted=partial(_is_extracted, run, config))
+    stated = config
+    if verb in ("run", "curate", "package"):
+        config = with_query_list(run, config)
     context = Context(run, config, engines[0])
     steps = [step for step in steps_of(run, config) if verb in ("run", step.verb)]
     if steps:
         with files.write_atomic(run.config, "w") as stream:
-            stream.write(to_toml(config))
+            stream.write(to_toml(stated))
         run_steps(steps, context)
     if verb in ("run", "report"):
         write_audit(run, settings_of(steps_of(run, config), run))

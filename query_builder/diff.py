@@ -3,12 +3,14 @@
 In: two lists. Out: text on standard output, and the numbers for other code.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 
-import pyarrow.compute as pc
+import pyarrow as pa
 
 from query_builder.config import SOURCES, DiffConfig
-from query_builder.schema import read_metadata, read_queries
+from query_builder.lists import read_list
+from query_builder.schema import read_metadata
 
 __all__ = ["SourceChange", "compare", "diff"]
 
@@ -25,32 +27,40 @@ class SourceChange:
 
 def compare(old: str, new: str) -> list[SourceChange]:
     """The changes of each source; a query counts for every source it passes."""
-    tables = [read_queries(url, ["query", "sources"]) for url in (old, new)]
+    tables = [read_list(url, ("query", "sources")) for url in (old, new)]
+    sides = [_by_source(table) for table in tables]
+    named = {name for side in sides for name in side}
     changes = []
-    for source in SOURCES:
-        sides = []
-        for table in tables:
-            lists = table["sources"].combine_chunks()
-            rows = pc.list_parent_indices(lists).filter(pc.equal(pc.list_flatten(lists), source))
-            sides.append(set(table["query"].take(rows).to_pylist()))
-        before, after = sides
+    for source in (*SOURCES, *sorted(named - set(SOURCES))):
+        before, after = (side.get(source, set()) for side in sides)
         changes.append(
             SourceChange(source, len(before & after), tuple(sorted(before - after)), tuple(sorted(after - before)))
         )
     return changes
 
 
+def _by_source(table: pa.Table) -> dict[str, set[str]]:
+    """The queries that pass each source."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for query, sources in zip(table["query"].to_pylist(), table["sources"].to_pylist(), strict=True):
+        for source in sources:
+            found[source].add(query)
+    return found
+
+
 def diff(old: str, new: str, config: DiffConfig) -> None:
     """Prints the comparison. Raises UserError if a file is not a query list."""
-    queries = [set(read_queries(url, ["query"])["query"].to_pylist()) for url in (old, new)]
+    queries = [set(read_list(url, ("query",))["query"].to_pylist()) for url in (old, new)]
     common = len(queries[0] & queries[1])
     print(f"old: {old}: {len(queries[0]):,} queries\nnew: {new}: {len(queries[1]):,} queries")
     print(f"in both {common:,}   only in old {len(queries[0]) - common:,}   only in new {len(queries[1]) - common:,}")
-    before, after = ((read_metadata(url) or {})["settings"] for url in (old, new))
+    before, after = ((read_metadata(url) or {}).get("settings", {}) for url in (old, new))
     for name in sorted(set(before) | set(after)):
         if before.get(name) != after.get(name):
             print(f"setting {name}: {before.get(name)} -> {after.get(name)}")
     for change in compare(old, new):
+        if not (change.kept or change.gone or change.new):
+            continue
         print(f"\n{change.source}: {change.kept:,} kept, {len(change.gone):,} gone, {len(change.new):,} new")
         for label, names in (("gone", change.gone), ("new", change.new)):
             if names and config.examples:

@@ -19,7 +19,7 @@ from query_builder.sources.texts import TEXT_COLUMNS, read_texts
 from webimagetext.errors import UserError
 from webimagetext.files import digest, size
 
-__all__ = ["Imported", "collect", "import_lists", "import_to"]
+__all__ = ["Imported", "collect", "compat_of", "import_lists", "import_to"]
 
 EXAMPLES = 5
 MAX_LENGTH = 1000  # characters: no caption holds such a text
@@ -95,10 +95,15 @@ def collect(urls: Sequence[str], column: str = "", *, as_written: bool = False) 
     return result
 
 
+def compat_of(as_written: bool) -> str:
+    """How the settings of a list name what was done to the letters, as those of a built one do."""
+    return "metaclip" if as_written else "none"
+
+
 def import_to(output: str, urls: Sequence[str], column: str = "", *, as_written: bool = False) -> Imported:
     """Writes the list of all files to ``output``; equal files give equal bytes."""
     found = collect(urls, column, as_written=as_written)
-    settings = {"compat": "metaclip" if as_written else "none", "column": column, "imported": True}
+    settings = {"compat": compat_of(as_written), "column": column, "imported": True}
     metadata: dict[str, Any] = {
         "settings": settings,
         "inputs": [{"name": os.path.basename(url), "bytes": size(url), "sha256": digest(url)} for url in urls],

@@ -3,13 +3,16 @@
 In: ``queries.parquet``, the near misses beside it, and the thresholds in its metadata. Out: text on standard output.
 """
 
+from typing import Any
+
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from query_builder.config import SOURCES, InspectConfig
+from query_builder.lists import read_list, sources_of
 from query_builder.normalize import normalize
-from query_builder.schema import candidates_path, read_metadata, read_queries
+from query_builder.schema import candidates_path, read_metadata
 from webimagetext.errors import UserError
 from webimagetext.files import exists, open_input
 
@@ -21,30 +24,29 @@ THRESHOLDS = {"word": "min_word_count", "bigram": "min_bigram_count", "title": "
 
 
 def inspect(url: str, config: InspectConfig) -> None:
-    """Prints the overview, or the answer about one text. Raises UserError if ``url`` is not a query list."""
+    """Prints the overview, or the answer about one text. Raises UserError if ``url`` is no list."""
     if config.find is not None:
         print("\n".join(explain(url, config.find)))
         return
-    table = read_queries(url)
+    table = read_list(url)
     metadata = read_metadata(url) or {}
     print(f"{url}: {len(table):,} queries")
-    print(
-        "settings: " + ", ".join(f"{name} {value}" for name, value in metadata["settings"].items() if name != "budgets")
-    )
-    for item in metadata["inputs"]:
+    if settings := metadata.get("settings"):
+        print("settings: " + ", ".join(f"{name} {value}" for name, value in settings.items() if name != "budgets"))
+    for item in metadata.get("inputs", ()):
         print(f"input: {item['name']}  {item['bytes']:,} bytes  sha256 {item['sha256']}")
-    for source in SOURCES:
+    for source in sources_of(table):
         mask = pc.equal(table["admitted"], source)
         part = table.filter(mask)
         best = best_rows(part, source, config.top)
-        print(f"\n{source}: {len(part):,} in its places; the first {len(best)}:")
+        print(f"\n{source or 'no source'}: {len(part):,} in its places; the first {len(best)}:")
         for row in best:
             print(f"  {_line(row)}")
 
 
 def best_rows(table: pa.Table, source: str, count: int) -> list[dict[str, object]]:
     """The first rows in the order that the source is ranked by."""
-    values = pc.fill_null(table[NUMBERS[source]], 0)
+    values = pc.fill_null(table[NUMBERS.get(source, "word_count")], 0)
     if source == "bigram":
         values = pc.multiply(pc.fill_null(table["pmi"], 0.0), pc.ln(pc.max_element_wise(values, 1)))
     keys = pa.table({"value": values, "query": table["query"]})
@@ -65,32 +67,36 @@ def _line(row: dict[str, object]) -> str:
 
 def explain(url: str, text: str) -> list[str]:
     """Why ``text`` is in the list, or which threshold it missed, in lines."""
-    metadata = read_metadata(url)
-    table = read_queries(url)
-    assert metadata is not None
-    settings = metadata["settings"]
-    query = text if settings["compat"] == "metaclip" else normalize(text)
+    metadata = read_metadata(url) or {}
+    table = read_list(url)
+    settings = metadata.get("settings", {})
+    query = text if settings.get("compat") == "metaclip" else normalize(text)
     if not query:
         raise UserError(f"--find {text!r}: there is no word in it")
     found = table.filter(pc.equal(table["query"], query)).to_pylist()
     if found:
         row = found[0]
         lines = [
-            f"'{query}' is query {row['id']}, written '{row['surface']}'; it has its place as a {row['admitted']}."
+            f"'{query}' is query {row['id']}, written '{row['surface']}'; "
+            + (f"it has its place as a {row['admitted']}." if row["admitted"] in SOURCES else "its sources: ")
+            + ("" if row["admitted"] in SOURCES else f"{', '.join(row['sources']) or 'none given'}.")
         ]
         if row["word_count"] is not None:
-            lines.append(f"  word: {row['word_count']:,} occurrences (threshold {settings['min_word_count']:,})")
+            lines.append(f"  word: {row['word_count']:,} occurrences{_least(settings, 'min_word_count')}")
         if row["bigram_count"] is not None:
-            floor, least = settings["min_bigram_count"], settings["min_pmi"]
-            numbers = f"{row['bigram_count']:,} occurrences, PMI {row['pmi']:.2f}"
-            lines.append(f"  bigram: {numbers} (thresholds {floor:,} and {least})")
+            pmi = "" if row["pmi"] is None else f", PMI {row['pmi']:.2f}"
+            lines.append(
+                f"  bigram: {row['bigram_count']:,} occurrences{pmi}{_least(settings, 'min_bigram_count', 'min_pmi')}"
+            )
         if row["titles"]:
             views = "views not given" if row["page_views"] is None else f"{row['page_views']:,} views"
-            lines.append(f"  title: {', '.join(row['titles'])}: {views} (threshold {settings['min_page_views']:,})")
+            lines.append(f"  title: {', '.join(row['titles'])}: {views}{_least(settings, 'min_page_views')}")
         if row["synsets"]:
             lines.append(f"  synset: {', '.join(row['synsets'])}")
         return lines
     lines = [f"'{query}' is not in the list."]
+    if "min_word_count" not in settings:  # not built from counts
+        return lines
     near = _near_misses(url, query)
     for miss in near:
         lines.append(f"  {miss['source']}: {_missed(miss, settings, metadata)}")
@@ -102,6 +108,12 @@ def explain(url: str, text: str) -> list[str]:
             f"  the {settings['min_word_count']:,} occurrences needed; and it is no title or synset that was read."
         )
     return lines
+
+
+def _least(settings: dict[str, Any], *names: str) -> str:
+    """The thresholds of these names, where the list has them."""
+    values = [f"{settings[name]:,}" for name in names if name in settings]
+    return f" (threshold{'s' if len(values) > 1 else ''} {' and '.join(values)})" if values else ""
 
 
 def _near_misses(url: str, query: str) -> list[dict[str, object]]:

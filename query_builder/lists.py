@@ -12,13 +12,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from query_builder.config import SOURCES
 from query_builder.importing import collect
 from query_builder.normalize import normalize
 from query_builder.schema import QUERIES
 from webimagetext.errors import UserError
 from webimagetext.files import exists, open_input
 
-__all__ = ["check_list", "is_query_list", "read_list"]
+__all__ = ["REMEDY", "check_list", "check_texts", "is_query_list", "read_list", "sources_of"]
 
 REMEDY = "make a list of your own texts with: python -m query_builder import FILE --output queries.parquet"
 NEEDED = ("query", "id")
@@ -78,6 +79,12 @@ def _column(table: pa.Table, name: str) -> pa.ChunkedArray | pa.Array:
     return table[name] if QUERIES.field(name).nullable or name == "id" else table[name].fill_null("")
 
 
+def sources_of(table: pa.Table) -> list[str]:
+    """The sources in whose places queries of a list stand: the builder's own in their order, then others by name ("" for none)."""
+    found = set(table["admitted"].unique().to_pylist())
+    return [*(name for name in SOURCES if name in found), *sorted(found - set(SOURCES))]
+
+
 def check_list(url: str, matching: str = "words") -> int:
     """The number of queries of a list that can be matched by ``matching`` (words or metaclip).
 
@@ -87,13 +94,20 @@ def check_list(url: str, matching: str = "words") -> int:
     if not exists(url):
         raise UserError(f"{url}: no such query list", f"build one with: python -m query_builder build; or {REMEDY}")
     published = matching == "metaclip"
-    texts = read_list(url, ("query", "surface"), as_written=published)["surface" if published else "query"].to_pylist()
+    table = read_list(url, ("query", "surface"), as_written=published)
+    check_texts(table, url, published=published)
+    return len(table)
+
+
+def check_texts(table: pa.Table, url: str, *, published: bool) -> None:
+    """Raises UserError for a query of a list's table that cannot be matched by the rule: the published one, or ours."""
+    texts = table["surface" if published else "query"].to_pylist()
     for number, text in enumerate(texts):
         if not text or (not published and normalize(text) != text):
-            form = normalize(text)
-            problem = f"'{text}', is not in normal form ('{form}')" if text else "the empty text, finds nothing"
+            problem = (
+                f"'{text}', is not in normal form ('{normalize(text)}')" if text else "the empty text, finds nothing"
+            )
             raise UserError(f"{url}: query {number}, {problem}", f"put it into normal form: {REMEDY}")
     if len(set(texts)) < len(texts):
         twice = next(text for text, count in Counter(texts).items() if count > 1)
         raise UserError(f"{url}: two queries are equal: '{twice}'", REMEDY)
-    return len(texts)

@@ -15,8 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from query_builder.config import SOURCES, ReportConfig
-from query_builder.schema import read_metadata, read_queries
+from query_builder.config import ReportConfig
+from query_builder.lists import read_list, sources_of
+from query_builder.schema import read_metadata
 from webimagetext.files import write_atomic
 
 __all__ = ["report"]
@@ -41,13 +42,13 @@ svg text { font: 12px system-ui, sans-serif; fill: #555; } code { overflow-wrap:
 
 def report(url: str, config: ReportConfig) -> None:
     """Writes the page. Raises UserError if ``url`` is not a query list."""
-    table = read_queries(url)
+    table = read_list(url)
     metadata = read_metadata(url) or {}
-    settings = "".join(f"<tr><td>{_text(k)}<td>{_text(v)}" for k, v in metadata["settings"].items())
-    totals = "".join(f"<tr><td>{_text(k)}<td>{v:,}" for k, v in sorted(metadata["totals"].items()))
+    settings = "".join(f"<tr><td>{_text(k)}<td>{_text(v)}" for k, v in metadata.get("settings", {}).items())
+    totals = "".join(f"<tr><td>{_text(k)}<td>{v:,}" for k, v in sorted(metadata.get("totals", {}).items()))
     inputs = "".join(
         f"<tr><td>{_text(item['name'])}<td>{item['bytes']:,}<td><code>{item['sha256']}</code>"
-        for item in metadata["inputs"]
+        for item in metadata.get("inputs", ())
     )
     page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Query list</title>
 <meta name="viewport" content="width=device-width"><style>{STYLE}</style>
@@ -55,7 +56,7 @@ def report(url: str, config: ReportConfig) -> None:
 <h2>Counts by rank</h2><p>Both axes are logarithmic; each curve has the queries that its source gave.</p>{_curves(table)}
 <h2>Sources</h2>{_sources(table)}
 <h2>Overlap</h2><p>Queries by the exact set of sources whose thresholds they pass.</p>{_overlap(table)}
-<h2>Samples</h2>{"".join(_samples(table, source) for source in SOURCES)}
+<h2>Samples</h2>{"".join(_samples(table, source) for source in sources_of(table))}
 <h2>How it was made</h2><table>{settings}</table>
 <h2>What was read</h2><table>{totals}</table>
 <h2>Inputs</h2><table><tr><th>file<th>bytes<th>SHA-256{inputs}</table></html>
@@ -109,7 +110,9 @@ def _plot(series: dict[str, tuple[str, npt.NDArray[np.int64]]], x_end: float, y_
 def _sources(table: pa.Table) -> str:
     passed = Counter(source for sources in table["sources"].to_pylist() for source in sources)
     admitted = Counter(table["admitted"].to_pylist())
-    rows = "".join(f"<tr><td>{source}<td>{passed[source]:,}<td>{admitted[source]:,}" for source in SOURCES)
+    rows = "".join(
+        f"<tr><td>{_text(name)}<td>{passed[name]:,}<td>{admitted[name]:,}" for name in sorted(passed | admitted)
+    )
     return f"<table><tr><th>source<th>pass its threshold<th>stand in its places{rows}</table>"
 
 
@@ -119,7 +122,7 @@ def _overlap(table: pa.Table) -> str:
     rows = []
     for names, count in sorted(sets.items(), key=lambda item: (-item[1], item[0])):
         bar = f'<svg width="240" height="12"><rect width="{240 * count / most:.1f}" height="12" fill="#7a94b8"/></svg>'
-        rows.append(f"<tr><td>{' + '.join(names) or 'none'}<td>{count:,}<td style='text-align:left'>{bar}")
+        rows.append(f"<tr><td>{_text(' + '.join(names) or 'none')}<td>{count:,}<td style='text-align:left'>{bar}")
     return f"<table><tr><th>sources<th>queries<th>{''.join(rows)}</table>"
 
 
@@ -127,7 +130,7 @@ def _samples(table: pa.Table, source: str) -> str:
     part = table.filter(pc.equal(table["admitted"], source))
     order = sorted(zip(part["query"].to_pylist(), part["surface"].to_pylist(), strict=True), key=_shuffle_key)
     chips = "".join(f'<span class="chip">{_text(surface)}</span>' for _, surface in order[:SAMPLES])
-    return f"<h3>{source}</h3><p>{chips or 'none'}</p>"
+    return f"<h3>{_text(source or 'no source')}</h3><p>{chips or 'none'}</p>"
 
 
 def _shuffle_key(row: Sequence[str]) -> bytes:

@@ -13,11 +13,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from webimagetext.errors import UserError
 from webimagetext.files import exists, open_input
-from webimagetext.parquet import read_parquet
 
-__all__ = ["CANDIDATES", "METADATA_KEY", "QUERIES", "Query", "candidates_path", "read_metadata", "read_queries"]
+__all__ = ["CANDIDATES", "METADATA_KEY", "QUERIES", "Query", "candidates_path", "read_metadata"]
 
 METADATA_KEY = b"query_builder"
 QUERIES = pa.schema(
@@ -60,20 +58,6 @@ CANDIDATES = pa.schema([("query", pa.string()), ("source", pa.string()), ("count
 def candidates_path(queries: str) -> str:
     """The near misses' file beside a query list."""
     return f"{queries.removesuffix('.parquet')}.candidates.parquet"
-
-
-def read_queries(url: str, columns: list[str] | None = None) -> pa.Table:
-    """A query list as a table. Raises UserError if the file is missing or something else."""
-    with open_input(url) as stream:
-        try:
-            table = read_parquet(stream, columns)
-        except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
-            raise UserError(
-                f"{url}: not a query list: {error}", "build one with: python -m query_builder build"
-            ) from None
-    if METADATA_KEY not in (table.schema.metadata or {}):
-        raise UserError(f"{url}: a Parquet file, but not a query list", "build one with: python -m query_builder build")
-    return table
 
 
 def read_metadata(url: str) -> dict[str, Any] | None:

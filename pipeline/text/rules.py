@@ -14,8 +14,7 @@ from pipeline.text.markup import MarkupRule
 from pipeline.text.natural import NaturalRule
 from pipeline.text.phrases import read_phrases
 from pipeline.text.repeated import RepeatedTextRule
-from webimagetext import files
-from webimagetext.parquet import read_parquet
+from query_builder.lists import read_list
 
 __all__ = ["read_rules", "text_rules"]
 
@@ -26,8 +25,7 @@ def read_rules(config: TextConfig, queries: str, repeated: pa.Array | None) -> l
     ``queries`` is the query list's address, for the dictionary of the language rule; ``repeated`` are the hashes of the captions
     that repeat too often, None where they may.
     """
-    with files.open_input(queries) as stream:
-        dictionary = dictionary_from_queries(read_parquet(stream, ["query", "sources"]))
+    dictionary = dictionary_from_queries(read_list(queries, ("query", "sources")))
     first: list[Rule] = [] if repeated is None else [RepeatedTextRule(repeated)]
     return [*first, *text_rules(config, dictionary)]
 

@@ -118,8 +118,8 @@ def test_the_run_folder_is_no_file(trial: Trial) -> None:
 def test_the_query_list_can_be_matched(trial: Trial) -> None:
     write_queries(trial.folder / "queries.parquet", ("circle", "Two  Words"))
     assert "'Two  Words', is not in normal form ('two words')" in trial.told(trial.pages())
-    pq.write_table(pa.table({"text": ["circle"]}), trial.folder / "queries.parquet")
-    assert "no column id or query" in trial.told(trial.pages())
+    pq.write_table(pa.table({"price": ["circle"]}), trial.folder / "queries.parquet")
+    assert "no column with a usual name" in trial.told(trial.pages())
 
 
 def test_inputs_are_there_and_of_their_kind(trial: Trial) -> None:

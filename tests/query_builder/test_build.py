@@ -21,8 +21,9 @@ from query_builder.build import build
 from query_builder.config import BuildConfig, DiffConfig, InspectConfig, ReportConfig
 from query_builder.diff import compare, diff
 from query_builder.inspect import explain, inspect
+from query_builder.lists import read_list
 from query_builder.report import report
-from query_builder.schema import QUERIES, read_metadata, read_queries
+from query_builder.schema import QUERIES, read_metadata
 from webimagetext.errors import UserError
 
 VIEWS = (
@@ -57,7 +58,7 @@ def variant(config: BuildConfig, **changes: object) -> BuildConfig:
 
 
 def rows(path: str) -> dict[str, dict[str, object]]:
-    return {row["query"]: row for row in read_queries(path).to_pylist()}
+    return {row["query"]: row for row in read_list(path).to_pylist()}
 
 
 def sha(path: str) -> str:
@@ -67,7 +68,7 @@ def sha(path: str) -> str:
 def test_every_source_gives_its_queries_and_numbers(config: BuildConfig) -> None:
     build(config)
     found = rows(config.output)
-    assert read_queries(config.output).schema.remove_metadata() == QUERIES
+    assert read_list(config.output).schema.remove_metadata() == QUERIES
     assert [row["id"] for row in found.values()] == list(range(len(found)))
     assert list(found) == sorted(found)
     city = found["los angeles"]
@@ -111,7 +112,7 @@ def test_the_bytes_do_not_depend_on_packing_shards_workers_or_the_work_folder(
         "a.zst": zstandard.compress(data),
         "multistream.bz2": streams,
     }
-    texts = read_queries(config.output).to_pylist()
+    texts = read_list(config.output).to_pylist()
     for name, packed in packings.items():
         (tmp_path / name).write_bytes(packed)
         for size in (0.0, 0.0005):
@@ -122,7 +123,7 @@ def test_the_bytes_do_not_depend_on_packing_shards_workers_or_the_work_folder(
                 shard_megabytes=size,
             )
             build(other)
-            assert read_queries(other.output).to_pylist() == texts, (name, size)
+            assert read_list(other.output).to_pylist() == texts, (name, size)
 
 
 def test_several_files_and_fsspec_addresses_are_one_dump(config: BuildConfig, tmp_path: Path, small_dump: str) -> None:
@@ -137,7 +138,7 @@ def test_several_files_and_fsspec_addresses_are_one_dump(config: BuildConfig, tm
         output=str(tmp_path / "split.parquet"),
     )
     build(split)
-    assert read_queries(split.output).to_pylist() == read_queries(config.output).to_pylist()
+    assert read_list(split.output).to_pylist() == read_list(config.output).to_pylist()
 
 
 def test_a_second_build_has_nothing_to_do(config: BuildConfig, capsys: pytest.CaptureFixture[str]) -> None:

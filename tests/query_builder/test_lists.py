@@ -9,9 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from query_builder.config import DiffConfig, InspectConfig, ReportConfig
+from query_builder.diff import compare, diff
 from query_builder.importing import collect
+from query_builder.inspect import explain, inspect
 from query_builder.lists import check_list, is_query_list, read_list
 from query_builder.normalize import normalize
+from query_builder.report import report
 from query_builder.schema import QUERIES
 from webimagetext.errors import UserError
 
@@ -189,3 +193,27 @@ def test_a_column_is_chosen_by_name_or_number(tmp_path: Path) -> None:
     assert [row.query for row in collect([str(path)], "Wordnet").rows] == ["zoo"]
     with pytest.raises(UserError, match="no column 'price' among: 'hood, wordnet"):
         collect([str(path)], "price")
+
+
+def test_inspect_diff_and_report_take_every_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    forms = write_forms(tmp_path)
+    bare = tmp_path / "bare.parquet"
+    pq.write_table(pa.table({"query": ["cat", "dog"], "id": ids(2)}), bare)
+    for name, path in {**forms, "bare.parquet": str(bare)}.items():
+        inspect(path, InspectConfig())
+        shown = capsys.readouterr().out
+        assert f"{path}: {2 if name == 'bare.parquet' else 4} queries" in shown
+        assert ("no source: 2 in its places" if name == "bare.parquet" else f"list:{name}: 4 in its places") in shown
+        report(path, ReportConfig(output=str(tmp_path / "page.html")))
+        page = (tmp_path / "page.html").read_text()
+        assert "<h3>no source</h3>" in page if name == "bare.parquet" else f"<h3>list:{name}</h3>" in page
+        assert explain(path, "DOG!")[0].startswith("'dog' is query ")
+        assert explain(path, "bird") == ["'bird' is not in the list."]
+    capsys.readouterr()
+    diff(forms["a.txt"], str(bare), DiffConfig())
+    told = capsys.readouterr().out
+    assert "in both 1   only in old 3   only in new 1" in told
+    assert "list:a.txt: 0 kept, 4 gone, 0 new" in told
+    assert "word:" not in told
+    changes = {change.source: change for change in compare(forms["a.csv"], forms["a.json"])}
+    assert changes["list:a.json"].new == ("café noir", "dog", "new york", "日 本")
