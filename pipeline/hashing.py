@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["draw", "from_hex", "hash64", "hash_strings", "mix", "pair_ids"]
+__all__ = ["draw", "from_hex", "hash64", "hash_numbers", "hash_strings", "mix", "pair_ids"]
 
 UInt64 = npt.NDArray[np.uint64]
 
@@ -38,6 +38,13 @@ def pair_ids(urls: pa.Array, captions: pa.Array) -> UInt64:
     rows = zip(urls.to_pylist(), captions.to_pylist(), strict=True)
     digests = b"".join([blake2b(f"{url}\n{caption}".encode(), digest_size=8).digest() for url, caption in rows])
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+
+
+def hash_numbers(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column of 64-bit hashes as numbers, nulls kept; as hexadecimal text they stand in shards, as numbers in the image store."""
+    if pa.types.is_string(column.type):
+        return pa.array([None if text is None else int(text, 16) for text in column.to_pylist()], pa.uint64())
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def mix(values: UInt64) -> UInt64:

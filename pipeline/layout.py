@@ -1,8 +1,9 @@
 """Where everything lies in a run folder, and how a shard is laid out. The one file that writers and readers of shards share.
 
 A shard is a tar of adjacent members ``KEY.jpg KEY.txt KEY.json`` (KEY: 16 lower-case hexadecimal digits, the pair's id) beside a
-Parquet file of the same name with a row a sample and a ``_stats.json``. ``sizes.json`` counts the samples of each tar and
-``index.json`` is the index that the ``wids`` reader of webdataset expects. Imports nothing but the standard library.
+Parquet file of the same name with a row a sample and a ``_stats.json``. ``sizes.json`` counts the samples of each tar (where there
+are none, of each Parquet file) and ``index.json`` is the index that the ``wids`` reader of webdataset expects. Imports nothing
+but the standard library.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ CAPTION_SUFFIX = ".txt"
 METADATA_SUFFIX = ".json"
 SIZES_FILE = "sizes.json"
 INDEX_FILE = "index.json"
-MANIFEST_FILE = "_manifest.parquet"
+MANIFEST_FILE = "_MANIFEST"  # a Parquet table, under a name that no pattern for data finds
 SUCCESS_FILE = "_SUCCESS"
 
 

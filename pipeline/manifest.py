@@ -1,10 +1,11 @@
 """Manifests: what a finished folder holds, and the marker that says it is finished.
 
-A stage writes its files, then ``_manifest.parquet`` (file, rows, bytes, sha256; sorted by file), and last ``_SUCCESS`` with the
-fingerprint of the settings and inputs it was made from. Readers trust the manifest alone: a file that it does not name is the
-remains of a killed worker and is not there for them.
+A stage writes its files, then ``_MANIFEST`` (a Parquet table: file, rows, bytes, sha256; sorted by file), and last ``_SUCCESS``
+with the fingerprint of the settings and inputs it was made from. Readers trust the manifest alone: a file that it does not name is
+the remains of a killed worker and is not there for them.
 """
 
+import datetime
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,6 +35,7 @@ __all__ = [
     "remove_unnamed",
     "rows_in",
     "samples_in",
+    "today",
     "write_manifest",
 ]
 
@@ -113,6 +115,11 @@ def mark_complete(folder: str, fingerprint: str, **facts: Any) -> None:
     with files.write_atomic(files.join(folder, SUCCESS_FILE), "w") as stream:
         json.dump({"fingerprint": fingerprint, **facts}, stream, indent=1, sort_keys=True)
         stream.write("\n")
+
+
+def today() -> str:
+    """The day, in UTC, as ISO 8601 writes it."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def read_success(folder: str) -> dict[str, Any] | None:

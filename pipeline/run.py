@@ -76,7 +76,8 @@ class Step:
         """What the marker says of how the output was made, besides the fingerprint; inputs by their place in the run folder."""
         inside = [folder for folder in self.tables if folder.startswith(f"{root}/")]
         inputs = {folder.removeprefix(f"{root}/"): manifest.manifest_digest(folder) for folder in inside}
-        return {"format": FORMAT, "step": self.name, "settings": to_dict(self.settings), "inputs": inputs}
+        made = {"format": FORMAT, "step": self.name, "day": manifest.today()}
+        return {**made, "settings": to_dict(self.settings), "inputs": inputs}
 
 
 def settings_of(steps: Sequence[Step], run: RunFolder) -> dict[str, Any]:

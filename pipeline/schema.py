@@ -170,7 +170,7 @@ SHARD = pa.schema(
         pa.field("p_english", pa.float32()),
         pa.field("page_language", pa.string()),
         pa.field("marks", pa.list_(pa.string())),
-        pa.field("phash", pa.uint64()),
+        pa.field("phash", pa.string()),  # 16 hexadecimal digits: many readers hold no number of 64 bits without a sign
         pa.field("scores", SCORES),
         pa.field("consent", pa.string()),
         pa.field("consent_evidence", pa.string()),

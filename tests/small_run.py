@@ -16,7 +16,7 @@ from pipeline.manifest import entry_of, write_manifest
 from pipeline.schema import CANDIDATES, COUNTS, IMAGES, JOINED, MATCHED, PAGES, REJECTS, SELECTED
 from pipeline.write.shards import write_index, write_shard
 
-__all__ = ["QUERIES", "make_run"]
+__all__ = ["QUERIES", "make_run", "paint"]
 
 QUERIES = ["dog", "red", "house", "a", "never seen"]
 FOUND, CANDIDATE, IN_MATCHED, IN_SELECTED, WITH_IMAGE, PACKAGED, HELD_OUT = 100, 90, 60, 40, 36, 30, 5
@@ -27,6 +27,13 @@ def _picture(index: int) -> bytes:
     pixels = rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)
     stream = io.BytesIO()
     Image.fromarray(pixels).resize((320, 240), Image.Resampling.BICUBIC).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+def paint(seed: int) -> bytes:
+    """A small JPEG of 40 by 30 pixels."""
+    stream = io.BytesIO()
+    Image.new("RGB", (40, 30), (seed * 37 % 256, 10, 200)).save(stream, "JPEG")
     return stream.getvalue()
 
 

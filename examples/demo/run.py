@@ -26,7 +26,7 @@ from webimagetext.settings import fingerprint
 HERE = Path(os.path.relpath(Path(__file__).parent))
 PYTHON = os.path.relpath(sys.executable)
 CACHE = Path(".cache/demo")
-MANIFEST = "_manifest.parquet"
+MANIFEST = "_MANIFEST"
 
 
 def show(command: Sequence[str]) -> None:

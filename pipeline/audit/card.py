@@ -4,6 +4,7 @@ In: what the audit counted, and the run's settings. Out: Markdown with the YAML 
 folder loads by its name.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,13 +18,31 @@ __all__ = ["render_card"]
 SIZES = {10**3: "n<1K", 10**4: "1K<n<10K", 10**5: "10K<n<100K", 10**6: "100K<n<1M", 10**7: "1M<n<10M"}
 SIZES |= {10**8: "10M<n<100M", 10**9: "100M<n<1B", 10**10: "1B<n<10B"}
 
+WHAT_A_SAMPLE_IS = {
+    True: "A tar member `KEY.jpg` with `KEY.txt` (the caption) and `KEY.json` (all columns, of which none is ever null: a text\n"
+    'that is not known is "", a number -1); the Parquet file beside each tar has the same columns, with nulls.',
+    False: "A row of a Parquet file: the picture in the column `jpg`, the text in `caption`, and what is known of both.",
+}
+LOADING = {
+    True: """import webdataset
+pairs = webdataset.WebDataset("shards/00000.tar", shardshuffle=False).decode("pil").to_tuple("jpg", "txt")
 
-def _head(summary: Summary, parts: Mapping[str, int]) -> str:
+from datasets import load_dataset
+pairs = load_dataset("webdataset", data_files={"train": "shards/*.tar"}, split="train", streaming=True)""",
+    False: """from datasets import load_dataset
+pairs = load_dataset("parquet", data_files={"train": "shards/*.parquet"}, split="train", streaming=True)""",
+}
+
+
+def _head(name: str, language: str, summary: Summary, parts: Mapping[str, int]) -> str:
     size = next((name for limit, name in SIZES.items() if summary.pairs < limit), "n>10B")
-    files = ["  - split: train", "    path: shards/*.tar"]
+    ending = "tar" if summary.tars else "parquet"
+    files = ["  - split: train", f"    path: shards/*.{ending}"]
     if parts.get("holdout"):
-        files += ["  - split: test", "    path: holdout/*.tar"]
-    lines = ["license: other", "task_categories: [zero-shot-image-classification, image-to-text, text-to-image]"]
+        files += ["  - split: test", f"    path: holdout/*.{ending}"]
+    lines = ["license: other", f"language: [{language}]", f"pretty_name: {json.dumps(name)}"]
+    lines += ["task_categories: [zero-shot-image-classification, image-to-text, text-to-image]"]
+    lines += [f"tags: [image-text, clip, {'webdataset' if summary.tars else 'parquet'}, webimagetext]"]
     lines += [f'size_categories: ["{size}"]', "configs:", "- config_name: default", "  data_files:", *files]
     return "\n".join(["---", *lines, "---"])
 
@@ -72,7 +91,8 @@ def render_card(name: str, steps: list[Step], summary: Summary, settings: Mappin
     queries = ""
     if summary.queries is not None:
         queries = f" {number(len(summary.queries.matched))} queries of the list have a match in the pairs."
-    return f"""{_head(summary, parts)}
+    language = settings.get("text", {}).get("language", "en")
+    return f"""{_head(name, language, summary, parts)}
 
 # {name}
 
@@ -90,17 +110,13 @@ dropped, with the reason.
 
 ## What a sample is
 
-A tar member `KEY.jpg` with `KEY.txt` (the caption) and `KEY.json` (all columns); the Parquet file beside each tar has the same
-columns. `url` is where the image came from and `page_url` where the text stood; `sha256` is of the image as received.
+{WHAT_A_SAMPLE_IS[summary.tars]}
+`url` is where the image came from and `page_url` where the text stood; `sha256` is of the image as received.
 
 ## Loading
 
 ```python
-import webdataset
-pairs = webdataset.WebDataset("shards/00000.tar", shardshuffle=False).decode("pil").to_tuple("jpg", "txt")
-
-from datasets import load_dataset
-pairs = load_dataset("webdataset", data_files={{"train": "shards/*.tar"}}, split="train", streaming=True)
+{LOADING[summary.tars]}
 ```
 
 ## Consent

@@ -43,8 +43,11 @@ _COLUMNS = {
 }
 
 
-def render_croissant(name: str, summary: Summary) -> dict[str, Any]:
-    """The description, ready to be written as JSON. The hold-out part is described even while it is empty."""
+def render_croissant(name: str, summary: Summary, day: str) -> dict[str, Any]:
+    """The description, ready to be written as JSON; ``day`` (ISO 8601) is when the shards were made.
+
+    The hold-out part is described even while it is empty.
+    """
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
@@ -56,13 +59,15 @@ def render_croissant(name: str, summary: Summary) -> dict[str, Any]:
         ),
         "license": "other",
         "version": "1.0.0",
-        "distribution": [entry for part in _PARTS for entry in _file_sets(part)],
+        "datePublished": day,
+        "citeAs": f"{name}: {summary.pairs:,} image-text pairs made with webimagetext, {day}.",
+        "distribution": [entry for part in _PARTS for entry in _file_sets(part, summary.tars)],
         "recordSet": [_record_set(part) for part in _PARTS],
     }
 
 
-def _file_sets(part: str) -> list[dict[str, Any]]:
-    kinds = (("parquet", "application/x-parquet"), ("tar", "application/x-tar"))
+def _file_sets(part: str, tars: bool) -> list[dict[str, Any]]:
+    kinds = [("parquet", "application/x-parquet"), *([("tar", "application/x-tar")] if tars else [])]
     # Every shard is named by a number; other files of the folder are not.
     return [
         {

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pipeline.audit.funnel import ledger_batches, parquet_batches
 from pipeline.audit.queries import shortfall_facts
@@ -62,6 +63,7 @@ class Summary:
     """The counters map a value to a number of pairs."""
 
     pairs: int = 0
+    tars: bool = True  # whether the pictures lie in tars; else in the Parquet files
     caption_characters: int = 0
     hosts: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
@@ -81,6 +83,7 @@ def summarise(run: RunFolder) -> Summary:
     for folder in (run.shards, run.holdout):
         for batch in parquet_batches(folder, COLUMNS):
             _add(result, batch)
+    result.tars = any(name.endswith(".tar") for name in read_manifest(run.shards).column("file").to_pylist())
     result.samples = _samples(run.shards)
     result.rejects = _rejected(ledger_batches(run, ["subject", "stage", "reason", "url", "detail"]))
     if files.exists(run.counts):
@@ -122,12 +125,32 @@ def _add(result: Summary, batch: pa.RecordBatch) -> None:
 def _samples(folder: str) -> list[Sample]:
     """The first pairs of the first shards: shards are shuffled, so these are a fair sample."""
     found: list[Sample] = []
-    for name in read_manifest(folder).column("file").to_pylist():
+    names = read_manifest(folder).column("file").to_pylist()
+    tars = [name for name in names if name.endswith(".tar")]
+    for name in tars or [name for name in names if name.endswith(".parquet")]:
         if len(found) >= SAMPLE_PICTURES:
             break
-        if name.endswith(".tar"):
-            found += _from_tar(files.join(folder, name), SAMPLE_PICTURES - len(found))
+        read = _from_tar if tars else _from_parquet
+        found += read(files.join(folder, name), SAMPLE_PICTURES - len(found))
     return found
+
+
+def _from_parquet(url: str, count: int) -> list[Sample]:
+    """The first pairs of a file that holds the pictures' bytes."""
+    with files.open_input(url) as stream:
+        table = pq.ParquetFile(stream)
+        columns = ["key", "caption", "page_url", "queries", IMAGE_SUFFIX[1:]]
+        rows = next(table.iter_batches(count, columns=columns), None)
+    return [
+        Sample(
+            row["key"],
+            row["caption"],
+            row["page_url"] or "",
+            tuple(row["queries"] or ()),
+            _thumbnail(row["jpg"]["bytes"]),
+        )
+        for row in (rows.to_pylist() if rows is not None else ())
+    ]
 
 
 def _from_tar(url: str, count: int) -> list[Sample]:

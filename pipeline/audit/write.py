@@ -18,6 +18,7 @@ from pipeline.audit.report import render_report
 from pipeline.audit.summary import summarise
 from pipeline.balancing import read_t
 from pipeline.layout import RunFolder
+from pipeline.manifest import read_success, today
 from webimagetext import files
 
 __all__ = ["write_audit"]
@@ -49,6 +50,7 @@ def write_audit(run: RunFolder, made_with: Mapping[str, Any]) -> None:
         stream.write(render_report(name, steps, summary, settings, threshold, formats))
     with files.write_atomic(run.card, "w") as stream:
         stream.write(render_card(name, steps, summary, made_with, settings))
+    day = (read_success(run.shards) or {}).get("day") or today()
     with files.write_atomic(run.croissant, "w") as stream:
-        json.dump(render_croissant(name, summary), stream, indent=1)
+        json.dump(render_croissant(name, summary, day), stream, indent=1)
         stream.write("\n")

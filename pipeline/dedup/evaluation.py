@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.dedup.near import band_keys, distances
+from pipeline.hashing import hash_numbers
 from pipeline.image.config import ImageConfig
 from pipeline.image.process import Processed, process
 from pipeline.layout import IMAGE_SUFFIXES
@@ -171,9 +172,10 @@ def _fingerprints(path: str) -> Iterator[tuple[str, str, int]]:
             table = read_parquet(stream)
         if not {"sha256", "phash"} <= set(table.column_names):
             raise UserError(f"{path}: has no columns sha256 and phash", "give a table of a run's shards")
-        for row, record in enumerate(table.select(["sha256", "phash"]).to_pylist()):
-            if record["sha256"] is not None and record["phash"] is not None:
-                yield f"{path}#{row}", record["sha256"], record["phash"]
+        pictures = zip(table.column("sha256").to_pylist(), hash_numbers(table.column("phash")).to_pylist(), strict=True)
+        for row, (sha256, phash) in enumerate(pictures):
+            if sha256 is not None and phash is not None:
+                yield f"{path}#{row}", sha256, phash
         return
     config = ImageConfig()
     for name, data in _pictures(path):

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.dedup.near import band_keys, repeated_by
-from pipeline.hashing import from_hex, mix
+from pipeline.hashing import from_hex, hash_numbers, mix
 
 __all__ = [
     "PICTURES",
@@ -65,6 +65,7 @@ def keyed(batch: pa.RecordBatch, distance: int | None, with_contents: bool, earl
     batch = batch.filter(pc.is_valid(batch.column("sha256")))
     contents, first = np.unique(from_hex(batch.column("sha256")), return_index=True)
     batch = batch.take(pa.array(first))
+    hashes = hash_numbers(batch.column("phash"))
     sides = [pc.fill_null(batch.column(name), 0).cast(pa.int64()) for name in ("original_width", "original_height")]
     pixels = pc.multiply(*sides).to_numpy(zero_copy_only=False)
     rows, keys = [], []
@@ -72,14 +73,14 @@ def keyed(batch: pa.RecordBatch, distance: int | None, with_contents: bool, earl
         rows.append(np.arange(len(contents)))
         keys.append(mix(contents ^ _CONTENT))
     if distance is not None:
-        known = np.flatnonzero(batch.column("phash").is_valid().to_numpy(zero_copy_only=False))
-        values = batch.column("phash").drop_null().to_numpy(zero_copy_only=False).astype(np.uint64)
+        known = np.flatnonzero(hashes.is_valid().to_numpy(zero_copy_only=False))
+        values = hashes.drop_null().to_numpy(zero_copy_only=False).astype(np.uint64)
         bands = band_keys(values, distance)
         rows.append(np.repeat(known, bands.shape[1]))
         keys.append(bands.reshape(-1))
     place = np.concatenate(rows) if rows else np.zeros(0, np.int64)
     key = np.concatenate(keys) if keys else np.zeros(0, np.uint64)
-    columns = [key, contents[place], batch.column("phash").take(pa.array(place)), pixels[place]]
+    columns = [key, contents[place], hashes.take(pa.array(place)), pixels[place]]
     columns.append(np.full(len(place), earlier))
     return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=PICTURES)
 

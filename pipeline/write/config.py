@@ -21,8 +21,8 @@ class PackageConfig:
     samples_per_shard: int = 10_000
     """Samples of a shard, on average: a sample's shard is drawn by a hash of its key."""
     format: Literal["tar", "parquet", "both"] = "tar"
-    """tar: WebDataset tars, with the metadata in Parquet; parquet: Parquet alone, the images' bytes in a column jpg; both: tars,
-    and the bytes in the Parquet too."""
+    """tar: WebDataset tars, with the metadata in Parquet; parquet: Parquet alone, the images in a column jpg (bytes
+    and path, as the datasets library has pictures); both: tars, and the images in the Parquet too."""
     holdout: float = 0.0
     """Share of the pictures kept apart for evaluation, 0 to 1, drawn by a hash of the picture's content."""
     near_duplicates: int | None = None

@@ -25,6 +25,8 @@ from pipeline.layout import (
 )
 from pipeline.manifest import Entry, entry_of_written
 from pipeline.schema import SHARD
+from pipeline.write.features import with_feature
+from pipeline.write.sample import sample_fields
 from pipeline.write.store import ImageReader
 from pipeline.write.tar import TarWriter
 from webimagetext import files
@@ -32,7 +34,10 @@ from webimagetext import files
 __all__ = ["QueryNames", "shard_rows", "write_index", "write_shard"]
 
 _CHUNK = 256  # samples whose bytes are in memory at once
-_BYTES_COLUMN = "jpg"  # of a Parquet file with the images' bytes
+# The schema of a Parquet file that holds the images too, in the form that the datasets library has for pictures.
+PICTURE_COLUMN = "jpg"
+PICTURE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])
+WITH_PICTURES = with_feature(SHARD.append(pa.field(PICTURE_COLUMN, PICTURE)), PICTURE_COLUMN, "Image")
 
 
 class QueryNames(Protocol):
@@ -52,10 +57,15 @@ def shard_rows(rows: pa.Table, query_names: QueryNames) -> pa.Table:
         "status": pa.repeat("success", rows.num_rows),
         "error_message": pa.nulls(rows.num_rows, pa.string()),
         "queries": pa.array([[_text(query_names[query]) for query in found] for found in ids], pa.list_(pa.string())),
+        "phash": pa.array([_hex(value) for value in rows.column("phash").to_pylist()], pa.string()),
         "consent": pc.coalesce(rows.column("image_consent"), rows.column("consent")),
         "consent_evidence": _evidence(rows),
     }
     return pa.table([columns[name] if name in columns else rows.column(name) for name in SHARD.names], SHARD)
+
+
+def _hex(value: int | None) -> str | None:
+    return None if value is None else key_of(value)
 
 
 def _text(value: Any) -> str:
@@ -104,10 +114,14 @@ def write_shard(
             if tar is not None:
                 _add_samples(tar, part, pictures)
             if in_parquet:
-                parquet.write(part.append_column(_BYTES_COLUMN, pa.array(pictures, pa.binary())))
+                names = [key + IMAGE_SUFFIX for key in part.column("key").to_pylist()]
+                held = pa.StructArray.from_arrays(
+                    [pa.array(pictures, pa.binary()), pa.array(names)], fields=list(PICTURE)
+                )
+                parquet.write(part.append_column(PICTURE_COLUMN, held).cast(WITH_PICTURES))
         if not in_parquet:
             parquet.write(table)
-        parquet.close(SHARD.append(pa.field(_BYTES_COLUMN, pa.binary())) if in_parquet else SHARD)
+        parquet.close(WITH_PICTURES if in_parquet else SHARD)
         if tar is not None:
             tar.close()
             entries.append(entry_of_written(archive, f"{stem}.tar", rows.num_rows))
@@ -137,7 +151,11 @@ def _add_samples(tar: TarWriter, part: pa.Table, pictures: Sequence[bytes]) -> N
         key = row["key"]
         tar.add(key + IMAGE_SUFFIX, picture)
         tar.add(key + CAPTION_SUFFIX, row["caption"].encode())
-        tar.add(key + METADATA_SUFFIX, json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode())
+        tar.add(key + METADATA_SUFFIX, _json(sample_fields(row)))
+
+
+def _json(content: Any) -> bytes:
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 class _ParquetFile:
@@ -174,11 +192,16 @@ def _statistics(table: pa.Table, references: Sequence[tuple[str, int, int]]) -> 
 
 
 def write_index(folder: str, shard_entries: Sequence[Entry], name: str = "webimagetext") -> list[Entry]:
-    """Writes ``sizes.json`` and the wids index ``index.json`` of the tars among ``shard_entries``; returns their manifest rows."""
-    tars = sorted(
-        (entry for entry in shard_entries if str(entry["file"]).endswith(".tar")), key=lambda entry: entry["file"]
-    )
-    sizes = {entry["file"]: entry["rows"] for entry in tars}
+    """Writes ``sizes.json`` and ``index.json`` of the shards among ``shard_entries``; returns their manifest rows.
+
+    Both count the tars. Where only Parquet was written, the sizes are of those files, and there is no index, which is one of tars.
+    """
+    ordered = sorted(shard_entries, key=lambda entry: str(entry["file"]))
+    tars = [entry for entry in ordered if str(entry["file"]).endswith(".tar")]
+    tables = [entry for entry in ordered if str(entry["file"]).endswith(".parquet")]
+    sizes = {entry["file"]: entry["rows"] for entry in tars or tables}
+    if not tars and tables:
+        return [_write_json(folder, SIZES_FILE, sizes)]
     shards = [{"url": entry["file"], "nsamples": entry["rows"], "filesize": entry["bytes"]} for entry in tars]
     index = {"__kind__": "wids-shard-index-v1", "wids_version": 1, "name": name, "shardlist": shards}
     return [_write_json(folder, file, content) for file, content in ((SIZES_FILE, sizes), (INDEX_FILE, index))]

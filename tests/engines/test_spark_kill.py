@@ -101,7 +101,7 @@ def test_killed_while_it_writes_shards(job: Job, first: RunFolder, tmp_path: Pat
         worker = spark.add_worker()
 
         def some_shards() -> bool:
-            return any((output / "shards").glob("*.tar")) and not (output / "shards" / "_manifest.parquet").exists()
+            return any((output / "shards").glob("*.tar")) and not (output / "shards" / "_MANIFEST").exists()
 
         run_and_kill(job, output, spark, some_shards, lambda: lose(spark, worker))
     assert digests(RunFolder(str(output))) == digests(first)

@@ -71,14 +71,14 @@ def test_head_queries_hold_t_again(tmp_path: Path, mode: str, capsys: pytest.Cap
             assert capsys.readouterr().err.count("finished before, skipped") == 7
             assert len(site.asked) == asked  # finished: nothing is asked or made again
             # As a kill in the last round leaves it: that round alone is joined again.
-            before, first = manifest_digest(made.joined), Path(made.packing(0, "pictures"), "_manifest.parquet").stat()
+            before, first = manifest_digest(made.joined), Path(made.packing(0, "pictures"), "_MANIFEST").stat()
             last = sorted(Path(made.root, "packing").glob("round-*/pictures"))[-1]
             (last / "_SUCCESS").unlink()
             Path(made.joined, "_SUCCESS").unlink()
             run(tmp_path, site.url, "run", "--balance.mode", mode)
             assert "join pairs and images: continues where it stopped" in capsys.readouterr().err
             assert len(site.asked) == asked and manifest_digest(made.joined) == before
-            assert Path(made.packing(0, "pictures"), "_manifest.parquet").stat().st_mtime_ns == first.st_mtime_ns
+            assert Path(made.packing(0, "pictures"), "_MANIFEST").stat().st_mtime_ns == first.st_mtime_ns
     counts = shortfall(made)
     head = [counts[query] for query in QUERIES[:HEAD]]
     before = sum(row["held_before"] >= T for row in head)

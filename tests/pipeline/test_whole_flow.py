@@ -139,7 +139,7 @@ def test_interrupted_curation_goes_on_where_it_stopped(job: Job, first: RunFolde
     for folder in ("shards", "joined", "images", "selected"):
         (copy / folder / "_SUCCESS").unlink()
     (copy / "shards" / "00000.tar").unlink()
-    (copy / "images" / "_manifest.parquet").unlink()  # as a kill before the last write leaves it
+    (copy / "images" / "_MANIFEST").unlink()  # as a kill before the last write leaves it
     asked = len(job.site.asked)
     again = job.run("interrupted")
     assert digests(again) == digests(first)

@@ -193,5 +193,5 @@ def test_a_fresh_start_takes_the_marks_away_first(s3: Store, job: Job) -> None:
     finally:
         s3.before = lambda verb, name: None
     joined = [{url.rsplit("/", 1)[1] for url in urls} for urls in deleted if urls]
-    assert any("_SUCCESS" not in names and "_manifest.parquet" in names for names in joined)
-    assert not any("_SUCCESS" in names and "_manifest.parquet" not in names for names in joined)
+    assert any("_SUCCESS" not in names and "_MANIFEST" in names for names in joined)
+    assert not any("_SUCCESS" in names and "_MANIFEST" not in names for names in joined)

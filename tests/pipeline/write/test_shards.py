@@ -15,6 +15,7 @@ from PIL import Image
 
 from pipeline.layout import key_of
 from pipeline.schema import JOINED, SHARD
+from pipeline.write.sample import sample_fields
 from pipeline.write.shards import shard_rows, write_index, write_shard
 from pipeline.write.tar import TarWriter
 from webimagetext import files
@@ -90,11 +91,11 @@ def test_readers_get_everything_back(tmp_path: Path) -> None:
     for sample, row in zip(samples, expected, strict=True):
         assert sample["txt"] == row["caption"]
         assert sample["json"]["queries"] == [QUERIES[query] for query in row["query_ids"]]
-        assert sample["json"]["phash"] == row["phash"]
+        assert sample["json"]["phash"] == f"{row['phash']:016x}"
         assert sample["jpg"].size == (40, 30)
     table = pq.read_table(tmp_path / "shards/00003.parquet")
     assert table.schema.equals(SHARD)
-    assert table.to_pylist() == [sample["json"] for sample in samples]
+    assert [sample_fields(row) for row in table.to_pylist()] == [sample["json"] for sample in samples]
     evidence = dict(zip(table["url"].to_pylist(), table["consent_evidence"].to_pylist(), strict=True))
     assert evidence["https://example.org/1.png"] == "page: robots.txt: none; image: headers: none"
     assert evidence["https://example.org/2.png"] == "page: robots.txt: none"
@@ -116,7 +117,8 @@ def test_equal_rows_give_equal_bytes(tmp_path: Path, format_: str) -> None:
     assert ("00000.tar" in names) == (format_ != "parquet") and ("jpg" in table.column_names) == (format_ != "tar")
     if format_ != "tar":
         numbers = [int(content, 16) for content in table["sha256"].to_pylist()]
-        assert table["jpg"].to_pylist() == [picture(number) for number in numbers]
+        assert [entry["bytes"] for entry in table["jpg"].to_pylist()] == [picture(number) for number in numbers]
+        assert table["jpg"][0]["path"].as_py() == table["key"][0].as_py() + ".jpg"
 
 
 @pytest.mark.parametrize("noted", [[None, None], [None, "robots.txt: none"]])
