@@ -50,4 +50,5 @@ def _may_stay(path: Path) -> bool:
     """The user's copies, which are kept for a week (webimagetext/local.py), and a job server that ends with the tests' process."""
     if path.match(JOB_SERVERS):
         return all(inside.name.startswith(JOB_SERVER_FOLDER) for inside in path.iterdir())
-    return str(path) == local.folder()
+    # The last is the cache of compiled code that another project's program keeps for the user.
+    return str(path) == local.folder() or path.name.startswith("torchinductor_")
