@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check format lint types docs peers spark bench lock clean
+.PHONY: help setup demo test test-slow check format lint types docs peers spark bench bench-all table lock clean
 
 # Without bytecode the imports of torch and Beam take three times as long.
 unexport PYTHONDONTWRITEBYTECODE
@@ -55,7 +55,7 @@ types: .venv/.ready-dev
 	@echo "== types"
 	@.venv/bin/mypy
 
-docs: .venv/.ready
+docs: .venv/.ready-dev
 	@echo "== docs in step with the code"
 	@$(PY) docs/check.py
 
@@ -75,6 +75,12 @@ spark: .venv-spark/.ready  ## fetch Beam's job server for Spark into .cache/spar
 
 bench: .venv/.ready-dev  ## run one benchmark, NAME=…; without NAME list them
 	@$(PY) -m benchmarks $(NAME)
+
+bench-all: .venv/.ready-dev .venv-peers/.ready  ## run every benchmark, and write the table of the README
+	@$(PY) -m benchmarks all
+
+table: .venv/.ready-dev  ## write the table of the README from benchmarks/results
+	@$(PY) -m benchmarks table
 
 COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-emit-find-links

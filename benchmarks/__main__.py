@@ -1,20 +1,24 @@
 """``python -m benchmarks NAME``: one measurement of this project against a peer doing the same work.
 
 In: a name. Out, as the last line: one JSON object with ``name``, ``ours``, ``peer``, ``ratio`` (above 1: ours is better), ``unit``
-and ``equal`` (whether both gave the same result). Each figure in the README comes from one of these.
+and ``equal`` (whether both gave the same result); the same, with the day and the machine, in benchmarks/results. ``all`` runs one
+after the other, each in a process of its own, and ``table`` writes the README's table from the results that are there.
 """
 
-import importlib
 import json
+import os
+import subprocess
 import sys
 from typing import Any
 
+from benchmarks import table
 from webimagetext.errors import UserError, run_command
 from webimagetext.settings import pop_verb
 
 __all__ = ["BENCHMARKS", "main"]
 
-# The module is the name with underscores; its run() takes nothing and returns the object to print.
+# The module is the name with underscores; its run() takes nothing and returns the object to print, and its rows() makes of that
+# object the lines of the README's table.
 BENCHMARKS = {
     "query-builder": "a query list from Wikipedia text: words and bigrams counted",
     "extract": "image-text pairs from WARC pages",
@@ -30,24 +34,59 @@ BENCHMARKS = {
     "loss": "the contrastive loss at a large batch",
     "objectives": "zero-shot accuracy by training objective",
 }
+OTHERS = {
+    "all": "every one of them, one after the other, then the table",
+    "table": "the README's table, from the results stored",
+}
 ABOUT = """Measures one part of this project against a peer that does the same work. The last line printed is a JSON object:
 name, ours, peer, ratio (above 1: ours is better), unit, and equal (whether both gave the same result)."""
 KEYS = ("name", "ours", "peer", "ratio", "unit", "equal")
 
 
-def main(arguments: list[str]) -> int:
-    """Runs the benchmark that ``arguments`` names. Raises UserError for an unknown name, or more than one."""
-    name, rest = pop_verb(arguments, BENCHMARKS, prog="python -m benchmarks", about=ABOUT)
-    if set(rest) & {"-h", "--help"}:
-        print(f"python -m benchmarks {name}: {BENCHMARKS[name]}; it takes no options")
-        return 0
-    if rest:
-        raise UserError(f"python -m benchmarks {name}: takes no options, got {' '.join(rest)}", "give one name alone")
-    result: dict[str, Any] = {"name": name} | importlib.import_module(f"benchmarks.{name.replace('-', '_')}").run()
+def _measure(name: str) -> None:
+    load = os.getloadavg()[0]
+    result: dict[str, Any] = {"name": name} | table.module_of(name).run()
     missing = [key for key in KEYS if key not in result]
     if missing:
         raise ValueError(f"benchmark {name} does not state {', '.join(missing)}")
+    table.store(result, load, table.RESULTS)
     print(json.dumps(result))
+
+
+def _measure_all() -> None:
+    """Runs each in a process of its own, so that none finds memory or caches of another. Raises UserError if one failed."""
+    failed = [
+        name
+        for name in BENCHMARKS
+        if subprocess.run([sys.executable, "-m", "benchmarks", name], check=False).returncode
+    ]
+    _write_table()
+    if failed:
+        raise UserError(f"these benchmarks failed: {', '.join(failed)}", "their messages are printed above")
+
+
+def _write_table() -> None:
+    text = table.README.read_text(encoding="utf-8")
+    table.README.write_text(
+        table.with_table(text, table.rendered(table.stored(BENCHMARKS, table.RESULTS))), encoding="utf-8"
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Runs what ``arguments`` names. Raises UserError for an unknown name, or more than one."""
+    verbs = BENCHMARKS | OTHERS
+    name, rest = pop_verb(arguments, verbs, prog="python -m benchmarks", about=ABOUT)
+    if set(rest) & {"-h", "--help"}:
+        print(f"python -m benchmarks {name}: {verbs[name]}; it takes no options")
+        return 0
+    if rest:
+        raise UserError(f"python -m benchmarks {name}: takes no options, got {' '.join(rest)}", "give one name alone")
+    if name == "all":
+        _measure_all()
+    elif name == "table":
+        _write_table()
+    else:
+        _measure(name)
     return 0
 
 

@@ -1,6 +1,6 @@
 """img2dataset on the job of the fetch benchmarks; runs in the peers' environment: ``python fetch_peer.py JOB.json``.
 
-In: a job (urls, folder, processes). Out: WebDataset shards. Same size, quality, hashing and EXIF as ours.
+In: a job (urls, folder, processes, resize_mode). Out: WebDataset shards. Same size, quality, hashing and EXIF as ours.
 """
 
 import json
@@ -19,7 +19,7 @@ if __name__ == "__main__":
         processes_count=job["processes"],
         thread_count=32,
         image_size=256,
-        resize_mode="border",
+        resize_mode=job["resize_mode"],
         resize_only_if_bigger=True,
         encode_quality=95,
         output_format="webdataset",

@@ -1,9 +1,15 @@
 """The two fetch benchmarks: ours and img2dataset on the same pictures, from the same nginx, in turns.
 
 In: a scheme. Out: images per second of processor time in a whole job, from start to end, at its best of several turns; as ``also``
-the same without what starting up costs (the cost of a small job taken off), images per second of wall time, and peak memory. Both
-resize as img2dataset does by default (border, 256 pixels). Ours runs with every protection on: robots.txt and the other policies,
-the address check, the caps, the journal.
+the same without what starting up costs (the cost of a small job taken off), images per second of wall time, and peak memory.
+Two comparisons of ours and the peer with the same resizing, to 256 pixels:
+
+- ``defaults``: the command ``pipeline fetch`` as people get it, so with the decoder that is always there and ``keep_ratio``. The
+  delay alone is 0, since the addresses of this machine stand for hosts that would otherwise be waited for.
+- the result itself: the fetcher without the command around it, with the faster decoder turned on, and ``border``, as the peer's
+  default is.
+
+Every protection is on in both: robots.txt and the other policies, the address check, the caps, the journal.
 """
 
 import importlib.util
@@ -15,18 +21,26 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
 from benchmarks.peers import peers_python
 from benchmarks.resources import Cost, measure
-from benchmarks.webserver import WebServer, serve_images
+from benchmarks.table import Row, figure, times
+from benchmarks.webserver import HOSTS, WebServer, serve_images
+from pipeline.hashing import hash_strings
+from pipeline.layout import RunFolder, part_name
+from pipeline.manifest import mark_complete, write_manifest
+from pipeline.schema import SELECTED
+from pipeline.tables.sink import write_part
 
-__all__ = ["compare"]
+__all__ = ["compare", "rows_of"]
 
 ROUNDS = 2
 FEW = 64  # images of the small job
@@ -38,6 +52,12 @@ ROOT = Path(__file__).parents[1]
 DECODER = "turbo" if importlib.util.find_spec("simplejpeg") and importlib.util.find_spec("cv2") else "pillow"
 # Both sides read the authorities of a real machine, and the server's own.
 SYSTEM_AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+SIDES = ("command", "peer_keep_ratio", "ours", "peer")
+CONFIG = """[http]
+delay = 0
+allow_loopback = true
+ca_file = "{authorities}"
+"""
 
 
 def compare(scheme: str) -> dict[str, Any]:
@@ -63,20 +83,67 @@ def compare(scheme: str) -> dict[str, Any]:
                 [sys.executable, "-m", "benchmarks.fetch_worker", *jobs], timeout=TIMEOUT, environment=_environment()
             )
 
-        def peer(urls: Sequence[str], output: Path) -> Cost:
-            job = _written(output.with_suffix(".json"), {"urls": urls, "folder": str(output), "processes": PROCESSES})
+        def command(urls: Sequence[str], output: Path) -> Cost:
+            _write_selected(RunFolder(str(output)), urls)
+            config = output.with_suffix(".toml")
+            config.write_text(CONFIG.format(authorities=authorities), encoding="utf-8")
+            words = [sys.executable, "-m", "pipeline", "fetch", str(config), "--output", str(output)]
+            return measure(words, timeout=TIMEOUT, environment=_environment())
+
+        def peer(urls: Sequence[str], output: Path, resize_mode: str) -> Cost:
+            job = {"urls": urls, "folder": str(output), "processes": PROCESSES, "resize_mode": resize_mode}
             environment = {**_environment(), **({"SSL_CERT_FILE": authorities} if authorities else {})}
             script = str(ROOT / "benchmarks" / "fetch_peer.py")
-            return measure([python, script, job], timeout=TIMEOUT, environment=environment)
+            words = [python, script, _written(output.with_suffix(".json"), job)]
+            return measure(words, timeout=TIMEOUT, environment=environment)
 
-        costs: dict[str, list[tuple[Cost, Cost]]] = {"ours": [], "peer": []}
+        works: tuple[Callable[[Sequence[str], Path], Cost], ...]
+        works = (command, partial(peer, resize_mode="keep_ratio"), ours, partial(peer, resize_mode="border"))
+        costs: dict[str, list[tuple[Cost, Cost]]] = {side: [] for side in SIDES}
         for turn in range(ROUNDS):
-            for side, work in (("ours", ours), ("peer", peer)):
+            for side, work in zip(SIDES, works, strict=True):
                 costs[side].append(_turn(work, server, MANY[scheme], folder / f"{side}-{turn}"))
-        equal = _equal(
-            folder / f"ours-{ROUNDS - 1}-many", folder / f"peer-{ROUNDS - 1}-many", server.urls(MANY[scheme])
-        )
-    return _result(costs, MANY[scheme], equal)
+        urls = server.urls(MANY[scheme])
+        stores = {side: folder / f"{side}-{ROUNDS - 1}-many" for side in SIDES}
+        result = _result(costs["ours"], costs["peer"], MANY[scheme], _equal(stores["ours"], stores["peer"], urls))
+        same = _equal(Path(RunFolder(str(stores["command"])).images), stores["peer_keep_ratio"], urls)
+        defaults = _result(costs["command"], costs["peer_keep_ratio"], MANY[scheme], same)
+    result["also"]["decoder"] = DECODER
+    return {**result, "equal": result["equal"] and same, "images": MANY[scheme], "hosts": HOSTS, "defaults": defaults}
+
+
+def rows_of(result: dict[str, Any], scheme: str) -> list[Row]:
+    """The lines of the table: as people get it, and with the faster decoder."""
+    images = f"{result['images']:,} images from {result['hosts']} hosts over {scheme}"
+    decoder = f'`decoder = "{result["also"]["decoder"]}"`, `resize_mode = "border"`'
+    return [
+        Row(
+            f"{images}, `pipeline fetch` with its defaults but no delay: {figure(result['defaults']['ours'])} a second",
+            f"img2dataset, `keep_ratio`: {figure(result['defaults']['peer'])}",
+            _ratios(result["defaults"]),
+        ),
+        Row(
+            f"the same with {decoder}, the fetcher alone: {figure(result['ours'])} a second",
+            f"img2dataset, `border`: {figure(result['peer'])}",
+            _ratios(result),
+        ),
+    ]
+
+
+def _ratios(result: dict[str, Any]) -> str:
+    also = result["also"]
+    bare, memory = times(also["ratio_without_start"]), figure(also["peer_memory_mb"] / also["ours_memory_mb"], 2)
+    return f"{times(result['ratio'])} ({bare} without the starts); the other takes {memory} times the memory"
+
+
+def _write_selected(run: RunFolder, urls: Sequence[str]) -> None:
+    """The table that ``curate`` would leave, of pairs with these images."""
+    addresses = pa.array(urls)
+    known = {"url": addresses, "caption": addresses, "pair_id": pa.array(hash_strings(addresses))}
+    columns = [known.get(field.name, pa.nulls(len(urls), field.type)) for field in SELECTED]
+    table = pa.Table.from_arrays(columns, schema=SELECTED).sort_by("pair_id")
+    write_manifest(run.selected, [write_part(run.selected, part_name(0), table)])
+    mark_complete(run.selected, "")
 
 
 def _authorities(folder: Path, server: WebServer) -> str:
@@ -113,10 +180,12 @@ def _turn(
     return costs[0], costs[1]
 
 
-def _result(costs: dict[str, list[tuple[Cost, Cost]]], images: int, equal: bool) -> dict[str, Any]:
+def _result(
+    our_turns: list[tuple[Cost, Cost]], peer_turns: list[tuple[Cost, Cost]], images: int, equal: bool
+) -> dict[str, Any]:
     # The least of several turns is the one that other programs disturbed least.
     least: dict[str, dict[str, float]] = {}
-    for side, turns in costs.items():
+    for side, turns in (("ours", our_turns), ("peer", peer_turns)):
         few, many = zip(*turns, strict=True)
         start = min(cost.cpu for cost in few)
         least[side] = {
@@ -134,7 +203,6 @@ def _result(costs: dict[str, list[tuple[Cost, Cost]]], images: int, equal: bool)
         "unit": "images per second of processor time",
         "equal": equal,
         "also": {
-            "decoder": DECODER,
             "ratio_without_start": round(ours["cpu_without_start"] / peer["cpu_without_start"], 2),
             "ratio_wall": round(ours["wall"] / peer["wall"], 2),
             "ratio_memory": round(peer["memory_mb"] / ours["memory_mb"], 2),
@@ -145,11 +213,16 @@ def _result(costs: dict[str, list[tuple[Cost, Cost]]], images: int, equal: bool)
 
 def _equal(ours: Path, peer: Path, urls: Sequence[str]) -> bool:
     """Whether both stored every picture, of the same size, from the same bytes, looking alike."""
-    mine = {row["url"]: row for file in sorted(ours.glob("*.parquet")) for row in pq.read_table(file).to_pylist()}
-    theirs = {row["url"]: row for file in sorted(peer.glob("*.parquet")) for row in pq.read_table(file).to_pylist()}
+    mine, theirs = _rows_by_url(ours), _rows_by_url(peer)
     fields = ("status", "sha256", "width", "height", "original_width", "original_height")
     same = [mine[url]["status"] == "success" and all(mine[url][f] == theirs[url][f] for f in fields) for url in urls]
     return all(same) and all(_alike(ours, peer, mine[url], theirs[url]) for url in urls[:20])
+
+
+def _rows_by_url(folder: Path) -> dict[str, dict[str, Any]]:
+    """The rows of a store's Parquet files, but not of its manifest."""
+    files = sorted(file for file in folder.glob("*.parquet") if not file.name.startswith("_"))
+    return {row["url"]: row for file in files for row in pq.read_table(file).to_pylist()}
 
 
 def _alike(ours: Path, peer: Path, mine: dict[str, Any], theirs: dict[str, Any]) -> bool:

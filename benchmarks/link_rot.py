@@ -24,13 +24,14 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from benchmarks.match import DATA
+from benchmarks.table import Row, figure
 from pipeline.fetch.bucket import fetch_bucket
 from pipeline.hashing import hash64
 from pipeline.image.config import ImageConfig
 from pipeline.net.config import HttpConfig
 from webimagetext.errors import UserError
 
-__all__ = ["run"]
+__all__ = ["rows", "run"]
 
 REPORT = DATA / "captions" / "cc3m_validation_download_report.tsv.gz"
 MEDIAN_SECONDS, SPREAD, MOST_SECONDS = 0.2, 0.8, 10.0
@@ -125,14 +126,14 @@ def run() -> dict[str, Any]:
                 for number, answer in entry["urls"].items()
             }
             began = time.monotonic()
-            rows = fetch_bucket(list(wanted), str(folder / "images"), "part", HTTP, ImageConfig()).to_pylist()
+            answers = fetch_bucket(list(wanted), str(folder / "images"), "part", HTTP, ImageConfig()).to_pylist()
             wall = time.monotonic() - began
             server.stdin.close()
             fullest = int(server.stdout.readline())
         finally:
             server.kill()
             server.wait()
-    surprises = Counter(row["status"] for row in rows if row["status"] not in wanted[row["url"]])
+    surprises = Counter(row["status"] for row in answers if row["status"] not in wanted[row["url"]])
     return {
         "ours": round(wall, 1),
         "peer": round(ideal, 1),
@@ -140,7 +141,21 @@ def run() -> dict[str, Any]:
         "unit": "seconds; the peer is the shortest time that the hosts' delays allow",
         "equal": not surprises,
         "surprises": dict(surprises),
-        "statuses": dict(Counter(row["status"] for row in rows).most_common()),
+        "statuses": dict(Counter(row["status"] for row in answers).most_common()),
         "hosts": len(plan),
+        "urls": len(answers),
         "requests_in_a_hosts_fullest_second": fullest,
     }
+
+
+def rows(result: dict[str, Any]) -> list[Row]:
+    """The line of the table."""
+    dead = 1 - result["statuses"].get("success", 0) / result["urls"]
+    return [
+        Row(
+            f"{result['urls']:,} real links of {result['hosts']:,} hosts, {dead:.0%} dead, at a delay of {HTTP.delay} s, "
+            f"{HTTP.concurrency} requests at once, no repeats: {figure(result['ours'])} s of wall time",
+            f"the least that the hosts' delays allow: {figure(result['peer'])} s",
+            f"{figure(result['ours'] / result['peer'])} times the least",
+        )
+    ]

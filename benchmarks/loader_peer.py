@@ -32,7 +32,7 @@ choices = {
 result = {}
 for name, preprocess in choices.items():
     best = 0.0
-    for _ in range(2):
+    for _ in range(job["rounds"]):
         args = SimpleNamespace(
             train_data=job["pattern"],
             train_num_samples=None,

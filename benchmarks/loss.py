@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers import run_in_peers
+from benchmarks.table import Row, figure
 
-__all__ = ["run"]
+__all__ = ["rows", "run"]
 
 PAIRS, LARGE = 16_384, 32_768
 
@@ -48,3 +49,14 @@ def run() -> dict[str, Any]:
         "process_megabytes_at_32768": round(large["process_megabytes"]),
         "seconds_at_32768": round(large["seconds"], 2),
     }
+
+
+def rows(result: dict[str, Any]) -> list[Row]:
+    """The line of the table."""
+    return [
+        Row(
+            f"the loss and its gradient of {PAIRS:,} pairs: {figure(result['ours'])} MB, {figure(result['seconds_ours'])} s",
+            f"open_clip: {figure(result['peer'])} MB, {figure(result['seconds_peer'])} s",
+            f"1/{result['ratio']:.0f} of the memory, {figure(1 / result['ratio_seconds'], 2)} of the time",
+        )
+    ]

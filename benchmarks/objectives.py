@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-__all__ = ["COLOURS", "SHAPES", "paint", "run"]
+from benchmarks.table import Row
+
+__all__ = ["COLOURS", "SHAPES", "paint", "rows", "run"]
 
 COLOURS = ("red", "green", "blue", "yellow", "black", "purple", "orange", "gray")
 SHAPES = ("circle", "square", "triangle", "cross", "ring", "stripe")
@@ -125,3 +127,8 @@ def run() -> dict[str, Any]:
         "accuracy": {name: curve[-1] for name, curve in curves.items()},
         "curves": {name: curve[:: max(1, len(curve) // 10)] for name, curve in curves.items()},
     }
+
+
+def rows(result: dict[str, Any]) -> list[Row]:
+    """None: it compares objectives, and no speeds."""
+    return []

@@ -20,7 +20,7 @@ from webimagetext.errors import UserError
 
 __all__ = ["WebServer", "serve_images"]
 
-HOSTS = 16
+HOSTS = 64
 DISTINCT = 64  # pictures drawn; every URL names one of them
 SIZE = (640, 480)
 BYTES = 60_000

@@ -2,6 +2,7 @@
 
 - docs/cli.md is what the commands' ``--help`` prints now;
 - a link from one document to a file of the project leads to a file;
+- the README's table of speeds is what the stored results of the benchmarks give;
 - a command line in a document names a command, a verb and options that exist, or a target of the Makefile.
 """
 
@@ -10,6 +11,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks.__main__ import BENCHMARKS as MEASURED
+from benchmarks.table import README, RESULTS, rendered, stored, with_table
 from docs.cli_reference import BENCHMARKS, REFERENCE, ROOT, commands, reference
 
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
@@ -60,6 +63,9 @@ def main() -> int:
     problems = []
     if not REFERENCE.exists() or REFERENCE.read_text(encoding="utf-8") != reference(found):
         problems.append("docs/cli.md is out of step: run python docs/cli_reference.py")
+    readme = README.read_text(encoding="utf-8")
+    if readme != with_table(readme, rendered(stored(MEASURED, RESULTS))):
+        problems.append("README.md: the table of speeds is out of step with benchmarks/results: run make table")
     for path in documents():
         text = path.read_text(encoding="utf-8")
         differences = [*broken_links(path, text), *unknown_commands(text, found, targets)]
