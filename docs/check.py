@@ -16,7 +16,8 @@ from benchmarks.table import README, RESULTS, rendered, stored, with_table
 from docs.cli_reference import BENCHMARKS, REFERENCE, ROOT, commands, reference
 
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
-COMMAND_LINE = re.compile(r"python -m ((?:\\\n|[^\n`])+)")
+# By module, or by the console script.
+COMMAND_LINE = re.compile(r"(?:python -m |(?:\$ |`|/bin/)(?=webimagetext ))((?:\\\n|[^\n`])+)")
 TARGET = re.compile(r"(?:`|^|\$ )make ([a-z][a-z-]*)", re.MULTILINE)
 OPTION = re.compile(r"(?<!\S)--[a-z][a-z0-9.-]*")
 
@@ -42,12 +43,14 @@ def unknown_commands(text: str, found: dict[str, str], targets: set[str]) -> Ite
             continue
         if module.startswith("benchmarks.") and (ROOT / f"{module.replace('.', '/')}.py").exists():
             continue  # a part of a benchmark, which the reference does not list
-        command = next((name for name in (f"{module} {rest[0]}" if rest else module, module) if name in found), None)
+        longest_first = (" ".join([module, *rest[:count]]) for count in (2, 1, 0))
+        command = next((name for name in longest_first if name in found), None)
         if command is None:
             yield f"there is no command: python -m {module}"
             continue
-        if " COMMAND …" in found[command] and rest and command != BENCHMARKS and not rest[0].startswith("-"):
-            yield f"there is no verb: python -m {module} {rest[0]}"
+        verb = next(iter(rest[len(command.split()) - 1 :]), "-")
+        if " COMMAND …" in found[command] and command != BENCHMARKS and not verb.startswith("-"):
+            yield f"there is no verb: python -m {command} {verb}"
         for option in OPTION.findall(words):
             if option != "--help" and not re.search(rf"{re.escape(option)}\b", found[command]):
                 yield f"there is no option {option} of python -m {command}"

@@ -18,10 +18,10 @@ __all__ = ["REFERENCE", "ROOT", "commands", "help_text", "reference"]
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "cli.md"
-PACKAGES = ("query_builder", "pipeline", "trainer")
+PACKAGES = ("query_builder", "pipeline", "trainer", "webimagetext")
 INTERNAL = {"pipeline.worker"}  # started by the runner, never typed
 BENCHMARKS = "benchmarks"  # takes a name and no options: its list says it all
-OPTIONS = "╭─ options"
+OPTIONS = "\noptions:"
 VERB_LINE = re.compile(r"^  (\S+)  +\S", re.MULTILINE)
 
 
@@ -38,7 +38,7 @@ def programs() -> list[str]:
 
 def help_text(command: str) -> str:
     """What ``python -m COMMAND --help`` prints. Raises RuntimeError when it fails."""
-    environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb", "PYTHONPATH": str(ROOT)}
     words = [sys.executable, "-m", *command.split(), "--help"]
     done = subprocess.run(words, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=120)
     if done.returncode:
@@ -49,15 +49,16 @@ def help_text(command: str) -> str:
 def commands(ask: Callable[[str], str] = help_text) -> dict[str, str]:
     """Every command and verb, with its help as ``ask`` gets it."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        modules = programs()
-        found = {}
-        for module, text in zip(modules, pool.map(ask, modules), strict=True):
-            found[module] = text
-            if " COMMAND …" in text.splitlines()[0]:
-                verbs = [f"{module} {verb}" for verb in VERB_LINE.findall(text.split("commands:", 1)[1])]
-                if module != BENCHMARKS:
-                    found |= dict(zip(verbs, pool.map(ask, verbs), strict=True))
-    return found
+
+        def asked(names: list[str]) -> dict[str, str]:
+            found = {}
+            for name, text in zip(names, pool.map(ask, names), strict=True):
+                found[name] = text
+                if " COMMAND …" in text.splitlines()[0] and name != BENCHMARKS:
+                    found |= asked([f"{name} {verb}" for verb in VERB_LINE.findall(text.split("commands:", 1)[1])])
+            return found
+
+        return asked(programs())
 
 
 def reference(found: dict[str, str]) -> str:
@@ -68,8 +69,17 @@ def reference(found: dict[str, str]) -> str:
     shown: dict[str, str] = {}  # a list of options: the first command that has it
     for command, text in found.items():
         about, mark, options = text.partition(OPTIONS)
-        if mark and shown.setdefault(options, command) != command:
-            text = f"{about}Options: those of python -m {shown[options]}"
+        if mark:
+            tables = (mark.lstrip("\n") + options).split("\n\n")
+            firsts = [shown.setdefault(table, command) for table in tables]
+            if command not in firsts and len(set(firsts)) == 1:
+                tables = [f"options: those of python -m {firsts[0]}"]
+            else:
+                tables = [
+                    table if first == command else f"{table.split(':')[0]}: see python -m {first}"
+                    for table, first in zip(tables, firsts, strict=True)
+                ]
+            text = about + "\n" + "\n\n".join(tables)
         parts.append(f"## `python -m {command}`\n\n```text\n{text}\n```\n")
     return "\n".join(parts)
 

@@ -1,13 +1,18 @@
-"""The command line: ``python -m pipeline VERB CONFIG.toml --output RUN [options] [-- Beam options]``."""
+"""The command line: ``python -m pipeline VERB CONFIG.toml --output RUN [options] [-- Beam options]``.
+
+The configuration and the options may stand in any order; an option wins over the file.
+"""
 
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import dataclass, field
 
+from pipeline.config import RunConfig
 from webimagetext.errors import UserError, run_command
-from webimagetext.settings import parse_flags, pop_verb
+from webimagetext.flags import Words, split_words
+from webimagetext.options import FLAT
+from webimagetext.settings import from_toml, pop_verb
 
 __all__ = ["VERBS", "main"]
 
@@ -20,67 +25,90 @@ VERBS = {
     "package": "filter the images, shuffle, and write the shards",
     "report": "write funnel.json, report.html, the dataset card and croissant.json",
 }
+# The tables of options that a verb goes by, shown first.
+TABLES = {
+    "extract": ("extract", "http"),
+    "rules": ("text",),
+    "curate": ("text", "balance"),
+    "fetch": ("fetch", "http", "image"),
+    "package": ("package", "image"),
+}
+PROG = "python -m pipeline"
 ABOUT = "Builds an image-text dataset from the web: candidates, curation, images, shards."
 
 
-def _run_stages(verb: str, args: Sequence[str]) -> None:
-    import tyro
+@dataclass(frozen=True)
+class RunFlags:
+    """The options of a stage, beside those of the configuration."""
 
-    from pipeline.config import RunConfig
-    from webimagetext.settings import from_toml
+    output: str = ""
+    """Run folder, path or URL (local, s3://, gs://); needed."""
+    workers: int = 0
+    """Worker processes of a local run; 0 takes one a core for long stages and none for short ones."""
+    config: RunConfig = field(default_factory=RunConfig, metadata=FLAT)
 
+
+@dataclass(frozen=True)
+class RulesFlags:
+    """The options of ``rules``, beside those of the configuration."""
+
+    output: str = ""
+    """Run folder with candidates, path or URL; needed."""
+    sample: int = 100_000
+    """Candidates to look at, about, drawn by a hash; 0 looks at all."""
+    config: RunConfig = field(default_factory=RunConfig, metadata=FLAT)
+
+
+def _split(
+    flags: RunFlags | RulesFlags, verb: str, args: Sequence[str], prog: str, beam: bool
+) -> tuple[Words, RunConfig]:
+    """The words of a command line, and what its configuration file says."""
+    usage = "CONFIG.toml --output RUN [options]"
+    about = f"{VERBS[verb][0].upper()}{VERBS[verb][1:]}.\n\nEvery option, but for --output and the one after it, can also stand in "
+    about += "the TOML file, under the table its name begins with; an option given here wins."
+    if beam:
+        about += " Words after -- go to Beam unchanged, for example -- --runner=SparkRunner."
+    prog = f"{prog} {verb}"
+    words = split_words(flags, args, prog=prog, usage=usage, about=about, first=TABLES.get(verb, ()))
+    if len(words.files) > 1:
+        raise UserError(f"{prog}: '{words.files[1]}' belongs to no option", f"usage: {prog} {usage}")
+    if not words.files and verb != "rules":
+        # An option with any number of values takes the words after it, a configuration too.
+        taken = [
+            option.name for option, values in words.given if not isinstance(values, bool) and values[-1:] != values[:1]
+        ]
+        hint = f"usage: {prog} {usage}" + (
+            f"; it stands before --{taken[-1]}, which takes several values" if taken else ""
+        )
+        raise UserError(f"{prog}: no configuration file given", hint)
+    return words, from_toml(RunConfig, words.files[0]) if words.files else RunConfig()
+
+
+def _run_stages(verb: str, args: Sequence[str], prog: str) -> None:
     words, options = list(args), []
     if "--" in words:
         cut = words.index("--")
         words, options = words[:cut], words[cut + 1 :]
-    defaults = RunConfig()
-    if words and not words[0].startswith("-"):
-        defaults = from_toml(RunConfig, words.pop(0))
-    elif not {"-h", "--help"} & set(words):
-        raise UserError(
-            f"pipeline {verb}: no configuration file given", f"python -m pipeline {verb} CONFIG.toml --output RUN"
-        )
-
-    @dataclass(frozen=True)
-    class Flags:
-        output: str
-        """Run folder, path or URL (local, s3://, gs://)."""
-        config: Annotated[RunConfig, tyro.conf.arg(name="")] = defaults
-        workers: int = 0
-        """Worker processes of a local run; 0 takes one a core for long stages and none for short ones."""
-
-    Flags.__doc__ = (
-        f"{VERBS[verb]}.\n\nusage: python -m pipeline {verb} CONFIG.toml --output RUN [options] [-- Beam options]\n\n"
-        "Every option below can also stand in the TOML file, under the table its name begins with; an option given here wins. "
-        "Words after -- go to Beam unchanged, for example -- --runner=SparkRunner."
-    )
-    flags = parse_flags(Flags, words, prog=f"python -m pipeline {verb} CONFIG.toml")
-
+    given, config = _split(RunFlags(), verb, words, prog, beam=True)
+    flags = given.apply(RunFlags(config=config))
+    _need_output(flags.output, given.prog)
     logging.getLogger().setLevel(logging.ERROR)  # Beam warns, on import, of optional parts that are not installed
     from pipeline.steps import run_verb
 
     run_verb(verb, flags.output, flags.config, options, flags.workers)
 
 
-def _try_rules(args: Sequence[str]) -> None:
-    import tyro
+def _need_output(output: str, prog: str) -> None:
+    if not output:
+        raise UserError(
+            f"{prog}: --output is needed", "--output RUN: the folder, path or URL, of everything that is made"
+        )
 
-    from pipeline.config import RunConfig
-    from webimagetext.settings import from_toml
 
-    words = list(args)
-    defaults = from_toml(RunConfig, words.pop(0)) if words and not words[0].startswith("-") else RunConfig()
-
-    @dataclass(frozen=True)
-    class Flags:
-        output: str
-        """Run folder with candidates, path or URL."""
-        sample: int = 100_000
-        """Candidates to look at, about, drawn by a hash; 0 looks at all."""
-        config: Annotated[RunConfig, tyro.conf.arg(name="")] = defaults
-
-    Flags.__doc__ = f"{VERBS['rules']}.\n\nusage: python -m pipeline rules CONFIG.toml --output RUN [options]"
-    flags = parse_flags(Flags, words, prog="python -m pipeline rules CONFIG.toml")
+def _try_rules(args: Sequence[str], prog: str) -> None:
+    given, config = _split(RulesFlags(), "rules", args, prog, beam=False)
+    flags = given.apply(RulesFlags(config=config))
+    _need_output(flags.output, given.prog)
 
     from pipeline.dry_run import format_counts, try_rules
     from pipeline.layout import RunFolder
@@ -88,12 +116,12 @@ def _try_rules(args: Sequence[str]) -> None:
     print(format_counts(*try_rules(RunFolder(flags.output), flags.config, flags.sample)))
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Runs one command line; returns the exit status."""
+def main(args: Sequence[str] | None = None, prog: str = PROG) -> int:
+    """Runs one command line, typed after ``prog``; returns the exit status."""
 
     def command() -> None:
-        verb, rest = pop_verb(sys.argv[1:] if args is None else args, VERBS, prog="python -m pipeline", about=ABOUT)
-        _try_rules(rest) if verb == "rules" else _run_stages(verb, rest)
+        verb, rest = pop_verb(sys.argv[1:] if args is None else args, VERBS, prog=prog, about=ABOUT)
+        _try_rules(rest, prog) if verb == "rules" else _run_stages(verb, rest, prog)
 
     return run_command(command)
 

@@ -2,12 +2,16 @@
 
 import sys
 from collections.abc import Sequence
+from typing import TypeVar
 
 from query_builder.config import BuildConfig, DiffConfig, ImportConfig, InspectConfig, ReportConfig
 from webimagetext.errors import UserError, run_command
-from webimagetext.settings import parse_flags, pop_verb
+from webimagetext.flags import parse_flags, split_words
+from webimagetext.settings import pop_verb
 
 __all__ = ["main"]
+
+T = TypeVar("T")
 
 PROG = "python -m query_builder"
 VERBS = {
@@ -20,53 +24,45 @@ VERBS = {
 ABOUT = "Builds the list of texts that the data set is searched for: words, bigrams, titles and synsets."
 
 
-def _files(args: list[str], count: int, usage: str) -> tuple[list[str], list[str]]:
-    """Splits the leading file names, ``count`` or (0) any number of them, from the flags."""
-    if args and args[0] in ("-h", "--help"):
-        print(f"usage: {PROG} {usage}\n")
-        return [""] * count, args
-    files = []
-    while args and not args[0].startswith("-"):
-        files.append(args.pop(0))
-    if not files or (count and len(files) != count):
-        raise UserError(f"{PROG}: {len(files)} files given where {count or 'some'} belong", f"usage: {PROG} {usage}")
-    return files, args
+def _with_files(default: T, args: list[str], prog: str, usage: str, least: int, most: int) -> tuple[list[str], T]:
+    """The files and the settings of a command line, in any order. Raises UserError for too few files, or too many."""
+    words = split_words(default, args, prog=prog, usage=usage)
+    if not least <= len(words.files) <= most:
+        problem = f"{len(words.files)} files given where {least if least == most else 'some'} belong"
+        raise UserError(f"{prog}: {problem}", f"usage: {prog} {usage}")
+    return words.files, words.apply(default)
 
 
-def _command(arguments: Sequence[str]) -> None:
-    verb, args = pop_verb(arguments, VERBS, prog=PROG, about=ABOUT)
-    prog = f"{PROG} {verb}"
+def _command(arguments: Sequence[str], program: str) -> None:
+    verb, args = pop_verb(arguments, VERBS, prog=program, about=ABOUT)
+    prog = f"{program} {verb}"
     if verb == "build":
         config = parse_flags(BuildConfig, args, prog=prog)
         from query_builder.build import build
 
         build(config)
     elif verb == "import":
-        files, args = _files(args, 0, "import FILE… --output QUERIES.parquet")
-        texts = parse_flags(ImportConfig, args, prog=prog)
+        files, texts = _with_files(ImportConfig(), args, prog, "FILE… [options]", 1, sys.maxsize)
         from query_builder.importing import import_lists
 
         import_lists(files, texts)
     elif verb == "inspect":
-        files, args = _files(args, 1, "inspect QUERIES.parquet [--find TEXT]")
-        settings = parse_flags(InspectConfig, args, prog=prog)
+        files, settings = _with_files(InspectConfig(), args, prog, "QUERIES [options]", 1, 1)
         from query_builder.inspect import inspect
 
         inspect(files[0], settings)
     elif verb == "diff":
-        files, args = _files(args, 2, "diff OLD.parquet NEW.parquet")
-        choices = parse_flags(DiffConfig, args, prog=prog)
+        files, choices = _with_files(DiffConfig(), args, prog, "OLD NEW [options]", 2, 2)
         from query_builder.diff import diff
 
         diff(files[0], files[1], choices)
     else:
-        files, args = _files(args, 1, "report QUERIES.parquet [--output PAGE.html]")
-        page = parse_flags(ReportConfig, args, prog=prog)
+        files, page = _with_files(ReportConfig(), args, prog, "QUERIES [options]", 1, 1)
         from query_builder.report import report
 
         report(files[0], page)
 
 
-def main() -> int:
-    """Runs the command line; returns the exit status."""
-    return run_command(lambda: _command(sys.argv[1:]))
+def main(args: Sequence[str] | None = None, prog: str = PROG) -> int:
+    """Runs one command line, typed after ``prog``; returns the exit status."""
+    return run_command(lambda: _command(sys.argv[1:] if args is None else args, prog))

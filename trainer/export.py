@@ -12,9 +12,11 @@ from typing import Literal
 from trainer.threads import wait_asleep
 from webimagetext.errors import UserError, run_command
 from webimagetext.files import join, write_atomic
-from webimagetext.settings import parse_flags
+from webimagetext.flags import parse_flags
 
 __all__ = ["ExportConfig", "main"]
+
+PROG = "python -m trainer.export"
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,12 @@ class ExportConfig:
     """For weights in a published layout: the tokenizer's file."""
 
 
-def main(args: list[str]) -> int:
+def main(args: list[str], prog: str = PROG) -> int:
     """Reads the model and writes it in the wanted layout."""
-    config = parse_flags(ExportConfig, args, prog="python -m trainer.export")
+    config = parse_flags(ExportConfig, args, prog=prog)
     if not config.checkpoint or not config.output:
         raise UserError(
-            "trainer.export: --checkpoint and --output are needed", "e.g. --checkpoint DIR --output model.safetensors"
+            f"{prog}: --checkpoint and --output are needed", "e.g. --checkpoint DIR --output model.safetensors"
         )
     wait_asleep()
     import torch

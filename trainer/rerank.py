@@ -12,9 +12,11 @@ from typing import Literal
 from trainer.threads import wait_asleep
 from webimagetext.errors import UserError, run_command
 from webimagetext.files import is_folder, listing, open_input, write_atomic
-from webimagetext.settings import parse_flags
+from webimagetext.flags import parse_flags
 
 __all__ = ["RerankConfig", "main"]
+
+PROG = "python -m trainer.rerank"
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,11 @@ def _items(patterns: tuple[str, ...]) -> list[tuple[str, bytes]]:
     return found
 
 
-def main(args: list[str]) -> int:
+def main(args: list[str], prog: str = PROG) -> int:
     """Encodes the prompt and the pictures, and prints the order."""
-    config = parse_flags(RerankConfig, args, prog="python -m trainer.rerank")
+    config = parse_flags(RerankConfig, args, prog=prog)
     if not (config.checkpoint and config.prompt and config.images):
-        raise UserError("trainer.rerank: --checkpoint, --prompt and --images are needed")
+        raise UserError(f"{prog}: --checkpoint, --prompt and --images are needed")
     wait_asleep()
     import torch
 

@@ -8,14 +8,17 @@ import contextlib
 import os
 import sys
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 from trainer.config import PRESETS, RunConfig
 from trainer.threads import wait_asleep
 from webimagetext.errors import UserError, run_command
-from webimagetext.settings import from_dict, parse_flags
+from webimagetext.flags import parse_flags
+from webimagetext.settings import from_dict, suggestion
 
-__all__ = ["main", "resolve"]
+__all__ = ["command", "main", "resolve"]
+
+PROG = "python -m trainer.run"
 
 
 def _flag(args: list[str], name: str) -> str:
@@ -28,7 +31,7 @@ def _flag(args: list[str], name: str) -> str:
     return ""
 
 
-def resolve(args: list[str]) -> RunConfig:
+def resolve(args: list[str], prog: str = PROG) -> RunConfig:
     """The settings of a command line: defaults, under the preset, under the TOML file, under the flags."""
     path = _flag(args, "--config")
     stated = _read_toml(path) if path else {}
@@ -37,9 +40,10 @@ def resolve(args: list[str]) -> RunConfig:
     if preset == "auto":
         preset = "tiny" if model.endswith("-tiny") else "clip-resnet" if model.startswith("RN") else "clip-vit"
     if preset not in PRESETS:
-        raise UserError(f"--preset: there is no preset '{preset}'", f"known: auto, {', '.join(PRESETS)}")
+        hint = suggestion(preset, ["auto", *PRESETS]) or f"known: auto, {', '.join(PRESETS)}"
+        raise UserError(f"--preset: there is no preset '{preset}'", hint)
     base = from_dict(RunConfig, PRESETS[preset] | {"preset": preset} | stated, where=path or f"preset {preset}")
-    return parse_flags(RunConfig, args, prog="python -m trainer.run", default=base)
+    return parse_flags(RunConfig, args, prog=prog, default=base)
 
 
 def _read_toml(path: str) -> dict[str, Any]:
@@ -51,20 +55,25 @@ def _read_toml(path: str) -> dict[str, Any]:
     return {key.replace("-", "_"): value for key, value in stated.items()}
 
 
-def main(args: list[str]) -> int:
+def main(args: list[str], prog: str = PROG) -> int:
     """Parses, then trains."""
     started = time.monotonic()
-    config = resolve(args)
+    config = resolve(args, prog)
     wait_asleep()
     from trainer.train import train
 
     return train(config, started)
 
 
-if __name__ == "__main__":
-    status = run_command(lambda: main(sys.argv[1:]))
+def command(args: list[str], prog: str = PROG) -> NoReturn:
+    """Runs one command line, typed after ``prog``, and ends the process with its status."""
+    status = run_command(lambda: main(args, prog))
     # All is saved and closed. Libraries' native threads may still be at work, such as those between the processes of a group, and
     # tearing the interpreter down under them aborts the process now and then, which would hide the status.
     with contextlib.suppress(AttributeError, BrokenPipeError):  # where nobody reads what is printed
         sys.stdout.flush()
     os._exit(status)
+
+
+if __name__ == "__main__":
+    command(sys.argv[1:])

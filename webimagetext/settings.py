@@ -1,6 +1,6 @@
-"""Typed settings: frozen dataclasses, filled from defaults, then a TOML file, then command-line flags.
+"""Typed settings: frozen dataclasses, filled from defaults, then a TOML file (flags: :mod:`webimagetext.flags`).
 
-In: a dataclass type, the words of the command line and, optionally, a TOML file. Out: one instance, fully checked. A key that
+In: a dataclass type and a TOML file. Out: one instance, fully checked. A key that
 the dataclass does not have is an error with the nearest known name, so a typing mistake never passes in silence.
 :func:`to_toml` writes the resolved settings back, so that a run folder can say exactly what it was made with.
 """
@@ -10,10 +10,11 @@ import difflib
 import hashlib
 import json
 import sys
+import textwrap
 import tomllib
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
@@ -21,23 +22,17 @@ from webimagetext.errors import UserError
 from webimagetext.files import read
 from webimagetext.stores import refuse_credentials
 
-__all__ = ["fingerprint", "from_dict", "from_toml", "parse_flags", "pop_verb", "read_toml", "to_dict", "to_toml"]
+__all__ = ["fingerprint", "from_dict", "from_toml", "pop_verb", "read_toml", "suggestion", "to_dict", "to_toml"]
 
 T = TypeVar("T")
 
 
-def parse_flags(cls: type[T], args: Sequence[str], *, prog: str, default: T | None = None) -> T:
-    """Parses ``args`` into ``cls`` with flags named after its fields; ``default`` holds what a file has already set.
-
-    Raises UserError for an address that holds credentials, since settings are stored with what they make.
-    """
-    import tyro  # a quarter of a second: only when there is something to parse
-
-    for word in args:
-        refuse_credentials(word)
-    extra: dict[str, Any] = {} if default is None else {"default": default}
-    parsed: T = tyro.cli(cls, args=list(args), prog=prog, **extra)
-    return parsed
+def suggestion(word: str, known: Iterable[str], *, dashes: str = "") -> str:
+    """``did you mean 'name'?`` for the known name that differs least, in case first of all; "" where none is near."""
+    names = {name.lower(): name for name in known}
+    low = word.lower()
+    found = [low] if low in names else difflib.get_close_matches(low, names, 1)
+    return f"did you mean '{dashes}{names[found[0]]}'?" if found else ""
 
 
 def pop_verb(args: Sequence[str], verbs: dict[str, str], *, prog: str, about: str) -> tuple[str, list[str]]:
@@ -47,13 +42,12 @@ def pop_verb(args: Sequence[str], verbs: dict[str, str], *, prog: str, about: st
     """
     width = max(map(len, verbs)) + 2
     listing = "\n".join(f"  {verb:<{width}}{text}" for verb, text in verbs.items())
-    usage = f"usage: {prog} COMMAND …\n\n{about}\n\ncommands:\n{listing}\n\n{prog} COMMAND --help explains one."
+    usage = f"usage: {prog} COMMAND …\n\n{textwrap.fill(about, 80)}\n\ncommands:\n{listing}\n\n{prog} COMMAND --help explains one."
     if not args or args[0] in ("-h", "--help"):
         print(usage)
         sys.exit(0 if args else 2)
     if args[0] not in verbs:
-        close = difflib.get_close_matches(args[0], verbs, 1)
-        hint = f"did you mean '{close[0]}'?" if close else f"one of: {', '.join(verbs)}"
+        hint = suggestion(args[0], verbs) or f"one of: {', '.join(verbs)}"
         raise UserError(f"{prog}: there is no command '{args[0]}'", hint)
     return args[0], list(args[1:])
 
@@ -88,8 +82,7 @@ def from_dict(cls: type[T], data: dict[str, Any], *, where: str) -> T:
     for key, value in data.items():
         name = key.replace("-", "_")
         if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            hint = f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(sorted(known))}"
+            hint = suggestion(name, known) or f"known here: {', '.join(sorted(known))}"
             raise UserError(f"{where}: unknown key '{key}'", hint)
         values[name] = _convert(known[name], value, f"{where}: {key}")
     try:
@@ -115,7 +108,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if origin is Literal:
         if value in arguments:
             return value
-        raise UserError(f"{where}: {value!r} is not one of {', '.join(map(repr, arguments))}")
+        hint = suggestion(str(value), map(str, arguments))
+        raise UserError(f"{where}: {value!r} is not one of {', '.join(map(repr, arguments))}", hint)
     if origin in (tuple, list) and isinstance(value, list):
         return tuple(_convert(arguments[0], item, f"{where}[{index}]") for index, item in enumerate(value))
     if origin is dict and isinstance(value, dict):

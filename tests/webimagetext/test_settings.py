@@ -8,7 +8,8 @@ from typing import Literal
 import pytest
 
 from webimagetext.errors import UserError
-from webimagetext.settings import fingerprint, from_dict, from_toml, parse_flags, pop_verb, to_dict, to_toml
+from webimagetext.flags import parse_flags
+from webimagetext.settings import fingerprint, from_dict, from_toml, pop_verb, to_dict, to_toml
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import sys
 
 from trainer.threads import wait_asleep
 from webimagetext.errors import UserError, run_command
-from webimagetext.settings import parse_flags, pop_verb
+from webimagetext.flags import parse_flags
+from webimagetext.settings import pop_verb
 
 __all__ = ["main"]
 
@@ -19,12 +20,12 @@ VERBS = {
 }
 
 
-def main(args: list[str]) -> int:
+def main(args: list[str], program: str = PROGRAM) -> int:
     """Runs one evaluation."""
-    verb, rest = pop_verb(args, VERBS, prog=PROGRAM, about="Measures a trained model.")
+    verb, rest = pop_verb(args, VERBS, prog=program, about="Measures a trained model.")
     from trainer.evaluate.config import EvaluateConfig, RetrievalConfig, ZeroshotConfig
 
-    prog = f"{PROGRAM} {verb}"
+    prog = f"{program} {verb}"
     config: EvaluateConfig
     if verb == "retrieval":
         config = parse_flags(RetrievalConfig, rest, prog=prog)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from webimagetext.errors import run_command
-from webimagetext.settings import parse_flags
+from webimagetext.flags import parse_flags
 
 __all__ = ["main"]
+
+PROG = "python -m trainer.models"
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,9 @@ def describe(name: str) -> dict[str, Any]:
     }
 
 
-def main(args: list[str]) -> int:
+def main(args: list[str], prog: str = PROG) -> int:
     """Prints the list."""
-    config = parse_flags(ListConfig, args, prog="python -m trainer.models")
+    config = parse_flags(ListConfig, args, prog=prog)
     from trainer.models.spec import SPECS
 
     rows = [describe(name) for name in (config.model or SPECS)]

@@ -1,0 +1,62 @@
+"""``webimagetext COMMAND …``, or ``python -m webimagetext COMMAND …``: every program of the project under one name.
+
+In: a command and its words. Out: the exit status of the program behind it, which names in its messages what was typed.
+``python -m pipeline``, ``python -m query_builder`` and ``python -m trainer.run`` are the same programs.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module, metadata
+
+from webimagetext.errors import run_command
+from webimagetext.settings import pop_verb
+
+__all__ = ["COMMANDS", "main"]
+
+PIPELINE = "pipeline.__main__"
+# Each command's line of help, and the module of its program; the pipeline's own verbs are commands here.
+COMMANDS = {
+    "queries": ("build, import, inspect, compare or draw the list of queries", "query_builder.cli"),
+    "run": ("the next five in order; finished stages are skipped", PIPELINE),
+    "extract": ("crawl pages, or read archives or URL lists, for candidate pairs", PIPELINE),
+    "curate": ("filter the texts, match the queries, balance", PIPELINE),
+    "fetch": ("download the images of the selected pairs into the image store", PIPELINE),
+    "package": ("filter the images, shuffle, and write the shards", PIPELINE),
+    "report": ("write funnel.json, report.html, the dataset card and croissant.json", PIPELINE),
+    "rules": ("show what each text rule would drop, writing nothing", PIPELINE),
+    "train": ("train CLIP on shards", "trainer.run"),
+    "evaluate": ("measure a trained model: retrieval, zero-shot classification", "trainer.evaluate.__main__"),
+    "export": ("write a trained model as other programs read it", "trainer.export"),
+    "rerank": ("order pictures by how well they fit a text", "trainer.rerank"),
+    "models": ("list the models with their sizes", "trainer.models.__main__"),
+}
+ABOUT = "Builds an image-text dataset from the web, and trains CLIP on it. --version prints the version."
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs one command line; returns the exit status."""
+    words = list(sys.argv[1:] if args is None else args)
+    typed = os.path.basename(sys.argv[0]) == "webimagetext"
+    return run_command(lambda: _command(words, "webimagetext" if typed else "python -m webimagetext"))
+
+
+def _command(words: list[str], prog: str) -> int:
+    if words[:1] == ["--version"]:
+        print(f"webimagetext {metadata.version('webimagetext')}")
+        return 0
+    verb, rest = pop_verb(words, {name: text for name, (text, _) in COMMANDS.items()}, prog=prog, about=ABOUT)
+    module = COMMANDS[verb][1]
+    program = import_module(module)
+    status: int
+    if module == PIPELINE:
+        status = program.main([verb, *rest], prog)
+    elif verb == "train":
+        program.command(rest, f"{prog} {verb}")
+    else:
+        status = program.main(rest, f"{prog} {verb}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
