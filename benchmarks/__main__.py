@@ -12,7 +12,8 @@ import sys
 from typing import Any
 
 from benchmarks import table
-from webimagetext.errors import UserError, run_command
+from webimagetext.command import run_command
+from webimagetext.errors import UserError
 from webimagetext.settings import pop_verb
 
 __all__ = ["BENCHMARKS", "main"]

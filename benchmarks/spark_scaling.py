@@ -19,7 +19,7 @@ from benchmarks.match import real_queries, write_queries
 from pipeline.layout import RunFolder
 from pipeline.manifest import manifest_digest
 from tests.engines.spark_cluster import ROOT, cluster
-from webimagetext.errors import run_command
+from webimagetext.command import run_command
 
 TABLES = ("frequent_captions", "matched", "selected", "reserve")
 

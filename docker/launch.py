@@ -3,7 +3,7 @@
 import sys
 
 from pipeline.driver_job import main
-from webimagetext.errors import run_command
+from webimagetext.command import run_command
 
 if __name__ == "__main__":
     sys.exit(run_command(lambda: main(sys.argv[1:])))

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pipeline.config import RunConfig
-from webimagetext.errors import UserError, run_command
+from webimagetext.command import run_command
+from webimagetext.errors import UserError
 from webimagetext.flags import Words, split_words
 from webimagetext.options import FLAT
 from webimagetext.settings import from_toml, pop_verb

@@ -4,11 +4,8 @@ Between the counting of the matches and the drawing of the pairs. Most settings 
 one more pass over the matched pairs, the exact cap two.
 """
 
-import dataclasses
-import json
 import math
 from functools import partial
-from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -18,6 +15,7 @@ import pyarrow as pa
 from pipeline.balance.capped import CANDIDATE_DRAWS, Cutoffs, cutoffs, windows
 from pipeline.balance.config import BalanceConfig
 from pipeline.balance.matches import Counts
+from pipeline.balance.plan import write_plan
 from pipeline.balance.select import Cap, Plan
 from pipeline.balance.threshold import PRIORITY_EDGES, resolve_t
 from pipeline.layout import RunFolder
@@ -29,7 +27,7 @@ from pipeline.transforms.balance import CountOwned, CountPriorities, FindCutoffs
 from pipeline.transforms.sums import SumVectors, WriteVector, read_vector, write_vector
 from webimagetext import files
 
-__all__ = ["make_plan", "read_plan", "read_t"]
+__all__ = ["make_plan"]
 
 COLUMNS = ["pair_id", "query_ids"]
 
@@ -49,7 +47,7 @@ def make_plan(run: RunFolder, config: BalanceConfig, seed: int, engine: Engine) 
     cap = None
     if owned is not None:
         cap = Cap(owned, *(_cutoffs(run, engine, owned, number, seed) for number in (t, limit)))
-    return _write_plan(run, Plan(config.mode, counts, t, limit, seed, cap))
+    return write_plan(run.plan, Plan(config.mode, counts, t, limit, seed, cap))
 
 
 def _sum(run: RunFolder, engine: Engine, name: str, count: CountOwned | CountPriorities, size: int) -> Counts:
@@ -95,36 +93,3 @@ def _search(
 def _by_query(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
     queries: npt.NDArray[np.uint64] = batch.column("query_id").to_numpy().astype(np.uint64)
     return queries
-
-
-def _write_plan(run: RunFolder, plan: Plan) -> str:
-    """Writes a plan as one NumPy archive."""
-    url = run.plan
-    arrays: dict[str, Any] = {"counts": plan.counts}
-    if plan.cap is not None:
-        arrays["owned"] = plan.cap.owned
-        for name, limit in (("selected", plan.cap.selected), ("reserve", plan.cap.reserve)):
-            arrays[f"{name}_draw"], arrays[f"{name}_pair"] = limit.draw, limit.pair
-    about = {"mode": plan.mode, "t": plan.t, "limit": plan.limit, "seed": plan.seed}
-    with files.write_atomic(url) as stream:
-        np.savez(stream, about=np.array(json.dumps(about)), **arrays)
-    return url
-
-
-def read_plan(url: str) -> Plan:
-    """Reads what :func:`make_plan` wrote."""
-    with files.open_input(url) as stream, np.load(stream) as arrays:
-        about = json.loads(str(arrays["about"]))
-        plan = Plan(counts=arrays["counts"], **about)
-        if "owned" not in arrays:
-            return plan
-        limits = [Cutoffs(arrays[f"{name}_draw"], arrays[f"{name}_pair"]) for name in ("selected", "reserve")]
-        return dataclasses.replace(plan, cap=Cap(arrays["owned"], *limits))
-
-
-def read_t(run: RunFolder) -> int | None:
-    """The t that the balance went by; None where it has not run."""
-    if not files.exists(run.plan):
-        return None
-    with files.open_input(run.plan) as stream, np.load(stream) as arrays:
-        return int(json.loads(str(arrays["about"]))["t"])

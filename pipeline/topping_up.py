@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.balance.matches import Counts, count_matches
+from pipeline.balance.plan import read_plan
 from pipeline.balance.refill import (
     SHORT_DRAWS,
     last_draws,
@@ -27,7 +28,6 @@ from pipeline.balance.refill import (
 )
 from pipeline.balance.select import Plan
 from pipeline.balance.shortfall import LOSSES, REJECTED_PAIRS, losses, rejected_pairs, shortfall_table, sum_losses
-from pipeline.balancing import read_plan
 from pipeline.hashing import mix
 from pipeline.layout import RunFolder
 from pipeline.manifest import mark_complete, read_table, rows_in

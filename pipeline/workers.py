@@ -7,7 +7,7 @@ An engine outside Python (Spark, Flink) asks it for workers, by Beam's options `
 import argparse
 import sys
 
-from webimagetext.errors import run_command
+from webimagetext.command import run_command
 
 DEFAULT_PORT = 50000
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from query_builder.config import BuildConfig, DiffConfig, ImportConfig, InspectConfig, ReportConfig
-from webimagetext.errors import UserError, run_command
+from webimagetext.command import run_command
+from webimagetext.errors import UserError
 from webimagetext.flags import parse_flags, split_words
 from webimagetext.settings import pop_verb
 

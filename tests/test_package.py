@@ -1,6 +1,7 @@
 """The wheel: what it holds and declares, and a job done with it outside the checkout, also in an environment of nothing else."""
 
 import ast
+import configparser
 import importlib.metadata
 import json
 import os
@@ -73,10 +74,15 @@ def metadata(wheel: Path) -> Message:
 def test_the_wheel_holds_the_four_packages_whole_and_nothing_else(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if not name.endswith("/")}
+        commands = configparser.ConfigParser()
+        (entry_points,) = [name for name in names if name.endswith("/entry_points.txt")]
+        commands.read_string(archive.read(entry_points).decode())
     of_the_package = {name for name in names if ".dist-info/" not in name}
     assert of_the_package == {name for name, _ in sources()}
     assert {f"{package}/py.typed" for package in PACKAGES} <= of_the_package
     assert any(name.endswith("/licenses/LICENSE") for name in names)
+    assert dict(commands["console_scripts"]) == {"webimagetext": "webimagetext.__main__:main"}
+    assert "webimagetext/__main__.py" in names
 
 
 def test_the_metadata_leaves_an_installer_its_choice(wheel: Path) -> None:

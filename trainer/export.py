@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trainer.threads import wait_asleep
-from webimagetext.errors import UserError, run_command
+from webimagetext.command import run_command
+from webimagetext.errors import UserError
 from webimagetext.files import join, write_atomic
 from webimagetext.flags import parse_flags
 

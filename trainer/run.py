@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 from trainer.config import PRESETS, RunConfig
 from trainer.threads import wait_asleep
-from webimagetext.errors import UserError, run_command
+from webimagetext.command import run_command
+from webimagetext.errors import UserError
 from webimagetext.flags import parse_flags
 from webimagetext.settings import from_dict, suggestion
 

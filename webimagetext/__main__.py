@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module, metadata
 
-from webimagetext.errors import run_command
+from webimagetext.command import run_command
 from webimagetext.settings import pop_verb
 
 __all__ = ["COMMANDS", "main"]

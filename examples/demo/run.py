@@ -19,7 +19,8 @@ from urllib.parse import urlsplit
 
 from examples.demo.inputs import demo_site, wikipedia_excerpt, wordnet
 from webimagetext import files
-from webimagetext.errors import UserError, run_command
+from webimagetext.command import run_command
+from webimagetext.errors import UserError
 from webimagetext.progress import human_time
 from webimagetext.settings import fingerprint
 

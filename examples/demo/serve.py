@@ -11,7 +11,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from webimagetext.errors import UserError, run_command
+from webimagetext.command import run_command
+from webimagetext.errors import UserError
 
 ROBOTS = "User-agent: *\nDisallow: /en/images/preferences/\n"
 

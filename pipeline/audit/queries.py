@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.balance.plan import read_t
 from pipeline.balance.shortfall import CAUSES
 from pipeline.balance.tally import cumulative_curve, head, summary, zero_matches
-from pipeline.balancing import read_t
 from pipeline.layout import RunFolder
 from webimagetext import files
 from webimagetext.parquet import read_parquet

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from pipeline.audit.funnel import ledger_batches, parquet_batches
 from pipeline.audit.queries import shortfall_facts
-from pipeline.balancing import read_t
+from pipeline.balance.plan import read_t
 from pipeline.layout import CAPTION_SUFFIX, IMAGE_SUFFIX, METADATA_SUFFIX, RunFolder
 from pipeline.manifest import read_manifest
 from webimagetext import files

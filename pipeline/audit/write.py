@@ -16,7 +16,7 @@ from pipeline.audit.croissant import render_croissant
 from pipeline.audit.funnel import write_funnel
 from pipeline.audit.report import render_report
 from pipeline.audit.summary import summarise
-from pipeline.balancing import read_t
+from pipeline.balance.plan import read_t
 from pipeline.layout import RunFolder
 from pipeline.manifest import read_success, today
 from webimagetext import files

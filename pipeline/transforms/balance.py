@@ -80,7 +80,7 @@ class DrawPairs(beam.DoFn):
         self.plan_url = plan_url
 
     def setup(self) -> None:
-        from pipeline.balancing import read_plan
+        from pipeline.balance.plan import read_plan
 
         self.plan: Plan = read_plan(self.plan_url)
 

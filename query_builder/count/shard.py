@@ -24,7 +24,7 @@ from query_builder.count.tokens import Counts
 from query_builder.hash_table import as_bytes
 from query_builder.normalize import normalize
 from query_builder.sources.dump import Batch, Ledger, Shard, read_pages
-from query_builder.sources.pieces import CorruptInputError
+from query_builder.sources.piece import CorruptInputError
 from webimagetext.errors import full_disk_names
 
 __all__ = ["TITLE_SCHEMA", "ShardTask", "bare_title", "count_shard", "shard_folder"]

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from query_builder.hash_table import Bytes, as_bytes
-from query_builder.sources.pieces import CorruptInputError, Gap, Piece
+from query_builder.sources.piece import CorruptInputError, Gap, Piece
 from webimagetext.compiled import compiled
 
 __all__ = ["bz2_pieces", "find_markers"]

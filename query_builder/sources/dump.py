@@ -12,7 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from query_builder.sources.pieces import PLAIN, CorruptInputError, Gap, container, pieces_from
+from query_builder.sources.piece import CorruptInputError, Gap
+from query_builder.sources.pieces import PLAIN, container, pieces_from
 from webimagetext.errors import UserError
 from webimagetext.files import size
 

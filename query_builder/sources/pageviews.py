@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from query_builder.hash_table import Bytes, Longs, as_bytes, hash_bytes
 from query_builder.sources.dump import Shard
-from query_builder.sources.pieces import CorruptInputError, Gap, pieces_from
+from query_builder.sources.piece import CorruptInputError, Gap
+from query_builder.sources.pieces import pieces_from
 from webimagetext.compiled import compiled
 from webimagetext.files import write_atomic
 

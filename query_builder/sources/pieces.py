@@ -9,48 +9,19 @@ import gzip
 import zlib
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import IO, Any
 
+from query_builder.sources.bz2_blocks import bz2_pieces
+from query_builder.sources.piece import Gap, Piece
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
 
-__all__ = ["CorruptInputError", "Gap", "Piece", "container", "pieces_from"]
+__all__ = ["container", "pieces_from"]
 
 PLAIN_PIECE = 1 << 20
 FEED = 1 << 18
 BZ2, GZIP, ZSTANDARD, PLAIN = "bz2", "gzip", "zstd", "plain"
 _SIGNATURES = {b"BZh": BZ2, b"\x1f\x8b": GZIP, b"\x28\xb5\x2f\xfd": ZSTANDARD}
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Decompressed bytes, and the offset in the compressed file that they belong to."""
-
-    offset: int
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A place whose bytes could not be decompressed, and why."""
-
-    offset: int
-    reason: str
-
-
-class CorruptInputError(UserError):
-    """Damaged input, with the file, the offset in bytes and the reason."""
-
-    def __init__(self, url: str, offset: int, reason: str) -> None:
-        super().__init__(
-            f"{url}: at byte {offset:,}: {reason}",
-            "fetch the file again, or leave damaged parts out with --on-corrupt skip (they are counted)",
-        )
-        self.url, self.offset, self.reason = url, offset, reason
-
-    def __reduce__(self) -> tuple[Any, ...]:  # so that it survives the way back from a worker process
-        return CorruptInputError, (self.url, self.offset, self.reason)
 
 
 def container(url: str) -> str:
@@ -72,8 +43,6 @@ def pieces_from(url: str, start: int, end: int | None = None) -> Iterator[Piece 
         return
     with open_input(url) as stream:
         if kind == BZ2:
-            from query_builder.sources.bz2_blocks import bz2_pieces
-
             yield from bz2_pieces(stream, url, start)
             return
         stream.seek(start)

@@ -17,7 +17,8 @@ from tests.stores.conftest import QUIET, new_bucket
 from tests.stores.servers import KEY, SECRET, Store
 from trainer.run import main as train
 from webimagetext import files
-from webimagetext.errors import UserError, run_command
+from webimagetext.command import run_command
+from webimagetext.errors import UserError
 from webimagetext.flags import parse_flags
 from webimagetext.settings import from_toml
 from webimagetext.stores import refuse_credentials

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from webimagetext.errors import UserError, run_command
+from webimagetext.command import run_command
+from webimagetext.errors import UserError
 
 
 def raising(error: BaseException) -> int:

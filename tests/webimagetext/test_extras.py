@@ -35,7 +35,7 @@ def without(hidden: str, *words: str) -> subprocess.CompletedProcess[str]:
         ("trainer.run", *RUN),
         ("trainer.evaluate", "retrieval", *CHECKPOINT, *DATA),
         ("trainer.export", *CHECKPOINT, "--output", "out"),
-        ("trainer.rerank", *CHECKPOINT, "--run", "run", "--output", "out"),
+        ("trainer.rerank", *CHECKPOINT, "--prompt", "a dog", "--images", "a.jpg"),
         ("trainer.models", "--model", "ViT-tiny"),
     ],
 )

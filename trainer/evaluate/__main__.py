@@ -7,7 +7,8 @@ import json
 import sys
 
 from trainer.threads import wait_asleep
-from webimagetext.errors import UserError, run_command
+from webimagetext.command import run_command
+from webimagetext.errors import UserError
 from webimagetext.flags import parse_flags
 from webimagetext.settings import pop_verb
 

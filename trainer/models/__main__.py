@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from webimagetext.errors import run_command
+from webimagetext.command import run_command
 from webimagetext.flags import parse_flags
 
 __all__ = ["main"]

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from query_builder.sources.bz2_blocks import find_markers
-from query_builder.sources.pieces import CorruptInputError, Gap, Piece, container, pieces_from
+from query_builder.sources.piece import CorruptInputError, Gap, Piece
+from query_builder.sources.pieces import container, pieces_from
 from webimagetext.errors import UserError
 
 DRAW = random.Random(4)

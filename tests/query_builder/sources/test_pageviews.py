@@ -9,7 +9,7 @@ import pytest
 from query_builder.hash_table import hash_text
 from query_builder.sources.dump import plan_shards
 from query_builder.sources.pageviews import ViewsTask, count_views, views_path
-from query_builder.sources.pieces import CorruptInputError
+from query_builder.sources.piece import CorruptInputError
 
 ROWS = [
     "de.wikipedia Hund 5 desktop 9 A9",
