@@ -28,6 +28,7 @@ from query_builder.sources.dump import Shard, plan_shards, read_site_info
 from query_builder.sources.pageviews import ViewsTask, count_views, views_path
 from query_builder.sources.wordnet import Synset, read_wordnet, wordnet_files
 from query_builder.summary import print_summary
+from query_builder.wordnet_only import build_from_wordnet
 from query_builder.workers import Workers
 from query_builder.write import Knowledge, write_candidates
 from webimagetext.errors import UserError
@@ -50,9 +51,8 @@ def build(config: BuildConfig) -> None:
             config, dump=fetched.dump, pageviews=(*config.pageviews, *fetched.pageviews), wordnet=fetched.wordnet
         )
     if not config.dump:
-        raise UserError(
-            "no dump given", "name the files with --dump, or fetch everything with --download enwiki-YYYYMMDD"
-        )
+        build_from_wordnet(config)
+        return
     budgets = parse_budgets(config.budget, config.size)
     information = [read_site_info(url) for url in config.dump]
     shard_bytes = round(config.shard_megabytes * (1 << 20)) or None

@@ -12,7 +12,9 @@ SOURCES = ("word", "bigram", "title", "synset")
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """Builds the query list from a Wikipedia dump, page views and WordNet. The same inputs give the same bytes."""
+    """Builds the query list from a Wikipedia dump, page views and WordNet, or from WordNet alone.
+
+    The same inputs give the same bytes."""
 
     dump: tuple[str, ...] = ()
     """pages-articles XML files or URLs: bz2 (multistream or not), gz, zst or plain."""

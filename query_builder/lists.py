@@ -61,14 +61,16 @@ def read_list(url: str, columns: tuple[str, ...] = tuple(QUERIES.names), *, as_w
     table = table.sort_by("id").combine_chunks()
     if not np.array_equal(np.asarray(table["id"]), np.arange(len(table))):
         raise UserError(f"{url}: the ids are not the numbers from 0 to {len(table) - 1}, each once", REMEDY)
-    return pa.table({name: _column(table, name) for name in columns}).replace_schema_metadata(metadata)
+    schema = pa.schema([QUERIES.field(name) for name in columns], metadata)
+    return pa.table({name: _column(table, name) for name in columns}).cast(schema)
 
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray | pa.Array:
     """A column of QUERIES, with nothing in the rows or files that lack it."""
     kind = QUERIES.field(name).type
     if name == "surface":
-        return pc.coalesce(table[name], table["query"]) if name in table.column_names else table["query"]
+        surfaces = pc.coalesce(table[name], table["query"]) if name in table.column_names else table["query"]
+        return surfaces.fill_null("")
     if pa.types.is_list(kind):
         empty = pa.array([[]], kind)[0]
         return table[name].fill_null(empty) if name in table.column_names else pa.repeat(empty, len(table))

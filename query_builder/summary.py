@@ -13,8 +13,10 @@ from query_builder.sources.wordnet import Synset, published_names
 from query_builder.write import Knowledge
 from webimagetext.progress import human_bytes
 
-__all__ = ["print_summary"]
+__all__ = ["fitting_thresholds", "print_summary"]
 
+WHOLE_WIKIPEDIA = 2_500_000_000  # words of text in the English one
+LEAST_WORD, LEAST_BIGRAM = 3, 2
 USUAL = ("articles", "redirects", "disambiguation pages", "text_bytes", "xml_bytes")
 
 
@@ -51,9 +53,28 @@ def print_summary(
     for source in SOURCES:
         examples = [row.surface for row in _best(rows, source)]
         print(f"  {source:<8}{from_source[source]:>13,}{admitted[source]:>15,}   {', '.join(examples)}")
-    if config.compat == "none" and len(rows) < config.size:
-        print(f"\nonly {len(rows):,} of the {config.size:,} queries asked for passed the thresholds;")
-        print("for a small excerpt lower --min-word-count, --min-bigram-count and --min-page-views, or lower --size")
+    if config.compat == "none":
+        if not from_source["word"]:
+            print(f"\nno word occurs {config.min_word_count:,} times: the list is of titles and synsets alone")
+        if len(rows) < config.size:
+            print(f"\nonly {len(rows):,} of the {config.size:,} queries asked for passed the thresholds")
+        if (options := fitting_thresholds(config, totals.words)) and len(rows) < config.size:
+            print(f"thresholds that fit {totals.words:,} words of text: {options}")
+
+
+def fitting_thresholds(config: BuildConfig, words: int) -> str:
+    """The options with thresholds that fit a text of so many words; "" where those in use are no higher.
+
+    The defaults belong to a whole Wikipedia. A fixed share of its words would leave a short text no threshold at all and its chance
+    pairs in the list, so thresholds fall with the cube root of the text's length: a million words have 7 and 2.
+    """
+    share = min(1.0, words / WHOLE_WIKIPEDIA) ** (1 / 3)
+    options = []
+    for name, default, least in (("min_word_count", 100, LEAST_WORD), ("min_bigram_count", 20, LEAST_BIGRAM)):
+        fits = max(least, round(default * share))
+        if fits < getattr(config, name):
+            options.append(f"--{name.replace('_', '-')} {fits}")
+    return " ".join(options)
 
 
 def _best(rows: Sequence[Query], source: str, count: int = 4) -> list[Query]:

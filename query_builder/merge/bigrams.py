@@ -107,10 +107,11 @@ def prepare(folder: str, words: Words, rows: npt.NDArray[np.int64], wanted: Long
     cumulative = np.cumsum(counts)
     goals = cumulative[-1] * np.arange(1, ranges) // ranges if len(counts) else np.empty(0, np.int64)
     cuts = np.unique(np.searchsorted(cumulative, goals, side="right"))
+    # The 0 at the end of the ranks is that of a form that is not found, at place -1.
     with write_atomic(os.path.join(folder, "pair_words.npz")) as stream:
         np.savez(
             stream, hashes=words.hashes[rows], counts=counts, cuts=cuts, wanted=wanted,
-            form_hashes=form_hashes[order], form_ranks=ranks[order].astype(np.uint8),
+            form_hashes=form_hashes[order], form_ranks=np.append(ranks[order], 0).astype(np.uint8),
         )  # fmt: skip
     return len(cuts) + 1
 

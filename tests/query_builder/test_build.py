@@ -251,7 +251,7 @@ def test_damage_can_be_left_out_and_is_counted(
 
 def test_unusable_settings_are_refused(config: BuildConfig) -> None:
     with pytest.raises(UserError, match="no dump"):
-        build(variant(config, dump=()))
+        build(variant(config, dump=(), wordnet=None))
     with pytest.raises(UserError, match="budget"):
         build(variant(config, budget=("verbs=3",)))
     with pytest.raises(UserError, match="WordNet"):
