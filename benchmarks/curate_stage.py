@@ -159,7 +159,7 @@ def rows(result: dict[str, Any]) -> list[Row]:
     """A line of the table for each number of candidates."""
     return [
         Row(
-            f"`pipeline curate` of {figure(found['pairs'] / 1e6)} million pairs, rules that the other has not turned off: "
+            f"`pipeline curate` of {found['pairs']:,} pairs, with the rules turned off that the other lacks: "
             f"{figure(found['cpu_seconds'])} s, {figure(found['memory_megabytes'] / 1000, 2)} GB; with its defaults: "
             f"{figure(found['defaults']['cpu_seconds'])} s",
             f"Polars: {figure(found['pairs'] / found['peer'])} s, {figure(found['peer_memory_megabytes'] / 1000, 2)} GB",
