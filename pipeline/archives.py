@@ -1,8 +1,10 @@
 """Archives and URL lists: one Beam graph over the input files, each of which is one unit of work with its own files.
 
 Candidates and rejects become tables; images that an archive holds go into the image store as if they had been fetched, so that
-nobody is asked for them. A unit's files are named by what they are made from, the input's content and the settings that decide: so
-inputs can be added, taken out, renamed and reordered, and only what is new is read.
+nobody is asked for them. What else it holds is noted, and a second graph brings it together with the candidates of all files: an
+image for which the archive has an answer that is no picture is a failure with a reason, and is not asked for either. A unit's files
+are named by what they are made from, the input's content and the settings that decide: so inputs can be added, taken out, renamed
+and reordered, and only what is new is read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,30 +13,35 @@ import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.config import RunConfig
-from pipeline.fetch.decided import stored_form
+from pipeline.fetch.decided import decided_by
 from pipeline.fetch.part import facts_of, finish_part, open_spool
 from pipeline.fetch.spool import Spool
-from pipeline.image.process import process
+from pipeline.image.process import Rejected, process
 from pipeline.keeping.contents import identity, unit_name
 from pipeline.layout import RunFolder
-from pipeline.manifest import Entry, entry_of_table, remove_unnamed
-from pipeline.read.tables import Body, Extracted
+from pipeline.manifest import Entry, entry_of_table, read_manifest, remove_unnamed, rows_in
+from pipeline.read.held import HELD, answers, by_address, held_table
+from pipeline.read.tables import Body, Extracted, Held
 from pipeline.read.url_list import read_url_list
 from pipeline.read.warc import read_warc
 from pipeline.read.wat import read_wat
-from pipeline.schema import CANDIDATES, REJECTS
+from pipeline.schema import CANDIDATES, IMAGES, REJECTS
+from pipeline.tables.batches import combine
+from pipeline.tables.gather import Meet
 from pipeline.tables.sink import WriteManifest, write_part
+from pipeline.tables.source import ReadTable
+from pipeline.transforms.outputs import parts_for
 from pipeline.watch import Beacon
 from webimagetext import files
 from webimagetext.deciding import deciding
 from webimagetext.settings import fingerprint
 
-__all__ = ["is_of_archive", "read_archives", "remove_unused", "source_folder", "units_of"]
+__all__ = ["answer_from_archives", "is_of_archive", "read_archives", "remove_unused", "source_folder", "units_of"]
 
-IMAGES = "images"
+STORED = "images"
 ARCHIVE = "archive-"  # how the names of parts of the image store begin that were read from archives
 # The tables a file gives, in this order: the last one is its marker.
-TABLES = {"rejects": REJECTS, "candidates": CANDIDATES}
+TABLES = {"rejects": REJECTS, "held": HELD, "candidates": CANDIDATES}
 MARKER = "candidates"
 
 
@@ -45,7 +52,7 @@ def source_folder(run: RunFolder, table: str) -> str:
 
 def units_of(paths: Sequence[str], config: RunConfig) -> dict[str, str]:
     """The input files by the fingerprint of what is made from each; of files with the same content one is read."""
-    settings = deciding([config.extract, config.http, stored_form(config.image)])
+    settings = deciding([config.extract, config.http, config.image])
     return {fingerprint(settings, identity(path)): path for path in reversed(paths)}
 
 
@@ -70,11 +77,37 @@ def read_archives(
     """Input files -> candidates, rejects, and parts of the image store; ``earlier`` are the store's parts so far."""
     named = root | "Name files" >> beam.Create(sorted(units.items()), reshuffle=False)
     spread = named | "Spread files" >> beam.Reshuffle()
-    entries = spread | "Read file" >> beam.ParDo(_ReadInput(run, config, name)).with_outputs(*TABLES, IMAGES)
+    entries = spread | "Read file" >> beam.ParDo(_ReadInput(run, config, name)).with_outputs(*TABLES, STORED)
     for table in TABLES:
         entries[table] | f"Manifest of {table}" >> WriteManifest(source_folder(run, table))
     kept = root | "Earlier parts" >> beam.Create(list(earlier), reshuffle=False)
-    (entries[IMAGES], kept) | "All parts" >> beam.Flatten() | "Manifest of images" >> WriteManifest(run.images)
+    (entries[STORED], kept) | "All parts" >> beam.Flatten() | "Manifest of images" >> WriteManifest(run.images)
+
+
+def answer_from_archives(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
+    """Candidates, what the archives hold, and the image store so far -> a part of the store that answers for what is no picture."""
+    candidates, held = source_folder(run, "candidates"), source_folder(run, "held")
+    sides = {
+        "wanted": root | "Read candidates" >> ReadTable(candidates, ["url"]),
+        "held": root | "Read held" >> ReadTable(held),
+        "images": root | "Read images" >> ReadTable(run.images),
+    }
+    rows = rows_in(candidates) + rows_in(held) + rows_in(run.images)
+    met = sides | "By address" >> Meet(dict.fromkeys(sides, by_address), parts_for(rows))
+    entries = met | "Answer" >> beam.FlatMap(_answer, run.images, config)
+    kept = root | "Earlier parts" >> beam.Create(read_manifest(run.images).to_pylist(), reshuffle=False)
+    (entries, kept) | "All parts" >> beam.Flatten() | "Manifest of images" >> WriteManifest(run.images)
+
+
+def _answer(group: tuple[int, dict[str, list[pa.RecordBatch]]], folder: str, config: RunConfig) -> Iterator[Entry]:
+    part, sides = group
+    wanted = combine(sides["wanted"], pa.schema([CANDIDATES.field("url")]))
+    found = answers(wanted, combine(sides["held"], HELD), combine(sides["images"], IMAGES))
+    if found.num_rows:
+        decided = [decided_by(status, config.http, config.image) for status in found.column("status").to_pylist()]
+        place = found.schema.get_field_index("decided_by")
+        found = found.set_column(place, IMAGES.field("decided_by"), pa.array(decided, pa.string()))
+        yield write_part(folder, f"{ARCHIVE}held-{part:05d}.parquet", found)
 
 
 class _ReadInput(beam.DoFn):
@@ -94,25 +127,32 @@ class _ReadInput(beam.DoFn):
         for table in TABLES:
             yield beam.pvalue.TaggedOutput(table, entry_of_table(source_folder(self.run, table), name))
         if files.exists(files.join(self.run.images, f"{images}.parquet")):
-            yield beam.pvalue.TaggedOutput(IMAGES, entry_of_table(self.run.images, f"{images}.parquet"))
+            yield beam.pvalue.TaggedOutput(STORED, entry_of_table(self.run.images, f"{images}.parquet"))
 
     def _read(self, path: str, name: str, images: str) -> None:
-        candidates, rejects = [], []
+        candidates, rejects, held = [], [], []
         urls: dict[str, None] = {}  # in the order of the archive
         with open_spool(self.run.images, images, self.config.image) as spool:
             for piece in self._pieces(path):
                 candidates.append(piece.candidates)
                 rejects.append(piece.rejects)
+                held += piece.held
                 for body in piece.bodies:
-                    urls[body.url] = None
-                    if body.url not in spool:
-                        self._store(spool, body)
+                    if body.url in spool or (rejected := self._store(spool, body)) is None:
+                        urls[body.url] = None
+                    else:
+                        held.append(rejected)
             if urls:
                 finish_part(self.run.images, images, list(urls), spool, "not_an_image")
             else:
                 spool.delete()
-        for table, batches in (("rejects", rejects), ("candidates", candidates)):
-            write_part(source_folder(self.run, table), name, pa.Table.from_batches(batches, schema=TABLES[table]))
+        tables = {
+            "rejects": pa.Table.from_batches(rejects, schema=REJECTS),
+            "held": held_table(held),
+            "candidates": pa.Table.from_batches(candidates, schema=CANDIDATES),
+        }
+        for table in TABLES:
+            write_part(source_folder(self.run, table), name, tables[table])
 
     def _pieces(self, path: str) -> Iterator[Extracted]:
         extract, http = self.config.extract, self.config.http
@@ -122,8 +162,11 @@ class _ReadInput(beam.DoFn):
             return read_wat(path, extract, http)
         return read_url_list(path, extract)
 
-    def _store(self, spool: Spool, body: Body) -> None:
+    def _store(self, spool: Spool, body: Body) -> Held | None:
+        """Puts a picture into the journal; one that no decoder makes a picture of is given back as held."""
         result = process(body.body, self.config.image)
-        more = {"consent": body.consent, "consent_evidence": body.consent_evidence}
-        facts = facts_of(body.url, result, self.config.http, self.config.image, **more)
-        spool.add(facts, getattr(result, "data", b""))
+        if isinstance(result, Rejected):
+            return Held(body.url, result.reason, result.detail)
+        consent = {"consent": body.consent, "consent_evidence": body.consent_evidence}
+        spool.add(facts_of(body.url, result, self.config.http, self.config.image, **consent), result.data)
+        return None

@@ -10,6 +10,7 @@ from pipeline.config import RunConfig
 from pipeline.dataflow import check_paths
 from pipeline.dedup.evaluation import evaluation_files
 from pipeline.fetch.decided import fetch_settings
+from pipeline.image.config import ImageConfig
 from pipeline.layout import RunFolder, shards_of
 from pipeline.manifest import is_complete, rows_in, samples_in
 from pipeline.match.own_list import with_query_list
@@ -36,7 +37,7 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             name="extract candidate pairs",
             verb="extract",
             output=run.candidates,
-            settings={"extract": config.extract, "http": config.http},
+            settings={"extract": config.extract, "http": config.http, **_pictures_of_archives(config)},
             tables=(),
             documents=partial(_inputs, config),
             work=work.extract,
@@ -117,6 +118,11 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             result=lambda _: f"{samples_in(run.shards):,} samples in shards, {samples_in(run.holdout):,} held out",
         ),
     ]
+
+
+def _pictures_of_archives(config: RunConfig) -> dict[str, ImageConfig]:
+    """The settings by which extraction stores pictures, which it does from WARC files alone."""
+    return {"image": config.image} if config.extract.source == "warc" else {}
 
 
 def _inputs(config: RunConfig) -> list[str]:

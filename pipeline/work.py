@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import flow
-from pipeline.archives import is_of_archive, read_archives, remove_unused, source_folder, units_of
+from pipeline.archives import answer_from_archives, is_of_archive, read_archives, remove_unused, source_folder, units_of
 from pipeline.balance.tally import counts_table
 from pipeline.balancing import make_plan
 from pipeline.dedup.evaluation import EvaluationSet
@@ -67,6 +67,8 @@ def _read_files(context: Context) -> None:
     name = f"read {config.extract.source}"
     build = partial(read_archives, units=units, run=run, config=config, earlier=earlier, name=name)
     context.engine.run(name, build, total=len(units), unit="files", heavy=len(units) > 1)
+    if config.extract.source == "warc" and config.extract.archive_images:
+        context.engine.run("find what the archives hold", partial(answer_from_archives, run=run, config=config))
     remove_unused(run)
 
 

@@ -17,7 +17,7 @@ from pipeline.fetch.config import FetchConfig
 from pipeline.fetch.part import facts_of, finish_part, open_spool, read_part
 from pipeline.fetch.spool import Spool
 from pipeline.hosts import host_of
-from pipeline.image.config import ImageConfig
+from pipeline.image.config import PICTURE_TYPES, ImageConfig
 from pipeline.image.process import Processed, Rejected, process
 from pipeline.net.client import Answer, PoliteClient
 from pipeline.net.config import HttpConfig
@@ -29,8 +29,6 @@ __all__ = ["NOT_REACHED", "Advances", "fetch_bucket"]
 NOT_REACHED = "not_reached"  # the status of a URL whose turn did not come in the round's time
 # JPEG first: where a server can choose, it is the cheapest to decode.
 _ACCEPT = "image/jpeg, image/png;q=0.9, image/webp;q=0.9, image/gif;q=0.9, image/avif;q=0.8, image/*;q=0.5, */*;q=0.1"
-# Also what servers say of files whose type they do not know.
-_TYPES = ("image/", "application/octet-stream", "binary/", "text/plain")
 
 
 class Advances(Protocol):
@@ -159,7 +157,7 @@ class _Bucket:
 
     async def _ask(self, client: PoliteClient, urls: Iterator[str]) -> None:
         for url in urls:
-            answer = await client.get(url, accept=_ACCEPT, types=_TYPES)
+            answer = await client.get(url, accept=_ACCEPT, types=PICTURE_TYPES)
             self._slots.count(len(answer.body))
             try:
                 await self._store(url, answer)

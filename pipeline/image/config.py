@@ -10,10 +10,12 @@ from typing import Annotated, Literal
 from webimagetext.deciding import CODE, CONTENTS, FREE
 from webimagetext.errors import UserError
 
-__all__ = ["WEB_FORMATS", "HooksConfig", "ImageConfig", "ImageRulesConfig", "ResizeMode"]
+__all__ = ["PICTURE_TYPES", "WEB_FORMATS", "HooksConfig", "ImageConfig", "ImageRulesConfig", "ResizeMode"]
 
 ResizeMode = Literal["no", "border", "keep_ratio", "keep_ratio_largest", "center_crop"]
 WEB_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP")  # what browsers show
+# How the media types begin under which servers send pictures, also where they do not know what it is; decoding tells.
+PICTURE_TYPES = ("image/", "application/octet-stream", "binary/", "text/plain")
 
 
 @dataclass(frozen=True)

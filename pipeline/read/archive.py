@@ -18,7 +18,7 @@ from warcio.exceptions import ArchiveLoadFailed
 from pipeline.net.transport import Headers
 from webimagetext.files import open_input
 
-__all__ = ["Problem", "Response", "read_metadata", "read_responses"]
+__all__ = ["Passed", "Problem", "Response", "read_metadata", "read_responses"]
 
 _SCAN_BYTES = 1 << 20
 _RECORD_START = re.compile(rb"WARC/\d\.\d+\r?\n")
@@ -48,14 +48,23 @@ class Problem:
     detail: str = ""
 
 
+@dataclass(slots=True)
+class Passed:
+    """A record of a media type that nobody wants: passed over, but the archive holds an answer for its address."""
+
+    url: str
+    reason: str
+
+
+Item = Response | Problem | Passed
 Wanted = Callable[[str], bool]  # whether a media type is worth reading the body of
 
 
-def read_responses(path: str, wanted: Wanted, max_bytes: int) -> Iterator[Response | Problem]:
+def read_responses(path: str, wanted: Wanted, max_bytes: int) -> Iterator[Item]:
     """Every response of a wanted media type with status 200, and every problem. Raises UserError for a file that cannot be opened.
 
-    Records of other kinds and media types are passed over; revisits, other statuses and stored bodies over ``max_bytes`` are
-    problems.
+    Records of other kinds are left out; those of other media types are only named; revisits, other statuses and stored bodies over
+    ``max_bytes`` are problems.
     """
     with open_input(path) as stream:
         if _is_arc(stream):
@@ -64,7 +73,7 @@ def read_responses(path: str, wanted: Wanted, max_bytes: int) -> Iterator[Respon
             yield from _read_warc(stream, _KINDS, lambda record: _from_warc(record, wanted, max_bytes))
 
 
-def read_metadata(path: str, max_bytes: int) -> Iterator[Response | Problem]:
+def read_metadata(path: str, max_bytes: int) -> Iterator[Item]:
     """Every metadata record of JSON in a WAT file, as a response without headers. Raises UserError as :func:`read_responses`."""
     with open_input(path) as stream:
         yield from _read_warc(stream, WarcRecordType.metadata, lambda record: _from_wat(record, max_bytes))
@@ -81,9 +90,7 @@ def _is_arc(stream: IO[bytes]) -> bool:
     return head.startswith(b"filedesc:")
 
 
-def _read_warc(
-    stream: IO[bytes], kinds: Any, convert: Callable[[Any], Response | Problem | None]
-) -> Iterator[Response | Problem]:
+def _read_warc(stream: IO[bytes], kinds: Any, convert: Callable[[Any], Item | None]) -> Iterator[Item]:
     start: int | None = 0
     problems = 0
     while start is not None and problems < _MAX_PROBLEMS:
@@ -112,7 +119,7 @@ def _from_wat(record: Any, max_bytes: int) -> Response | Problem | None:
     return _whole(record, url, {}, "application/json", max_bytes)
 
 
-def _from_warc(record: Any, wanted: Wanted, max_bytes: int) -> Response | Problem | None:
+def _from_warc(record: Any, wanted: Wanted, max_bytes: int) -> Item | None:
     url = (record.headers.get("WARC-Target-URI") or "").strip().strip("<>")
     if record.record_type == WarcRecordType.revisit:
         return Problem(url, "revisit")
@@ -129,7 +136,7 @@ def _from_warc(record: Any, wanted: Wanted, max_bytes: int) -> Response | Proble
         return Problem(url, "no_http_headers") if url.startswith(_WEB) else None  # of a name look-up, say
     media_type = _media_type(headers)
     if not wanted(media_type):
-        return None
+        return _passed(url, status)
     if not url.startswith(_WEB):
         return Problem(url or None, "bad_url")
     if status != 200:
@@ -163,7 +170,7 @@ def _next_start(stream: IO[bytes], begin: int) -> int | None:
     return None
 
 
-def _read_arc(stream: IO[bytes], wanted: Wanted, max_bytes: int) -> Iterator[Response | Problem]:
+def _read_arc(stream: IO[bytes], wanted: Wanted, max_bytes: int) -> Iterator[Item]:
     records = iter(ArcIterator(stream, arc2warc=False))
     while True:
         try:
@@ -186,17 +193,24 @@ def _read_arc(stream: IO[bytes], wanted: Wanted, max_bytes: int) -> Iterator[Res
             yield item
 
 
-def _from_arc(record: Any, wanted: Wanted, max_bytes: int) -> Response | Problem | None:
+def _passed(url: str, status: int) -> Passed | None:
+    """A record that was passed over, where it is an answer on the web."""
+    reason = "wrong_type" if status == 200 else f"http_{status}"
+    return Passed(url, reason) if url.startswith(_WEB) else None
+
+
+def _from_arc(record: Any, wanted: Wanted, max_bytes: int) -> Item | None:
     url = record.rec_headers.get_header("uri") or ""
     if not url.startswith(_WEB) or record.http_headers is None:
         return None
     headers = _grouped(record.http_headers.headers)
     media_type = _media_type(headers)
+    code = record.http_headers.get_statuscode()[:3]
+    status = int(code) if code.isdigit() else 0
     if not wanted(media_type):
-        return None
-    status = record.http_headers.get_statuscode()
-    if status != "200":
-        return Problem(url, f"http_{status[:3] or 0}")
+        return _passed(url, status)
+    if status != 200:
+        return Problem(url, f"http_{status}")
     body = record.raw_stream.read(max_bytes + 1)
     if len(body) > max_bytes:
         return Problem(url, "too_large")

@@ -5,7 +5,7 @@ In: pages with their consent, or single pairs. Out: :class:`Extracted`, a batch 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -15,7 +15,7 @@ from pipeline.net.consent import Consent, decide, header_refusals, meta_refusals
 from pipeline.read.pages import Page, Pair
 from pipeline.schema import CANDIDATES, REJECTS
 
-__all__ = ["STAGE", "Body", "Extracted", "Rows", "page_consent"]
+__all__ = ["STAGE", "Body", "Extracted", "Held", "Rows", "page_consent"]
 
 STAGE = "extract"
 
@@ -31,13 +31,23 @@ class Body:
     consent_evidence: str
 
 
+class Held(NamedTuple):
+    """An address for which an archive holds an answer that is no usable picture."""
+
+    url: str
+    reason: str
+    detail: str = ""
+
+
 @dataclass
 class Extracted:
-    """A piece of a source's output: candidates (CANDIDATES), rejects (REJECTS), and image bodies where the source has them."""
+    """A piece of a source's output: candidates (CANDIDATES), rejects (REJECTS), and where the source has them, image bodies and
+    the addresses for which it holds something else."""
 
     candidates: pa.RecordBatch
     rejects: pa.RecordBatch
     bodies: list[Body] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
 
 
 class Rows:
@@ -48,6 +58,7 @@ class Rows:
         self._candidates: list[tuple[Any, ...]] = []  # in the order of CANDIDATES
         self._rejects: list[tuple[Any, ...]] = []  # in the order of REJECTS
         self._bodies: list[Body] = []
+        self._held: list[Held] = []
         self.body_bytes = 0
 
     def __len__(self) -> int:
@@ -86,13 +97,18 @@ class Rows:
         self._bodies.append(body)
         self.body_bytes += len(body.body)
 
+    def hold(self, url: str, reason: str, detail: str = "") -> None:
+        """An address that the archive answers with something that is no usable picture."""
+        self._held.append(Held(url, reason, detail))
+
     def reject(self, key: str, subject: str, reason: str, url: str | None, detail: str = "") -> None:
         """One row of the ledger."""
         self._rejects.append((key, subject, STAGE, reason, url, detail or None))
 
     def take(self) -> Extracted:
         """Everything collected since the last call, in the order it came."""
-        extracted = Extracted(_candidates(self._candidates), _batch(self._rejects, REJECTS), self._bodies)
+        extracted = Extracted(_candidates(self._candidates), _batch(self._rejects, REJECTS), self._bodies, self._held)
+        self._held = []
         self._candidates, self._rejects, self._bodies, self.body_bytes = [], [], [], 0
         return extracted
 

@@ -1,16 +1,17 @@
 """Candidate pairs, and image bodies, from WARC and ARC files.
 
 In: a path or URL of an archive. Out: :class:`Extracted` pieces in file order. A record that cannot be used is a row of the
-ledger; no broken record ends the reading of a file. An image that is in the archive itself comes out as a body, so that nobody
-has to ask its server again.
+ledger; no broken record ends the reading of a file. An image that is in the archive itself comes out as a body, and an address for
+which the archive holds anything else comes out as held, so that nobody has to ask its server again.
 """
 
 from collections.abc import Iterator
 
+from pipeline.image.config import PICTURE_TYPES
 from pipeline.net.body import BadEncodingError, BodyTooLargeError
 from pipeline.net.config import HttpConfig
 from pipeline.net.consent import decide, header_refusals
-from pipeline.read.archive import Problem, Response, read_responses
+from pipeline.read.archive import Passed, Problem, Response, read_responses
 from pipeline.read.config import ExtractConfig
 from pipeline.read.pages import extract_page
 from pipeline.read.payload import decode_payload
@@ -29,15 +30,17 @@ def read_warc(path: str, extract: ExtractConfig, http: HttpConfig) -> Iterator[E
     rows = Rows("warc")
 
     def wanted(media_type: str) -> bool:
-        return media_type in PAGE_TYPES or (
-            extract.archive_images and media_type.startswith("image/") and media_type != "image/svg+xml"
-        )
+        return media_type in PAGE_TYPES or (extract.archive_images and media_type.startswith(PICTURE_TYPES))
 
     for item in read_responses(path, wanted, http.max_bytes):
-        if isinstance(item, Problem):
+        if isinstance(item, Passed):
+            rows.hold(item.url, item.reason)
+        elif isinstance(item, Problem):
             rows.reject(item.url or path, "page", item.reason, item.url, item.detail)
+            rows.hold(item.url or "", item.reason, item.detail)
         elif item.media_type in PAGE_TYPES:
             _add_page(rows, item, extract, http)
+            rows.hold(item.url, "wrong_type")
         else:
             _add_image(rows, item, http)
         if len(rows) >= PIECE_ROWS or rows.body_bytes >= PIECE_BYTES:
@@ -47,17 +50,22 @@ def read_warc(path: str, extract: ExtractConfig, http: HttpConfig) -> Iterator[E
 
 def _decoded(rows: Rows, response: Response, subject: str, max_bytes: int) -> bytes:
     """The decoded body; empty, with a row in the ledger, when there is none."""
+
+    def reject(reason: str, detail: str = "") -> None:
+        rows.reject(response.url, subject, reason, response.url, detail)
+        rows.hold(response.url, reason, detail)
+
     transfer, content = (response.headers.get(f"{name}-encoding", ("",))[0] for name in ("transfer", "content"))
     try:
         body = decode_payload(response.body, transfer, content, max_bytes)
     except BodyTooLargeError:
-        rows.reject(response.url, subject, "too_large", response.url)
+        reject("too_large")
     except BadEncodingError as error:
-        rows.reject(response.url, subject, "bad_encoding", response.url, str(error))
+        reject("bad_encoding", str(error))
     else:
         if body:
             return body
-        rows.reject(response.url, subject, "empty_body", response.url)
+        reject("empty_body")
     return b""
 
 
@@ -80,6 +88,7 @@ def _add_image(rows: Rows, response: Response, http: HttpConfig) -> None:
     consent = decide(refusals, ["robots.txt: as the archive was made"], http)
     if not consent.allowed:
         rows.reject(url, "image", f"refused_by_{consent.decision}", url, consent.detail)
+        rows.hold(url, f"refused_by_{consent.decision}", consent.detail)
         return
     body = _decoded(rows, response, "image", http.max_bytes)
     if body:

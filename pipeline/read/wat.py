@@ -32,7 +32,7 @@ def read_wat(path: str, extract: ExtractConfig, http: HttpConfig) -> Iterator[Ex
     for item in read_metadata(path, extract.max_page_bytes):
         if isinstance(item, Problem):
             rows.reject(item.url or path, "page", item.reason, item.url, item.detail)
-        else:
+        elif isinstance(item, Response):
             _add_record(rows, item, extract, http)
         if len(rows) >= PIECE_ROWS:
             yield rows.take()

@@ -48,6 +48,58 @@ def test_images_inside_an_archive_are_used_without_a_request(tmp_path: Path) -> 
     assert all(step["unaccounted"] == 0 for step in steps.values())
 
 
+def test_nobody_is_asked_for_what_an_archive_holds_whatever_it_is(tmp_path: Path) -> None:
+    build_site(tmp_path / "site")
+    write_queries(tmp_path / "queries.parquet")
+    pictures = [(tmp_path / "site" / "images" / f"{index:03}.png").read_bytes() for index in range(6)]
+    with serve(tmp_path / "site") as site:
+        base = f"{site.url}images/"
+        shown = ["000.png", "x.svg", "001.png", "002.png", "003.png", "004.png", "gone.png", "moved.png", "005.png"]
+        body = "".join(
+            f'<img src="images/{name}" alt="a circle, the {name[0:3].replace(chr(46), chr(120))} of all">'
+            for name in shown
+        )
+        refusing = http_block(pictures[3], "image/png", X_Robots_Tag="noai")
+        first = [
+            warc_record("response", f"{site.url}a.html", http_block(f"<html lang=en>{body}".encode())),
+            warc_record("response", f"{base}000.png", http_block(pictures[0], "image/png")),
+            warc_record(
+                "response", f"{base}x.svg", http_block(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml")
+            ),
+            warc_record("response", f"{base}001.png", http_block(pictures[1], "application/octet-stream")),
+            warc_record("response", f"{base}unused.css", http_block(b"a{}", "text/css")),
+        ]
+        # Another file of the same archive holds what the page of the first one shows.
+        second = [
+            warc_record("response", f"{base}002.png", http_block(b"<p>no picture", "text/html")),
+            warc_record("response", f"{base}003.png", refusing),
+            warc_record("revisit", f"{base}004.png", http_block(b"")),
+            warc_record("response", f"{base}gone.png", http_block(b"", "text/html", status="404 Not Found")),
+            warc_record("response", f"{base}moved.png", http_block(b"", "text/plain", status="301 Moved")),
+        ]
+        for name, records in (("a", first), ("b", second)):
+            (tmp_path / f"{name}.warc.gz").write_bytes(gzip.compress(b"".join(records)))
+        config = tmp_path / "run.toml"
+        config.write_text(
+            f'queries = "{tmp_path}/queries.parquet"\n[extract]\nsource = "warc"\ninputs = ["{tmp_path}/*.warc.gz"]\n'
+            '[text]\ndetector = "off"\n[http]\nallow_loopback = true\ndelay = 0.0\n[image]\nmax_pixels = 19200\n'
+        )
+        assert main(["run", str(config), "--output", str(tmp_path / "run")]) == 0
+        assert [path for path in site.asked if path.startswith("/images")] == ["/images/005.png"]
+    steps = funnel(tmp_path / "run")
+    assert steps["package"]["rows_out"] == 3  # 000 and 001 of the archive, 005 of the site
+    assert steps["join"]["rejects"] == {
+        "not_an_image": 1,
+        "wrong_type": 1,
+        "refused_by_x_robots_tag": 1,
+        "revisit": 1,
+        "http_404": 1,
+        "http_301": 1,
+    }
+    assert all(step["unaccounted"] == 0 for step in steps.values())
+    assert steps["fetch"]["rows_in"] == len(shown)  # and not a row for the style sheet
+
+
 def test_a_list_of_urls_is_fetched(tmp_path: Path) -> None:
     build_site(tmp_path / "site")
     write_queries(tmp_path / "queries.parquet")
