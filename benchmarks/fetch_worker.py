@@ -8,16 +8,21 @@ import json
 import multiprocessing
 import sys
 from pathlib import Path
+from typing import Any
 
 from pipeline.fetch.bucket import fetch_bucket
 from pipeline.image.config import ImageConfig
 from pipeline.net.config import HttpConfig
 
+__all__ = ["CONCURRENCY", "work"]
+
+CONCURRENCY: dict[str, Any] = {"concurrency": 32, "concurrency_per_host": 4}  # the peer is given as many threads
+
 
 def work(path: str) -> None:
     """Does one job."""
     job = json.loads(Path(path).read_text())
-    http = HttpConfig(delay=0, concurrency_per_host=4, concurrency=32, ca_file=job["certificate"], allow_loopback=True)
+    http = HttpConfig(**CONCURRENCY, delay=0, ca_file=job["certificate"], allow_loopback=True)
     fetch_bucket(
         job["urls"], job["folder"], job["part"], http, ImageConfig(resize_mode="border", decoder=job["decoder"])
     )

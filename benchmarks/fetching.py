@@ -30,6 +30,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
+from benchmarks.fetch_worker import CONCURRENCY
 from benchmarks.peers import peers_python
 from benchmarks.resources import Cost, measure
 from benchmarks.table import Row, figure, times
@@ -115,7 +116,8 @@ def compare(scheme: str) -> dict[str, Any]:
 def rows_of(result: dict[str, Any], scheme: str) -> list[Row]:
     """The lines of the table: as people get it, and with the faster decoder."""
     images = f"{result['images']:,} images from {result['hosts']} hosts over {scheme}"
-    decoder = f'`decoder = "{result["also"]["decoder"]}"`, `resize_mode = "border"`'
+    settings = {"decoder": f'"{result["also"]["decoder"]}"', "resize_mode": '"border"', **CONCURRENCY}
+    turned_on = ", ".join(f"`{name} = {value}`" for name, value in settings.items())
     return [
         Row(
             f"{images}, `pipeline fetch` with its defaults but no delay: {figure(result['defaults']['ours'])} a second",
@@ -123,7 +125,7 @@ def rows_of(result: dict[str, Any], scheme: str) -> list[Row]:
             _ratios(result["defaults"]),
         ),
         Row(
-            f"the same with {decoder}, the fetcher alone: {figure(result['ours'])} a second",
+            f"the same, the fetcher alone with {turned_on}: {figure(result['ours'])} a second",
             f"img2dataset, `border`: {figure(result['peer'])}",
             _ratios(result),
         ),
