@@ -85,7 +85,7 @@ def _split(
     return words, from_toml(RunConfig, words.files[0]) if words.files else RunConfig()
 
 
-def _run_stages(verb: str, args: Sequence[str], prog: str) -> None:
+def _run_stages(verb: str, args: Sequence[str], prog: str) -> int:
     words, options = list(args), []
     if "--" in words:
         cut = words.index("--")
@@ -96,7 +96,7 @@ def _run_stages(verb: str, args: Sequence[str], prog: str) -> None:
     logging.getLogger().setLevel(logging.ERROR)  # Beam warns, on import, of optional parts that are not installed
     from pipeline.steps import run_verb
 
-    run_verb(verb, flags.output, flags.config, options, flags.workers)
+    return run_verb(verb, flags.output, flags.config, options, flags.workers)
 
 
 def _need_output(output: str, prog: str) -> None:
@@ -106,7 +106,7 @@ def _need_output(output: str, prog: str) -> None:
         )
 
 
-def _try_rules(args: Sequence[str], prog: str) -> None:
+def _try_rules(args: Sequence[str], prog: str) -> int:
     given, config = _split(RulesFlags(), "rules", args, prog, beam=False)
     flags = given.apply(RulesFlags(config=config))
     _need_output(flags.output, given.prog)
@@ -115,14 +115,15 @@ def _try_rules(args: Sequence[str], prog: str) -> None:
     from pipeline.layout import RunFolder
 
     print(format_counts(*try_rules(RunFolder(flags.output), flags.config, flags.sample)))
+    return 0
 
 
 def main(args: Sequence[str] | None = None, prog: str = PROG) -> int:
     """Runs one command line, typed after ``prog``; returns the exit status."""
 
-    def command() -> None:
+    def command() -> int:
         verb, rest = pop_verb(sys.argv[1:] if args is None else args, VERBS, prog=prog, about=ABOUT)
-        _try_rules(rest, prog) if verb == "rules" else _run_stages(verb, rest, prog)
+        return _try_rules(rest, prog) if verb == "rules" else _run_stages(verb, rest, prog)
 
     return run_command(command)
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from pipeline import work
+from pipeline.audit.funnel import funnel_steps
 from pipeline.audit.write import write_audit
 from pipeline.checks import check
 from pipeline.config import RunConfig
@@ -14,6 +15,7 @@ from pipeline.image.config import ImageConfig
 from pipeline.layout import RunFolder, shards_of
 from pipeline.manifest import is_complete, rows_in, samples_in
 from pipeline.match.own_list import with_query_list
+from pipeline.outcome import outcome
 from pipeline.packing import join
 from pipeline.read.inputs import expand_inputs
 from pipeline.run import Context, Step, run_steps, settings_of
@@ -86,7 +88,7 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             },
             tables=(run.selected,),
             work=work.fetch,
-            result=lambda _: counted(run.images, "image URLs answered"),
+            result=lambda _: _answers(run),
             keep=True,
             always=config.fetch.retry_failed,
         ),
@@ -118,6 +120,15 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             result=lambda _: f"{samples_in(run.shards):,} samples in shards, {samples_in(run.holdout):,} held out",
         ),
     ]
+
+
+def _answers(run: RunFolder) -> str:
+    """What became of the image addresses: how many were had, and the most frequent reasons of the others."""
+    step = next(step for step in funnel_steps(run) if step.name == "fetch")
+    lost = sorted(step.rejects.items(), key=lambda item: (-item[1], item[0]))
+    words = [f"{count:,} {reason.replace('_', ' ')}" for reason, count in lost[:3]]
+    words += [f"{sum(count for _, count in lost[3:]):,} for other reasons"] if lost[3:] else []
+    return f"{step.rows_in:,} image URLs: {', '.join([f'{step.rows_out:,} stored', *words])}"
 
 
 def _pictures_of_archives(config: RunConfig) -> dict[str, ImageConfig]:
@@ -154,8 +165,8 @@ def _is_extracted(run: RunFolder, config: RunConfig) -> bool:
         return False  # an input is missing, which is told with the other findings
 
 
-def run_verb(verb: str, output: str, config: RunConfig, options: Sequence[str], workers: int) -> None:
-    """Runs the steps of one verb, or of all for "run", and writes the reports."""
+def run_verb(verb: str, output: str, config: RunConfig, options: Sequence[str], workers: int) -> int:
+    """Runs the steps of one verb, or of all for "run", writes the reports and tells the outcome; returns the exit status."""
     run = RunFolder(output)
     engines: list[Engine] = []
 
@@ -177,3 +188,4 @@ def run_verb(verb: str, output: str, config: RunConfig, options: Sequence[str], 
         run_steps(steps, context)
     if verb in ("run", "report"):
         write_audit(run, settings_of(steps_of(run, config), run))
+    return outcome(run, verb, config) if steps else 0

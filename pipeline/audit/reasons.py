@@ -6,7 +6,7 @@ first.
 
 from collections.abc import Mapping
 
-__all__ = ["in_rule_order"]
+__all__ = ["in_rule_order", "setting_of"]
 
 ORDER = (
     *("duplicate_pair", "earlier_pair", "earlier_url", "repeated_text"),
@@ -33,3 +33,55 @@ def _place(reason: str) -> int:
 def in_rule_order(counts: Mapping[str, int]) -> dict[str, int]:
     """Counts by reason in the order of the rules; where that does not decide, the largest first, then by name."""
     return dict(sorted(counts.items(), key=lambda item: (_place(item[0]), -item[1], item[0])))
+
+
+# The setting by which each reason is more or less; reasons that are not here are not the user's to change.
+_SETTINGS = {
+    "text.file_names": ("file_name", "camera_name", "url", "slug"),
+    "text.markup": ("html_tag", "html_entity", "percent_escape", "template", "bbcode", "script"),
+    "text.boilerplate": ("boilerplate",),
+    "text.max_repeats": ("repeated_text",),
+    "text.min_words": ("too_few_words",),
+    "text.max_words": ("too_many_words",),
+    "text.min_characters": ("too_few_characters",),
+    "text.max_characters": ("too_many_characters",),
+    "text.min_letter_share": ("few_letters", "no_words"),
+    "text.max_word_length": ("overlong_word",),
+    "text.min_distinct_share": ("repeated_words",),
+    "text.blocked_words": ("blocked_word",),
+    "text.drop_marked": ("contact_email", "contact_phone", "contact_address", "contact_ip"),
+    "text.language_threshold": ("other_language",),
+    "queries": ("no_query",),
+    "balance.t": ("not_drawn", "over_t"),
+    "earlier_runs": ("earlier_pair", "earlier_url", "earlier_image", "near_earlier_image"),
+    "http.allow_loopback": ("forbidden_address",),
+    "http.ports": ("forbidden_port",),
+    "http.max_bytes": ("too_large",),
+    "http.deadline": ("deadline_exceeded",),
+    "http.host_failures": ("host_given_up",),
+    "fetch.round_seconds": ("not_reached",),
+    "fetch.retry_failed": (
+        "connection_refused",
+        "connection_lost",
+        "connect_timeout",
+        "dns_error",
+        "robots_unreachable",
+    ),
+    "image.formats": ("not_an_image",),
+    "image.max_pixels": ("too_many_pixels",),
+    "package.rules.min_side": ("small_image",),
+    "package.rules.max_aspect_ratio": ("bad_aspect_ratio",),
+    "package.rules.min_spread": ("blank_image",),
+    "package.rules.allow_animated": ("animated_image",),
+    "package.near_duplicates": ("near_duplicate",),
+    "package.evaluation_sets": ("in_evaluation_set",),
+    "package.hooks.minimum": ("low_",),
+    "package.hooks.maximum": ("high_",),
+}
+_SETTING = {reason: name for name, reasons in _SETTINGS.items() for reason in reasons}
+
+
+def setting_of(reason: str) -> str:
+    """The name of the setting that decides how many rows go for ``reason``; "" where none does."""
+    beginning = next((head for head in ("low_", "high_") if reason.startswith(head)), reason)
+    return _SETTING.get(beginning, "")

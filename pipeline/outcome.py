@@ -1,0 +1,108 @@
+"""What a verb tells at its end: how many are left, what most was lost to and which setting would change that, and a t that fits.
+
+In: a run folder after a verb's steps, and the configuration. Out: lines for people, and the exit status: NOTHING_LEFT where not one
+pair is left, so that nobody takes an empty result for a good one.
+"""
+
+import functools
+import sys
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+
+from pipeline.audit.funnel import Step, funnel_steps
+from pipeline.audit.reasons import setting_of
+from pipeline.balance.config import BalanceConfig
+from pipeline.balance.matches import Counts
+from pipeline.balance.threshold import t_for_tail_share, tail_share
+from pipeline.config import RunConfig
+from pipeline.layout import RunFolder
+from pipeline.manifest import iter_batches, rows_in
+from pipeline.transforms.sums import read_vector
+
+__all__ = ["NOTHING_LEFT", "expected_pairs", "outcome", "proposed_t"]
+
+NOTHING_LEFT = 3  # exit status
+TOLD = 3  # reasons
+PUBLISHED_TAIL = 0.06  # share of all matches in queries with at most t, of the published re-creation
+SMALL = 2_000_000  # matched pairs up to which a t is proposed: above, the default is meant
+# The steps of the funnel that each verb tells of.
+STEPS = {
+    "extract": ("crawl", "images", "extract"),
+    "curate": ("match", "balance"),
+    "fetch": ("fetch",),
+    "package": ("join", "package"),
+}
+
+
+def outcome(run: RunFolder, verb: str, config: RunConfig) -> int:
+    """Prints what came out of ``verb``; returns its exit status."""
+    names = STEPS.get(verb, [name for names in STEPS.values() for name in names if name != "fetch"])
+    steps = [step for step in funnel_steps(run) if step.name in names]
+    if not steps:
+        return 0
+    left = steps[-1].rows_out
+    for line in [*_losses(steps, config), *(_about_t(run, config.balance) if verb in ("run", "curate") else ())]:
+        print(line, file=sys.stderr)
+    if left:
+        return 0
+    print(f"nothing is left: 0 {steps[-1].title}; docs/results.md says what to look at", file=sys.stderr)
+    return NOTHING_LEFT
+
+
+def _losses(steps: list[Step], config: RunConfig) -> list[str]:
+    lost: Counter[str] = Counter()
+    for step in steps:
+        lost.update(step.rejects)
+    if not lost:
+        return []
+    lines = ["most was lost to:"]
+    for reason, count in sorted(lost.items(), key=lambda item: (-item[1], item[0]))[:TOLD]:
+        name = setting_of(reason)
+        said = f" ({name} = {_value(config, name)})" if name else ""
+        lines.append(f"    {reason.replace('_', ' ')}: {count:,}{said}")
+    return lines
+
+
+def _value(config: RunConfig, name: str) -> object:
+    value: object = functools.reduce(getattr, name.split("."), config)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _about_t(run: RunFolder, balance: BalanceConfig) -> list[str]:
+    """A t that would balance, where the one that is set draws every pair."""
+    pairs = rows_in(run.matched)
+    if balance.mode == "none" or balance.tail_share or balance.wanted_total or not 0 < pairs <= SMALL:
+        return []
+    counts = read_vector(run.match_counts)
+    t = proposed_t(counts, balance.t)
+    if t is None:
+        return []
+    lists = (batch.column("query_ids") for batch in iter_batches(run.matched, ["query_ids"]))
+    kept, share = expected_pairs(lists, counts, t), tail_share(counts, t)
+    return [
+        f"t = {balance.t:,} balanced nothing: no query has more matches. With --balance.t {t} about {kept:,.0f} of {pairs:,} "
+        f"matched pairs would stay, and queries with at most {t} matches hold {share:.0%} of all matches"
+    ]
+
+
+def proposed_t(counts: Counts, t: int) -> int | None:
+    """The t of the published tail share where no query has more than ``t`` matches; None where ``t`` balances, or none would."""
+    most = int(counts.max(initial=0))
+    if t < most or most < 2:
+        return None
+    found = t_for_tail_share(counts, PUBLISHED_TAIL)
+    return found if found < most else None
+
+
+def expected_pairs(lists: Iterable[pa.ListArray], counts: Counts, t: int) -> float:
+    """How many pairs the independent draws keep on average: each with 1 - Π (1 - min(1, t / matches)) over its queries."""
+    lost = np.log1p(-np.minimum(1.0, t / np.maximum(counts, 1)) * (1 - 1e-12))
+    total = 0.0
+    for queries in lists:
+        sums = np.concatenate(([0.0], np.cumsum(lost[queries.flatten().to_numpy()])))
+        ends = np.concatenate(([0], np.cumsum(queries.value_lengths().to_numpy())))
+        total += float((1 - np.exp(sums[ends[1:]] - sums[ends[:-1]])).sum())
+    return total

@@ -1,0 +1,66 @@
+"""What a run tells at its end: losses with their settings, nothing left, and a t that fits."""
+
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.__main__ import main
+from pipeline.audit.reasons import _SETTINGS, setting_of
+from pipeline.config import RunConfig
+from pipeline.hashing import draw
+from pipeline.layout import RunFolder
+from pipeline.outcome import NOTHING_LEFT, expected_pairs, proposed_t
+from tests.pipeline.small_job import Job
+
+
+def test_a_run_says_what_most_was_lost_to(job: Job, first: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    job.run("told", "--balance.t", "20000")
+    error = capsys.readouterr().err
+    assert "most was lost to:" in error and "boilerplate: 1 (text.boilerplate = True)" in error
+    assert "t = 20,000 balanced nothing" in error and "--balance.t" in error
+    assert "image URLs: " in error and " stored" in error
+
+
+def test_nothing_left_has_an_ending_of_its_own(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["run", str(job.config), "--output", str(job.folder / "empty"), "--text.min-words", "200"]
+    assert main(words) == NOTHING_LEFT
+    error = capsys.readouterr().err
+    assert "nothing is left" in error and "(text.min_words = 200)" in error and "Traceback" not in error
+
+
+def test_every_setting_that_is_named_exists() -> None:
+    def names(settings: Any, head: str = "") -> set[str]:
+        found = set()
+        for field in fields(settings):
+            value = getattr(settings, field.name)
+            found |= names(value, f"{head}{field.name}.") if is_dataclass(value) else {head + field.name}
+        return found
+
+    assert set(_SETTINGS) <= names(RunConfig())
+    assert setting_of("low_clip") == "package.hooks.minimum" and setting_of("http_404") == ""
+
+
+@pytest.mark.parametrize(
+    ("counts", "t", "found"), [([50, 3, 2, 1], 20_000, 3), ([50, 3, 2, 1], 49, None), ([1, 1], 5, None), ([4], 9, None)]
+)
+def test_a_t_is_proposed_where_none_balances(counts: list[int], t: int, found: int | None) -> None:
+    assert proposed_t(np.array(counts), t) == found
+
+
+def test_the_expectation_is_the_mean_of_real_draws() -> None:
+    rng = np.random.default_rng(3)
+    lists = [sorted(rng.choice(6, rng.integers(1, 4), replace=False).tolist()) for _ in range(200)]
+    counts = np.bincount([query for found in lists for query in found], minlength=6)
+    pairs = np.arange(200, dtype=np.uint64)
+    t = 15
+    kept = []
+    for seed in range(300):
+        held = [any(draw(pairs[n : n + 1], q, seed)[0] < t / counts[q] for q in found) for n, found in enumerate(lists)]
+        kept.append(sum(held))
+    columns = [pa.array(lists[:70], pa.list_(pa.uint32())), pa.array(lists[70:], pa.list_(pa.uint32()))]
+    expected = expected_pairs(columns, counts, t)
+    assert abs(expected - np.mean(kept)) < 4 * np.std(kept) / np.sqrt(len(kept))
+    assert expected_pairs(columns, counts, 10_000) == pytest.approx(200)
