@@ -13,13 +13,13 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.audit.funnel import Step, funnel_steps
-from pipeline.audit.reasons import setting_of
 from pipeline.balance.config import BalanceConfig
 from pipeline.balance.matches import Counts
 from pipeline.balance.threshold import t_for_tail_share, tail_share
 from pipeline.config import RunConfig
 from pipeline.layout import RunFolder
 from pipeline.manifest import iter_batches, rows_in
+from pipeline.reasons import setting_of
 from pipeline.transforms.sums import read_vector
 
 __all__ = ["NOTHING_LEFT", "expected_pairs", "outcome", "proposed_t"]

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from pipeline import manifest
 from pipeline.audit.queries import query_facts
-from pipeline.audit.reasons import in_rule_order
 from pipeline.layout import MANIFEST_FILE, RunFolder
+from pipeline.reasons import in_rule_order
 from pipeline.rounds import current_crawl
 from webimagetext import files
 

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from pipeline.balance.matches import Counts, flat_matches
 from pipeline.balance.refill import missing
 from pipeline.hashing import from_hex
+from pipeline.reasons import is_dead_link
 
 __all__ = [
     "CAUSES",
@@ -50,7 +51,7 @@ SHORTFALL = pa.schema(
         pa.field("lost", pa.list_(pa.struct([pa.field("cause", pa.string()), pa.field("pairs", pa.int64())]))),
     ]
 )
-# In the order of the flow. A reason of the ledger that no set names is an image that could not be had.
+# In the order of the flow; what asking came to is in reasons.py.
 _OF_REASON = {
     "image rules": {"small_image", "bad_aspect_ratio", "blank_image", "animated_image"},
     "evaluation sets": {"in_evaluation_set"},
@@ -69,6 +70,7 @@ CAUSES = (
     "scores",
     "evaluation sets",
     "duplicates",
+    "other rules",
 )
 
 
@@ -77,7 +79,9 @@ def cause_of(reason: str) -> str:
     for beginning, cause in (("refused", "refused"), ("low_", "scores"), ("high_", "scores")):
         if reason.startswith(beginning):
             return cause
-    return next((cause for cause, reasons in _OF_REASON.items() if reason in reasons), "dead links")
+    if is_dead_link(reason):
+        return "dead links"
+    return next((cause for cause, reasons in _OF_REASON.items() if reason in reasons), "other rules")
 
 
 def rejected_pairs(ledger: pa.RecordBatch) -> pa.RecordBatch:

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 
 from pipeline.__main__ import main
-from pipeline.audit.reasons import _SETTINGS, setting_of
 from pipeline.config import RunConfig
 from pipeline.hashing import draw
 from pipeline.layout import RunFolder
 from pipeline.outcome import NOTHING_LEFT, expected_pairs, proposed_t
+from pipeline.reasons import _SETTINGS, setting_of
 from tests.pipeline.small_job import Job
 
 

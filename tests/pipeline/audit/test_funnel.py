@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from pipeline.audit.funnel import funnel_steps, write_funnel
-from pipeline.audit.reasons import in_rule_order
 from pipeline.layout import RunFolder, part_name
 from pipeline.manifest import entry_of, write_manifest
+from pipeline.reasons import in_rule_order
 from tests.small_run import CANDIDATE, FOUND, IN_MATCHED, IN_SELECTED, PACKAGED, WITH_IMAGE, make_run
 
 
@@ -38,7 +38,7 @@ def test_the_file_holds_the_same(tmp_path: Path) -> None:
     written = json.loads(Path(run.funnel).read_text())
     assert steps == funnel_steps(run)
     assert written["steps"] == [{**dataclasses.asdict(step), "unaccounted": 0} for step in steps]
-    assert list(written["steps"][3]["rejects"]) == ["too_short", "no_query"]
+    assert list(written["steps"][3]["rejects"]) == ["no_query", "too_short"]  # first the project's own rules
 
 
 def test_reasons_stand_in_the_order_of_the_rules() -> None:

@@ -1,12 +1,29 @@
 """The order in which a report lists why rows went: that of the rules, so that a reader follows the flow.
 
-In: counts by reason. Out: the same, ordered. Reasons that no rule gives are what servers answered; those come first, the largest
-first.
+In: counts by reason. Out: the same, ordered. What came of asking, such as http_404, comes first, the largest first; reasons of
+rules that are not ours come last.
 """
 
 from collections.abc import Mapping
 
-__all__ = ["in_rule_order", "setting_of"]
+__all__ = ["in_rule_order", "is_answer", "is_dead_link", "setting_of"]
+
+# What asking for an address may come to, where nothing that is there was refused.
+_DEAD = (
+    *("connection_refused", "connection_lost", "connect_timeout", "deadline_exceeded", "dns_error", "tls_error"),
+    *("host_given_up", "robots_unreachable", "truncated_body", "empty_body", "bad_response", "bad_encoding"),
+    *(
+        "bad_url",
+        "bad_redirect",
+        "too_many_redirects",
+        "too_large",
+        "forbidden_scheme",
+        "forbidden_port",
+        "forbidden_address",
+    ),
+)
+_OF_CONTENT = ("not_an_image", "wrong_type", "too_many_pixels", "too_small", "unsupported_mode", "decode_error")
+_OF_PAGES = ("no_text", "same_page", "other_host", "sitemap", "host_too_costly")
 
 ORDER = (
     *("duplicate_pair", "earlier_pair", "earlier_url", "repeated_text"),
@@ -23,11 +40,11 @@ _PLACE = {reason: place for place, reason in enumerate(ORDER)}
 
 
 def _place(reason: str) -> int:
-    """The place of a reason in the flow; -1 for one that no rule gives. Scores have names of the user's: low_NAME, high_NAME."""
+    """The place of a reason in the flow. Scores have names of the user's: low_NAME, high_NAME."""
     for beginning in ("low_", "high_"):
         if reason.startswith(beginning):
             return _PLACE[beginning]
-    return _PLACE.get(reason, -1)
+    return _PLACE.get(reason, -1 if is_answer(reason) else len(ORDER))
 
 
 def in_rule_order(counts: Mapping[str, int]) -> dict[str, int]:
@@ -85,3 +102,13 @@ def setting_of(reason: str) -> str:
     """The name of the setting that decides how many rows go for ``reason``; "" where none does."""
     beginning = next((head for head in ("low_", "high_") if reason.startswith(head)), reason)
     return _SETTING.get(beginning, "")
+
+
+def is_dead_link(reason: str) -> bool:
+    """Whether ``reason`` says that an address led to nothing."""
+    return reason.startswith("http_") or reason in _DEAD
+
+
+def is_answer(reason: str) -> bool:
+    """Whether ``reason`` is what came of asking for an address, and not the verdict of a rule."""
+    return is_dead_link(reason) or reason.startswith("refused_by_") or reason in (*_OF_CONTENT, *_OF_PAGES)
