@@ -7,12 +7,12 @@ pair is left, so that nobody takes an empty result for a good one.
 import functools
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
 
-from pipeline.audit.funnel import Step, funnel_steps
+from pipeline.audit.funnel import Step
 from pipeline.balance.config import BalanceConfig
 from pipeline.balance.matches import Counts
 from pipeline.balance.threshold import t_for_tail_share, tail_share
@@ -37,10 +37,10 @@ STEPS = {
 }
 
 
-def outcome(run: RunFolder, verb: str, config: RunConfig) -> int:
-    """Prints what came out of ``verb``; returns its exit status."""
+def outcome(run: RunFolder, verb: str, config: RunConfig, counted: Sequence[Step]) -> int:
+    """Prints what came out of ``verb``, as the funnel ``counted`` it; returns the exit status."""
     names = STEPS.get(verb, [name for names in STEPS.values() for name in names if name != "fetch"])
-    steps = [step for step in funnel_steps(run) if step.name in names]
+    steps = [step for step in counted if step.name in names]
     if not steps:
         return 0
     left = steps[-1].rows_out

@@ -91,7 +91,7 @@ def settings_of(steps: Sequence[Step], run: RunFolder) -> dict[str, Any]:
             continue
         for name, digest in made.get("inputs", {}).items():
             folder = run.path(name)
-            if files.exists(files.join(folder, SUCCESS_FILE)) and manifest.manifest_digest(folder) != digest:
+            if manifest.manifest_digest(folder) != digest:
                 remedy = f"run `pipeline {step.verb}`, or `pipeline run`, first"
                 raise UserError(f"{step.output}: was made before {folder} was made anew", remedy)
         found |= made.get("settings", {})

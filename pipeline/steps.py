@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from pipeline import work
-from pipeline.audit.funnel import funnel_steps
+from pipeline.audit.funnel import fetch_step, funnel_steps
 from pipeline.audit.write import write_audit
 from pipeline.checks import check
 from pipeline.config import RunConfig
@@ -124,7 +124,7 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
 
 def _answers(run: RunFolder) -> str:
     """What became of the image addresses: how many were had, and the most frequent reasons of the others."""
-    step = next(step for step in funnel_steps(run) if step.name == "fetch")
+    step = fetch_step(run)
     lost = sorted(step.rejects.items(), key=lambda item: (-item[1], item[0]))
     words = [f"{count:,} {reason.replace('_', ' ')}" for reason, count in lost[:3]]
     words += [f"{sum(count for _, count in lost[3:]):,} for other reasons"] if lost[3:] else []
@@ -187,5 +187,7 @@ def run_verb(verb: str, output: str, config: RunConfig, options: Sequence[str], 
             stream.write(to_toml(stated))
         run_steps(steps, context)
     if verb in ("run", "report"):
-        write_audit(run, settings_of(steps_of(run, config), run))
-    return outcome(run, verb, config) if steps else 0
+        counted = write_audit(run, settings_of(steps_of(run, config), run))
+    else:
+        counted = funnel_steps(run)
+    return outcome(run, verb, config, counted) if steps else 0

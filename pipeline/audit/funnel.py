@@ -19,7 +19,7 @@ from pipeline.reasons import in_rule_order
 from pipeline.rounds import current_crawl
 from webimagetext import files
 
-__all__ = ["Step", "funnel_steps", "ledger_batches", "parquet_batches", "write_funnel"]
+__all__ = ["Step", "fetch_step", "funnel_steps", "ledger_batches", "parquet_batches", "write_funnel"]
 
 
 @dataclass(frozen=True)
@@ -121,10 +121,15 @@ def funnel_steps(run: RunFolder) -> list[Step]:
     if _is_written(run.selected):
         steps.append(_pair_step("balance", "pairs that the balance kept", run.matched, run.selected, run, run.reserve))
     if _is_written(run.images):
-        steps.append(_status_step("fetch", "images stored", "attempts", [run.images]))
+        steps.append(fetch_step(run))
     if _is_written(run.joined):
         steps += _packaging(run)
     return steps
+
+
+def fetch_step(run: RunFolder) -> Step:
+    """What became of the images that were asked for."""
+    return _status_step("fetch", "images stored", "attempts", [run.images])
 
 
 def _pair_step(name: str, title: str, source: str, target: str, run: RunFolder, aside: str = "") -> Step:

@@ -13,7 +13,7 @@ import tomli_w
 
 from pipeline.audit.card import render_card
 from pipeline.audit.croissant import render_croissant
-from pipeline.audit.funnel import write_funnel
+from pipeline.audit.funnel import Step, write_funnel
 from pipeline.audit.report import render_report
 from pipeline.audit.summary import summarise
 from pipeline.balance.plan import read_t
@@ -31,9 +31,10 @@ INTERNAL = (
 )  # parts of other settings, for the steps alone
 
 
-def write_audit(run: RunFolder, made_with: Mapping[str, Any]) -> None:
-    """Writes the four files. ``made_with`` are the settings of the steps by name, as these stored them, not those of today.
+def write_audit(run: RunFolder, made_with: Mapping[str, Any]) -> list[Step]:
+    """Writes the four files; returns the steps that the funnel counts.
 
+    ``made_with`` are the settings of the steps by name, as these stored them, not those of today.
     Raises UserError when the shards have not been written.
     """
     summary = summarise(run)
@@ -54,3 +55,4 @@ def write_audit(run: RunFolder, made_with: Mapping[str, Any]) -> None:
     with files.write_atomic(run.croissant, "w") as stream:
         json.dump(render_croissant(name, summary, day), stream, indent=1)
         stream.write("\n")
+    return steps
