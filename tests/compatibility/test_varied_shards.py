@@ -48,7 +48,7 @@ def make_shard(folder: Path, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-@pytest.mark.parametrize("seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 100))])
+@pytest.mark.parametrize("seed", range(100))
 def test_a_random_run_loads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     import datasets
 
