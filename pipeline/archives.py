@@ -13,14 +13,15 @@ import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.config import RunConfig
+from pipeline.dedup.earlier import by_address
 from pipeline.fetch.decided import decided_by
-from pipeline.fetch.part import facts_of, finish_part, open_spool
+from pipeline.fetch.part import ARCHIVE, facts_of, finish_part, open_spool
 from pipeline.fetch.spool import Spool
 from pipeline.image.process import Rejected, process
-from pipeline.keeping.contents import identity, unit_name
+from pipeline.keeping.contents import identity
 from pipeline.layout import RunFolder
 from pipeline.manifest import Entry, entry_of_table, read_manifest, remove_unnamed, rows_in
-from pipeline.read.held import HELD, answers, by_address, held_table
+from pipeline.read.held import HELD, answers, held_table
 from pipeline.read.tables import Body, Extracted, Held
 from pipeline.read.url_list import read_url_list
 from pipeline.read.warc import read_warc
@@ -36,10 +37,9 @@ from webimagetext import files
 from webimagetext.deciding import deciding
 from webimagetext.settings import fingerprint
 
-__all__ = ["answer_from_archives", "is_of_archive", "read_archives", "remove_unused", "source_folder", "units_of"]
+__all__ = ["answer_from_archives", "read_archives", "remove_unused", "source_folder", "units_of"]
 
 STORED = "images"
-ARCHIVE = "archive-"  # how the names of parts of the image store begin that were read from archives
 # The tables a file gives, in this order: the last one is its marker.
 TABLES = {"rejects": REJECTS, "held": HELD, "candidates": CANDIDATES}
 MARKER = "candidates"
@@ -51,14 +51,9 @@ def source_folder(run: RunFolder, table: str) -> str:
 
 
 def units_of(paths: Sequence[str], config: RunConfig) -> dict[str, str]:
-    """The input files by the fingerprint of what is made from each; of files with the same content one is read."""
+    """The input files by a name for what is made from each; of files with the same content one is read."""
     settings = deciding([config.extract, config.http, config.image])
-    return {fingerprint(settings, identity(path)): path for path in reversed(paths)}
-
-
-def is_of_archive(name: str) -> bool:
-    """Whether a file of the image store holds the pictures of an archive."""
-    return name.startswith(ARCHIVE)
+    return {fingerprint(settings, identity(path))[:16]: path for path in reversed(paths)}
 
 
 def remove_unused(run: RunFolder) -> None:
@@ -118,7 +113,7 @@ class _ReadInput(beam.DoFn):
 
     def process(self, item: tuple[str, str]) -> Iterator[object]:
         unit, path = item
-        name, images = unit_name(unit), f"{ARCHIVE}{unit[:16]}"
+        name, images = f"part-{unit}.parquet", f"{ARCHIVE}{unit}"
         if not files.exists(files.join(source_folder(self.run, MARKER), name)):
             self._read(path, name, images)
         beacon = Beacon(self.run, self.name)

@@ -6,6 +6,7 @@ of many files a few are opened.
 """
 
 import dataclasses
+import functools
 import os
 import ssl
 import sys
@@ -22,7 +23,7 @@ from pipeline.layout import RunFolder, shards_of
 from pipeline.manifest import is_complete, iter_batches, read_manifest
 from pipeline.net.address import is_loopback_name
 from pipeline.read.frontier import seed_frontier
-from pipeline.read.inputs import expand_inputs
+from pipeline.read.inputs import inputs_of
 from pipeline.read.url_list import first_addresses
 from pipeline.space import free_bytes, guess, nearest_folder
 from pipeline.text.detectors import detect
@@ -53,6 +54,8 @@ ENDINGS = {
 }
 
 Findings = Iterator[UserError]
+Inputs = Callable[[], list[str]]
+Addresses = Callable[[str], list[str]]  # of images, in the first rows of a list
 
 
 def check(
@@ -73,9 +76,12 @@ def check(
     for first in (_tried(engine), _output(run)):
         _tell(list(_caught([first])))
     whole = verb == "run"
+    # Several checks look at the inputs: they are listed once, and of each the first rows are read once.
+    inputs = functools.cache(partial(inputs_of, config.extract))
+    addresses = functools.cache(partial(first_addresses, extract=config.extract))
     checks = [_stages_before(verb, run)]
     if (whole or verb == "extract") and not extracted():
-        checks += [_sources(config), _room(run, config)]
+        checks += [_sources(config, inputs, addresses), _room(run, config, inputs)]
     if whole or verb in ("rules", "curate", "package"):
         checks.append(_queries(run, config))
     if whole or verb in ("curate", "package"):
@@ -83,7 +89,7 @@ def check(
     if whole or verb in ("rules", "curate"):
         checks.append(_texts(config))
     if whole or verb in ("extract", "fetch", "package"):
-        checks += [_tried(store), _asking(verb, run, config)]
+        checks += [_tried(store), _asking(verb, run, config, inputs, addresses)]
     if whole or verb == "package":
         checks += [_evaluation_sets(config), _hooks(config)]
     _tell(list(_caught(checks)))
@@ -141,13 +147,13 @@ def _stages_before(verb: str, run: RunFolder) -> Findings:
         yield UserError(problem, remedy)
 
 
-def _sources(config: RunConfig) -> Findings:
+def _sources(config: RunConfig, inputs: Inputs, addresses: Addresses) -> Findings:
     """Seeds and inputs: that they are there, are of their kind and have the columns that the settings name."""
     extract = config.extract
     if extract.source == "pages":
         seed_frontier(extract)
         return
-    paths = expand_inputs(extract)
+    paths = inputs()
     others = tuple(end for source, ends in ENDINGS.items() if source != extract.source for end in ends)
     if wrong := [path for path in paths if path.lower().endswith(others)]:
         own = " ".join(ENDINGS[extract.source])
@@ -159,7 +165,7 @@ def _sources(config: RunConfig) -> Findings:
     yield from (UserError(f"{path}: no such file", SOURCES_GONE) for path in missing[:LOOKED_AT])
     if extract.source == "url_list" and not missing:
         for path in _few(paths):
-            yield from _tried(partial(first_addresses, path, extract))
+            yield from _tried(partial(addresses, path))
 
 
 def _few(paths: list[str]) -> list[str]:
@@ -171,15 +177,15 @@ def _is_store(path: str) -> bool:
     return files.is_url(path) and not path.startswith(("http://", "https://"))
 
 
-def _room(run: RunFolder, config: RunConfig) -> Findings:
+def _room(run: RunFolder, config: RunConfig, inputs: Inputs) -> Findings:
     """Whether the disk has room; one that has less than is guessed is only named."""
     if files.is_url(run.root):
         return
     try:
-        inputs = [] if config.extract.source == "pages" else expand_inputs(config.extract)
+        paths = inputs()
     except UserError:
-        inputs = []  # told by another check
-    need, free = guess(config, inputs), free_bytes(run.root)
+        paths = []  # told by another check
+    need, free = guess(config, paths), free_bytes(run.root)
     said = f"--output {run.root}: {human_bytes(free)} are free there"
     if free < max(LEAST_SPACE, need.tables):
         remedy = "free some space, give another --output, or begin with a share: extract.sample, extract.max_pages"
@@ -203,7 +209,7 @@ def _texts(config: RunConfig) -> Findings:
         detect(text.detector, ["a picture"], text.language)
 
 
-def _asking(verb: str, run: RunFolder, config: RunConfig) -> Findings:
+def _asking(verb: str, run: RunFolder, config: RunConfig, inputs: Inputs, addresses: Addresses) -> Findings:
     """What is needed where somebody's server is going to be asked."""
     http = config.http
     if http.ca_file:
@@ -216,19 +222,19 @@ def _asking(verb: str, run: RunFolder, config: RunConfig) -> Findings:
                 yield UserError(f"http.ca_file: {http.ca_file}: holds no certificates: {error}", "give a PEM file")
     if config.image.decoder == "turbo":
         yield from _tried(partial(decode_scaled, b"", "", (1, 1)))
-    if not http.contact and (host := _public_host(verb, run, config)):
+    if not http.contact and (host := _public_host(verb, run, config, inputs, addresses)):
         remedy = "set http.contact to a web page or e-mail address at which the site's owner can reach you"
         yield UserError(f"http.contact: is not set, and {host} is going to be asked", remedy)
 
 
-def _public_host(verb: str, run: RunFolder, config: RunConfig) -> str:
+def _public_host(verb: str, run: RunFolder, config: RunConfig, inputs: Inputs, addresses: Addresses) -> str:
     """A host beyond this machine that is certainly going to be asked; "" where that is not known."""
     extract = config.extract
     urls: Iterable[str] = ()
     if verb in ("run", "extract") and extract.source == "pages":
         urls = seed_frontier(extract).column("url").to_pylist() if extract.seeds else ()
     elif verb == "run" and extract.source == "url_list":
-        urls = _first_of_lists(config)
+        urls = _first_of_lists(inputs, addresses)
     elif verb == "run" and extract.source == "wat":
         return "" if config.http.allow_loopback else "each image's own site"
     elif verb in ("fetch", "package") and extract.source != "warc":  # an archive may hold all that is wanted
@@ -236,9 +242,9 @@ def _public_host(verb: str, run: RunFolder, config: RunConfig) -> str:
     return next((host for url in urls if (host := host_of(url)) and not is_loopback_name(host)), "")
 
 
-def _first_of_lists(config: RunConfig) -> list[str]:
+def _first_of_lists(inputs: Inputs, addresses: Addresses) -> list[str]:
     try:
-        return [url for path in _few(expand_inputs(config.extract)) for url in first_addresses(path, config.extract)]
+        return [url for path in _few(inputs()) for url in addresses(path)]
     except UserError:
         return []  # told by another check
 

@@ -9,17 +9,17 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 import pyarrow as pa
 
 from pipeline.audit.funnel import Step
 from pipeline.balance.config import BalanceConfig
+from pipeline.balance.independent import chances
 from pipeline.balance.matches import Counts
 from pipeline.balance.threshold import t_for_tail_share, tail_share
 from pipeline.config import RunConfig
 from pipeline.layout import RunFolder
 from pipeline.manifest import iter_batches, rows_in
-from pipeline.reasons import setting_of
+from pipeline.reasons import by_frequency, in_words, setting_of
 from pipeline.transforms.sums import read_vector
 
 __all__ = ["NOTHING_LEFT", "expected_pairs", "outcome", "proposed_t"]
@@ -59,10 +59,10 @@ def _losses(steps: list[Step], config: RunConfig) -> list[str]:
     if not lost:
         return []
     lines = ["most was lost to:"]
-    for reason, count in sorted(lost.items(), key=lambda item: (-item[1], item[0]))[:TOLD]:
+    for reason, count in by_frequency(lost)[:TOLD]:
         name = setting_of(reason)
         said = f" ({name} = {_value(config, name)})" if name else ""
-        lines.append(f"    {reason.replace('_', ' ')}: {count:,}{said}")
+        lines.append(f"    {in_words(reason)}: {count:,}{said}")
     return lines
 
 
@@ -98,11 +98,5 @@ def proposed_t(counts: Counts, t: int) -> int | None:
 
 
 def expected_pairs(lists: Iterable[pa.ListArray], counts: Counts, t: int) -> float:
-    """How many pairs the independent draws keep on average: each with 1 - Π (1 - min(1, t / matches)) over its queries."""
-    lost = np.log1p(-np.minimum(1.0, t / np.maximum(counts, 1)) * (1 - 1e-12))
-    total = 0.0
-    for queries in lists:
-        sums = np.concatenate(([0.0], np.cumsum(lost[queries.flatten().to_numpy()])))
-        ends = np.concatenate(([0], np.cumsum(queries.value_lengths().to_numpy())))
-        total += float((1 - np.exp(sums[ends[1:]] - sums[ends[:-1]])).sum())
-    return total
+    """How many pairs the independent draws keep on average, of the lists of their queries."""
+    return sum(float(chances(queries, counts, t).sum()) for queries in lists)

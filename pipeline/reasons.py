@@ -6,7 +6,7 @@ rules that are not ours come last.
 
 from collections.abc import Mapping
 
-__all__ = ["in_rule_order", "is_answer", "is_dead_link", "setting_of"]
+__all__ = ["OF_CONTENT", "by_frequency", "in_rule_order", "in_words", "is_answer", "is_dead_link", "setting_of"]
 
 # What asking for an address may come to, where nothing that is there was refused.
 _DEAD = (
@@ -22,7 +22,7 @@ _DEAD = (
         "forbidden_address",
     ),
 )
-_OF_CONTENT = ("not_an_image", "wrong_type", "too_many_pixels", "too_small", "unsupported_mode", "decode_error")
+OF_CONTENT = ("not_an_image", "wrong_type", "too_many_pixels", "too_small", "unsupported_mode", "decode_error")
 _OF_PAGES = ("no_text", "same_page", "other_host", "sitemap", "host_too_costly")
 
 ORDER = (
@@ -39,17 +39,29 @@ ORDER = (
 _PLACE = {reason: place for place, reason in enumerate(ORDER)}
 
 
+def _rule_of(reason: str) -> str:
+    """The entry of ORDER that a reason belongs to, or the reason. Scores have names of the user's: low_NAME, high_NAME."""
+    return next((head for head in ("low_", "high_") if reason.startswith(head)), reason)
+
+
 def _place(reason: str) -> int:
-    """The place of a reason in the flow. Scores have names of the user's: low_NAME, high_NAME."""
-    for beginning in ("low_", "high_"):
-        if reason.startswith(beginning):
-            return _PLACE[beginning]
-    return _PLACE.get(reason, -1 if is_answer(reason) else len(ORDER))
+    """The place of a reason in the flow."""
+    return _PLACE.get(_rule_of(reason), -1 if is_answer(reason) else len(ORDER))
 
 
 def in_rule_order(counts: Mapping[str, int]) -> dict[str, int]:
     """Counts by reason in the order of the rules; where that does not decide, the largest first, then by name."""
     return dict(sorted(counts.items(), key=lambda item: (_place(item[0]), -item[1], item[0])))
+
+
+def by_frequency(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Counts by reason, the largest first, equal ones by name."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def in_words(reason: str) -> str:
+    """A reason as stored (``small_image``) in words."""
+    return reason.replace("_", " ")
 
 
 # The setting by which each reason is more or less; reasons that are not here are not the user's to change.
@@ -100,8 +112,7 @@ _SETTING = {reason: name for name, reasons in _SETTINGS.items() for reason in re
 
 def setting_of(reason: str) -> str:
     """The name of the setting that decides how many rows go for ``reason``; "" where none does."""
-    beginning = next((head for head in ("low_", "high_") if reason.startswith(head)), reason)
-    return _SETTING.get(beginning, "")
+    return _SETTING.get(_rule_of(reason), "")
 
 
 def is_dead_link(reason: str) -> bool:
@@ -111,4 +122,4 @@ def is_dead_link(reason: str) -> bool:
 
 def is_answer(reason: str) -> bool:
     """Whether ``reason`` is what came of asking for an address, and not the verdict of a rule."""
-    return is_dead_link(reason) or reason.startswith("refused_by_") or reason in (*_OF_CONTENT, *_OF_PAGES)
+    return is_dead_link(reason) or reason.startswith("refused_by_") or reason in (*OF_CONTENT, *_OF_PAGES)

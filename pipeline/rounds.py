@@ -63,7 +63,8 @@ def replace_crawl(run: RunFolder, folder: str, rounds: int) -> None:
     Raises UserError, keeping the one before, when not one page could be read: the sites cannot be reached, or refuse.
     """
     before = current_crawl(run)
-    if before not in (None, folder):
+    replaced = before if before != folder else None
+    if replaced:
         tables = (round_folder(folder, number, MARKER) for number in range(rounds))
         statuses = Counter(
             status for table in tables for batch in iter_batches(table, ["status"]) for status in batch[0].to_pylist()
@@ -77,8 +78,8 @@ def replace_crawl(run: RunFolder, folder: str, rounds: int) -> None:
             )
     with files.write_atomic(files.join(run.crawl, CURRENT_FILE), "w") as stream:
         stream.write(folder.rpartition("/")[2])
-    if before not in (None, folder):
-        files.remove(str(before))
+    if replaced:
+        files.remove(replaced)
 
 
 def round_folder(folder: str, number: int, table: str) -> str:

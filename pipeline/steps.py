@@ -17,7 +17,8 @@ from pipeline.manifest import is_complete, rows_in, samples_in
 from pipeline.match.own_list import with_query_list
 from pipeline.outcome import outcome
 from pipeline.packing import join
-from pipeline.read.inputs import expand_inputs
+from pipeline.read.inputs import inputs_of
+from pipeline.reasons import by_frequency, in_words
 from pipeline.run import Context, Step, run_steps, settings_of
 from pipeline.runners import Engine
 from webimagetext import files
@@ -41,7 +42,7 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
             output=run.candidates,
             settings={"extract": config.extract, "http": config.http, **_pictures_of_archives(config)},
             tables=(),
-            documents=partial(_inputs, config),
+            documents=partial(inputs_of, config.extract),
             work=work.extract,
             keep=True,  # what is there goes only when what replaces it is whole
             result=lambda _: counted(run.candidates, "candidate pairs"),
@@ -125,8 +126,8 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
 def _answers(run: RunFolder) -> str:
     """What became of the image addresses: how many were had, and the most frequent reasons of the others."""
     step = fetch_step(run)
-    lost = sorted(step.rejects.items(), key=lambda item: (-item[1], item[0]))
-    words = [f"{count:,} {reason.replace('_', ' ')}" for reason, count in lost[:3]]
+    lost = by_frequency(step.rejects)
+    words = [f"{count:,} {in_words(reason)}" for reason, count in lost[:3]]
     words += [f"{sum(count for _, count in lost[3:]):,} for other reasons"] if lost[3:] else []
     return f"{step.rows_in:,} image URLs: {', '.join([f'{step.rows_out:,} stored', *words])}"
 
@@ -134,11 +135,6 @@ def _answers(run: RunFolder) -> str:
 def _pictures_of_archives(config: RunConfig) -> dict[str, ImageConfig]:
     """The settings by which extraction stores pictures, which it does from WARC files alone."""
     return {"image": config.image} if config.extract.source == "warc" else {}
-
-
-def _inputs(config: RunConfig) -> list[str]:
-    """The files that extraction reads; a crawl reads none."""
-    return [] if config.extract.source == "pages" else expand_inputs(config.extract)
 
 
 def _evaluation_step(run: RunFolder, config: RunConfig) -> list[Step]:

@@ -6,12 +6,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import flow
-from pipeline.archives import answer_from_archives, is_of_archive, read_archives, remove_unused, source_folder, units_of
+from pipeline.archives import answer_from_archives, read_archives, remove_unused, source_folder, units_of
 from pipeline.balance.tally import counts_table
 from pipeline.balancing import make_plan
 from pipeline.dedup.evaluation import EvaluationSet
 from pipeline.fetch.decided import stored_form
 from pipeline.fetch.left import adopt_parts
+from pipeline.fetch.part import is_of_archive
 from pipeline.image.config import ImageConfig
 from pipeline.layout import MANIFEST_FILE, RunFolder, part_name
 from pipeline.manifest import read_manifest, remove_unnamed, rows_in, write_manifest

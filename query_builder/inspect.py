@@ -76,11 +76,10 @@ def explain(url: str, text: str) -> list[str]:
     found = table.filter(pc.equal(table["query"], query)).to_pylist()
     if found:
         row = found[0]
-        lines = [
-            f"'{query}' is query {row['id']}, written '{row['surface']}'; "
-            + (f"it has its place as a {row['admitted']}." if row["admitted"] in SOURCES else "its sources: ")
-            + ("" if row["admitted"] in SOURCES else f"{', '.join(row['sources']) or 'none given'}.")
-        ]
+        place = f"its sources: {', '.join(row['sources']) or 'none given'}."
+        if row["admitted"] in SOURCES:
+            place = f"it has its place as a {row['admitted']}."
+        lines = [f"'{query}' is query {row['id']}, written '{row['surface']}'; {place}"]
         if row["word_count"] is not None:
             lines.append(f"  word: {row['word_count']:,} occurrences{_least(settings, 'min_word_count')}")
         if row["bigram_count"] is not None:

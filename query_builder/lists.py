@@ -48,7 +48,7 @@ def read_list(url: str, columns: tuple[str, ...] = tuple(QUERIES.names), *, as_w
     with open_input(url) as stream:
         try:
             file = pq.ParquetFile(stream)
-            wanted = {*columns, *NEEDED} | ({"query"} if "surface" in columns else set())
+            wanted = {*columns, *NEEDED}
             table = file.read(
                 columns=[n for n in QUERIES.names if n in wanted & set(file.schema_arrow.names)], use_threads=False
             )

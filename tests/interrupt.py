@@ -7,13 +7,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.processes import children
+
 __all__ = ["SAID", "interrupted"]
 
 ROOT = Path(__file__).resolve().parents[1]
 SAID = "\ninterrupted; the same command again takes up where this one stopped\n"
 
 
-def interrupted(command: Sequence[str], children: int, then: float) -> tuple[int, str]:
+def interrupted(command: Sequence[str], workers: int, then: float) -> tuple[int, str]:
     """Exit status and standard error of a command that is interrupted ``then`` seconds after it has so many child processes.
 
     Waits for the end of all its processes, however long that takes.
@@ -22,15 +24,10 @@ def interrupted(command: Sequence[str], children: int, then: float) -> tuple[int
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
-        while _children(process.pid) < children and process.poll() is None:
+        while len(children(process.pid)) < workers and process.poll() is None:
             time.sleep(0.001)
         time.sleep(then)
         os.killpg(process.pid, signal.SIGINT)
         assert process.stderr is not None
         said = process.stderr.read()  # the last one closes it
     return process.returncode, said
-
-
-def _children(process: int) -> int:
-    files = Path(f"/proc/{process}/task").glob("*/children")
-    return sum(len(file.read_text().split()) for file in files)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from webimagetext import files
-from webimagetext.settings import to_dict
 
 __all__ = ["CODE", "CONTENTS", "FREE", "INPUT", "deciding"]
 
@@ -50,7 +49,7 @@ def deciding(settings: Any) -> Any:
             found[field.name] = _each(value, _code)
         else:
             found[field.name] = deciding(value)
-    return to_dict(found)
+    return found
 
 
 def _each(value: Any, digest: typing.Callable[[str], str]) -> Any:

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from examples.demo.inputs import demo_site, wikipedia_excerpt, wordnet
+from pipeline.layout import MANIFEST_FILE
 from webimagetext import files
 from webimagetext.command import run_command
 from webimagetext.errors import UserError
@@ -27,7 +28,6 @@ from webimagetext.settings import fingerprint
 HERE = Path(os.path.relpath(Path(__file__).parent))
 PYTHON = os.path.relpath(sys.executable)
 CACHE = Path(".cache/demo")
-MANIFEST = "_MANIFEST"
 
 
 def show(command: Sequence[str]) -> None:
@@ -113,7 +113,7 @@ def demonstrate(site: str, contact: str, output: Path) -> None:
 
     crawl_and_package(output, site, contact)
 
-    shards, held_out = output / "shards" / MANIFEST, output / "holdout" / MANIFEST
+    shards, held_out = output / "shards" / MANIFEST_FILE, output / "holdout" / MANIFEST_FILE
     train = [PYTHON, "-m", "trainer.run", "--train-data", str(output / "shards" / "*.tar"), "--preset", "tiny"]
     train += ["--max-seconds", "150", "--output", str(model)]
     step("a small CLIP trained on the shards", train, record=records / "model", made=model, inputs=[shards])

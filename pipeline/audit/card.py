@@ -11,6 +11,7 @@ from typing import Any
 from pipeline.audit.charts import number
 from pipeline.audit.funnel import Step
 from pipeline.audit.summary import Summary
+from pipeline.reasons import in_words
 
 __all__ = ["render_card"]
 
@@ -50,7 +51,7 @@ def _head(name: str, language: str, summary: Summary, parts: Mapping[str, int]) 
 def _funnel(steps: list[Step]) -> str:
     lines = ["| step | in | out | what went |", "|---|---:|---:|---|"]
     for step in steps:
-        went = [f"{reason.replace('_', ' ')}: {number(count)}" for reason, count in step.rejects.items()]
+        went = [f"{in_words(reason)}: {number(count)}" for reason, count in step.rejects.items()]
         if step.set_aside:
             went.append(f"kept in reserve: {number(step.set_aside)}")
         lines.append(

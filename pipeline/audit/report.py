@@ -18,6 +18,7 @@ import numpy as np
 from pipeline.audit.charts import bars, concentration_curve, funnel_shape, number, share
 from pipeline.audit.funnel import Step
 from pipeline.audit.summary import TOP, Queries, Sample, Summary
+from pipeline.reasons import in_words
 
 __all__ = ["render_report"]
 
@@ -67,11 +68,6 @@ def _folded(text: str) -> str:
     )
 
 
-def _words(reason: str) -> str:
-    """A reason as stored (``small_image``) in words."""
-    return reason.replace("_", " ")
-
-
 def _lead(steps: list[Step], summary: Summary) -> str:
     found = next((step.rows_in for step in steps if step.unit == "pairs"), 0)
     text = f"{number(summary.pairs)} pairs of an image and a text, kept from {number(found)} that were found."
@@ -91,7 +87,7 @@ def _funnel(steps: list[Step], formats: Sequence[str]) -> str:
         rejects = list(step.rejects.items())
         gone = ""
         if rejects or step.set_aside:
-            rows = [(_words(reason), count) for reason, count in rejects]
+            rows = [(in_words(reason), count) for reason, count in rejects]
             if step.set_aside:
                 rows.append(("kept in reserve", step.set_aside))
             dropped = step.rows_in - step.rows_out
@@ -213,7 +209,7 @@ def _dropped(steps: list[Step], summary: Summary) -> str:
             for row in rows
         )
         blocks.append(
-            f"<details><summary>{escape(_words(reason))} ({escape(rows[0]['stage'])}): {number(totals[reason])}</summary>"
+            f"<details><summary>{escape(in_words(reason))} ({escape(rows[0]['stage'])}): {number(totals[reason])}</summary>"
             f"<table><thead><tr><th>text or detail</th><th>address</th></tr></thead><tbody>{body}</tbody></table></details>"
         )
     note = "<p>Some of what each rule dropped, so that a rule that drops the wrong things is seen. All of it is in rejects/.</p>"

@@ -23,6 +23,7 @@ from pipeline.audit.queries import shortfall_facts
 from pipeline.balance.plan import read_t
 from pipeline.layout import CAPTION_SUFFIX, IMAGE_SUFFIX, METADATA_SUFFIX, RunFolder
 from pipeline.manifest import read_manifest
+from pipeline.write.shards import PICTURE_COLUMN
 from webimagetext import files
 from webimagetext.parquet import read_parquet
 
@@ -83,8 +84,9 @@ def summarise(run: RunFolder) -> Summary:
     for folder in (run.shards, run.holdout):
         for batch in parquet_batches(folder, COLUMNS):
             _add(result, batch)
-    result.tars = any(name.endswith(".tar") for name in read_manifest(run.shards).column("file").to_pylist())
-    result.samples = _samples(run.shards)
+    names = read_manifest(run.shards).column("file").to_pylist()
+    result.tars = any(name.endswith(".tar") for name in names)
+    result.samples = _samples(run.shards, names, result.tars)
     result.rejects = _rejected(ledger_batches(run, ["subject", "stage", "reason", "url", "detail"]))
     if files.exists(run.counts):
         result.queries = _queries(run.counts)
@@ -122,35 +124,30 @@ def _add(result: Summary, batch: pa.RecordBatch) -> None:
     result.english.update(_edges(np.floor(english * 10).clip(0, 9), tuple(range(10)), "{} to {}"))
 
 
-def _samples(folder: str) -> list[Sample]:
+def _samples(folder: str, names: list[str], tars: bool) -> list[Sample]:
     """The first pairs of the first shards: shards are shuffled, so these are a fair sample."""
     found: list[Sample] = []
-    names = read_manifest(folder).column("file").to_pylist()
-    tars = [name for name in names if name.endswith(".tar")]
-    for name in tars or [name for name in names if name.endswith(".parquet")]:
+    ending, read = (".tar", _from_tar) if tars else (".parquet", _from_parquet)
+    for name in names:
         if len(found) >= SAMPLE_PICTURES:
             break
-        read = _from_tar if tars else _from_parquet
-        found += read(files.join(folder, name), SAMPLE_PICTURES - len(found))
+        if name.endswith(ending):
+            found += read(files.join(folder, name), SAMPLE_PICTURES - len(found))
     return found
+
+
+def _sample(row: dict[str, Any], picture: bytes) -> Sample:
+    queries = tuple(row["queries"] or ())
+    return Sample(row["key"], row["caption"], row["page_url"] or "", queries, _thumbnail(picture))
 
 
 def _from_parquet(url: str, count: int) -> list[Sample]:
     """The first pairs of a file that holds the pictures' bytes."""
     with files.open_input(url) as stream:
         table = pq.ParquetFile(stream)
-        columns = ["key", "caption", "page_url", "queries", IMAGE_SUFFIX[1:]]
+        columns = ["key", "caption", "page_url", "queries", PICTURE_COLUMN]
         rows = next(table.iter_batches(count, columns=columns), None)
-    return [
-        Sample(
-            row["key"],
-            row["caption"],
-            row["page_url"] or "",
-            tuple(row["queries"] or ()),
-            _thumbnail(row["jpg"]["bytes"]),
-        )
-        for row in (rows.to_pylist() if rows is not None else ())
-    ]
+    return [_sample(row, row[PICTURE_COLUMN]["bytes"]) for row in (rows.to_pylist() if rows is not None else ())]
 
 
 def _from_tar(url: str, count: int) -> list[Sample]:
@@ -162,10 +159,7 @@ def _from_tar(url: str, count: int) -> list[Sample]:
             assert content is not None, f"{url}: {member.name} is not a file"
             members["." + member.name.split(".", 1)[1]] = content.read()
             if {IMAGE_SUFFIX, CAPTION_SUFFIX, METADATA_SUFFIX} <= members.keys():
-                row = json.loads(members[METADATA_SUFFIX])
-                caption, queries = members[CAPTION_SUFFIX].decode(), tuple(row["queries"] or ())
-                picture = _thumbnail(members[IMAGE_SUFFIX])
-                found.append(Sample(row["key"], caption, row["page_url"] or "", queries, picture))
+                found.append(_sample(json.loads(members[METADATA_SUFFIX]), members[IMAGE_SUFFIX]))
                 members = {}
                 if len(found) == count:
                     break

@@ -23,12 +23,8 @@ from webimagetext import files
 
 __all__ = ["write_audit"]
 
-INTERNAL = (
-    "asked",
-    "text.max_repeats",
-    "top_up_rounds",
-    "evaluation_sets",
-)  # parts of other settings, for the steps alone
+# Parts of other settings, for the steps alone.
+INTERNAL = ("asked", "text.max_repeats", "top_up_rounds", "evaluation_sets")
 
 
 def write_audit(run: RunFolder, made_with: Mapping[str, Any]) -> list[Step]:

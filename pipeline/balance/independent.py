@@ -14,7 +14,7 @@ import pyarrow as pa
 from pipeline.balance.matches import Counts, Matches, flat_matches
 from pipeline.hashing import draw
 
-__all__ = ["Draws", "draws", "list_where", "priorities"]
+__all__ = ["Draws", "chances", "draws", "list_where", "priorities"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -49,15 +49,24 @@ def draws(
     scaled = _scaled(pair_ids, matches, counts, seed)
     priority = _least(scaled, matches, len(query_ids))
     limits = np.where(priority < t, t, t if limit is None else limit)
-    missed = np.ones(len(query_ids))
-    if len(matches.matched):
-        chances = 1.0 - np.minimum(1.0, t / np.maximum(counts[matches.queries], 1))
-        missed[matches.matched] = np.multiply.reduceat(chances, matches.starts)
     return Draws(
         drawn_by=list_where(matches, scaled < limits[matches.rows], len(query_ids)),
-        probability=1.0 - missed,
+        probability=_kept(matches, len(query_ids), counts, t),
         priority=priority,
     )
+
+
+def chances(query_ids: pa.ListArray, counts: Counts, t: float) -> Floats:
+    """The probability with which each row is kept at ``t``; their sum is the number of rows that stay on average."""
+    return _kept(flat_matches(query_ids), len(query_ids), counts, t)
+
+
+def _kept(matches: Matches, rows: int, counts: Counts, t: float) -> Floats:
+    missed = np.ones(rows)
+    if len(matches.matched):
+        each = 1.0 - np.minimum(1.0, t / np.maximum(counts[matches.queries], 1))
+        missed[matches.matched] = np.multiply.reduceat(each, matches.starts)
+    return 1.0 - missed
 
 
 def _scaled(pair_ids: pa.Array, matches: Matches, counts: Counts, seed: int) -> Floats:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from pipeline.balance.matches import Counts, flat_matches
 from pipeline.balance.refill import missing
 from pipeline.hashing import from_hex
-from pipeline.reasons import is_dead_link
+from pipeline.reasons import OF_CONTENT, is_dead_link
 
 __all__ = [
     "CAUSES",
@@ -59,7 +59,7 @@ _OF_REASON = {
         *("duplicate_image_caption", "near_duplicate", "earlier_image", "near_earlier_image", "over_t"),
     },
     "not reached": {"not_reached", "not_fetched"},
-    "bad pictures": {"not_an_image", "wrong_type", "too_many_pixels", "too_small", "unsupported_mode", "decode_error"},
+    "bad pictures": set(OF_CONTENT),
 }
 CAUSES = (
     "dead links",

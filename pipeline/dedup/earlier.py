@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.hashing import from_hex, hash64
-from pipeline.read.urls import canonical
+from pipeline.read.urls import spelling
 
 __all__ = ["EARLIER_PAIRS", "EarlierPair", "by_address", "earlier_pairs"]
 
@@ -28,8 +28,7 @@ def by_address(batch: pa.RecordBatch) -> UInt64:
     if "address" in batch.schema.names:
         addresses: UInt64 = batch.column("address").to_numpy()
         return addresses
-    urls = batch.column("url").to_pylist()
-    return np.array([hash64(canonical(url) or url) for url in urls], dtype=np.uint64)
+    return np.array([hash64(spelling(url)) for url in batch.column("url").to_pylist()], dtype=np.uint64)
 
 
 def earlier_pairs(batch: pa.RecordBatch) -> pa.RecordBatch:

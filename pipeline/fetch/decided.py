@@ -4,7 +4,6 @@ In: what became of an image's address, and the settings under which it was asked
 with the row; and :func:`holds`, whether the row still answers under the settings of today.
 """
 
-import dataclasses
 import json
 from typing import Any
 
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from pipeline.image.config import ImageConfig
 from pipeline.net.config import ALL_SIGNALS, HttpConfig
+from webimagetext.deciding import deciding
 
 __all__ = ["decided_by", "fetch_settings", "holds", "stored_form"]
 
@@ -63,11 +63,9 @@ def stored_form(image: ImageConfig) -> dict[str, Any]:
 def fetch_settings(http: HttpConfig, image: ImageConfig) -> dict[str, Any]:
     """Every setting that an answer of the store may hang on: when none of them changes, no address is open again."""
     names = sorted({name for fields in _HTTP.values() for name in fields})
-    return {f"http.{name}": getattr(http, name) for name in names} | {f"image.{k}": v for k, v in _image(image).items()}
-
-
-def _image(image: ImageConfig) -> dict[str, Any]:
-    return {field.name: getattr(image, field.name) for field in dataclasses.fields(image) if field.name != "threads"}
+    return {f"http.{name}": getattr(http, name) for name in names} | {
+        f"image.{name}": value for name, value in deciding(image).items()
+    }
 
 
 def holds(rows: pa.RecordBatch | pa.Table, http: HttpConfig, image: ImageConfig) -> pa.Array:

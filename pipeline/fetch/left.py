@@ -7,7 +7,7 @@ no manifest names yet, and the journals of parts that were in work, become parts
 import os
 
 from pipeline.fetch.bucket import NOT_REACHED
-from pipeline.fetch.part import finish_part, left_journals, open_spool
+from pipeline.fetch.part import finish_part, is_of_archive, left_journals, open_spool
 from pipeline.image.config import ImageConfig
 from pipeline.layout import RunFolder
 from pipeline.manifest import entry_of_table, read_manifest, write_manifest
@@ -28,7 +28,7 @@ def adopt_parts(run: RunFolder, image: ImageConfig) -> int:
                 finish_part(run.images, part, list(spool), spool, NOT_REACHED)
     found = [os.path.basename(url) for url in files.listing("*.parquet", run.images)]
     # A part's table is written after its tar, so where the table is the part is whole.
-    left = [name for name in found if name not in known and not name.startswith(("_", "archive-"))]
+    left = [name for name in found if name not in known and not is_of_archive(name)]
     if left:
         write_manifest(run.images, [*entries, *(entry_of_table(run.images, name) for name in left)])
     return len(left)

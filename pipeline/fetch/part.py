@@ -24,9 +24,15 @@ from webimagetext.errors import UserError
 from webimagetext.parquet import read_parquet
 from webimagetext.settings import fingerprint
 
-__all__ = ["facts_of", "finish_part", "left_journals", "open_spool", "read_part"]
+__all__ = ["ARCHIVE", "facts_of", "finish_part", "is_of_archive", "left_journals", "open_spool", "read_part"]
 
 JOURNAL = ".spool"
+ARCHIVE = "archive-"  # how the names of parts begin that were read from archives
+
+
+def is_of_archive(name: str) -> bool:
+    """Whether a file of the image store holds what an archive holds, and not what was fetched."""
+    return name.startswith(ARCHIVE)
 
 
 def facts_of(url: str, result: Processed | Rejected, http: HttpConfig, image: ImageConfig, **more: object) -> Facts:

@@ -10,7 +10,7 @@ import os
 from webimagetext import files
 from webimagetext.errors import UserError
 
-__all__ = ["identity", "unit_name"]
+__all__ = ["identity"]
 
 
 def identity(url: str) -> str:
@@ -29,8 +29,3 @@ def identity(url: str) -> str:
 @functools.lru_cache(1 << 16)
 def _digest(path: str, _size: int, _time: int) -> str:
     return files.digest(path)
-
-
-def unit_name(fingerprint: str) -> str:
-    """The name of the table of a unit of work that is known by ``fingerprint``."""
-    return f"part-{fingerprint[:16]}.parquet"

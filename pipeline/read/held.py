@@ -7,16 +7,13 @@ archive's answer is no picture.
 
 from collections.abc import Iterable
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.hashing import hash64
 from pipeline.read.tables import Held
-from pipeline.read.urls import canonical
+from pipeline.read.urls import spelling
 from pipeline.schema import IMAGES
 
-__all__ = ["HELD", "answers", "by_address", "held_table"]
+__all__ = ["HELD", "answers", "held_table"]
 
 HELD = pa.schema([pa.field(name, pa.string(), nullable=False) for name in Held._fields])
 
@@ -32,32 +29,23 @@ def _encodable(row: Held) -> dict[str, str]:
     return {name: value.encode("utf-8", "replace").decode() for name, value in row._asdict().items()}
 
 
-def _spelling(url: str) -> str:
-    return canonical(url) or url
-
-
-def by_address(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
-    """Keys rows by their address in one spelling."""
-    return np.array([hash64(_spelling(url)) for url in batch.column("url").to_pylist()], dtype=np.uint64)
-
-
 def answers(wanted: pa.Table, held: pa.Table, images: pa.Table) -> pa.Table:
     """Rows of schema IMAGES, in order of address, for the ``wanted`` addresses that ``images`` does not have and the archive
     answers. Of several answers a picture is taken before a reason, and the first by address or reason among equals."""
     pictures: dict[str, dict[str, object]] = {}
     for row in images.sort_by("url").to_pylist():
         if row["status"] == "success":
-            pictures.setdefault(_spelling(row["url"]), row)
+            pictures.setdefault(spelling(row["url"]), row)
     reasons: dict[str, dict[str, str]] = {}
     for row in held.sort_by([("reason", "ascending"), ("url", "ascending"), ("detail", "ascending")]).to_pylist():
-        reasons.setdefault(_spelling(row["url"]), row)
+        reasons.setdefault(spelling(row["url"]), row)
     there = set(images.column("url").to_pylist())
     found: list[dict[str, object]] = []
     for url in sorted(set(wanted.column("url").to_pylist()) - there):
-        spelling = _spelling(url)
-        if spelling in pictures:
-            found.append({**pictures[spelling], "url": url})
-        elif spelling in reasons:
-            why = reasons[spelling]
+        address = spelling(url)
+        if address in pictures:
+            found.append({**pictures[address], "url": url})
+        elif address in reasons:
+            why = reasons[address]
             found.append({"url": url, "status": why["reason"], "error_message": why["detail"] or None})
     return pa.Table.from_pylist(found, schema=IMAGES)

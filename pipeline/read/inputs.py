@@ -11,7 +11,7 @@ from pipeline.read.config import ExtractConfig
 from webimagetext.errors import UserError
 from webimagetext.files import listing, open_input
 
-__all__ = ["expand_inputs"]
+__all__ = ["expand_inputs", "inputs_of"]
 
 # Common Crawl's name of a crawl, and where its files are published; s3://commoncrawl/ has the same ones.
 _CRAWL = re.compile(r"CC-MAIN-\d{4}-\d{2}")
@@ -47,6 +47,11 @@ def expand_inputs(config: ExtractConfig) -> list[str]:
     if not kept:
         raise UserError(f"extract: sample = {config.sample} leaves none of {len(found)} inputs", "raise extract.sample")
     return kept
+
+
+def inputs_of(config: ExtractConfig) -> list[str]:
+    """The files that extraction reads, as :func:`expand_inputs` finds them; none for a crawl."""
+    return [] if config.source == "pages" else expand_inputs(config)
 
 
 def _list_of_crawl(base: str, crawl: str, source: str) -> str:

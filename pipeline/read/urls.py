@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 from yarl import URL
 
-__all__ = ["Resolver", "canonical", "picture_url"]
+__all__ = ["Resolver", "canonical", "picture_url", "spelling"]
 
 MAX_URL_LENGTH = 4096
 _STRIPPED = "".join(map(chr, range(33)))  # C0 controls and space
@@ -119,3 +119,8 @@ def canonical(reference: str) -> str | None:
     if text.count("/") == 2:
         text = text.replace("?", "/?", 1) if "?" in text else text + "/"
     return text if len(text) <= MAX_URL_LENGTH else None
+
+
+def spelling(url: str) -> str:
+    """:func:`canonical` of an address, or the address as it is where it has no such form."""
+    return canonical(url) or url

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.spark import JOB_SERVER_JAR
+from tests.processes import children
 
 __all__ = ["Cluster", "cluster", "missing", "needs_spark"]
 
@@ -88,8 +89,7 @@ class Cluster:
 
     def python_workers(self) -> list[int]:
         """The process ids of the Python workers that run now."""
-        children = Path(f"/proc/{self.pool.pid}/task").glob("*/children")
-        return [int(pid) for file in children for pid in file.read_text().split()]
+        return sorted(children(self.pool.pid))
 
     def kill(self, process: "subprocess.Popen[bytes]") -> None:
         """Kills a process with all it has started, as when a machine is lost."""

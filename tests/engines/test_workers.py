@@ -1,5 +1,6 @@
 """The pool of Python workers: what it starts, and when that ends."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc, endpoints_pb2
 
 from pipeline.worker_pool import start_pool
+from tests.processes import children
 from webimagetext.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,13 +32,9 @@ class Engine(beam_fn_api_pb2_grpc.BeamFnControlServicer):
             yield from ()
 
 
-def children() -> set[int]:
-    return {int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()}
-
-
 def test_workers_of_two_engines_may_share_a_name_and_end_with_their_engine() -> None:
     address, server, pool = start_pool()
-    before = children()
+    before = children(os.getpid())
     engines = []
     try:
         with grpc.insecure_channel(address) as channel:
@@ -53,7 +51,7 @@ def test_workers_of_two_engines_may_share_a_name_and_end_with_their_engine() -> 
             while not all(engine.names for engine, _ in engines) and time.monotonic() < deadline:
                 time.sleep(0.05)
             assert [engine.names for engine, _ in engines] == [["1-1"], ["1-1"]]
-            assert len(children() - before) == 2
+            assert len(children(os.getpid()) - before) == 2
             stub.StopWorker(beam_fn_api_pb2.StopWorkerRequest(worker_id="1-1"))
             engines[0][1].stop(None).wait()
             while len(running(before)) > 1 and time.monotonic() < deadline:
@@ -69,7 +67,7 @@ def test_workers_of_two_engines_may_share_a_name_and_end_with_their_engine() -> 
 
 def running(before: set[int]) -> set[int]:
     """Children that have come since and have not ended."""
-    states = {pid: Path(f"/proc/{pid}/stat").read_text().rsplit(") ")[1][0] for pid in children() - before}
+    states = {pid: Path(f"/proc/{pid}/stat").read_text().rsplit(") ")[1][0] for pid in children(os.getpid()) - before}
     return {pid for pid, state in states.items() if state != "Z"}
 
 

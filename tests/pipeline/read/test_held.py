@@ -3,7 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from pipeline.read.held import HELD, answers, by_address, held_table
+from pipeline.dedup.earlier import by_address
+from pipeline.read.held import HELD, answers, held_table
 from pipeline.read.tables import Held
 from pipeline.schema import IMAGES
 
