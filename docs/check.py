@@ -3,7 +3,8 @@
 - docs/cli.md is what the commands' ``--help`` prints now;
 - a link from one document to a file of the project leads to a file;
 - the README's table of speeds is what the stored results of the benchmarks give;
-- a command line in a document names a command, a verb and options that exist, or a target of the Makefile.
+- a command line in a document names a command, a verb and options that exist, or a target of the Makefile;
+- the changelog, the citation, the forms, the hooks and the workflow are in step with the code (docs/project_files.py).
 """
 
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 from benchmarks.__main__ import BENCHMARKS as MEASURED
 from benchmarks.table import README, RESULTS, rendered, stored, with_table
 from docs.cli_reference import BENCHMARKS, REFERENCE, ROOT, commands, reference
+from docs.project_files import problems as problems_of_files
 
 LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
 # By module, or by the console script.
@@ -24,7 +26,8 @@ OPTION = re.compile(r"(?<!\S)--[a-z][a-z0-9.-]*")
 
 def documents() -> list[Path]:
     """The Markdown files that people read, without the generated one."""
-    return [*sorted(ROOT.glob("*.md")), *sorted(path for path in (ROOT / "docs").glob("*.md") if path != REFERENCE)]
+    found = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / ".github").rglob("*.md")]
+    return sorted(path for path in found if path != REFERENCE)
 
 
 def broken_links(path: Path, text: str) -> Iterator[str]:
@@ -73,6 +76,7 @@ def main() -> int:
         text = path.read_text(encoding="utf-8")
         differences = [*broken_links(path, text), *unknown_commands(text, found, targets)]
         problems += [f"{path.relative_to(ROOT)}: {difference}" for difference in differences]
+    problems += problems_of_files(ROOT, targets)
     print("\n".join(problems) or f"{len(found)} commands and {len(documents())} documents are in step")
     return bool(problems)
 
