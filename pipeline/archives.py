@@ -18,7 +18,6 @@ from pipeline.fetch.decided import decided_by
 from pipeline.fetch.part import ARCHIVE, facts_of, finish_part, open_spool
 from pipeline.fetch.spool import Spool
 from pipeline.image.process import Rejected, process
-from pipeline.keeping.contents import identity
 from pipeline.layout import RunFolder
 from pipeline.manifest import Entry, entry_of_table, read_manifest, remove_unnamed, rows_in
 from pipeline.read.held import HELD, answers, held_table
@@ -34,6 +33,7 @@ from pipeline.tables.source import ReadTable
 from pipeline.transforms.outputs import parts_for
 from pipeline.watch import Beacon
 from webimagetext import files
+from webimagetext.contents import identity
 from webimagetext.deciding import deciding
 from webimagetext.settings import fingerprint
 

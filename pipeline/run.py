@@ -16,10 +16,10 @@ from typing import Any
 
 from pipeline import manifest
 from pipeline.config import RunConfig
-from pipeline.keeping.contents import identity
 from pipeline.layout import SUCCESS_FILE, RunFolder
 from pipeline.runners import Engine
 from webimagetext import files
+from webimagetext.contents import identity
 from webimagetext.deciding import deciding
 from webimagetext.errors import UserError
 from webimagetext.progress import human_time
