@@ -7,19 +7,21 @@ pair is left, so that nobody takes an empty result for a good one.
 import functools
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.audit.funnel import Step
 from pipeline.balance.config import BalanceConfig
 from pipeline.balance.independent import chances
-from pipeline.balance.matches import Counts
-from pipeline.balance.threshold import t_for_tail_share, tail_share
+from pipeline.balance.matches import Counts, count_rarest
+from pipeline.balance.threshold import capped_total, t_for_tail_share, tail_share
 from pipeline.config import RunConfig
 from pipeline.layout import RunFolder
 from pipeline.manifest import iter_batches, rows_in
-from pipeline.reasons import by_frequency, in_words, setting_of
+from pipeline.reasons import in_words, setting_of
 from pipeline.transforms.sums import read_vector
 
 __all__ = ["NOTHING_LEFT", "expected_pairs", "outcome", "proposed_t"]
@@ -53,17 +55,16 @@ def outcome(run: RunFolder, verb: str, config: RunConfig, counted: Sequence[Step
 
 
 def _losses(steps: list[Step], config: RunConfig) -> list[str]:
-    lost: Counter[str] = Counter()
+    """The reasons that most was lost to; what is counted (pages, images, pairs) stands with each, so kinds never add up."""
+    lost: Counter[tuple[str, str]] = Counter()
     for step in steps:
-        lost.update(step.rejects)
-    if not lost:
-        return []
-    lines = ["most was lost to:"]
-    for reason, count in by_frequency(lost)[:TOLD]:
+        lost.update({(reason, step.unit): count for reason, count in step.rejects.items()})
+    lines = []
+    for (reason, unit), count in sorted(lost.items(), key=lambda item: (-item[1], item[0]))[:TOLD]:
         name = setting_of(reason)
         said = f" ({name} = {_value(config, name)})" if name else ""
-        lines.append(f"    {in_words(reason)}: {count:,}{said}")
-    return lines
+        lines.append(f"    {in_words(reason)}: {count:,} {unit if count != 1 else unit.removesuffix('s')}{said}")
+    return ["most was lost to:", *lines] if lines else []
 
 
 def _value(config: RunConfig, name: str) -> object:
@@ -72,25 +73,36 @@ def _value(config: RunConfig, name: str) -> object:
 
 
 def _about_t(run: RunFolder, balance: BalanceConfig) -> list[str]:
-    """A t that would balance, where the one that is set draws every pair."""
+    """A t that would balance, where the one that is set keeps every pair."""
     pairs = rows_in(run.matched)
     if balance.mode == "none" or balance.tail_share or balance.wanted_total or not 0 < pairs <= SMALL:
         return []
-    counts = read_vector(run.match_counts)
-    t = proposed_t(counts, balance.t)
+    counts, lists = read_vector(run.match_counts), partial(_query_lists, run)
+    capped = balance.mode == "capped"
+    limited = sum((count_rarest(queries, counts) for queries in lists()), np.zeros_like(counts)) if capped else counts
+    t = proposed_t(counts, limited, balance.t)
     if t is None:
         return []
-    lists = (batch.column("query_ids") for batch in iter_batches(run.matched, ["query_ids"]))
-    kept, share = expected_pairs(lists, counts, t), tail_share(counts, t)
+    kept = round(capped_total(limited, t) if capped else expected_pairs(lists(), counts, t))
+    if kept >= pairs:
+        return []
     return [
-        f"t = {balance.t:,} balanced nothing: no query has more matches. With --balance.t {t} about {kept:,.0f} of {pairs:,} "
-        f"matched pairs would stay, and queries with at most {t} matches hold {share:.0%} of all matches"
+        f"t = {balance.t:,} balanced nothing: no query {'owns' if capped else 'has'} more {'pairs' if capped else 'matches'}. "
+        f"With --balance.t {t} about {kept:,} of {pairs:,} matched pairs would stay, and queries with at most {t} matches "
+        f"hold {tail_share(counts, t):.0%} of all matches"
     ]
 
 
-def proposed_t(counts: Counts, t: int) -> int | None:
-    """The t of the published tail share where no query has more than ``t`` matches; None where ``t`` balances, or none would."""
-    most = int(counts.max(initial=0))
+def _query_lists(run: RunFolder) -> Iterator[pa.ListArray]:
+    return (batch.column("query_ids") for batch in iter_batches(run.matched, ["query_ids"]))
+
+
+def proposed_t(counts: Counts, limited: Counts, t: int) -> int | None:
+    """The t of the published tail share where ``t`` limits no query; None where ``t`` balances, or none would.
+
+    ``counts`` are the matches of each query, ``limited`` what t is a limit of: the matches, or in capped mode the pairs it owns.
+    """
+    most = int(limited.max(initial=0))
     if t < most or most < 2:
         return None
     found = t_for_tail_share(counts, PUBLISHED_TAIL)

@@ -36,10 +36,10 @@ def tail_share(counts: Counts, t: int) -> float:
 
 
 def t_for_tail_share(counts: Counts, share: float) -> int:
-    """The smallest t at which the tail holds at least ``share`` of all matches."""
+    """The smallest t at which the tail holds at least ``share`` of all matches. Raises ValueError where there is no match."""
     ordered = np.sort(counts[counts > 0])
     if not len(ordered):
-        raise UserError("no pair matches any query, so no t has a tail", "check the captions and the query list")
+        raise ValueError("no pair matches any query, so no t has a tail")
     reached = np.cumsum(ordered)
     place = int(np.searchsorted(reached, share * float(reached[-1])))
     return int(ordered[min(place, len(ordered) - 1)])
@@ -124,10 +124,12 @@ def resolve_t(
     histogram: npt.NDArray[np.int64] | None = None,
     owned: Counts | None = None,
 ) -> int:
-    """The t that the settings ask for.
+    """The t that the settings ask for; ``config.t`` where no pair matches, since then nothing can be kept at any t.
 
     With ``wanted_total``, independent and none modes need the ``histogram`` of priorities, capped mode the ``owned`` counts.
     """
+    if not counts.any():
+        return config.t
     if config.tail_share is not None:
         return t_for_tail_share(counts, config.tail_share)
     if config.wanted_total is None:

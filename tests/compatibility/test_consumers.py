@@ -4,6 +4,8 @@ The demonstration's own, where it has been made beside this checkout (`make demo
 """
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ from tests.pipeline.small_job import serve_job
 # It leaves it to the garbage collector to close what it opened.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 
-DEMO = Path(__file__).parents[2] / "demo-run"
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "demo-run"
 READERS = Path(__file__).with_name("table_readers.py")
 
 
@@ -115,6 +118,25 @@ def test_table_readers_count_the_same_by_the_glob_that_people_type(real: Path, s
     counted = found["counted"]
     assert set(counted) >= {"duckdb", "polars", "pandas", "mlcroissant", "img2dataset"}
     assert counted == dict.fromkeys(counted, sizes["shards"])
+
+
+@pytest.mark.peers
+@pytest.mark.skipif(not PEERS.exists(), reason="the peers' environment is not built (make peers)")
+def test_the_queries_that_the_documents_show_find_the_drops(real: Path, tmp_path: Path) -> None:
+    """The two statements of docs/results.md, with their folder replaced by the run's."""
+    shown = re.findall(r'^duckdb\.sql\("(.*)"\)$', (ROOT / "docs" / "results.md").read_text(), re.MULTILINE)
+    assert len(shown) == 2
+    (tmp_path / "statements.json").write_text(json.dumps([text.replace("my-run", str(real)) for text in shown]))
+    by_reason, samples = run_in_peers(Path(__file__).with_name("statements.py"), tmp_path / "statements.json")["rows"]
+    steps = json.loads((real / "funnel.json").read_text())["steps"]
+    stated: Counter[str] = Counter()
+    for step in steps:
+        stated.update(step["rejects"] if step["name"] not in ("crawl", "fetch") else {})
+    found: Counter[str] = Counter()
+    for _, reason, count in by_reason:
+        found[reason] += count
+    assert {reason: found[reason] for reason in stated} == dict(stated) and stated
+    assert len(samples) == min(50, stated["other_language"])
 
 
 def test_nothing_but_data_has_the_ending_of_data(real: Path) -> None:

@@ -1,5 +1,6 @@
 """What a run tells at its end: losses with their settings, nothing left, and a t that fits."""
 
+import re
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -11,16 +12,20 @@ from pipeline.__main__ import main
 from pipeline.config import RunConfig
 from pipeline.hashing import draw
 from pipeline.layout import RunFolder
+from pipeline.manifest import rows_in
 from pipeline.outcome import NOTHING_LEFT, expected_pairs, proposed_t
 from pipeline.reasons import _SETTINGS, setting_of
 from tests.pipeline.small_job import Job
+from tests.pipeline.small_site import CAPTIONS
 
 
 def test_a_run_says_what_most_was_lost_to(job: Job, first: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
     job.run("told", "--balance.t", "20000")
     error = capsys.readouterr().err
-    assert "most was lost to:" in error and "boilerplate: 1 (text.boilerplate = True)" in error
-    assert "t = 20,000 balanced nothing" in error and "--balance.t" in error
+    assert "most was lost to:" in error and "\n    boilerplate: 1 pair (text.boilerplate = True)\n" in error
+    lost = error.split("most was lost to:\n")[1].splitlines()[:3]
+    counts = [int(re.search(r": ([\d,]+) (pages?|images?|pairs?)", line)[1].replace(",", "")) for line in lost]  # type: ignore[index]
+    assert counts == sorted(counts, reverse=True)
     assert "image URLs: " in error and " stored" in error
 
 
@@ -29,6 +34,17 @@ def test_nothing_left_has_an_ending_of_its_own(job: Job, capsys: pytest.CaptureF
     assert main(words) == NOTHING_LEFT
     error = capsys.readouterr().err
     assert "nothing is left" in error and "(text.min_words = 200)" in error and "Traceback" not in error
+
+
+@pytest.mark.parametrize("wanted", [("--balance.tail-share", "0.1"), ("--balance.wanted-total", "10")])
+def test_no_match_is_nothing_left_whatever_asks_for_a_t(
+    job: Job, wanted: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    queries = job.folder / "other.txt"
+    queries.write_text("no such words\n")
+    words = ["run", str(job.config), "--output", str(job.folder / "empty"), "--queries", str(queries), *wanted]
+    assert main(words) == NOTHING_LEFT
+    assert "nothing is left" in capsys.readouterr().err
 
 
 def test_every_setting_that_is_named_exists() -> None:
@@ -47,7 +63,38 @@ def test_every_setting_that_is_named_exists() -> None:
     ("counts", "t", "found"), [([50, 3, 2, 1], 20_000, 3), ([50, 3, 2, 1], 49, None), ([1, 1], 5, None), ([4], 9, None)]
 )
 def test_a_t_is_proposed_where_none_balances(counts: list[int], t: int, found: int | None) -> None:
-    assert proposed_t(np.array(counts), t) == found
+    assert proposed_t(np.array(counts), np.array(counts), t) == found
+
+
+def test_a_capped_t_limits_what_a_query_owns() -> None:
+    counts, owned = np.array([50, 3, 2, 1]), np.array([6, 3, 2, 1])
+    assert proposed_t(counts, owned, 6) == 3 and proposed_t(counts, owned, 5) is None
+    assert proposed_t(counts, np.array([3, 3, 2, 1]), 6) is None
+
+
+@pytest.mark.parametrize("mode", ["independent", "capped"])
+def test_what_a_proposed_t_keeps_is_what_it_then_keeps(
+    job: Job, first: RunFolder, mode: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queries = job.folder / "uneven.txt"
+    queries.write_text("red circle\nblue circle\ncircle\nwhite field\non a black field\n")
+    options = ("--queries", str(queries), "--balance.mode", mode, "--balance.reserve", "0")
+    job.run("told", *options, "--balance.t", "20000")
+    said = re.search(r"With --balance.t (\d+) about (\d+) of (\d+) matched", capsys.readouterr().err)
+    assert said is not None
+    t, kept, pairs = map(int, said.groups())
+    assert (t, pairs) == (2, 25) and kept < pairs
+    run = job.run("told", *options, "--balance.t", str(t))
+    stays = rows_in(run.selected)
+    assert stays == kept if mode == "capped" else abs(stays - kept) <= 4
+
+
+def test_a_t_that_takes_nothing_away_is_not_proposed(job: Job, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where every pair has a query with few matches, a lower t for the frequent ones keeps all the same."""
+    queries = job.folder / "kept.txt"
+    queries.write_text("on a\n" + "".join(f"{caption}\n" for caption in CAPTIONS))
+    job.run("kept", "--queries", str(queries), "--balance.t", "20000")
+    assert "balanced nothing" not in capsys.readouterr().err
 
 
 def test_the_expectation_is_the_mean_of_real_draws() -> None:

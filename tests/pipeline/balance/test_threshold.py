@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -26,8 +28,15 @@ def test_tail_share_and_back() -> None:
     assert t_for_tail_share(counts, 0.061) == 4
     assert t_for_tail_share(counts, 1.0) == 90
     assert tail_share(np.zeros(3, np.int64), 5) == 0
-    with pytest.raises(UserError, match="no pair matches"):
+    with pytest.raises(ValueError, match="no pair matches"):
         t_for_tail_share(np.zeros(3, np.int64), 0.5)
+
+
+@pytest.mark.parametrize("wanted", [{"tail_share": 0.1}, {"wanted_total": 5}, {"wanted_total": 5, "mode": "capped"}])
+def test_without_a_match_the_t_that_is_set_stays(wanted: dict[str, Any]) -> None:
+    none = np.zeros(3, np.int64)
+    histogram = priority_histogram(np.zeros(0))
+    assert resolve_t(BalanceConfig(t=77, **wanted), none, histogram=histogram, owned=none) == 77
 
 
 def test_t_for_a_total_from_the_histogram(pool: pa.RecordBatch) -> None:
