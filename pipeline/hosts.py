@@ -1,7 +1,8 @@
 """What a host is: the one definition that pace, budgets and the division of work among workers go by.
 
-A *host* is a name or a numeric address, whatever the scheme and port: one machine, as far as a visitor can tell, so http, https and
-all ports share one pace, one budget of pages and one bucket. An *origin* is scheme, host and port: what a robots.txt speaks for.
+A *host* is a name or a numeric address, whatever the scheme and port: one machine, as far as a visitor can tell, so
+http, https and all ports share one bucket, one budget of pages and, in a process, one pace. An *origin* is scheme, host
+and port: what a robots.txt speaks for.
 """
 
 from urllib.parse import urlsplit

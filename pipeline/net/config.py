@@ -52,13 +52,13 @@ class HttpConfig:
     ports: tuple[int, ...] = (80, 443, 8080, 8443)
     """Ports that may be asked (on allowed loopback: any)."""
     retries: Annotated[int, FREE] = 2
-    """Repeats after 429, a 5xx status or a broken connection."""
+    """Repeats after 429, 500, 502, 503, 504 or a broken connection."""
     backoff: Annotated[float, FREE] = 1.0
     """Seconds before the first repeat; doubled for each next one. A Retry-After header wins."""
     max_backoff: Annotated[float, FREE] = 60.0
-    """Seconds; a host that asks for a longer Retry-After is given up for this run."""
+    """Seconds; a host that asks for a longer Retry-After is given up for this round."""
     host_failures: Annotated[int, FREE] = 5
-    """Failures in a row (429, 5xx, no connection) after which a host is given up for this run."""
+    """Failures in a row (429, 5xx, no connection) after which a host is given up for this round."""
     dns_cache_seconds: Annotated[int, FREE] = 300
     """Seconds a host name's addresses are remembered."""
     binding_signals: tuple[Signal, ...] = ALL_SIGNALS

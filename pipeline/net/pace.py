@@ -31,7 +31,7 @@ CLOCK = Clock()
 
 
 class HostGivenUpError(Exception):
-    """The host is not asked again in this run; the message says why."""
+    """The host is not asked again by this client; the message says why."""
 
 
 @dataclass
