@@ -6,7 +6,7 @@ does; the last few are kept. A checkpoint also holds the model's sizes and the t
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -35,6 +35,7 @@ class Checkpoint:
     spec: Mapping[str, Any]
     tokenizer: str  # JSON
     config: Mapping[str, Any]
+    inputs: Mapping[str, Any] = field(default_factory=dict)  # what its files were known by (trainer/resume.py)
 
 
 def folder(output: str) -> str:

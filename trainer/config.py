@@ -1,11 +1,15 @@
 """The settings of a training run: one frozen dataclass, made of one part for each component, and the presets.
 
 In: presets, then a TOML file, then flags. Out: :class:`RunConfig`. Each component takes the part it owns (the loader a
-:class:`DataConfig` …); all parts are flat in one name space, so that a flag, a TOML key and a field have the same name.
+:class:`DataConfig` …); all parts are flat in one name space, so that a flag, a TOML key and a field have the same name. The marks
+say which may differ when a run is resumed (trainer/resume.py): FREE ones in silence, AHEAD ones with a word about it, INPUT ones as
+long as what they name holds the same, and those without a mark not at all.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from webimagetext.deciding import AHEAD, FREE, INPUT
 
 __all__ = ["PRESETS", "DataConfig", "ModelConfig", "ObjectiveConfig", "OptimConfig", "OutputConfig", "RunConfig"]
 
@@ -32,17 +36,19 @@ PRESETS: dict[str, dict[str, Any]] = {
 class DataConfig:
     """What is read, in which order, and how."""
 
-    train_data: tuple[str, ...] = ()
+    train_data: Annotated[tuple[str, ...], INPUT] = ()
     """Shards to train on: patterns of tar or Parquet files, local or as s3://, gs://, https:// addresses; {00..99} counts."""
+    new_data: Annotated[bool, FREE] = False
+    """A resumed run keeps to the shards it began with; with this it goes on with those there are now, other ones, more or fewer."""
     source_weights: tuple[float, ...] = ()
     """A share for each pattern; they are scaled to sum to 1. Left out: the patterns form one source."""
     batch_size: int = 32768
     """Pairs a step over all processes; the loss contrasts every pair with all the others."""
     loader: Literal["indexed", "webdataset"] = "indexed"
     """"indexed" reads through an index of each shard, the fast path; "webdataset" streams through that library."""
-    workers: int = 0
+    workers: Annotated[int, FREE] = 0
     """Threads that decode pictures in each process; 0: one for each core."""
-    prefetch: int = 3
+    prefetch: Annotated[int, FREE] = 3
     """Batches that are made ready ahead of the step."""
     shuffle_shards: int = 64
     """Shards whose pairs are mixed with each other at a time."""
@@ -60,10 +66,10 @@ class DataConfig:
     """Parquet: the column with the bytes of the picture, or a struct that holds them as "bytes"."""
     caption_column: str = "caption"
     """Parquet: the column with the caption."""
-    cache: str = ""
+    cache: Annotated[str, FREE] = ""
     """Folder where copies of remote shards stay; left out: a copy is deleted when it is closed, and fetched again in the next epoch
     when the run has more than 256 shards."""
-    stall_seconds: float = 60.0
+    stall_seconds: Annotated[float, FREE] = 60.0
     """After so many seconds without a batch, or within one step, the log names what the run is waiting for."""
 
 
@@ -71,11 +77,11 @@ class DataConfig:
 class ModelConfig:
     """Which model is trained, from which values, and which part of it."""
 
-    model: str = "ViT-B/32"
+    model: Annotated[str, INPUT] = "ViT-B/32"
     """A published model's name (see python -m trainer.models), "RN-tiny", "ViT-tiny", or a TOML file that states the sizes."""
-    start_from: str = ""
+    start_from: Annotated[str, INPUT] = ""
     """Weights to begin with: a checkpoint of ours, or a file in the OpenAI, open_clip or Hugging Face layout."""
-    tokenizer: str = ""
+    tokenizer: Annotated[str, INPUT] = ""
     """A tokenizer.json of ours or CLIP's vocabulary file; left out: trained on the run's own captions."""
     vocab_size: int = 49408
     """Entries of a tokenizer that is trained here, at most those of the model."""
@@ -83,15 +89,15 @@ class ModelConfig:
     """Leaves the image tower as it is."""
     lock_text: bool = False
     """Leaves the text tower as it is."""
-    patch_dropout: float = 0.0
+    patch_dropout: Annotated[float, AHEAD] = 0.0
     """Share of the patches left out at random while training (ViT only)."""
-    low_resolution: int = 0
+    low_resolution: Annotated[int, AHEAD] = 0
     """Side in pixels of the training pictures before the final phase; 0: the model's own throughout."""
-    final_steps: int = 0
+    final_steps: Annotated[int, AHEAD] = 0
     """Steps at the end at full resolution and without patch dropout."""
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: Annotated[bool, FREE] = False
     """Recomputes each block in the backward pass: about a third more work for far less memory."""
-    compile: bool = False
+    compile: Annotated[bool, FREE] = False
     """Compiles both towers with torch.compile."""
 
 
@@ -101,9 +107,9 @@ class ObjectiveConfig:
 
     loss: Literal["contrastive", "sigmoid"] = "contrastive"
     """The symmetric softmax loss of the paper, or the pairwise sigmoid loss."""
-    loss_tile: int = 2048
+    loss_tile: Annotated[int, FREE] = 2048
     """Side of the tiles in which similarities are computed: memory grows with it and not with the batch squared."""
-    accumulate: int = 1
+    accumulate: Annotated[int, AHEAD] = 1
     """Parts in which a batch passes through the model; the gradient is the one of the whole batch."""
 
 
@@ -111,23 +117,23 @@ class ObjectiveConfig:
 class OptimConfig:
     """How the parameters move."""
 
-    learning_rate: float | None = None
+    learning_rate: Annotated[float | None, AHEAD] = None
     """Peak; left out: the published one of the model."""
-    warmup_steps: int = 2000
+    warmup_steps: Annotated[int, AHEAD] = 2000
     """Steps of linear rise, at most a tenth of the run, before the cosine to zero."""
-    weight_decay: float = 0.2
+    weight_decay: Annotated[float, AHEAD] = 0.2
     """Decoupled; not on gains, biases and the temperature."""
-    beta1: float = 0.9
+    beta1: Annotated[float, AHEAD] = 0.9
     """Decay of the mean of the gradient."""
-    beta2: float = 0.98
+    beta2: Annotated[float, AHEAD] = 0.98
     """Decay of the mean of its square."""
-    epsilon: float = 1e-6
+    epsilon: Annotated[float, AHEAD] = 1e-6
     """Added to the root of the mean square."""
-    clip_gradient: float = 0.0
+    clip_gradient: Annotated[float, AHEAD] = 0.0
     """Largest norm of the whole gradient; 0: unbounded."""
-    layer_decay: float = 1.0
+    layer_decay: Annotated[float, AHEAD] = 1.0
     """Factor on the learning rate for each block further from the output."""
-    ema: float = 0.0
+    ema: Annotated[float, AHEAD] = 0.0
     """Decay a step of an average of the weights, which evaluation then uses; 0: none."""
 
 
@@ -135,21 +141,21 @@ class OptimConfig:
 class OutputConfig:
     """Where results go, and how often."""
 
-    output: str = ""
+    output: Annotated[str, FREE] = ""
     """Folder of the run, path or URL: config.toml, tokenizer.json, log.jsonl, checkpoints/."""
-    resume: bool = True
+    resume: Annotated[bool, FREE] = True
     """Takes up the newest checkpoint in the folder; without it, a folder with checkpoints is refused."""
-    checkpoint_steps: int = 0
+    checkpoint_steps: Annotated[int, FREE] = 0
     """Steps between two checkpoints; 0: by time alone."""
-    checkpoint_minutes: float = 15.0
+    checkpoint_minutes: Annotated[float, FREE] = 15.0
     """Minutes between two checkpoints."""
-    keep: int = 3
+    keep: Annotated[int, FREE] = 3
     """Checkpoints kept; the oldest go first."""
-    log_steps: int = 10
+    log_steps: Annotated[int, FREE] = 10
     """Steps between two lines of log.jsonl."""
-    tensorboard: bool = False
+    tensorboard: Annotated[bool, FREE] = False
     """Also writes TensorBoard events (needs the tensorboard package)."""
-    wandb: str = ""
+    wandb: Annotated[str, FREE] = ""
     """Also reports to Weights & Biases under this project (needs the wandb package)."""
 
 
@@ -161,19 +167,19 @@ class RunConfig(OutputConfig, OptimConfig, ObjectiveConfig, ModelConfig, DataCon
     Values come from the preset, then the TOML file of --config, then flags.
     """
 
-    preset: Preset = "auto"
+    preset: Annotated[Preset, FREE] = "auto"
     """Published values for ViTs or ResNets, or a small model for a CPU; "auto" goes by the model's name."""
-    config: str = ""
+    config: Annotated[str, FREE] = ""
     """A TOML file with any of these values."""
-    epochs: float = 32.0
+    epochs: Annotated[float, AHEAD] = 32.0
     """Passes over the data; the length of the learning-rate schedule."""
-    steps: int = 0
+    steps: Annotated[int, AHEAD] = 0
     """Steps in all, instead of --epochs."""
-    max_seconds: float = 0.0
+    max_seconds: Annotated[float, AHEAD] = 0.0
     """Ends the run after so many seconds of wall time, start-up included, the schedule shortened to fit; 0: no limit."""
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    precision: Annotated[Literal["auto", "fp32", "bf16", "fp16"], AHEAD] = "auto"
     """Of the towers' arithmetic; "auto" is bf16 where the processor has units for it, else fp32."""
-    parallel: Literal["ddp", "fsdp"] = "ddp"
+    parallel: Annotated[Literal["ddp", "fsdp"], FREE] = "ddp"
     """Under torchrun: whole copies of the model, or parameters and optimizer sharded over the processes."""
-    device: str = "auto"
+    device: Annotated[str, FREE] = "auto"
     """"cuda", "cpu", or "auto" for the first that is there."""

@@ -5,6 +5,7 @@ FSDP2), gathers features with their gradients, and agrees on values. With one pr
 """
 
 import os
+import sys
 from typing import Any, cast
 
 import torch
@@ -59,6 +60,11 @@ class World:
     def is_first(self) -> bool:
         """Whether this process speaks and writes for all."""
         return self.rank == 0
+
+    def say(self, text: str) -> None:
+        """A line for the person who looks on, from the first process only."""
+        if self.is_first:
+            print(text, file=sys.stderr, flush=True)
 
     def wrap(self, model: Clip, parallel: str) -> nn.Module:
         """The module to call for features: the model itself, or its DDP or FSDP2 form.

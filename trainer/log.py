@@ -113,6 +113,10 @@ class Watch:
             self.seconds[name] += time.monotonic() - self._since
             self._phase = ""
 
+    def share(self, name: str) -> float:
+        """The share of the time so far that was spent on ``name``."""
+        return self.seconds[name] / max(1e-9, sum(self.seconds.values()))
+
     def close(self) -> None:
         """Stops looking."""
         self._end.set()

@@ -3,12 +3,9 @@
 In: a :class:`RunConfig`. Out: the parts of a run, or a UserError that says what to change. Nothing here trains.
 """
 
-import dataclasses
-
 import torch
 from torch import nn
 
-from trainer.checkpoint import Checkpoint
 from trainer.config import RunConfig
 from trainer.data.loader import Dataset
 from trainer.distributed import World
@@ -16,14 +13,12 @@ from trainer.models.clip import Clip, build
 from trainer.models.spec import ModelSpec, find_spec
 from trainer.models.vit import VisionTransformer
 from trainer.tokenizer import Tokenizer, train_tokenizer
-from trainer.weights import load_states, put_states, read_spec
+from trainer.weights import load_states, put_states
 from webimagetext.errors import UserError
 
-__all__ = ["check", "check_resume", "make_model", "make_tokenizer", "precision"]
+__all__ = ["check", "make_model", "make_tokenizer", "precision", "set_phase"]
 
 TOKENIZER_CAPTIONS = 2_000_000
-# A checkpoint is of no use to a run that differs in one of these: its step would mean other samples.
-SAME_TO_RESUME = ("batch_size", "seed", "shuffle_shards", "source_weights", "sample_by", "loss", "crop", "captions")
 
 
 def check(config: RunConfig, world: World) -> ModelSpec:
@@ -54,26 +49,6 @@ def check(config: RunConfig, world: World) -> ModelSpec:
     return spec
 
 
-def check_resume(config: RunConfig, spec: ModelSpec, content: Checkpoint, url: str) -> None:
-    """Raises UserError when the checkpoint belongs to a run with another model or another order of samples."""
-    stored = read_spec(content.spec)
-    for field in dataclasses.fields(ModelSpec):
-        theirs, ours = getattr(stored, field.name), getattr(spec, field.name)
-        if theirs != ours and field.name != "learning_rate":
-            raise UserError(
-                f"{url}: is of a model with {field.name} {theirs}, and --model {config.model} has {ours}",
-                "train into another --output, or use it with --start-from",
-            )
-    for name in SAME_TO_RESUME:
-        value = getattr(config, name)
-        theirs = content.config.get(name)
-        if theirs != (list(value) if isinstance(value, tuple) else value):
-            raise UserError(
-                f"{url}: was made with {name} {theirs}, not {value}",
-                "resume with the same value, or train into another --output",
-            )
-
-
 def make_tokenizer(config: RunConfig, spec: ModelSpec, dataset: Dataset, world: World, stored: str) -> Tokenizer:
     """The checkpoint's tokenizer, the one of --tokenizer, or one trained on the run's captions (by the first process)."""
     if stored:
@@ -94,10 +69,10 @@ def make_tokenizer(config: RunConfig, spec: ModelSpec, dataset: Dataset, world: 
     return tokenizer
 
 
-def make_model(config: RunConfig, spec: ModelSpec, world: World) -> Clip:
-    """The model on its device, with its initial values, locks and memory saving."""
+def make_model(config: RunConfig, spec: ModelSpec, world: World, *, resumed: bool) -> Clip:
+    """The model on its device, with locks, memory saving and its initial values; those of --start-from unless it is ``resumed``."""
     model = build(spec, seed=config.seed, bias=config.loss == "sigmoid")
-    if config.start_from:
+    if config.start_from and not resumed:
         put_states(model, load_states(config.start_from), config.start_from)
     model.to(world.device)
     towers: list[tuple[bool, nn.Module]] = [(config.lock_image, model.visual), (config.lock_text, model.text)]

@@ -49,10 +49,13 @@ def restore(
     scaler: torch.amp.GradScaler,
     average: Average | None,
 ) -> None:
-    """Puts a checkpoint's state into the parts of a run. Every process must call it."""
+    """Puts a checkpoint's state into the parts of a run, whose settings stay its own. Every process must call it."""
     options = StateDictOptions(full_state_dict=True)
     set_model_state_dict(model, dict(content.model), options=options)
+    settings = [{name: value for name, value in group.items() if name != "params"} for group in optimizer.param_groups]
     set_optimizer_state_dict(model, optimizer, cast(Any, dict(content.optimizer)), options=options)
+    for group, own in zip(optimizer.param_groups, settings, strict=True):
+        group.update(own)
     if content.scaler:
         scaler.load_state_dict(dict(content.scaler))
     if average is not None:

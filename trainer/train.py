@@ -4,11 +4,11 @@ In: a :class:`RunConfig`. Out: checkpoints, ``tokenizer.json``, ``config.toml``,
 the output folder. A signal (SIGTERM, Ctrl-C), the time limit or the last step ends the loop; each of them saves first.
 """
 
+import contextlib
 import io
 import json
 import math
 import resource
-import sys
 import time
 from typing import Any
 
@@ -16,21 +16,22 @@ import torch
 
 from trainer import checkpoint
 from trainer.config import RunConfig
-from trainer.data.loader import Batch, Dataset, Loader
+from trainer.data.loader import Batch, Loader
 from trainer.data.portable import PortableLoader
 from trainer.distributed import World
 from trainer.log import Log, Watch
 from trainer.models.clip import parameter_count
 from trainer.optim import Average, clamp_scale, make_optimizer, set_rates, share_of_peak
-from trainer.setup import check, check_resume, make_model, make_tokenizer, precision, set_phase
+from trainer.resume import Beginning, begin
+from trainer.setup import make_model, make_tokenizer, precision, set_phase
 from trainer.state import collect, restore
 from trainer.step import Stepper
 from trainer.stop import Stop
 from trainer.weights import spec_values
 from webimagetext.errors import UserError
-from webimagetext.files import exists, join, open_input, write_atomic
+from webimagetext.files import join, write_atomic
 from webimagetext.progress import Progress, human_time
-from webimagetext.settings import fingerprint, to_dict, to_toml
+from webimagetext.settings import to_dict, to_toml
 
 __all__ = ["Run", "train"]
 
@@ -38,48 +39,39 @@ __all__ = ["Run", "train"]
 class Run:
     """One call of the trainer: made ready by the constructor, which raises UserError for anything that cannot work."""
 
-    def __init__(self, config: RunConfig, started: float) -> None:
-        self.config, self.started = config, started
-        self.world = World(config.device)
-        self.spec = check(config, self.world)
-        newest = checkpoint.newest(config.output)
-        if newest and not config.resume:
-            raise UserError(
-                f"{config.output}: holds checkpoints already", "leave out --no-resume, or name another --output"
-            )
-        content = checkpoint.read(newest) if newest else None
-        if content is not None and newest is not None:
-            check_resume(config, self.spec, content, newest)
-        self.say(f"reading the index of {', '.join(config.train_data)}")
-        self.dataset = Dataset(config)
+    def __init__(self, config: RunConfig, begun: Beginning, world: World, started: float) -> None:
+        self.config, self.world, self.started = config, world, started
+        self.spec, self.dataset, self.inputs = begun.spec, begun.dataset, begun.inputs
+        content = begun.content
         self.total = config.steps or max(1, round(config.epochs * self.dataset.steps_per_epoch))
         stored = content.tokenizer if content else ""
-        self.tokenizer = make_tokenizer(config, self.spec, self.dataset, self.world, stored)
-        self.model = make_model(config, self.spec, self.world)
-        self.dtype = precision(config, self.world.device)
+        self.tokenizer = make_tokenizer(config, self.spec, self.dataset, world, stored)
+        self.model = make_model(config, self.spec, world, resumed=content is not None)
+        self.dtype = precision(config, world.device)
         self.parameters = parameter_count(self.model)
-        self.module = self.world.wrap(self.model, config.parallel)
+        self.module = world.wrap(self.model, config.parallel)
         self.optimizer = make_optimizer(self.model, config)
-        self.scaler = torch.amp.GradScaler(self.world.device.type, enabled=self.dtype is torch.float16)
+        self.scaler = torch.amp.GradScaler(world.device.type, enabled=self.dtype is torch.float16)
         self.average = Average(self.model, config.ema) if config.ema else None
         self.step, self.seconds_before = 0, 0.0
         if content is not None:
             restore(content, self.model, self.optimizer, self.scaler, self.average)
             self.step, self.seconds_before = content.step, content.seconds
-        self.stepper = Stepper(self.model, self.module, config, self.world, self.dtype, self.scaler, config.seed)
+        self.stepper = Stepper(self.model, self.module, config, world, self.dtype, self.scaler, config.seed)
         self.rate = self.spec.learning_rate if config.learning_rate is None else config.learning_rate
-        self.log = Log(config, self.world.is_first)
+        self.log = Log(config, world.is_first)
         self.losses: list[float] = []
-
-    def say(self, text: str) -> None:
-        """A line for the person who looks on, from the first process only."""
-        if self.world.is_first:
-            print(text, file=sys.stderr, flush=True)
+        self.saved = time.monotonic()
 
     @property
     def elapsed(self) -> float:
         """Seconds since the command began."""
         return time.monotonic() - self.started
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the data so far."""
+        return round(self.step / self.dataset.steps_per_epoch, 3)
 
     def side(self, step: int) -> int:
         """The side of the pictures in ``step``, pixels."""
@@ -93,17 +85,49 @@ class Run:
             share = max(share, self.world.same(self.elapsed / self.config.max_seconds))
         return share
 
-    def save(self, log: Log) -> str:
-        """Writes a checkpoint (every process takes part) and returns its address."""
-        parts = collect(self.model, self.optimizer, self.scaler, self.average)
-        url = ""
-        if self.world.is_first:
-            seconds = self.seconds_before + self.elapsed
-            values = {"spec": spec_values(self.spec), "config": to_dict(self.config)}
-            state = checkpoint.Checkpoint(self.step, seconds, tokenizer=self.tokenizer.to_json(), **values, **parts)
-            url = checkpoint.write(self.config.output, state, self.config.keep)
-            log.event("checkpoint", step=self.step, file=url)
-        return url
+    def loop(self) -> str:
+        """Trains until something ends it. Returns why: "finished", "time", or "signal"."""
+        loader, stop = self.make_loader(), Stop()
+        watch = Watch(self.log, self.config.stall_seconds, lambda: loader.reading)
+        self.saved = time.monotonic()
+        self.model.train()
+        try:
+            with self.progress_line() as bar:
+                batches = iter(loader)
+                while self.step < self.total:
+                    with watch.phase("data"):
+                        batch = next(batches)
+                    with watch.phase("step"):
+                        loss = self.take_step(batch)
+                    bar.set(self.step * self.config.batch_size)
+                    if self.step % self.config.log_steps == 0 or self.step in (1, self.total):
+                        bar.note = self.report(float(loss), watch)
+                    ending, due = self.ending(stop), self.is_save_due()
+                    if ending or due:
+                        self.save()
+                    if ending:
+                        return ending
+        finally:
+            loader.close()
+            watch.close()
+            stop.close()
+        return "finished"
+
+    def make_loader(self) -> Loader | PortableLoader:
+        """The batches from the next step on, by the path of --loader."""
+        share = {"start": self.step, "stop": self.total, "rank": self.world.rank, "world": self.world.size}
+        if self.config.loader == "indexed":
+            return Loader(self.dataset, self.tokenizer, self.side, **share)
+        urls = [shard.url for shards in self.dataset.sources for shard in shards]
+        return PortableLoader(self.config, urls, self.dataset.fault, self.tokenizer, self.side, **share)
+
+    def progress_line(self) -> Progress:
+        """What the person who looks on sees; the other processes' go nowhere."""
+        size = self.config.batch_size
+        total = None if self.config.max_seconds else self.total * size
+        bar = Progress("train", "samples", total, stream=None if self.world.is_first else io.StringIO())
+        bar.resume_at(self.step * size)
+        return bar
 
     def take_step(self, batch: Batch) -> torch.Tensor:
         """Moves the parameters by one batch; returns the loss, still on the device."""
@@ -127,60 +151,30 @@ class Run:
         self.step += 1
         return loss
 
-    def make_loader(self) -> Loader | PortableLoader:
-        """The batches from the next step on, by the path of --loader."""
-        share = {"start": self.step, "stop": self.total, "rank": self.world.rank, "world": self.world.size}
-        if self.config.loader == "indexed":
-            return Loader(self.dataset, self.tokenizer, self.side, **share)
-        urls = [shard.url for shards in self.dataset.sources for shard in shards]
-        return PortableLoader(self.config, urls, self.dataset.fault, self.tokenizer, self.side, **share)
-
-    def loop(self) -> str:
-        """Trains until something ends it. Returns why: "finished", "time", or "signal"."""
-        config, world = self.config, self.world
-        loader = self.make_loader()
-        watch = Watch(self.log, config.stall_seconds, lambda: loader.reading)
-        stop = Stop()
-        saved = time.monotonic()
-        ending = "finished"
-        total = None if config.max_seconds else self.total * config.batch_size
-        self.model.train()
-        try:
-            with Progress("train", "samples", total, stream=None if world.is_first else io.StringIO()) as bar:
-                bar.resume_at(self.step * config.batch_size)
-                batches = iter(loader)
-                while self.step < self.total:
-                    with watch.phase("data"):
-                        batch = next(batches)
-                    with watch.phase("step"):
-                        loss = self.take_step(batch)
-                    bar.set(self.step * config.batch_size)
-                    if self.step % config.log_steps == 0 or self.step in (1, self.total):
-                        bar.note = self.report(float(loss), watch)
-                    ending = self._ending(stop)
-                    now = time.monotonic()
-                    due = config.checkpoint_steps and self.step % config.checkpoint_steps == 0
-                    late = (
-                        world.same(now - saved) > 60 * config.checkpoint_minutes if config.checkpoint_minutes else False
-                    )
-                    if ending or self.step == self.total or due or late:
-                        self.save(self.log)
-                        saved = now
-                    if ending:
-                        break
-        finally:
-            loader.close()
-            watch.close()
-            stop.close()
-        return ending or "finished"
-
-    def _ending(self, stop: Stop) -> str:
+    def ending(self, stop: Stop) -> str:
         """Why to end now, agreed between all processes; empty to go on."""
         code = 2.0 if stop.signal else 0.0
         limit = self.config.max_seconds
         if limit and self.world.is_first and self.elapsed > limit:
             code = max(code, 1.0)
         return {0.0: "", 1.0: "time", 2.0: "signal"}[self.world.largest(code)]
+
+    def is_save_due(self) -> bool:
+        """Whether a checkpoint belongs here: by steps, by minutes, or after the last step. Every process must ask at every step."""
+        steps, minutes = self.config.checkpoint_steps, self.config.checkpoint_minutes
+        late = minutes and self.world.same(time.monotonic() - self.saved) > 60 * minutes
+        return bool(late) or self.step == self.total or bool(steps and self.step % steps == 0)
+
+    def save(self) -> None:
+        """Writes a checkpoint; every process takes part."""
+        self.saved = time.monotonic()
+        parts = collect(self.model, self.optimizer, self.scaler, self.average)
+        if self.world.is_first:
+            seconds = self.seconds_before + self.elapsed
+            values = {"spec": spec_values(self.spec), "config": to_dict(self.config), "inputs": self.inputs}
+            state = checkpoint.Checkpoint(self.step, seconds, tokenizer=self.tokenizer.to_json(), **values, **parts)
+            url = checkpoint.write(self.config.output, state, self.config.keep)
+            self.log.event("checkpoint", step=self.step, file=url)
 
     def report(self, loss: float, watch: Watch) -> str:
         """Logs the step's figures and returns them as a note for the progress line. Raises UserError for a broken loss."""
@@ -191,17 +185,12 @@ class Run:
                 f"step {self.step}: the loss is {loss}", "lower --learning-rate or give --clip-gradient 1, then resume"
             )
         self.losses.append(loss)
-        data, step = watch.seconds["data"], watch.seconds["step"]
-        wait = data / max(1e-9, data + step)
-        if self.world.device.type == "cuda":
-            memory = torch.cuda.max_memory_allocated() / 1e9
-        else:
-            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        wait, memory = watch.share("data"), self.memory_gb()
         self.log.event(
             "step",
             step=self.step,
             samples=self.step * self.config.batch_size,
-            epoch=round(self.step / self.dataset.steps_per_epoch, 3),
+            epoch=self.epoch,
             loss=loss,
             logit_scale=scale,
             learning_rate=self.optimizer.param_groups[0]["lr"] / self.optimizer.param_groups[0]["factor"],
@@ -211,73 +200,76 @@ class Run:
             faults=sum(self.dataset.faults.values()),
         )
         note = f"loss {loss:.3f}  scale {scale:.1f}  waiting for data {100 * wait:.0f} %  {memory:.1f} GB"
-        if self.config.max_seconds:
-            left = min(
-                self.config.max_seconds - self.elapsed, self.elapsed * (1 / max(1e-9, self.step / self.total) - 1)
-            )
-            note += f"  {human_time(max(0, left))} left"
-        return note
+        return f"{note}  {human_time(self.seconds_left())} left" if self.config.max_seconds else note
 
-    def close(self) -> None:
-        """Ends the log, the files and the connection between processes."""
-        self.log.close()
-        self.dataset.library.close()
-        self.world.close()
+    def seconds_left(self) -> float:
+        """Until the time limit, or the last step where that comes sooner."""
+        by_steps = self.elapsed * (1 / max(1e-9, self.step / self.total) - 1)
+        return max(0.0, min(self.config.max_seconds - self.elapsed, by_steps))
 
+    def memory_gb(self) -> float:
+        """The most that was held so far: by torch on a GPU, by the process on a CPU."""
+        if self.world.device.type == "cuda":
+            return torch.cuda.max_memory_allocated() / 1e9
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
-def _already_done(config: RunConfig) -> dict[str, Any] | None:
-    """The summary of an earlier call that finished with the same settings."""
-    url = join(config.output, "summary.json")
-    if not (config.output and config.resume and exists(url)):
-        return None
-    with open_input(url) as stream:
-        summary: dict[str, Any] = json.load(stream)
-    return summary if summary.get("settings") == fingerprint(config) else None
+    def announce(self) -> None:
+        """Says, logs and writes down what begins."""
+        config, world = self.config, self.world
+        kind = "fp32" if self.dtype is None else str(self.dtype)[6:]
+        world.say(
+            f"{config.model}: {self.parameters:,} parameters, vocabulary {len(self.tokenizer):,}, "
+            f"{world.size} × {world.device.type}, {kind}\n"
+            f"{self.dataset.size:,} pairs, {self.total:,} steps of {config.batch_size:,}"
+            + (f", from step {self.step:,}" if self.step else "")
+            + (f", at most {human_time(config.max_seconds)}" if config.max_seconds else "")
+        )
+        if world.is_first:
+            for name, text in (("config.toml", to_toml(config)), ("tokenizer.json", self.tokenizer.to_json())):
+                with write_atomic(join(config.output, name), "w") as stream:
+                    stream.write(text)
+        self.log.event("start", step=self.step, total=self.total, pairs=self.dataset.size, parameters=self.parameters)
+
+    def conclude(self, ending: str) -> int:
+        """Says, logs and writes down how it ended. Returns the exit status."""
+        faults, names = sum(self.dataset.faults.values()), self.dataset.fault_names
+        self.log.event("end", reason=ending, step=self.step, faults=faults, examples=names[:20])
+        if faults:
+            self.world.say(f"{faults:,} samples could not be read, e.g. {names[0]}")
+        if ending == "signal":
+            self.world.say(f"stopped and saved at step {self.step:,}; the same command goes on from there")
+            return 143
+        if self.world.is_first:
+            summary = self.summary(ending)
+            with write_atomic(join(self.config.output, "summary.json"), "w") as stream:
+                json.dump(summary, stream, indent=1)
+            self.world.say(f"trained for {self.step:,} steps, {self.epoch} epochs: {summary['checkpoint']}")
+        return 0
+
+    def summary(self, ending: str) -> dict[str, Any]:
+        """The contents of ``summary.json``."""
+        return {
+            "steps": self.step,
+            "samples": self.step * self.config.batch_size,
+            "epochs": self.epoch,
+            "seconds": round(self.seconds_before + self.elapsed, 1),
+            "loss": self.losses[-1] if self.losses else None,
+            "ended_by": ending,
+            "checkpoint": checkpoint.newest(self.config.output),
+        }
 
 
 def train(config: RunConfig, started: float) -> int:
-    """Runs training from beginning to end; returns the exit status (143 after SIGTERM, 130 after Ctrl-C)."""
-    done = _already_done(config)
-    if done is not None:
-        print(f"{config.output}: finished already, after {done['steps']:,} steps; nothing to do", file=sys.stderr)
-        return 0
-    run = Run(config, started)
-    try:
-        processor = f"{run.world.size} × {run.world.device.type}, {'fp32' if run.dtype is None else str(run.dtype)[6:]}"
-        run.say(
-            f"{config.model}: {run.parameters:,} parameters, vocabulary {len(run.tokenizer):,}, {processor}\n"
-            f"{run.dataset.size:,} pairs, {run.total:,} steps of {config.batch_size:,}"
-            + (f", from step {run.step:,}" if run.step else "")
-            + (f", at most {human_time(config.max_seconds)}" if config.max_seconds else "")
-        )
-        if run.world.is_first:
-            with write_atomic(join(config.output, "config.toml"), "w") as stream:
-                stream.write(to_toml(config))
-            with write_atomic(join(config.output, "tokenizer.json"), "w") as stream:
-                stream.write(run.tokenizer.to_json())
-        run.log.event("start", step=run.step, total=run.total, pairs=run.dataset.size, parameters=run.parameters)
-        ending = run.loop() if run.step < run.total else "finished"
-        faults = sum(run.dataset.faults.values())
-        run.log.event("end", reason=ending, step=run.step, faults=faults, examples=run.dataset.fault_names[:20])
-        if faults:
-            run.say(f"{faults:,} samples could not be read, e.g. {run.dataset.fault_names[0]}")
-        if ending == "signal":
-            run.say(f"stopped and saved at step {run.step:,}; the same command goes on from there")
-            return 143
-        if run.world.is_first:
-            summary = {
-                "settings": fingerprint(config),
-                "steps": run.step,
-                "samples": run.step * config.batch_size,
-                "epochs": round(run.step / run.dataset.steps_per_epoch, 3),
-                "seconds": round(run.seconds_before + run.elapsed, 1),
-                "loss": run.losses[-1] if run.losses else None,
-                "ended_by": ending,
-                "checkpoint": checkpoint.newest(config.output),
-            }
-            with write_atomic(join(config.output, "summary.json"), "w") as stream:
-                json.dump(summary, stream, indent=1)
-            run.say(f"trained for {run.step:,} steps, {summary['epochs']} epochs: {summary['checkpoint']}")
-        return 0
-    finally:
-        run.close()
+    """Runs training from beginning to end; returns the exit status (143 after a signal)."""
+    with contextlib.ExitStack() as open_things:
+        world = World(config.device)
+        open_things.callback(world.close)
+        begun = begin(config, world)
+        open_things.callback(begun.dataset.library.close)
+        if begun.finished and begun.content is not None:
+            world.say(f"{config.output}: finished already, after {begun.content.step:,} steps; nothing to do")
+            return 0
+        run = Run(config, begun, world, started)
+        open_things.callback(run.log.close)
+        run.announce()
+        return run.conclude(run.loop() if run.step < run.total else "finished")

@@ -2,7 +2,8 @@
 
 A field without a mark decides. FREE marks what decides no bytes: pace, identity, memory, threads. CONTENTS marks a path, or
 several, of a file whose contents decide and not its name. CODE marks functions named ``module:function``, of which the module's
-source decides. INPUT marks paths that the step itself follows to what they hold. A mark stands in the declaration::
+source decides. INPUT marks paths that the step itself follows to what they hold. AHEAD marks what decides as well, and may yet
+change in the middle of the work: what was done before stays right. A mark stands in the declaration::
 
     delay: Annotated[float, FREE] = 1.0
 
@@ -17,15 +18,26 @@ from typing import Any
 
 from webimagetext import files
 
-__all__ = ["CODE", "CONTENTS", "FREE", "INPUT", "deciding"]
+__all__ = ["AHEAD", "CODE", "CONTENTS", "FREE", "INPUT", "deciding", "marks_of"]
 
 
 @dataclass(frozen=True)
-class _Mark:
+class Mark:
+    """Says how a field of settings decides."""
+
     name: str
 
 
-FREE, CONTENTS, CODE, INPUT = map(_Mark, ("free", "contents", "code", "input"))
+FREE, CONTENTS, CODE, INPUT, AHEAD = map(Mark, ("free", "contents", "code", "input", "ahead"))
+
+
+def marks_of(cls: type) -> dict[str, list[Mark]]:
+    """The marks of each field of a dataclass."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {
+        field.name: [mark for mark in getattr(hints[field.name], "__metadata__", ()) if isinstance(mark, Mark)]
+        for field in dataclasses.fields(cls)
+    }
 
 
 def deciding(settings: Any) -> Any:
@@ -36,19 +48,17 @@ def deciding(settings: Any) -> Any:
         return [deciding(value) for value in settings]
     if not dataclasses.is_dataclass(settings) or isinstance(settings, type):
         return settings
-    hints = typing.get_type_hints(type(settings), include_extras=True)
     found = {}
-    for field in dataclasses.fields(settings):
-        marks = [mark for mark in getattr(hints[field.name], "__metadata__", ()) if isinstance(mark, _Mark)]
-        value = getattr(settings, field.name)
+    for name, marks in marks_of(type(settings)).items():
+        value = getattr(settings, name)
         if FREE in marks or INPUT in marks or value is None:
             continue
         if CONTENTS in marks:
-            found[field.name] = _each(value, files.digest)
+            found[name] = _each(value, files.digest)
         elif CODE in marks:
-            found[field.name] = _each(value, _code)
+            found[name] = _each(value, _code)
         else:
-            found[field.name] = deciding(value)
+            found[name] = deciding(value)
     return found
 
 

@@ -236,7 +236,15 @@ def test_gradients_of_two_processes_equal_those_of_one_in_float64(tmp_path: Path
     script = tmp_path / "gradients.py"
     script.write_text(GRADIENTS)
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()}
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--standalone",
+        "--log-dir",
+        str(tmp_path),
+    ]
     for program in ([sys.executable], launch):
         done = subprocess.run([*program, str(script), str(tmp_path)], capture_output=True, text=True, env=environment)
         assert done.returncode == 0, done.stderr[-3000:]
@@ -254,7 +262,8 @@ def test_gradients_of_two_processes_equal_those_of_one_in_float64(tmp_path: Path
 def test_two_processes_train_as_one(shapes: Path, tiny_model: Path, tmp_path: Path, parallel: str) -> None:
     alone, two = tmp_path / "alone", tmp_path / "two"
     assert main(flags(shapes, tiny_model, alone, "--steps", "12")) == 0
-    program = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "-m", "trainer.run"]
+    launch = ["--nproc-per-node=2", "--standalone", "--log-dir", str(tmp_path / "logs")]
+    program = [sys.executable, "-m", "torch.distributed.run", *launch, "-m", "trainer.run"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     for steps, accumulate in (("6", "1"), ("12", "2")):
         arguments = flags(shapes, tiny_model, two, "--parallel", parallel, "--accumulate", accumulate, "--steps", "12")
@@ -299,8 +308,8 @@ def test_mistakes_are_explained_before_training(shapes: Path, tiny_model: Path, 
 def test_a_checkpoint_of_another_run_is_refused(shapes: Path, tiny_model: Path, tmp_path: Path) -> None:
     assert main(flags(shapes, tiny_model, tmp_path, "--steps", "2")) == 0
     for more, words in (
-        (("--batch-size", "12"), "batch_size 24, not 12"),
-        (("--seed", "5"), "seed 0, not 5"),
+        (("--batch-size", "12"), "--batch-size 24, not 12"),
+        (("--seed", "5"), "--seed 0, not 5"),
         (("--model", "ViT-tiny"), "is of a model with"),
         (("--no-resume",), "holds checkpoints already"),
     ):

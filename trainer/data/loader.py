@@ -42,9 +42,14 @@ class Batch:
 
 
 class Dataset:
-    """The shards of a run, the plan of their order, and what was wrong with them."""
+    """The shards of a run, the plan of their order, and what was wrong with them.
 
-    def __init__(self, config: DataConfig) -> None:
+    ``settle`` makes of the shards that are found, a list for each source, those that are trained on.
+    """
+
+    def __init__(
+        self, config: DataConfig, settle: Callable[[list[list[Shard]]], list[list[Shard]]] = lambda found: found
+    ) -> None:
         self.config = config
         self.faults: Counter[str] = Counter()
         self.fault_names: list[str] = []
@@ -58,8 +63,8 @@ class Dataset:
             )
         if min(weights) < 0 or sum(weights) <= 0:
             raise UserError("--source-weights: the shares must not be negative, and not all zero")
-        self.sources: list[list[Shard]] = [self.library.find(group) for group in groups]
-        self.size = sum(shard.size or 0 for shards in self.sources for shard in shards)
+        self.sources = settle([self.library.find(group) for group in groups])
+        self.size = sum(shard.size for shards in self.sources for shard in shards)
         if config.batch_size < 1 or self.size < config.batch_size:
             raise UserError(
                 f"--batch-size {config.batch_size}: the shards hold {self.size} pairs",
@@ -68,7 +73,7 @@ class Dataset:
         alone = len(groups) == 1
         orders = [
             SourceOrder(
-                [shard.size or 0 for shard in shards],
+                [shard.size for shard in shards],
                 config.seed + 7919 * index,
                 config.shuffle_shards,
                 config.batch_size if alone else 1,
@@ -90,7 +95,7 @@ class Dataset:
             raise UserError(
                 f"{shard.url}: no sample states '{self.config.sample_by}'", "choose another field for --sample-by"
             )
-        filled = np.ones(shard.size or 0, dtype=np.float32)
+        filled = np.ones(shard.size, dtype=np.float32)
         filled[: len(values)] = np.nan_to_num(values, nan=1.0)[: len(filled)]
         return filled
 
@@ -145,7 +150,7 @@ class Dataset:
             spread = (spread * 31 + 0.618) % 1.0
             if attempt >= ATTEMPTS // 2:  # the whole shard may be gone
                 shard = (shard + 1) % len(shards)
-            number = int(spread * max(1, shards[shard].size or 1))
+            number = int(spread * max(1, shards[shard].size))
         raise UserError(f"{shards[shard].url}: {ATTEMPTS} samples in a row could not be read", "check the shards")
 
 

@@ -14,6 +14,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,12 +60,14 @@ def expand(pattern: str) -> Iterator[str]:
         yield from expand(pattern[: found.start()] + choice + pattern[found.end() :])
 
 
+@dataclass(frozen=True)
 class Shard:
-    """One file of samples: its address and how many samples it is said to hold."""
+    """One file of samples: its address, the samples it is said to hold, and the word for its content (trainer/data/known.py)."""
 
-    def __init__(self, url: str, size: int | None = None) -> None:
-        self.url = url
-        self.size = size
+    url: str
+    size: int
+    identity: str = ""
+    seen: str = ""  # bytes and time of a local file when the word was found
 
     @property
     def is_parquet(self) -> bool:
@@ -112,19 +115,18 @@ class Library:
         if not urls:
             raise UserError("there are no shards to read", "say which, e.g. --train-data 'run/shards/*.tar'")
         sizes: dict[str, dict[str, int]] = {}
-        return [self._with_size(Shard(url), sizes) for url in dict.fromkeys(urls)]
+        return [self._with_size(Shard(url, 0), sizes) for url in dict.fromkeys(urls)]
 
     def _with_size(self, shard: Shard, known: dict[str, dict[str, int]]) -> Shard:
         folder, _, name = shard.url.rpartition("/")
+        size = None
         if not shard.is_parquet:
             if folder not in known:
                 known[folder] = _read_sizes(f"{folder}/{SIZES_FILE}" if folder else SIZES_FILE)
-            shard.size = known[folder].get(name)
+            size = known[folder].get(name)
         elif is_url(shard.url):
-            shard.size = rows_of(shard.url)  # the file's end alone, not a copy of all
-        if shard.size is None:
-            shard.size = len(self.reader(shard))
-        return shard
+            size = rows_of(shard.url)  # the file's end alone, not a copy of all
+        return replace(shard, size=len(self.reader(shard)) if size is None else size)
 
     def reader(self, shard: Shard) -> Reader:
         """The shard's reader, opened when first asked for. Raises UserError when it cannot be read."""
