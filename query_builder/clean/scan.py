@@ -5,12 +5,27 @@ In: bytes and a position. Out: positions and lengths. All compiled, none ever st
 
 import numpy as np
 
+from query_builder.clean.characters import (
+    AND,
+    BLANK,
+    COLON,
+    DOUBLE_QUOTE,
+    GREATER,
+    HASH,
+    LESS,
+    LOWER,
+    NEWLINE,
+    QUOTE,
+    SEMICOLON,
+    SLASH,
+    TAB,
+    UNDERSCORE,
+)
 from query_builder.hash_table import Bytes
 from webimagetext.compiled import compiled
 
 __all__ = [
     "LINK_PREFIX",
-    "LOWER",
     "MAX_NAME",
     "TAG",
     "TEMPLATE_NAME",
@@ -24,7 +39,21 @@ __all__ = [
 
 MAX_NAME = 64  # bytes of a template's, tag's or prefix's name that are looked at
 TAG, LINK_PREFIX, TEMPLATE_NAME = range(3)
-LOWER = np.array([b + 32 if 65 <= b <= 90 else b for b in range(256)], np.uint8)
+# What a byte says of such a name: it goes on, it ends, it is none.
+WITHIN, ENDS, NO_NAME = range(3)
+_NAMES = np.full((3, 256), WITHIN, np.uint8)
+_NAMES[TAG] = NO_NAME
+_NAMES[TAG, list(b"0123456789" + bytes(range(ord("a"), ord("z") + 1)) + bytes(range(ord("A"), ord("Z") + 1)))] = WITHIN
+_NAMES[TAG, list(b" />\n\t")] = ENDS
+_NAMES[LINK_PREFIX, list(b"|[]{\n")] = NO_NAME
+_NAMES[LINK_PREFIX, COLON] = ENDS
+_NAMES[TEMPLATE_NAME, list(b"|{}<\n")] = ENDS
+LETTER_A, LETTER_G, LETTER_L, LETTER_M, LETTER_P, LETTER_Q, LETTER_T, LETTER_X = b"aglmpqtx"
+# By the first byte of a UTF-8 sequence its length, 0 for none, and what the second may be (Unicode, table 3-7).
+WIDTHS = np.array([0] * 0xC2 + [2] * 0x1E + [3] * 0x10 + [4] * 5 + [0] * 11, np.uint8)
+LOWEST_SECOND, HIGHEST_SECOND = np.full(256, 0x80, np.uint8), np.full(256, 0xBF, np.uint8)
+LOWEST_SECOND[[0xE0, 0xF0]] = 0xA0, 0x90
+HIGHEST_SECOND[[0xED, 0xF4]] = 0x9F, 0x8F
 
 
 @compiled
@@ -50,8 +79,10 @@ def put_code_point(out: Bytes, n: int, cp: int) -> int:
 @compiled
 def read_number(text: Bytes, i: int, length: int) -> tuple[int, int]:
     """Reads ``#233;`` or ``#xE9;`` at ``i``: the code point and the position after it, or -1 and ``i``."""
+    if i >= length or text[i] != HASH:
+        return -1, i
     j, base = i + 1, 10
-    if j < length and (text[j] == 120 or text[j] == 88):
+    if j < length and LOWER[text[j]] == LETTER_X:
         j, base = j + 1, 16
     value, first = 0, j
     while j < length and j - first < 8:
@@ -63,7 +94,7 @@ def read_number(text: Bytes, i: int, length: int) -> tuple[int, int]:
         else:
             break
         j += 1
-    if j == first or j >= length or text[j] != 59:
+    if j == first or j >= length or text[j] != SEMICOLON:
         return -1, i
     return value, j + 1
 
@@ -74,43 +105,43 @@ def unescape_xml(data: Bytes, start: int, end: int, out: Bytes) -> int:
     n, i = 0, start
     while i < end:
         c = data[i]
-        if c == 38:  # &
-            if i + 3 < end and data[i + 2] == 116 and data[i + 3] == 59 and (data[i + 1] == 108 or data[i + 1] == 103):
-                out[n] = 60 if data[i + 1] == 108 else 62
-                n, i = n + 1, i + 4
-                continue
-            if i + 4 < end and data[i + 1] == 97 and data[i + 2] == 109 and data[i + 3] == 112 and data[i + 4] == 59:
-                out[n] = 38
-                n, i = n + 1, i + 5
-                continue
-            if i + 5 < end and data[i + 5] == 59 and (data[i + 1] == 113 or data[i + 1] == 97):
-                out[n] = 34 if data[i + 1] == 113 else 39
-                n, i = n + 1, i + 6
-                continue
-            if i + 1 < end and data[i + 1] == 35:
-                cp, after = read_number(data, i + 1, end)
-                if cp >= 0:
-                    n, i = put_code_point(out, n, cp), after
-                    continue
-        elif c >= 0x80:
-            width = 2 if 0xC2 <= c < 0xE0 else 3 if 0xE0 <= c < 0xF0 else 4 if 0xF0 <= c < 0xF5 else 0
-            if width == 0 or i + width > end:
-                return -1 - i
-            for k in range(1, width):
-                if data[i + k] & 0xC0 != 0x80:
-                    return -1 - i
-            second = data[i + 1]
-            if (c == 0xE0 and second < 0xA0) or (c == 0xED and second > 0x9F):
-                return -1 - i
-            if (c == 0xF0 and second < 0x90) or (c == 0xF4 and second > 0x8F):
-                return -1 - i
-            for k in range(width):
-                out[n + k] = data[i + k]
-            n, i = n + width, i + width
+        if c < 0x80 and c != AND:
+            out[n] = c
+            n, i = n + 1, i + 1
             continue
-        out[n] = c
-        n, i = n + 1, i + 1
+        if c == AND:
+            cp, after = _escaped(data, i, end)
+            if cp < 0:
+                cp, after = read_number(data, i + 1, end)
+            n, i = (put_code_point(out, n, cp), after) if cp >= 0 else (put_code_point(out, n, AND), i + 1)
+            continue
+        width = WIDTHS[c]
+        if width == 0 or i + width > end or not LOWEST_SECOND[c] <= data[i + 1] <= HIGHEST_SECOND[c]:
+            return -1 - i
+        for k in range(2, width):
+            if data[i + k] & 0xC0 != 0x80:
+                return -1 - i
+        for k in range(width):
+            out[n + k] = data[i + k]
+        n, i = n + width, i + width
     return n
+
+
+@compiled
+def _escaped(data: Bytes, i: int, end: int) -> tuple[int, int]:
+    """The character that XML escapes at ``i`` as lt, gt, amp, quot or apos, and the position behind; or -1 and ``i``."""
+    # All bytes are read before the first is looked at: the code is quicker without a branch between.
+    last = end - 1
+    first, second, third = data[min(i + 1, last)], data[min(i + 2, last)], data[min(i + 3, last)]
+    fourth, fifth = data[min(i + 4, last)], data[min(i + 5, last)]
+    left = last - i
+    if left >= 3 and second == LETTER_T and third == SEMICOLON and first in (LETTER_L, LETTER_G):
+        return LESS if first == LETTER_L else GREATER, i + 4
+    if left >= 4 and first == LETTER_A and second == LETTER_M and third == LETTER_P and fourth == SEMICOLON:
+        return AND, i + 5
+    if left >= 5 and fifth == SEMICOLON and first in (LETTER_A, LETTER_Q):
+        return QUOTE if first == LETTER_A else DOUBLE_QUOTE, i + 6
+    return -1, i
 
 
 @compiled
@@ -119,28 +150,19 @@ def read_name(text: Bytes, i: int, length: int, name: Bytes, kind: int) -> int:
 
     Returns its length, or -1 if it doesn't end as such a name has to.
     """
-    n = 0
+    n, found = 0, WITHIN
     while i < length and n < MAX_NAME:
         c = text[i]
-        if kind == TAG:  # a tag: letters and digits, then a space, a slash or the end
-            if c == 32 or c == 47 or c == 62 or c == 10 or c == 9:
-                return n
-            if not (97 <= LOWER[c] <= 122 or 48 <= c <= 57):
-                return -1
-        elif kind == LINK_PREFIX:  # up to a colon
-            if c == 58:
-                break
-            if c == 124 or c == 93 or c == 91 or c == 10 or c == 123:
-                return -1
-        elif c == 124 or c == 125 or c == 10 or c == 123 or c == 60:
+        found = _NAMES[kind, c]
+        if found != WITHIN:
             break
-        if not (n == 0 and (c == 32 or c == 95)):
-            name[n] = 32 if c == 95 else LOWER[c]
+        if n or (c != BLANK and c != UNDERSCORE):
+            name[n] = BLANK if c == UNDERSCORE else LOWER[c]
             n += 1
         i += 1
-    if i >= length or n >= MAX_NAME:
+    if found != ENDS:
         return -1
-    while n and name[n - 1] == 32:
+    while n and name[n - 1] == BLANK:
         n -= 1
     return n
 
@@ -149,12 +171,12 @@ def read_name(text: Bytes, i: int, length: int, name: Bytes, kind: int) -> int:
 def find_closing_tag(text: Bytes, i: int, length: int, name: Bytes, size: int) -> int:
     """The position of ``</name`` at or after ``i``, or -1."""
     while i + size + 2 < length:
-        if text[i] == 60 and text[i + 1] == 47:
+        if text[i] == LESS and text[i + 1] == SLASH:
             k = 0
             while k < size and LOWER[text[i + 2 + k]] == name[k]:
                 k += 1
             after = text[i + 2 + size]
-            if k == size and (after == 62 or after == 32 or after == 10):
+            if k == size and (after in (GREATER, BLANK, NEWLINE)):
                 return i
         i += 1
     return -1
@@ -164,6 +186,6 @@ def find_closing_tag(text: Bytes, i: int, length: int, name: Bytes, size: int) -
 def at_line_start(text: Bytes, i: int) -> bool:
     """Whether only blanks and indenting colons come before ``i`` on its line."""
     i -= 1
-    while i >= 0 and (text[i] == 32 or text[i] == 9 or text[i] == 58):
+    while i >= 0 and (text[i] in (BLANK, TAB, COLON)):
         i -= 1
-    return i < 0 or text[i] == 10
+    return i < 0 or text[i] == NEWLINE

@@ -12,235 +12,314 @@ text stays, as MediaWiki shows it. A search for a closing tag that fails is not 
 import numpy as np
 import numpy.typing as npt
 
-from query_builder.clean.markup import ACTIONS, BREAK, DROP, LITERAL, TABLE, Markup
+from query_builder.clean.characters import (
+    AND,
+    BAR,
+    BLANK,
+    BRACE,
+    BRACKET,
+    CLOSING_BRACE,
+    CLOSING_BRACKET,
+    COLON,
+    DASH,
+    EXCLAMATION,
+    GREATER,
+    LESS,
+    LOWER,
+    NEWLINE,
+    QUOTE,
+    SEMICOLON,
+    SLASH,
+    UNDERSCORE,
+)
+from query_builder.clean.markup import ACTIONS, BREAK, DROP, INLINE, LITERAL, TABLE, Markup
+from query_builder.clean.nesting import (
+    HIDDEN_LINK,
+    HTML_TABLE,
+    KINDS,
+    LINK_TARGET,
+    MAX_DEPTH,
+    NOTHING,
+    TEMPLATE,
+    Counts,
+    Stack,
+    begin_link_text,
+    close,
+    closing_at,
+    give_up_targets,
+    opening_at,
+    remember,
+)
 from query_builder.clean.scan import (
     LINK_PREFIX,
-    LOWER,
     MAX_NAME,
     TAG,
     TEMPLATE_NAME,
-    at_line_start,
     find_closing_tag,
     put_code_point,
     read_name,
     read_number,
     unescape_xml,
 )
-from query_builder.hash_table import Bytes, as_bytes, hash_bytes, look_up
+from query_builder.hash_table import Bytes, HashTable, as_bytes, hash_bytes, look_up
 from webimagetext.compiled import compiled
 
-__all__ = ["MAX_DEPTH", "clean", "clean_text"]
+__all__ = ["clean", "clean_text"]
 
-MAX_DEPTH = 1 << 16  # deeper openings are left as text
-TEMPLATE, WIKI_TABLE, HTML_TABLE, HIDDEN_LINK, LINK_TARGET, LINK_TEXT = range(6)
-DISAMBIGUATES = 1  # the flag in ``flags[0]``
-
+LETTER_R = ord("r")
+LONGEST_ENTITY, LONGEST_SWITCH, LONGEST_SCHEME = 32, 30, 8
 # Bytes that may begin markup; all others are copied without a further look.
 SPECIAL = np.zeros(256, np.bool_)
-SPECIAL[[ord(c) for c in "<&{}[]|'_:\n"]] = True
-_MAGIC_DISAMBIGUATION = np.frombuffer(b"DISAMBIG", np.uint8)
+SPECIAL[list(b"<&{}[]|'_:\n")] = True
+_DISAMBIGUATION_SWITCH = np.frombuffer(b"DISAMBIG", np.uint8)
 
 
 @compiled
-def clean(
-    text: Bytes,
-    length: int,
-    out: Bytes,
-    kinds: Bytes,
-    marks: npt.NDArray[np.int64],
-    tables: Markup,
-    flags: npt.NDArray[np.int64],
-) -> int:
-    """Writes the plain text of ``text[:length]`` to ``out`` (at least as long, and 8 more); returns its length.
+def clean(text: Bytes, length: int, out: Bytes, stack: Stack, tables: Markup) -> tuple[int, bool]:
+    """Writes the plain text of ``text[:length]`` to ``out`` (at least as long, and 8 more); ``stack`` is scratch of MAX_DEPTH.
 
-    ``kinds`` and ``marks`` are scratch of MAX_DEPTH entries. ``flags[0]`` becomes 1 for a disambiguation page.
+    Returns its length and whether the page is a disambiguation page.
     """
-    flags[0] = 0
-    name = np.empty(MAX_NAME, np.uint8)
-    open_count = np.zeros(6, np.int64)
-    no_closing = np.zeros(256, np.bool_)
+    counts, unclosed, name = np.zeros(KINDS, np.int64), np.zeros(256, np.bool_), np.empty(MAX_NAME, np.uint8)
+    disambiguates = False
     depth = n = i = literal_until = 0
     while i < length:
         c = text[i]
-        if not SPECIAL[c] or (i < literal_until and c != 38):
+        if not SPECIAL[c] or (i < literal_until and c != AND):
             out[n] = c
             n, i = n + 1, i + 1
             continue
-        following = text[i + 1] if i + 1 < length else 0
-        opening = closing = -1
-        if c == 10:
-            # A link's target stays on one line: what looked like one was two square brackets.
-            while depth and kinds[depth - 1] == LINK_TARGET:
-                depth -= 1
-                open_count[LINK_TARGET] -= 1
-        elif c == 39:
-            if following == 39:  # bold and italics
-                while i < length and text[i] == 39:
-                    i += 1
-                continue
-        elif c == 38:
-            if following == 35:
-                cp, after = read_number(text, i + 1, length)
-                if cp >= 0:
-                    n, i = put_code_point(out, n, cp), after
-                    continue
-            j = i + 1
-            while j < length and j - i < 33 and (97 <= LOWER[text[j]] <= 122 or 48 <= text[j] <= 57):
-                j += 1
-            if j < length and text[j] == 59:
-                value = look_up(tables.entities[0], tables.entities[1], hash_bytes(text, i + 1, j))
-                if value >= 0:
-                    n = put_code_point(out, n, value & 0x1FFFFF)
-                    if value >> 21:
-                        n = put_code_point(out, n, value >> 21)
-                    i = j + 1
-                    continue
-        elif c == 123:  # {
-            if following == 123:
-                opening = TEMPLATE
-                size = read_name(text, i + 2, length, name, TEMPLATE_NAME)
-                if (
-                    size > 0
-                    and look_up(tables.disambiguation[0], tables.disambiguation[1], hash_bytes(name, 0, size)) > 0
-                ):
-                    flags[0] = DISAMBIGUATES
-            elif following == 124 and at_line_start(text, i):
-                opening = WIKI_TABLE
-        elif c == 125:
-            if following == 125 and open_count[TEMPLATE]:
-                closing = TEMPLATE
-        elif c == 124:
-            if depth and kinds[depth - 1] == LINK_TARGET:
-                n = marks[depth - 1]
-                kinds[depth - 1] = LINK_TEXT
-                open_count[LINK_TARGET] -= 1
-                open_count[LINK_TEXT] += 1
-                i += 1
-                continue
-            # The bar of "|}}" is a template's last and empty argument, not the end of a table.
-            single = following == 125 and (i + 2 >= length or text[i + 2] != 125)
-            if single and open_count[WIKI_TABLE] and at_line_start(text, i):
-                closing = WIKI_TABLE
-        elif c == 91:  # [
-            if following == 91:
-                size = read_name(text, i + 2, length, name, LINK_PREFIX)
-                hidden = size > 0 and look_up(tables.links[0], tables.links[1], hash_bytes(name, 0, size)) > 0
-                opening = HIDDEN_LINK if hidden else LINK_TARGET
-            elif following == 47 and i + 2 < length and text[i + 2] == 47:
-                i += 3
-                while i < length and text[i] > 32 and text[i] != 93 and text[i] != 60:
-                    i += 1
-                out[n] = 10
-                n += 1
-                continue
-        elif c == 93:
-            if following == 93 and open_count[HIDDEN_LINK] + open_count[LINK_TARGET] + open_count[LINK_TEXT]:
-                closing = HIDDEN_LINK
-        elif c == 95:
-            if following == 95:  # a switch such as __NOTOC__
-                j = i + 2
-                while j < length and j - i < 32 and 65 <= text[j] <= 90:
-                    j += 1
-                if j + 1 < length and j > i + 2 and text[j] == 95 and text[j + 1] == 95:
-                    if j - i - 2 == len(_MAGIC_DISAMBIGUATION):
-                        k = 0
-                        while k < len(_MAGIC_DISAMBIGUATION) and text[i + 2 + k] == _MAGIC_DISAMBIGUATION[k]:
-                            k += 1
-                        if k == len(_MAGIC_DISAMBIGUATION):
-                            flags[0] = DISAMBIGUATES
-                    i = j + 2
-                    continue
-        elif c == 58:
-            if following == 47 and i + 2 < length and text[i + 2] == 47:  # an address: drop its scheme too
-                k = n
-                while k and n - k < 8 and 97 <= LOWER[out[k - 1]] <= 122:
-                    k -= 1
-                if k < n:
-                    n = k
-                    while (
-                        i < length
-                        and text[i] > 32
-                        and text[i] != 93
-                        and text[i] != 60
-                        and text[i] != 124
-                        and text[i] != 125
-                    ):
-                        i += 1
-                    out[n] = 10
-                    n += 1
-                    continue
-        else:  # <
-            if following == 33 and i + 3 < length and text[i + 2] == 45 and text[i + 3] == 45:
-                i += 4
-                while i < length and not (text[i] == 62 and text[i - 1] == 45 and text[i - 2] == 45):
-                    i += 1
-                i += 1
-                continue
-            ends = following == 47
-            size = read_name(text, i + 2 if ends else i + 1, length, name, TAG)
-            value = look_up(tables.tags[0], tables.tags[1], hash_bytes(name, 0, size)) if size > 0 else -1
-            if value >= 0:
-                j = i + 1
-                while j < length and text[j] != 62 and text[j] != 60:
-                    j += 1
-                if j < length and text[j] == 62:
-                    action, number, alone = value % ACTIONS, value // ACTIONS, text[j - 1] == 47
-                    i = j + 1
-                    if action == BREAK:
-                        out[n] = 10
-                        n += 1
-                    elif action == TABLE:
-                        if not ends and depth < MAX_DEPTH:
-                            kinds[depth], marks[depth] = HTML_TABLE, n
-                            depth += 1
-                            open_count[HTML_TABLE] += 1
-                        elif ends and open_count[HTML_TABLE]:
-                            closing = HTML_TABLE
-                            i -= 2  # the common ending below steps over two bytes
-                        out[n] = 10
-                        n += 1
-                    elif action in (DROP, LITERAL) and not ends:
-                        # A note's mark stands between words but doesn't part them; anything else does.
-                        if action == DROP:
-                            out[n] = 32 if size == 3 and name[0] == 114 else 10
-                            n += 1
-                        if not alone and not no_closing[number]:
-                            found = find_closing_tag(text, i, length, name, size)
-                            no_closing[number] = found < 0
-                            if found >= 0 and action == LITERAL:
-                                literal_until = found
-                            elif found >= 0:
-                                i = found
-                    if closing < 0:
-                        continue
-        if opening >= 0 and depth < MAX_DEPTH:
-            if opening in (TEMPLATE, WIKI_TABLE):
-                kinds[depth], marks[depth] = opening, n
-                out[n] = 10
-                n += 1
-            else:
-                kinds[depth], marks[depth] = opening, n
-            depth += 1
-            open_count[opening] += 1
-            i += 2
-            continue
-        if closing >= 0:
-            # What was opened inside and never closed goes with it.
-            while True:
-                depth -= 1
-                kind = kinds[depth]
-                open_count[kind] -= 1
-                if kind == closing or (closing == HIDDEN_LINK and kind >= HIDDEN_LINK):
-                    break
-            if kind < LINK_TARGET:
-                n = marks[depth]
-                out[n] = 10
-                n += 1
-            i += 2
-            continue
-        out[n] = c
-        n, i = n + 1, i + 1
-    return n
+        began = i  # a step that finds no markup stays there
+        if c == LESS:
+            n, i, depth, literal_until = _tag(
+                text, i, length, out, n, depth, literal_until, stack, counts, unclosed, name, tables.tags
+            )
+        elif c == AND:
+            n, i = _entity(text, i, length, out, n, tables.entities)
+        elif c == COLON:
+            n, i = _address(text, i, length, out, n)
+        elif c == QUOTE:
+            i = _after_quotes(text, i, length)
+        elif c == UNDERSCORE:
+            i = _after_switch(text, i, length)
+            disambiguates |= _is_disambiguation_switch(text, began, i)
+        elif c == NEWLINE:
+            depth = give_up_targets(depth, stack, counts)
+        elif c in (BRACE, BRACKET):
+            kind, named = _opening(text, i, length, name, tables.links, tables.disambiguation)
+            disambiguates |= named
+            if kind != NOTHING and depth < MAX_DEPTH:
+                n, depth, i = _open(kind, out, n, depth, stack, counts), depth + 1, i + 2
+            elif c == BRACKET and _slashes_follow(text, i, length):
+                n, i = _drop_address(text, i + 3, length, out, n, False)
+        elif c == BAR and depth and stack[depth - 1] % KINDS == LINK_TARGET:
+            n, i = begin_link_text(depth, stack, counts), i + 1
+        else:
+            kind = closing_at(text, i, length, counts)
+            if kind != NOTHING:
+                depth, i = close(kind, depth, stack, counts), i + 2
+                n = _cut_back(stack[depth], out, n)
+        if i == began:
+            out[n] = c
+            n, i = n + 1, i + 1
+    return n, disambiguates
+
+
+@compiled
+def _opening(text: Bytes, i: int, length: int, name: Bytes, links: HashTable, templates: HashTable) -> tuple[int, bool]:
+    """What the bracket or brace at ``i`` opens, and whether it is a template that marks a disambiguation page."""
+    kind, named = opening_at(text, i, length), False
+    if kind == TEMPLATE:
+        named = _is_listed(text, i + 2, length, name, TEMPLATE_NAME, templates)
+    elif kind == LINK_TARGET and _is_listed(text, i + 2, length, name, LINK_PREFIX, links):
+        kind = HIDDEN_LINK
+    return kind, named
+
+
+@compiled
+def _open(kind: int, out: Bytes, n: int, depth: int, stack: Stack, counts: Counts) -> int:
+    """Remembers a ``kind``, and parts the text unless it is a link; returns the length of the text."""
+    remember(kind, n, depth, stack, counts)
+    out[n] = NEWLINE  # a link's first letter comes over it
+    return n + 1 if kind <= HTML_TABLE else n
+
+
+@compiled
+def _cut_back(entry: int, out: Bytes, n: int) -> int:
+    """The length of the text without what a stack's ``entry`` opened, which a line end replaces; links that show stay."""
+    if entry % KINDS >= LINK_TARGET:
+        return n
+    out[entry // KINDS] = NEWLINE
+    return entry // KINDS + 1
+
+
+@compiled
+def _is_listed(text: Bytes, i: int, length: int, name: Bytes, kind: int, names: HashTable) -> bool:
+    """Whether the name at ``i`` of a template or, by ``kind``, a link prefix is one of ``names``; ``name`` is scratch."""
+    size = read_name(text, i, length, name, kind)
+    return size > 0 and look_up(names[0], names[1], hash_bytes(name, 0, size)) > 0
+
+
+@compiled
+def _tag(
+    text: Bytes,
+    i: int,
+    length: int,
+    out: Bytes,
+    n: int,
+    depth: int,
+    literal_until: int,
+    stack: Stack,
+    counts: Counts,
+    unclosed: npt.NDArray[np.bool_],
+    name: Bytes,
+    tags: HashTable,
+) -> tuple[int, int, int, int]:
+    """Steps over the comment, or the tag and what it hides, at ``i``: length, position, depth, end of what is literal."""
+    if i + 3 < length and text[i + 1] == EXCLAMATION and text[i + 2] == DASH and text[i + 3] == DASH:
+        return n, _after_comment(text, i + 4, length), depth, literal_until
+    ends = i + 1 < length and text[i + 1] == SLASH
+    size = read_name(text, i + 2 if ends else i + 1, length, name, TAG)
+    value = look_up(tags[0], tags[1], hash_bytes(name, 0, size)) if size > 0 else -1
+    after = _after_tag(text, i + 1, length) if value >= 0 else -1
+    if after < 0:
+        return n, i, depth, literal_until
+    action = value % ACTIONS
+    if action == BREAK:
+        out[n] = NEWLINE
+        n += 1
+    elif action == TABLE:
+        n, depth = _table_tag(ends, out, n, depth, stack, counts)
+    elif action != INLINE and not ends:
+        if action == DROP:
+            # A note's mark stands between words but doesn't part them; anything else does.
+            out[n] = BLANK if size == 3 and name[0] == LETTER_R else NEWLINE
+            n += 1
+        found = _find_end(text, after, length, name, size, value // ACTIONS, unclosed)
+        if found >= 0 and action == LITERAL:
+            literal_until = found
+        elif found >= 0:
+            after = found
+    return n, after, depth, literal_until
+
+
+@compiled
+def _table_tag(ends: bool, out: Bytes, n: int, depth: int, stack: Stack, counts: Counts) -> tuple[int, int]:
+    """Begins or ends a table: length and depth. What begins or ends none parts the text all the same."""
+    if ends and counts[HTML_TABLE]:
+        depth = close(HTML_TABLE, depth, stack, counts)
+        n = stack[depth] // KINDS
+    elif not ends and depth < MAX_DEPTH:
+        depth = remember(HTML_TABLE, n, depth, stack, counts)
+    out[n] = NEWLINE
+    return n + 1, depth
+
+
+@compiled
+def _find_end(
+    text: Bytes, i: int, length: int, name: Bytes, size: int, number: int, unclosed: npt.NDArray[np.bool_]
+) -> int:
+    """The position of the closing tag of the tag that ends at ``i``, or -1; looked for in vain, it is not looked for again."""
+    if text[i - 2] == SLASH or unclosed[number]:
+        return -1
+    found = find_closing_tag(text, i, length, name, size)
+    unclosed[number] = found < 0
+    return found
+
+
+@compiled
+def _after_comment(text: Bytes, i: int, length: int) -> int:
+    """The position behind the comment whose inside begins at ``i``."""
+    while i < length and not (text[i] == GREATER and text[i - 1] == DASH and text[i - 2] == DASH):
+        i += 1
+    return i + 1
+
+
+@compiled
+def _after_tag(text: Bytes, i: int, length: int) -> int:
+    """The position behind the tag whose inside begins at ``i``, or -1 if it has no end."""
+    while i < length and text[i] != GREATER and text[i] != LESS:
+        i += 1
+    return i + 1 if i < length and text[i] == GREATER else -1
+
+
+@compiled
+def _entity(text: Bytes, i: int, length: int, out: Bytes, n: int, entities: HashTable) -> tuple[int, int]:
+    """Writes the character that HTML names at ``i``: length and position, the same as before if there is none."""
+    cp, after = read_number(text, i + 1, length)
+    if cp >= 0:
+        return put_code_point(out, n, cp), after
+    j = i + 1
+    while j < length and j - i <= LONGEST_ENTITY and (97 <= LOWER[text[j]] <= 122 or 48 <= text[j] <= 57):
+        j += 1
+    if j >= length or text[j] != SEMICOLON:
+        return n, i
+    value = look_up(entities[0], entities[1], hash_bytes(text, i + 1, j))
+    if value < 0:
+        return n, i
+    n = put_code_point(out, n, value & 0x1FFFFF)
+    if value >> 21:
+        n = put_code_point(out, n, value >> 21)
+    return n, j + 1
+
+
+@compiled
+def _after_quotes(text: Bytes, i: int, length: int) -> int:
+    """The position behind the quotes at ``i`` that make bold or italics; ``i`` for a single one."""
+    j = i
+    while j < length and text[j] == QUOTE:
+        j += 1
+    return j if j > i + 1 else i
+
+
+@compiled
+def _after_switch(text: Bytes, i: int, length: int) -> int:
+    """The position behind a switch such as ``__NOTOC__`` at ``i``; ``i`` if there is none."""
+    if i + 1 >= length or text[i + 1] != UNDERSCORE:
+        return i
+    j = i + 2
+    while j < length and j - i - 2 < LONGEST_SWITCH and 65 <= text[j] <= 90:
+        j += 1
+    whole = j > i + 2 and j + 1 < length and text[j] == UNDERSCORE and text[j + 1] == UNDERSCORE
+    return j + 2 if whole else i
+
+
+@compiled
+def _is_disambiguation_switch(text: Bytes, i: int, after: int) -> bool:
+    """Whether the switch from ``i`` to ``after`` is ``__DISAMBIG__``."""
+    if after - i - 4 != len(_DISAMBIGUATION_SWITCH):
+        return False
+    same = True
+    for k in range(len(_DISAMBIGUATION_SWITCH)):
+        same &= text[i + 2 + k] == _DISAMBIGUATION_SWITCH[k]
+    return same
+
+
+@compiled
+def _slashes_follow(text: Bytes, i: int, length: int) -> bool:
+    return i + 2 < length and text[i + 1] == SLASH and text[i + 2] == SLASH
+
+
+@compiled
+def _address(text: Bytes, i: int, length: int, out: Bytes, n: int) -> tuple[int, int]:
+    """Drops the address whose scheme ends with the colon at ``i``, the scheme too: length and position."""
+    if not _slashes_follow(text, i, length):
+        return n, i
+    start = n
+    while start and n - start < LONGEST_SCHEME and 97 <= LOWER[out[start - 1]] <= 122:
+        start -= 1
+    return _drop_address(text, i, length, out, start, True) if start < n else (n, i)
+
+
+@compiled
+def _drop_address(text: Bytes, i: int, length: int, out: Bytes, n: int, bare: bool) -> tuple[int, int]:
+    """Puts a line end in place of the address at ``i``, which a bar or brace ends too if it is ``bare``: length and position."""
+    while i < length and text[i] > BLANK and text[i] != CLOSING_BRACKET and text[i] != LESS:
+        if bare and (text[i] == BAR or text[i] == CLOSING_BRACE):
+            break
+        i += 1
+    out[n] = NEWLINE
+    return n + 1, i
 
 
 def clean_text(escaped: str, tables: Markup) -> tuple[str, bool]:
@@ -250,7 +329,6 @@ def clean_text(escaped: str, tables: Markup) -> tuple[str, bool]:
     """
     data = as_bytes(escaped)
     text, out = np.empty(len(data) + 8, np.uint8), np.empty(2 * len(data) + 16, np.uint8)
-    flags = np.zeros(1, np.int64)
     length = unescape_xml(data, 0, len(data), text)
-    n = clean(text, length, out, np.empty(MAX_DEPTH, np.uint8), np.empty(MAX_DEPTH, np.int64), tables, flags)
-    return out[:n].tobytes().decode("utf-8", "replace"), bool(flags[0])
+    n, disambiguates = clean(text, length, out, np.empty(MAX_DEPTH, np.int64), tables)
+    return out[:n].tobytes().decode("utf-8", "replace"), disambiguates

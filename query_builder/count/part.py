@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from query_builder.clean.characters import LOWER
 from query_builder.count.tokens import FIRST, FORM_MASK, JOINT_MASK, SECOND, Counts
 from query_builder.hash_table import Bytes, Longs, hash_bytes
 from query_builder.normalize import words
@@ -33,7 +34,6 @@ __all__ = [
 
 RANGE_BITS = 6  # the forms are cut into 64 ranges by the first bits of their word's hash
 NO_GAP = 2  # the joint of two words written as one
-_LOWER = np.array([b + 32 if 65 <= b <= 90 else b for b in range(256)], np.uint8)
 
 
 class FormTable(NamedTuple):
@@ -137,7 +137,7 @@ def write_part(folder: str, counts: Counts) -> dict[str, int]:
     _mark_ascii(letters, offsets, plain)
     # A form of ASCII letters only needs lower-casing; the others go through the normal form, which may give any number of words.
     forms = _binary(letters, offsets.astype(np.int64))
-    lowered = _binary(_LOWER[letters], offsets.astype(np.int64))
+    lowered = _binary(LOWER[letters], offsets.astype(np.int64))
     first, last = np.arange(size, dtype=np.int64), np.arange(size, dtype=np.int64)
     replaced: list[bytes] = []
     more_words: list[bytes] = []

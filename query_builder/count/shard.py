@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from query_builder.clean.markup import Markup, SiteRules, markup_tables
+from query_builder.clean.nesting import MAX_DEPTH
 from query_builder.clean.scan import unescape_xml
-from query_builder.clean.wikitext import MAX_DEPTH, clean
+from query_builder.clean.wikitext import clean
 from query_builder.count.part import write_part
 from query_builder.count.tokens import Counts
 from query_builder.hash_table import as_bytes
@@ -77,9 +78,8 @@ class _ShardCounter:
         self.ledger: Ledger = Ledger()
         self.parts: list[dict[str, int]] = []
         self.titles: dict[str, list[object]] = {name: [] for name in TITLE_SCHEMA.names}
-        self.kinds, self.marks = np.empty(MAX_DEPTH, np.uint8), np.empty(MAX_DEPTH, np.int64)
+        self.stack = np.empty(MAX_DEPTH, np.int64)
         self.text, self.out = np.empty(1 << 16, np.uint8), np.empty(1 << 17, np.uint8)
-        self.flags = np.zeros(1, np.int64)
         self.counts = Counts(0)
 
     def add(self, batch: Batch) -> None:
@@ -95,8 +95,7 @@ class _ShardCounter:
                 if length < 0:
                     self.damage(batch, page.title)
                     continue
-                n = clean(self.text, length, self.out, self.kinds, self.marks, self.tables, self.flags)
-                disambiguation = bool(self.flags[0])
+                n, disambiguation = clean(self.text, length, self.out, self.stack, self.tables)
                 if not self.counts.has_room_for(n) or self.counts.forms > MAX_FORMS:
                     self.finish_part(n)
                 self.counts.add(self.out, n)
