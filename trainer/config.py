@@ -11,7 +11,16 @@ from typing import Annotated, Any, Literal
 
 from webimagetext.deciding import AHEAD, FREE, INPUT
 
-__all__ = ["PRESETS", "DataConfig", "ModelConfig", "ObjectiveConfig", "OptimConfig", "OutputConfig", "RunConfig"]
+__all__ = [
+    "PRESETS",
+    "DataConfig",
+    "ModelConfig",
+    "ObjectiveConfig",
+    "OptimConfig",
+    "OutputConfig",
+    "RunConfig",
+    "TrainedConfig",
+]
 
 Preset = Literal["auto", "clip-vit", "clip-resnet", "tiny"]
 
@@ -183,3 +192,15 @@ class RunConfig(OutputConfig, OptimConfig, ObjectiveConfig, ModelConfig, DataCon
     """Under torchrun: whole copies of the model, or parameters and optimizer sharded over the processes."""
     device: Annotated[str, FREE] = "auto"
     """"cuda", "cpu", or "auto" for the first that is there."""
+
+
+@dataclass(frozen=True)
+class TrainedConfig:
+    """Which trained model a program uses."""
+
+    checkpoint: str = ""
+    """The folder of a run (its newest checkpoint), a checkpoint, or weights in a published layout."""
+    model: str = ""
+    """For weights in a published layout: the model's name."""
+    tokenizer: str = ""
+    """For weights in a published layout: the tokenizer's file."""

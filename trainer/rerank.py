@@ -7,25 +7,24 @@ the best of many generated pictures for a prompt is chosen.
 import json
 import sys
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+from trainer.config import TrainedConfig
 from trainer.threads import wait_asleep
-from webimagetext.command import run_command
+from webimagetext.command import leave, run_command
 from webimagetext.errors import UserError
 from webimagetext.files import is_folder, listing, open_input, write_atomic
-from webimagetext.flags import parse_flags
+from webimagetext.flags import need, parse_flags
 
-__all__ = ["RerankConfig", "main"]
+__all__ = ["main"]
 
 PROG = "python -m trainer.rerank"
 
 
 @dataclass(frozen=True)
-class RerankConfig:
+class RerankConfig(TrainedConfig):
     """Orders pictures by their similarity to a text, best first."""
 
-    checkpoint: str = ""
-    """The folder of a run (its newest checkpoint), a checkpoint, or weights in a published layout."""
     prompt: str = ""
     """The text."""
     images: tuple[str, ...] = ()
@@ -34,10 +33,6 @@ class RerankConfig:
     """How many to show; 0: all."""
     output: str = ""
     """A JSON file for the whole order."""
-    model: str = ""
-    """For weights in a published layout: the model's name."""
-    tokenizer: str = ""
-    """For weights in a published layout: the tokenizer's file."""
     crop: Literal["auto", "center", "squash"] = "auto"
     """The middle square of a picture, as published, or the whole picture squeezed into one; "auto": as it was trained."""
 
@@ -65,12 +60,8 @@ def _items(patterns: tuple[str, ...]) -> list[tuple[str, bytes]]:
     return found
 
 
-def main(args: list[str], prog: str = PROG) -> int:
-    """Encodes the prompt and the pictures, and prints the order."""
-    config = parse_flags(RerankConfig, args, prog=prog)
-    if not (config.checkpoint and config.prompt and config.images):
-        raise UserError(f"{prog}: --checkpoint, --prompt and --images are needed")
-    wait_asleep()
+def _ranked(config: RerankConfig) -> list[dict[str, Any]]:
+    """The pictures with their similarities to the prompt, best first, equal ones by name."""
     import torch
 
     from trainer.evaluate.features import encode_pictures, encode_texts
@@ -85,7 +76,16 @@ def main(args: list[str], prog: str = PROG) -> int:
         raise UserError(f"{', '.join(config.images)}: none of the pictures could be read")
     similarity = (images @ encode_texts(trained, [config.prompt], device=device)[0]).tolist()
     order = sorted(range(len(kept)), key=lambda index: (-similarity[index], kept[index][0]))
-    ranked = [{"image": kept[index][0], "similarity": similarity[index]} for index in order]
+    return [{"image": kept[index][0], "similarity": similarity[index]} for index in order]
+
+
+def main(args: list[str], prog: str = PROG) -> int:
+    """Prints the order of the pictures; returns the exit status."""
+    config = parse_flags(RerankConfig, args, prog=prog)
+    example = "--checkpoint DIR --prompt 'a red circle' --images 'out/*.png'"
+    need(config, "checkpoint", "prompt", "images", prog=prog, example=example)
+    wait_asleep()
+    ranked = _ranked(config)
     for row in ranked[: config.top or None]:
         print(f"{row['similarity']:8.4f}  {row['image']}")
     if config.output:
@@ -95,4 +95,4 @@ def main(args: list[str], prog: str = PROG) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(lambda: main(sys.argv[1:])))
+    leave(run_command(lambda: main(sys.argv[1:])))

@@ -4,20 +4,18 @@ In: flags and a TOML file (see trainer/config.py). Out: a folder with checkpoint
 imported until the flags are parsed, so that ``--help`` answers at once.
 """
 
-import contextlib
-import os
 import sys
 import time
-from typing import Any, NoReturn
+from typing import Any
 
 from trainer.config import PRESETS, RunConfig
 from trainer.threads import wait_asleep
-from webimagetext.command import run_command
+from webimagetext.command import leave, run_command
 from webimagetext.errors import UserError
-from webimagetext.flags import parse_flags
+from webimagetext.flags import need, parse_flags
 from webimagetext.settings import from_dict, suggestion
 
-__all__ = ["command", "main", "resolve"]
+__all__ = ["main", "resolve"]
 
 PROG = "python -m trainer.run"
 
@@ -57,24 +55,15 @@ def _read_toml(path: str) -> dict[str, Any]:
 
 
 def main(args: list[str], prog: str = PROG) -> int:
-    """Parses, then trains."""
+    """Trains; returns the exit status."""
     started = time.monotonic()
     config = resolve(args, prog)
+    need(config, "train_data", "output", prog=prog, example="--train-data 'run/shards/*.tar' --output DIR")
     wait_asleep()
     from trainer.train import train
 
     return train(config, started)
 
 
-def command(args: list[str], prog: str = PROG) -> NoReturn:
-    """Runs one command line, typed after ``prog``, and ends the process with its status."""
-    status = run_command(lambda: main(args, prog))
-    # All is saved and closed. Libraries' native threads may still be at work, such as those between the processes of a group, and
-    # tearing the interpreter down under them aborts the process now and then, which would hide the status.
-    with contextlib.suppress(AttributeError, BrokenPipeError):  # where nobody reads what is printed
-        sys.stdout.flush()
-    os._exit(status)
-
-
 if __name__ == "__main__":
-    command(sys.argv[1:])
+    leave(run_command(lambda: main(sys.argv[1:])))

@@ -23,10 +23,6 @@ TOKENIZER_CAPTIONS = 2_000_000
 
 def check(config: RunConfig, world: World) -> ModelSpec:
     """The model's sizes; raises UserError for settings that contradict each other."""
-    if not config.output:
-        raise UserError("where should the run go?", "give --output DIR")
-    if not config.train_data:
-        raise UserError("there is nothing to train on", "give --train-data 'run/shards/*.tar'")
     spec = find_spec(config.model)
     if config.batch_size % (world.size * config.accumulate):
         raise UserError(

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module, metadata
 
-from webimagetext.command import run_command
+from webimagetext.command import leave, run_command
 from webimagetext.settings import pop_verb
 
 __all__ = ["COMMANDS", "main"]
@@ -35,10 +35,13 @@ ABOUT = "Builds an image-text dataset from the web, and trains CLIP on it. --ver
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Runs one command line; returns the exit status."""
+    """Runs one command line; returns the exit status. The process's own, without ``args``, ends with it where torch is used."""
     words = list(sys.argv[1:] if args is None else args)
     typed = os.path.basename(sys.argv[0]) == "webimagetext"
-    return run_command(lambda: _command(words, "webimagetext" if typed else "python -m webimagetext"))
+    status = run_command(lambda: _command(words, "webimagetext" if typed else "python -m webimagetext"))
+    if args is None and words and COMMANDS.get(words[0], ("", ""))[1].startswith("trainer."):
+        leave(status)
+    return status
 
 
 def _command(words: list[str], prog: str) -> int:
@@ -48,13 +51,7 @@ def _command(words: list[str], prog: str) -> int:
     verb, rest = pop_verb(words, {name: text for name, (text, _) in COMMANDS.items()}, prog=prog, about=ABOUT)
     module = COMMANDS[verb][1]
     program = import_module(module)
-    status: int
-    if module == PIPELINE:
-        status = program.main([verb, *rest], prog)
-    elif verb == "train":
-        program.command(rest, f"{prog} {verb}")
-    else:
-        status = program.main(rest, f"{prog} {verb}")
+    status: int = program.main([verb, *rest], prog) if module == PIPELINE else program.main(rest, f"{prog} {verb}")
     return status
 
 

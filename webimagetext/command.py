@@ -1,12 +1,15 @@
 """The wrapper that every command runs in: how its ending is told, and with which exit status."""
 
+import contextlib
+import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from webimagetext.errors import UserError, is_full_disk
 from webimagetext.extras import needed_by
 
-__all__ = ["run_command"]
+__all__ = ["leave", "run_command"]
 
 
 def run_command(command: Callable[[], int | None]) -> int:
@@ -34,3 +37,15 @@ def run_command(command: Callable[[], int | None]) -> int:
         print(f"error: no space left while writing {error.filename or 'a file'}", file=sys.stderr)
         print("  free some disk space, then run the same command again: finished work is kept", file=sys.stderr)
         return 2
+
+
+def leave(status: int) -> NoReturn:
+    """Ends the process of a program that uses torch, when all is saved and closed.
+
+    Libraries' native threads may still be at work, such as those between the processes of a group, and tearing the interpreter down
+    under them aborts the process now and then, which would hide the status.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, BrokenPipeError):  # where nobody reads what is printed
+            stream.flush()
+    os._exit(status)

@@ -19,7 +19,7 @@ from webimagetext.options import Option, options_of
 from webimagetext.settings import suggestion
 from webimagetext.stores import refuse_credentials
 
-__all__ = ["Words", "help_text", "parse_flags", "split_words"]
+__all__ = ["Words", "help_text", "need", "parse_flags", "split_words"]
 
 T = TypeVar("T")
 WIDTH, NARROWEST = 80, 40
@@ -59,6 +59,13 @@ def parse_flags(
     if words.files:
         raise UserError(f"{prog}: '{words.files[0]}' belongs to no option", f"usage: {prog} {usage}")
     return words.apply(start)
+
+
+def need(settings: Any, *fields: str, prog: str, example: str) -> None:
+    """Raises UserError, with an ``example`` of the words, when one of several fields that a command needs is empty."""
+    if not all(getattr(settings, name) for name in fields):
+        names = [f"--{name.replace('_', '-')}" for name in fields]
+        raise UserError(f"{prog}: {', '.join(names[:-1])} and {names[-1]} are needed", f"e.g. {example}")
 
 
 def split_words(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
+import fsspec
 import pytest
 import torch
 
@@ -313,6 +314,16 @@ def test_known_reads_a_shard_once_and_finds_it_again(data: Path, monkeypatch: py
     shard.write_bytes(shard.read_bytes() + b"\0")
     os.utime(shard, ns=(about.st_mtime_ns, about.st_mtime_ns))
     assert known(found, first)[0][2].identity != first[0][2].identity
+
+
+def test_the_mark_of_a_remote_shard_is_asked_for_each_time(data: Path) -> None:
+    store = fsspec.filesystem("memory")
+    store.pipe("/known/00000.tar", (data / "shards/00000.tar").read_bytes())
+    found = [Library().find(("memory://known/00000.tar",))]
+    first = known(found, [])
+    assert known(found, first) == first
+    store.pipe("/known/00000.tar", (data / "shards/00001.tar").read_bytes())
+    assert known(found, first)[0][0].identity != first[0][0].identity
 
 
 def test_found_again_counts_equal_shards_once_each() -> None:

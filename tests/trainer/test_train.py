@@ -287,7 +287,7 @@ def test_mistakes_are_explained_before_training(shapes: Path, tiny_model: Path, 
     good = flags(shapes, tiny_model, tmp_path / "x")
     cases = [
         (["--train-data", "x/*.tar"], "--output DIR"),
-        (["--output", str(tmp_path / "x")], "nothing to train on"),
+        (["--output", str(tmp_path / "x")], "--train-data and --output are needed"),
         ([*good, "--model", "ViT-Z/9"], "no model 'ViT-Z/9'"),
         ([*good, "--batch-size", "25", "--accumulate", "2"], "does not split"),
         ([*good, "--batch-size", "5000"], "the shards hold 240 pairs"),

@@ -1,6 +1,7 @@
 """How a command ends: a user's mistake without a traceback, a defect of ours with one."""
 
 import errno
+import subprocess
 import sys
 
 import pytest
@@ -46,3 +47,10 @@ def test_a_defect_keeps_its_traceback(error: Exception) -> None:
 def test_a_body_gives_the_status() -> None:
     assert run_command(lambda: None) == 0
     assert run_command(lambda: 3) == 3
+
+
+def test_leaving_prints_what_was_said_and_tears_nothing_down() -> None:
+    code = "import atexit, sys\nfrom webimagetext.command import leave\natexit.register(print, 'torn down')\n"
+    code += "print('out')\nsys.stderr.write('err')\nleave(3)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "out\n", "err")

@@ -60,6 +60,12 @@ def test_mistakes_name_what_was_typed(capsys: pytest.CaptureFixture[str], tmp_pa
         ("package", "--package.format", "TAR", str(config)): "balance: unknown key 'T'",
         ("export",): "export: --checkpoint and --output are needed",
         ("evaluate", "retrieval"): "evaluate retrieval: --checkpoint and --data are needed",
+        (
+            "train",
+            "--output",
+            "x",
+        ): "train: --train-data and --output are needed\n  e.g. --train-data 'run/shards/*.tar'",
+        ("rerank", "--prompt", "x"): "rerank: --checkpoint, --prompt and --images are needed\n  e.g. --checkpoint DIR",
         ("rerank", "--crop", "Squash"): "rerank: --crop: 'Squash' is not one of",
     }
     for words, told in lines.items():

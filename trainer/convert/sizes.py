@@ -9,14 +9,8 @@ from typing import Any
 from trainer.models.clip import MEAN, STD
 from trainer.models.spec import ModelSpec
 from trainer.tokenizer import END, START, Tokenizer
-from webimagetext.settings import to_dict
 
-__all__ = ["for_hugging_face", "for_open_clip", "plain"]
-
-
-def plain(spec: ModelSpec) -> dict[str, Any]:
-    """Our own fields."""
-    return to_dict(spec)
+__all__ = ["for_hugging_face", "for_open_clip"]
 
 
 def for_open_clip(spec: ModelSpec, *, bias: bool) -> dict[str, Any]:

@@ -3,19 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from trainer.config import TrainedConfig
+
 __all__ = ["EvaluateConfig", "RetrievalConfig", "ZeroshotConfig"]
 
 
 @dataclass(frozen=True)
-class EvaluateConfig:
+class EvaluateConfig(TrainedConfig):
     """What every evaluation needs."""
 
-    checkpoint: str = ""
-    """The folder of a run (its newest checkpoint), a checkpoint, or weights in a published layout."""
-    model: str = ""
-    """For weights in a published layout: the model's name."""
-    tokenizer: str = ""
-    """For weights in a published layout: the tokenizer's file."""
     data: tuple[str, ...] = ()
     """What to evaluate on: patterns of shards, or for zeroshot also a folder with one folder of pictures a class."""
     output: str = ""

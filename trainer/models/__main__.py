@@ -8,7 +8,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from webimagetext.command import run_command
+from trainer.threads import wait_asleep
+from webimagetext.command import leave, run_command
 from webimagetext.flags import parse_flags
 
 __all__ = ["main"]
@@ -55,8 +56,9 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def main(args: list[str], prog: str = PROG) -> int:
-    """Prints the list."""
+    """Prints the list; returns the exit status."""
     config = parse_flags(ListConfig, args, prog=prog)
+    wait_asleep()
     from trainer.models.spec import SPECS
 
     rows = [describe(name) for name in (config.model or SPECS)]
@@ -73,4 +75,4 @@ def main(args: list[str], prog: str = PROG) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run_command(lambda: main(sys.argv[1:])))
+    leave(run_command(lambda: main(sys.argv[1:])))

@@ -1,0 +1,78 @@
+"""Writes a trained model: one function a layout, from the weights in memory to the files that another program reads.
+
+In: a :class:`Trained` and a file or folder, by path or URL. Out: the addresses of what was written.
+"""
+
+import json
+from collections.abc import Callable
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from trainer.convert import layouts, sizes
+from trainer.convert.onnx import write_onnx
+from trainer.weights import Trained, spec_values
+from webimagetext.files import join, write_atomic
+
+__all__ = ["WRITERS"]
+
+
+def _states(trained: Trained) -> dict[str, Tensor]:
+    return {name: value.contiguous() for name, value in trained.model.state_dict().items()}
+
+
+def _text(url: str, text: str) -> str:
+    with write_atomic(url, "w") as stream:
+        stream.write(text)
+    return url
+
+
+def _words(trained: Trained, folder: str) -> str:
+    """Our tokenizer, beside weights of a layout that has none of its own."""
+    return _text(join(folder, "tokenizer.json"), trained.tokenizer.to_json())
+
+
+def _folder_of(url: str) -> str:
+    return url.rpartition("/")[0] or "."
+
+
+def safetensors(trained: Trained, output: str) -> list[str]:
+    """One file with our names; its metadata state the sizes."""
+    with write_atomic(output) as stream:
+        about = {"origin": trained.origin, "spec": json.dumps(spec_values(trained.model.spec))}
+        stream.write(save(_states(trained), about))
+    return [output, _words(trained, _folder_of(output))]
+
+
+def open_clip(trained: Trained, output: str) -> list[str]:
+    """A state dict as OpenAI and open_clip name it, and the sizes as open_clip reads them, in a JSON file beside it."""
+    with write_atomic(output) as stream:
+        torch.save(layouts.to_open_clip(_states(trained)), stream)
+    values = sizes.for_open_clip(trained.model.spec, bias=trained.model.logit_bias is not None)
+    description = _text(output.rpartition(".")[0] + ".json", json.dumps(values, indent=1))
+    return [output, description, _words(trained, _folder_of(output))]
+
+
+def hugging_face(trained: Trained, output: str) -> list[str]:
+    """A folder for ``CLIPModel.from_pretrained``, with tokenizer and preprocessing. Raises UserError for a ResNet."""
+    renamed = layouts.to_hugging_face(_states(trained))
+    with write_atomic(join(output, "model.safetensors")) as stream:
+        stream.write(save(renamed, {"format": "pt"}))
+    for name, text in sizes.for_hugging_face(trained.model.spec, trained.tokenizer).items():
+        _text(join(output, name), text)
+    return [output]
+
+
+def onnx(trained: Trained, output: str) -> list[str]:
+    """A folder with a graph for each tower."""
+    return [*write_onnx(trained.model, output), _words(trained, output)]
+
+
+# By the value of --format.
+WRITERS: dict[str, Callable[[Trained, str], list[str]]] = {
+    "safetensors": safetensors,
+    "open_clip": open_clip,
+    "huggingface": hugging_face,
+    "onnx": onnx,
+}
