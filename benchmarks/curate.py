@@ -27,8 +27,8 @@ from pipeline.balance.select import Plan, select
 from pipeline.hashing import hash_strings
 from pipeline.match.build import build_automaton
 from pipeline.match.matcher import Matcher
-from pipeline.rules import Rule, apply_rules
-from pipeline.schema import CANDIDATES, MATCHED
+from pipeline.tables.ledger import Rule, apply_rules
+from pipeline.tables.schema import CANDIDATES, MATCHED
 from pipeline.text.file_name import CODE, COUNTER, FILE, SLUG, URL, FileNameRule
 from pipeline.text.length import LengthRule
 from pipeline.text.markup import PATTERNS, MarkupRule

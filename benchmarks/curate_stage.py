@@ -24,14 +24,14 @@ from benchmarks.match import real_queries, write_queries
 from benchmarks.peers import run_in_peers
 from benchmarks.resources import Cost, measure
 from benchmarks.table import Row, figure, times
-from pipeline.layout import RunFolder, part_name
-from pipeline.manifest import Entry, mark_complete, read_table, write_manifest
-from pipeline.schema import CANDIDATES, SELECTED
+from pipeline.keeping.folder import RunFolder, part_name
+from pipeline.keeping.manifest import Entry, mark_complete, read_table, write_manifest
+from pipeline.tables.outputs import ROWS_A_PART
+from pipeline.tables.schema import CANDIDATES, SELECTED
 from pipeline.tables.sink import write_part
+from pipeline.tables.vectors import read_vector
 from pipeline.text.file_name import CODE, COUNTER, FILE, SLUG, URL
 from pipeline.text.markup import PATTERNS
-from pipeline.transforms.outputs import ROWS_A_PART
-from pipeline.transforms.sums import read_vector
 from query_builder.lists import check_list
 
 __all__ = ["rows", "run", "write_candidates"]

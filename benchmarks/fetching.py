@@ -36,9 +36,9 @@ from benchmarks.resources import Cost, measure
 from benchmarks.table import Row, figure, times
 from benchmarks.webserver import HOSTS, WebServer, serve_images
 from pipeline.hashing import hash_strings
-from pipeline.layout import RunFolder, part_name
-from pipeline.manifest import mark_complete, write_manifest
-from pipeline.schema import SELECTED
+from pipeline.keeping.folder import RunFolder, part_name
+from pipeline.keeping.manifest import mark_complete, write_manifest
+from pipeline.tables.schema import SELECTED
 from pipeline.tables.sink import write_part
 
 __all__ = ["compare", "rows_of"]

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from benchmarks.curate_stage import write_candidates
 from benchmarks.match import real_queries, write_queries
-from pipeline.layout import RunFolder
-from pipeline.manifest import manifest_digest
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import manifest_digest
 from tests.engines.spark_cluster import ROOT, cluster
 from webimagetext.command import run_command
 

@@ -1,8 +1,8 @@
-"""What the Flex Template's launcher runs: builds the job whose one step drives a run (pipeline/driver_job.py)."""
+"""What the Flex Template's launcher runs: builds the job whose one step drives a run (pipeline/engines/driver_job.py)."""
 
 import sys
 
-from pipeline.driver_job import main
+from pipeline.engines.driver_job import main
 from webimagetext.command import run_command
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def _run_stages(verb: str, args: Sequence[str], prog: str) -> int:
     flags = given.apply(RunFlags(config=config))
     _need_output(flags.output, given.prog)
     logging.getLogger().setLevel(logging.ERROR)  # Beam warns, on import, of optional parts that are not installed
-    from pipeline.steps import run_verb
+    from pipeline.run import run_verb
 
     return run_verb(verb, flags.output, flags.config, options, flags.workers)
 
@@ -111,8 +111,8 @@ def _try_rules(args: Sequence[str], prog: str) -> int:
     flags = given.apply(RulesFlags(config=config))
     _need_output(flags.output, given.prog)
 
-    from pipeline.dry_run import format_counts, try_rules
-    from pipeline.layout import RunFolder
+    from pipeline.keeping.folder import RunFolder
+    from pipeline.stages.rules import format_counts, try_rules
 
     print(format_counts(*try_rules(RunFolder(flags.output), flags.config, flags.sample)))
     return 0

@@ -18,13 +18,13 @@ from pipeline.balance.matches import Counts
 from pipeline.balance.plan import write_plan
 from pipeline.balance.select import Cap, Plan
 from pipeline.balance.threshold import PRIORITY_EDGES, resolve_t
-from pipeline.layout import RunFolder
-from pipeline.manifest import read_table
-from pipeline.runners import Engine
+from pipeline.engines.engine import Engine
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import read_table
 from pipeline.tables.sink import WriteTable
 from pipeline.tables.source import ReadTable
+from pipeline.tables.vectors import SumVectors, WriteVector, read_vector, write_vector
 from pipeline.transforms.balance import CountOwned, CountPriorities, FindCutoffs
-from pipeline.transforms.sums import SumVectors, WriteVector, read_vector, write_vector
 from webimagetext import files
 
 __all__ = ["make_plan"]

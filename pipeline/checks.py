@@ -19,13 +19,13 @@ from pipeline.hosts import host_of
 from pipeline.image.clip_score import ClipScore
 from pipeline.image.hooks import load_edits, load_scorers
 from pipeline.image.turbo import decode_scaled
-from pipeline.layout import RunFolder, shards_of
-from pipeline.manifest import is_complete, iter_batches, read_manifest
+from pipeline.keeping.folder import RunFolder, shards_of
+from pipeline.keeping.manifest import is_complete, iter_batches, read_manifest
+from pipeline.keeping.space import free_bytes, guess, nearest_folder
 from pipeline.net.address import is_loopback_name
 from pipeline.read.frontier import seed_frontier
 from pipeline.read.inputs import inputs_of
 from pipeline.read.url_list import first_addresses
-from pipeline.space import free_bytes, guess, nearest_folder
 from pipeline.text.detectors import detect
 from pipeline.text.phrases import read_phrases
 from query_builder.lists import check_list

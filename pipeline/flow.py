@@ -15,12 +15,15 @@ from pipeline.config import RunConfig
 from pipeline.dedup.earlier import by_address, earlier_pairs
 from pipeline.dedup.exact import DuplicatePair
 from pipeline.hosts import by_host
-from pipeline.layout import RunFolder, shards_of
-from pipeline.manifest import Entry, rows_in, samples_in
-from pipeline.schema import CANDIDATES, CAPTION_COUNTS, FETCH_PLAN, JOINED, MATCHED, SELECTED
+from pipeline.keeping.folder import RunFolder, shards_of
+from pipeline.keeping.manifest import Entry, rows_in, samples_in
 from pipeline.tables.gather import Gather, Meet
+from pipeline.tables.outputs import REJECTED, RuleOnGroups, parts_for, split_outputs, write_rejects
+from pipeline.tables.progress import ReportRows
+from pipeline.tables.schema import CANDIDATES, CAPTION_COUNTS, FETCH_PLAN, JOINED, MATCHED, SELECTED
 from pipeline.tables.sink import WriteGroups, WriteManifest, WriteTable, by_pair
 from pipeline.tables.source import ReadTable
+from pipeline.tables.vectors import CountIds, WriteVector
 from pipeline.text.repeated import caption_counts
 from pipeline.transforms.balance import RESERVE, DrawPairs
 from pipeline.transforms.curation import (
@@ -38,9 +41,6 @@ from pipeline.transforms.images import (
     known_rows,
     wanted_rows,
 )
-from pipeline.transforms.outputs import REJECTED, RuleOnGroups, parts_for, split_outputs, write_rejects
-from pipeline.transforms.progress import ReportRows
-from pipeline.transforms.sums import CountIds, WriteVector
 from pipeline.write.placing import shard_count
 
 __all__ = ["balance", "collect", "count_captions", "fetch", "match", "write_shards"]

@@ -1,146 +1,189 @@
-"""The stages of a run in order, and what decides whether one is run, continued or skipped.
+"""What each verb of the command line does: the steps of a run, with their folders, settings and inputs."""
 
-In: a run folder, a configuration and an engine. A step is done when its folder holds ``_SUCCESS`` with the fingerprint of what
-decides its result: the settings that decide (webimagetext/deciding.py), and the contents of its inputs and of every file that a
-setting names; then it is skipped. A step of which one of these changed starts afresh; one that was interrupted goes on where it
-stopped. The marker also says with which settings and inputs the step was made: reports read them there.
-"""
-
-import dataclasses
-import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
-from pipeline import manifest
+from pipeline import work
+from pipeline.audit.funnel import fetch_step, funnel_steps
+from pipeline.audit.outcome import outcome
+from pipeline.audit.write import write_audit
+from pipeline.checks import check
 from pipeline.config import RunConfig
-from pipeline.layout import SUCCESS_FILE, RunFolder
-from pipeline.runners import Engine
+from pipeline.dedup.evaluation import evaluation_files
+from pipeline.engines.dataflow import check_paths
+from pipeline.engines.engine import Engine
+from pipeline.fetch.decided import fetch_settings
+from pipeline.image.config import ImageConfig
+from pipeline.keeping.folder import RunFolder, shards_of
+from pipeline.keeping.manifest import is_complete, rows_in, samples_in
+from pipeline.keeping.step import Context, Step, run_steps, settings_of
+from pipeline.match.own_list import with_query_list
+from pipeline.read.inputs import inputs_of
+from pipeline.reasons import by_frequency, in_words
+from pipeline.stages.join import join
 from webimagetext import files
-from webimagetext.contents import identity
-from webimagetext.deciding import deciding
 from webimagetext.errors import UserError
-from webimagetext.progress import human_time
-from webimagetext.settings import fingerprint, to_dict
+from webimagetext.settings import to_toml
 
-__all__ = ["Context", "Step", "run_steps", "settings_of"]
-
-STARTED_FILE = "_STARTED"
-# Raised when a step's output for the same settings changes, so that finished folders of older versions are not taken for today's.
-FORMAT = 2
+__all__ = ["run_verb", "steps_of"]
 
 
-@dataclass(frozen=True)
-class Context:
-    """What every step gets."""
+def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
+    """Every step of a run, in order."""
 
-    run: RunFolder
-    config: RunConfig
-    engine: Engine
-    # To be called by a step that has added to one of its own inputs: what it did so far then counts for the new fingerprint.
-    input_extended: Callable[[], None] = lambda: None
-    fresh: bool = True  # the step begins anew, and does not go on where it stopped
+    def counted(folder: str, what: str) -> str:
+        return f"{rows_in(folder):,} {what}"
+
+    evaluation = (run.evaluation,) if config.package.evaluation_sets else ()
+    return [
+        Step(
+            name="extract candidate pairs",
+            verb="extract",
+            output=run.candidates,
+            settings={"extract": config.extract, "http": config.http, **_pictures_of_archives(config)},
+            tables=(),
+            documents=partial(inputs_of, config.extract),
+            work=work.extract,
+            keep=True,  # what is there goes only when what replaces it is whole
+            result=lambda _: counted(run.candidates, "candidate pairs"),
+        ),
+        Step(
+            name="find repeated captions",
+            verb="curate",
+            output=run.frequent_captions,
+            settings={"text.max_repeats": config.text.max_repeats},
+            tables=(run.candidates,),
+            work=work.count_captions,
+            result=lambda _: counted(run.frequent_captions, "captions that repeat too often"),
+        ),
+        Step(
+            name="filter texts and match queries",
+            verb="curate",
+            output=run.matched,
+            owned=(run.automaton, run.rejects("match")),
+            settings={"text": config.text, "matching": config.matching},
+            tables=(run.candidates, run.frequent_captions, *shards_of(config.earlier_runs)),
+            documents=lambda: (config.queries,),
+            work=work.match,
+            result=lambda _: counted(run.matched, "pairs hold a query"),
+        ),
+        Step(
+            name="balance",
+            verb="curate",
+            output=run.selected,
+            owned=(run.reserve, run.balance_plan, run.rejects("balance")),
+            settings={"balance": config.balance, "seed": config.seed},
+            tables=(run.matched,),
+            documents=lambda: (run.match_counts,),
+            work=work.balance,
+            result=lambda _: f"{counted(run.selected, 'selected')}, {counted(run.reserve, 'in reserve')}",
+        ),
+        Step(
+            name="fetch images",
+            verb="fetch",
+            output=run.images,
+            settings={
+                "asked": fetch_settings(config.http, config.image),
+                "http_of_images": config.http,
+                "image": config.image,
+            },
+            tables=(run.selected,),
+            work=work.fetch,
+            result=lambda _: _answers(run),
+            keep=True,
+            always=config.fetch.retry_failed,
+        ),
+        *(_evaluation_step(run, config) if config.package.evaluation_sets else ()),
+        Step(
+            name="join pairs and images",
+            verb="package",
+            output=run.joined,
+            owned=(run.path("packing"), run.shortfall, run.rejects("package")),
+            settings={
+                "asked": fetch_settings(config.http, config.image),
+                "package": config.package,
+                "top_up_rounds": config.balance.top_up_rounds,
+            },
+            tables=(run.selected, run.reserve, run.images, *shards_of(config.earlier_runs), *evaluation),
+            work=join,
+            result=lambda _: counted(run.joined, "pairs with an image"),
+            extends=True,
+        ),
+        Step(
+            name="write shards",
+            verb="package",
+            output=run.shards,
+            owned=(run.holdout,),
+            settings={"package": config.package, "seed": config.seed},
+            tables=(run.joined,),
+            documents=lambda: (config.queries,),
+            work=work.write_shards,
+            result=lambda _: f"{samples_in(run.shards):,} samples in shards, {samples_in(run.holdout):,} held out",
+        ),
+    ]
 
 
-@dataclass(frozen=True)
-class Step:
-    """One step of a run: from finished folders to a finished folder.
-
-    ``output`` is the folder that carries the marker; ``owned`` are the other folders the step alone writes, removed with it
-    before a fresh start. ``settings`` (by name), ``tables`` (the folders read) and ``documents`` (gives the single files read) make
-    up the fingerprint. ``result`` words what came out, for the line that is printed.
-    """
-
-    name: str
-    verb: str
-    output: str
-    work: Callable[[Context], None]
-    settings: dict[str, Any]
-    tables: tuple[str, ...]
-    result: Callable[[Context], str]
-    documents: Callable[[], Sequence[str]] = tuple
-    owned: tuple[str, ...] = ()
-    keep: bool = False  # the output outlives changed settings and inputs: it is added to, never removed
-    always: bool = False  # runs even when it is finished
-    extends: bool = False  # its work adds to one of its own inputs, after which it calls ``input_extended``
-
-    def fingerprint(self) -> str:
-        """Of what decides the step's result; raises UserError when an input is missing."""
-        digests = [manifest.manifest_digest(folder) for folder in self.tables]
-        contents = sorted(set(map(identity, self.documents())))
-        return fingerprint(FORMAT, self.name, deciding(self.settings), digests, contents)
-
-    def facts(self, root: str) -> dict[str, Any]:
-        """What the marker says of how the output was made, besides the fingerprint; inputs by their place in the run folder."""
-        inside = [folder for folder in self.tables if folder.startswith(f"{root}/")]
-        inputs = {folder.removeprefix(f"{root}/"): manifest.manifest_digest(folder) for folder in inside}
-        made = {"format": FORMAT, "step": self.name, "day": manifest.today()}
-        return {**made, "settings": to_dict(self.settings), "inputs": inputs}
+def _answers(run: RunFolder) -> str:
+    """What became of the image addresses: how many were had, and the most frequent reasons of the others."""
+    step = fetch_step(run)
+    lost = by_frequency(step.rejects)
+    words = [f"{count:,} {in_words(reason)}" for reason, count in lost[:3]]
+    words += [f"{sum(count for _, count in lost[3:]):,} for other reasons"] if lost[3:] else []
+    return f"{step.rows_in:,} image URLs: {', '.join([f'{step.rows_out:,} stored', *words])}"
 
 
-def settings_of(steps: Sequence[Step], run: RunFolder) -> dict[str, Any]:
-    """The settings that the finished steps of a run were made with, by name, as their markers say; a later step's word counts.
-
-    Raises UserError for a step whose inputs were made anew since: what it holds is not what they say.
-    """
-    found: dict[str, Any] = {}
-    for step in steps:
-        if (made := manifest.read_success(step.output)) is None:
-            continue
-        for name, digest in made.get("inputs", {}).items():
-            folder = run.path(name)
-            if manifest.manifest_digest(folder) != digest:
-                remedy = f"run `pipeline {step.verb}`, or `pipeline run`, first"
-                raise UserError(f"{step.output}: was made before {folder} was made anew", remedy)
-        found |= made.get("settings", {})
-    return found
+def _pictures_of_archives(config: RunConfig) -> dict[str, ImageConfig]:
+    """The settings by which extraction stores pictures, which it does from WARC files alone."""
+    return {"image": config.image} if config.extract.source == "warc" else {}
 
 
-def _begin(step: Step, mark: str) -> str:
-    """Prepares the step's folders; says how it begins: "" afresh, or that it continues."""
-    url = files.join(step.output, STARTED_FILE)
-    if files.read(url) == mark.encode():
-        return "continues where it stopped"
-    # The marks go first: a removal that is cut short must not leave a folder that looks finished, or half way to another mark.
-    for name in (SUCCESS_FILE, STARTED_FILE):
-        files.remove_file(files.join(step.output, name))
-    if not step.keep:
-        for folder in (step.output, *step.owned):
-            files.remove(folder)
-    _mark_started(step, mark)
-    return ""
+def _evaluation_step(run: RunFolder, config: RunConfig) -> list[Step]:
+    return [
+        Step(
+            name="read evaluation sets",
+            verb="package",
+            output=run.evaluation,
+            settings={"evaluation_sets": len(config.package.evaluation_sets)},
+            tables=(),
+            documents=lambda: evaluation_files(config.package.evaluation_sets),
+            work=work.read_evaluation,
+            result=lambda _: f"{rows_in(run.evaluation):,} evaluation pictures",
+        )
+    ]
 
 
-def _mark_started(step: Step, mark: str | None = None) -> None:
-    """Notes the fingerprint that the step's work counts for: ``mark``, or that of its inputs as they are now."""
-    with files.write_atomic(files.join(step.output, STARTED_FILE), "w") as stream:
-        stream.write(step.fingerprint() if mark is None else mark)
+def _is_extracted(run: RunFolder, config: RunConfig) -> bool:
+    """Whether the first step is finished for these settings."""
+    first = steps_of(run, config)[0]
+    try:
+        return is_complete(first.output, first.fingerprint())
+    except UserError:
+        return False  # an input is missing, which is told with the other findings
 
 
-def _refuse_older(step: Step) -> None:
-    made = manifest.read_success(step.output)
-    if made is not None and made.get("format") != FORMAT:
-        remedy = "give another --output, or go on with the version that made it; nothing was changed"
-        raise UserError(f"{step.output}: was made by an earlier version of this program", remedy)
+def run_verb(verb: str, output: str, config: RunConfig, options: Sequence[str], workers: int) -> int:
+    """Runs the steps of one verb, or of all for "run", writes the reports and tells the outcome; returns the exit status."""
+    run = RunFolder(output)
+    engines: list[Engine] = []
 
+    def make_engine() -> None:
+        engines.append(Engine(run, options, workers))
+        if engines[0].on_dataflow:
+            check_paths(config)
 
-def run_steps(steps: Sequence[Step], context: Context) -> None:
-    """Runs ``steps`` in order, skipping those that are finished. Raises UserError for a folder of an earlier version."""
-    for step in steps:
-        _refuse_older(step)
-    for number, step in enumerate(steps, 1):
-        head = f"[{number}/{len(steps)}] {step.name}"
-        mark = step.fingerprint()
-        if manifest.is_complete(step.output, mark) and not step.always:
-            print(f"{head}: finished before, skipped ({step.result(context)})", file=sys.stderr)
-            continue
-        how = _begin(step, mark)
-        print(f"{head}{': ' + how if how else ''}", file=sys.stderr)
-        start = time.monotonic()
-        step.work(dataclasses.replace(context, input_extended=partial(_mark_started, step), fresh=not how))
-        if step.extends:
-            mark = step.fingerprint()
-        manifest.mark_complete(step.output, mark, **step.facts(context.run.root.rstrip("/")))
-        print(f"    {step.result(context)}, {human_time(time.monotonic() - start)}", file=sys.stderr)
+    store = partial(work.check_store, run, config.image)
+    check(verb, run, config, engine=make_engine, store=store, extracted=partial(_is_extracted, run, config))
+    stated = config
+    if verb in ("run", "curate", "package"):
+        config = with_query_list(run, config)
+    context = Context(run, config, engines[0])
+    steps = [step for step in steps_of(run, config) if verb in ("run", step.verb)]
+    if steps:
+        with files.write_atomic(run.config, "w") as stream:
+            stream.write(to_toml(stated))
+        run_steps(steps, context)
+    if verb in ("run", "report"):
+        counted = write_audit(run, settings_of(steps_of(run, config), run))
+    else:
+        counted = funnel_steps(run)
+    return outcome(run, verb, config, counted) if steps else 0

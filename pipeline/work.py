@@ -6,7 +6,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline import flow
-from pipeline.archives import answer_from_archives, read_archives, remove_unused, source_folder, units_of
 from pipeline.balance.tally import counts_table
 from pipeline.balancing import make_plan
 from pipeline.dedup.evaluation import EvaluationSet
@@ -14,15 +13,16 @@ from pipeline.fetch.decided import stored_form
 from pipeline.fetch.left import adopt_parts
 from pipeline.fetch.part import is_of_archive
 from pipeline.image.config import ImageConfig
-from pipeline.layout import MANIFEST_FILE, RunFolder, part_name
-from pipeline.manifest import read_manifest, remove_unnamed, rows_in, write_manifest
+from pipeline.keeping.folder import MANIFEST_FILE, RunFolder, part_name
+from pipeline.keeping.manifest import read_manifest, remove_unnamed, rows_in, write_manifest
+from pipeline.keeping.step import Context
 from pipeline.match.build import build_automaton
 from pipeline.match.matcher import Matcher
 from pipeline.read.inputs import expand_inputs
-from pipeline.rounds import crawl, crawl_folder, replace_crawl, round_folder
-from pipeline.run import Context
+from pipeline.stages.archives import answer_from_archives, read_archives, remove_unused, source_folder, units_of
+from pipeline.stages.crawl import crawl, crawl_folder, replace_crawl, round_folder
 from pipeline.tables.sink import write_part
-from pipeline.transforms.sums import read_vector
+from pipeline.tables.vectors import read_vector
 from pipeline.write.shards import write_index
 from webimagetext import files
 from webimagetext.errors import UserError

@@ -22,7 +22,7 @@ def main() -> None:
         help="address to listen on (default: 127.0.0.1). Whoever can reach it can run code here",
     )
     flags = parser.parse_args()
-    from pipeline.worker_pool import start_pool  # Beam's import takes seconds, and --help should not
+    from pipeline.engines.worker_pool import start_pool  # Beam's import takes seconds, and --help should not
 
     address, server, pool = start_pool(flags.port, flags.host)
     print(f"a pool of workers listens at {address}", flush=True)

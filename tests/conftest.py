@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.layout import RunFolder
+from pipeline.keeping.folder import RunFolder
 from tests.leftovers import emptied_temporary_folder, temporary_folder
 from tests.pipeline.clock import standing_clock
 from tests.pipeline.small_job import Job, serve_job

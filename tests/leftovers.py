@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.runners import JOB_SERVER_FOLDER
+from pipeline.engines.engine import JOB_SERVER_FOLDER
 from webimagetext import local
 
 __all__ = ["emptied_temporary_folder", "temporary_folder"]

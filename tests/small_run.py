@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline.hashing import pair_ids
-from pipeline.layout import RunFolder, key_of, part_name
-from pipeline.manifest import entry_of, write_manifest
-from pipeline.schema import CANDIDATES, COUNTS, IMAGES, JOINED, MATCHED, PAGES, REJECTS, SELECTED
+from pipeline.keeping.folder import RunFolder, key_of, part_name
+from pipeline.keeping.manifest import entry_of, write_manifest
+from pipeline.tables.schema import CANDIDATES, COUNTS, IMAGES, JOINED, MATCHED, PAGES, REJECTS, SELECTED
 from pipeline.write.shards import write_index, write_shard
 
 __all__ = ["QUERIES", "make_run", "paint"]

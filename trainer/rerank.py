@@ -39,7 +39,7 @@ class RerankConfig(TrainedConfig):
 
 def _items(patterns: tuple[str, ...]) -> list[tuple[str, bytes]]:
     """Pictures by name: from shards under their URL or caption, from files under their path."""
-    from pipeline.layout import IMAGE_SUFFIXES
+    from pipeline.keeping.folder import IMAGE_SUFFIXES
     from trainer.evaluate.features import samples
 
     shards = [pattern for pattern in patterns if pattern.endswith((".tar", ".parquet", ".pq"))]

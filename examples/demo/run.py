@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from examples.demo.inputs import demo_site, wikipedia_excerpt, wordnet
-from pipeline.layout import MANIFEST_FILE
+from pipeline.keeping.folder import MANIFEST_FILE
 from webimagetext import files
 from webimagetext.command import run_command
 from webimagetext.errors import UserError

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.audit.summary import Summary
-from pipeline.schema import SHARD
+from pipeline.tables.schema import SHARD
 
 __all__ = ["render_croissant"]
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from pipeline import manifest
 from pipeline.audit.queries import query_facts
-from pipeline.layout import MANIFEST_FILE, RunFolder
+from pipeline.keeping import manifest
+from pipeline.keeping.folder import MANIFEST_FILE, RunFolder
 from pipeline.reasons import in_rule_order
-from pipeline.rounds import current_crawl
+from pipeline.stages.crawl import current_crawl
 from webimagetext import files
 
 __all__ = ["Step", "fetch_step", "funnel_steps", "ledger_batches", "parquet_batches", "write_funnel"]

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pipeline.balance.plan import read_t
 from pipeline.balance.shortfall import CAUSES
 from pipeline.balance.tally import cumulative_curve, head, summary, zero_matches
-from pipeline.layout import RunFolder
+from pipeline.keeping.folder import RunFolder
 from webimagetext import files
 from webimagetext.parquet import read_parquet
 

@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from pipeline.audit.funnel import ledger_batches, parquet_batches
 from pipeline.audit.queries import shortfall_facts
 from pipeline.balance.plan import read_t
-from pipeline.layout import CAPTION_SUFFIX, IMAGE_SUFFIX, METADATA_SUFFIX, RunFolder
-from pipeline.manifest import read_manifest
+from pipeline.keeping.folder import CAPTION_SUFFIX, IMAGE_SUFFIX, METADATA_SUFFIX, RunFolder
+from pipeline.keeping.manifest import read_manifest
 from pipeline.write.shards import PICTURE_COLUMN
 from webimagetext import files
 from webimagetext.parquet import read_parquet

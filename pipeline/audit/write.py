@@ -17,8 +17,8 @@ from pipeline.audit.funnel import Step, write_funnel
 from pipeline.audit.report import render_report
 from pipeline.audit.summary import summarise
 from pipeline.balance.plan import read_t
-from pipeline.layout import RunFolder
-from pipeline.manifest import read_success, today
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import read_success, today
 from webimagetext import files
 
 __all__ = ["write_audit"]

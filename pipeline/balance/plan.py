@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.balance.capped import Cutoffs
 from pipeline.balance.select import Cap, Plan
-from pipeline.layout import RunFolder
+from pipeline.keeping.folder import RunFolder
 from webimagetext import files
 
 __all__ = ["read_plan", "read_t", "write_plan"]

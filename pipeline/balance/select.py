@@ -18,7 +18,7 @@ import pyarrow as pa
 from pipeline.balance.capped import Cutoffs, within
 from pipeline.balance.independent import Draws, draws
 from pipeline.balance.matches import Counts, rarest
-from pipeline.schema import MATCHED, SELECTED
+from pipeline.tables.schema import MATCHED, SELECTED
 
 __all__ = ["Cap", "Plan", "select"]
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.balance.matches import Counts, count_matches
-from pipeline.schema import COUNTS
+from pipeline.tables.schema import COUNTS
 
 __all__ = ["Head", "counts_table", "cumulative_curve", "head", "summary", "tally", "zero_matches"]
 

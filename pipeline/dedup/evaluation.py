@@ -21,7 +21,7 @@ from pipeline.dedup.near import band_keys, distances
 from pipeline.hashing import hash_numbers
 from pipeline.image.config import ImageConfig
 from pipeline.image.process import Processed, process
-from pipeline.layout import IMAGE_SUFFIXES
+from pipeline.keeping.folder import IMAGE_SUFFIXES
 from webimagetext import files
 from webimagetext.errors import UserError
 from webimagetext.parquet import read_parquet

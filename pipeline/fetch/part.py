@@ -15,9 +15,9 @@ from pipeline.fetch.spool import Facts, Spool
 from pipeline.hashing import hash64
 from pipeline.image.config import ImageConfig
 from pipeline.image.process import Processed, Rejected
-from pipeline.layout import IMAGE_SUFFIX, key_of
+from pipeline.keeping.folder import IMAGE_SUFFIX, key_of
 from pipeline.net.config import HttpConfig
-from pipeline.schema import IMAGES
+from pipeline.tables.schema import IMAGES
 from pipeline.write.tar import TarWriter
 from webimagetext import files, local
 from webimagetext.errors import UserError

@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from pipeline.image.config import HooksConfig
-from pipeline.rules import Rule
-from pipeline.schema import SCORES
+from pipeline.tables.ledger import Rule
+from pipeline.tables.schema import SCORES
 from webimagetext.errors import UserError
 
 __all__ = [

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.image.config import ImageRulesConfig
-from pipeline.rules import Rule
+from pipeline.tables.ledger import Rule
 
 __all__ = ["AspectRatio", "Blank", "NotAnimated", "SmallerSide", "image_rules"]
 

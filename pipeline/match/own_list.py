@@ -8,7 +8,7 @@ import dataclasses
 import sys
 
 from pipeline.config import RunConfig
-from pipeline.layout import RunFolder
+from pipeline.keeping.folder import RunFolder
 from query_builder.importing import compat_of, import_to
 from query_builder.lists import is_query_list
 from query_builder.schema import read_metadata

@@ -1,7 +1,7 @@
 """The requests under way at once, and how long there were none because every host's next turn was yet to come.
 
 A worker that waits for its hosts is idle for their sake: more workers would not make it faster, and an engine that adds machines
-by load should be told (pipeline/transforms/throttling.py does).
+by load should be told (pipeline/engines/throttling.py does).
 """
 
 import asyncio

@@ -23,7 +23,7 @@ from pipeline.read.pages import Page, extract_page
 from pipeline.read.sitemap import is_sitemap_url, read_sitemap
 from pipeline.read.tables import Rows, page_consent
 from pipeline.read.urls import canonical
-from pipeline.schema import PAGES
+from pipeline.tables.schema import PAGES
 
 __all__ = ["RoundResult", "crawl_bucket"]
 

@@ -13,7 +13,7 @@ from pipeline.hosts import host_of
 from pipeline.net.robots import matches, percent_normal
 from pipeline.read.config import ExtractConfig
 from pipeline.read.urls import canonical
-from pipeline.schema import FRONTIER
+from pipeline.tables.schema import FRONTIER
 from webimagetext.errors import UserError
 
 __all__ = ["ScopeRules", "admit", "frontier_table", "seed_frontier"]

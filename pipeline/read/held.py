@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pipeline.read.tables import Held
 from pipeline.read.urls import spelling
-from pipeline.schema import IMAGES
+from pipeline.tables.schema import IMAGES
 
 __all__ = ["HELD", "answers", "held_table"]
 

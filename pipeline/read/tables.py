@@ -13,7 +13,7 @@ from pipeline.hashing import pair_ids
 from pipeline.net.config import HttpConfig
 from pipeline.net.consent import Consent, decide, header_refusals, meta_refusals
 from pipeline.read.pages import Page, Pair
-from pipeline.schema import CANDIDATES, REJECTS
+from pipeline.tables.schema import CANDIDATES, REJECTS
 
 __all__ = ["STAGE", "Body", "Extracted", "Held", "Rows", "page_consent"]
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.hashing import hash_strings, mix
-from pipeline.layout import part_name
-from pipeline.manifest import Entry, entry_of_written, write_manifest
+from pipeline.keeping.folder import part_name
+from pipeline.keeping.manifest import Entry, entry_of_written, write_manifest
 from pipeline.tables.batches import Keys
 from pipeline.tables.gather import Gather
 from webimagetext import files

@@ -6,7 +6,7 @@ import apache_beam as beam
 import pyarrow as pa
 
 import pipeline.tables.batches  # noqa: F401  (registers the coder of record batches)
-from pipeline.manifest import iter_batches, read_manifest
+from pipeline.keeping.manifest import iter_batches, read_manifest
 
 __all__ = ["ReadTable"]
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.hashing import hash_strings
 from pipeline.match.fold import fold_column
-from pipeline.schema import CAPTION_COUNTS
+from pipeline.tables.schema import CAPTION_COUNTS
 from pipeline.text.verdicts import captions, verdicts
 
 __all__ = ["RepeatedTextRule", "add_counts", "caption_counts", "frequent"]

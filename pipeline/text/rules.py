@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from pipeline.rules import Rule
+from pipeline.tables.ledger import Rule
 from pipeline.text.blocked import BlockedWordsRule
 from pipeline.text.boilerplate import BoilerplateRule, built_in_phrases
 from pipeline.text.config import TextConfig

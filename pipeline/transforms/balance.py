@@ -14,9 +14,9 @@ from pipeline.balance.independent import priorities
 from pipeline.balance.matches import Counts, count_rarest, rarest
 from pipeline.balance.select import Plan, select
 from pipeline.balance.threshold import priority_histogram
-from pipeline.rules import ledger
-from pipeline.transforms.outputs import reject
-from pipeline.transforms.sums import read_vector
+from pipeline.tables.ledger import ledger
+from pipeline.tables.outputs import reject
+from pipeline.tables.vectors import read_vector
 
 __all__ = ["RESERVE", "CountOwned", "CountPriorities", "DrawPairs", "FindCutoffs"]
 

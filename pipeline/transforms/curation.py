@@ -11,16 +11,16 @@ import pyarrow.compute as pc
 from apache_beam.utils.shared import Shared
 
 from pipeline.dedup.earlier import EARLIER_PAIRS, EarlierPair
-from pipeline.layout import RunFolder
-from pipeline.manifest import read_table
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import read_table
 from pipeline.match.matcher import Matcher
-from pipeline.rules import Rule, apply_rules, ledger
-from pipeline.schema import CANDIDATES, CAPTION_COUNTS, MATCHED
 from pipeline.tables.batches import combine
+from pipeline.tables.ledger import Rule, apply_rules, ledger
+from pipeline.tables.outputs import reject
+from pipeline.tables.schema import CANDIDATES, CAPTION_COUNTS, MATCHED
 from pipeline.text.config import TextConfig
 from pipeline.text.repeated import add_counts, frequent
 from pipeline.text.rules import read_rules
-from pipeline.transforms.outputs import reject
 
 __all__ = ["ApplyTextRules", "DropEarlier", "MatchQueries", "by_caption", "keep_frequent"]
 

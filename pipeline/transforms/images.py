@@ -13,21 +13,21 @@ from pipeline.config import RunConfig
 from pipeline.dedup.evaluation import EVALUATION, EvaluationPicture, EvaluationSet
 from pipeline.dedup.exact import DuplicateImageCaption
 from pipeline.dedup.pictures import VERDICTS, RepeatedPicture
+from pipeline.engines.throttling import Throttled
+from pipeline.engines.watching import Beacon
 from pipeline.fetch.bucket import NOT_REACHED, fetch_bucket
 from pipeline.fetch.decided import holds
 from pipeline.fetch.retry import best_rows, retry_failed
 from pipeline.hashing import hash64, hash_strings
 from pipeline.image.hooks import edit_pictures, load_edits, load_scorers, score_pictures, score_rules
 from pipeline.image.rules import image_rules
-from pipeline.layout import RunFolder, key_of
-from pipeline.manifest import Entry, entry_of, read_table
+from pipeline.keeping.folder import RunFolder, key_of
+from pipeline.keeping.manifest import Entry, entry_of, read_table
 from pipeline.match.matcher import Matcher
-from pipeline.rules import apply_rules, ledger
-from pipeline.schema import FETCH_PLAN, IMAGES, JOINED, SCORES, SELECTED
 from pipeline.tables.batches import combine
-from pipeline.transforms.outputs import reject
-from pipeline.transforms.throttling import Throttled
-from pipeline.watch import Beacon
+from pipeline.tables.ledger import apply_rules, ledger
+from pipeline.tables.outputs import reject
+from pipeline.tables.schema import FETCH_PLAN, IMAGES, JOINED, SCORES, SELECTED
 from pipeline.write.placing import is_holdout, order, place
 from pipeline.write.shards import write_shard
 from pipeline.write.store import ImageReader

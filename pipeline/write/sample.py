@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipeline.schema import SHARD
+from pipeline.tables.schema import SHARD
 
 __all__ = ["UNKNOWN_NUMBER", "sample_fields"]
 

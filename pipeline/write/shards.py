@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.layout import (
+from pipeline.keeping.folder import (
     CAPTION_SUFFIX,
     IMAGE_SUFFIX,
     INDEX_FILE,
@@ -23,8 +23,8 @@ from pipeline.layout import (
     key_of,
     shard_name,
 )
-from pipeline.manifest import Entry, entry_of_written
-from pipeline.schema import SHARD
+from pipeline.keeping.manifest import Entry, entry_of_written
+from pipeline.tables.schema import SHARD
 from pipeline.write.features import with_feature
 from pipeline.write.sample import sample_fields
 from pipeline.write.store import ImageReader

@@ -7,10 +7,10 @@ from typing import Any
 from benchmarks.fetch_worker import CONCURRENCY
 from benchmarks.fetching import _result, _write_selected, rows_of
 from benchmarks.resources import Cost
-from pipeline.layout import RunFolder
-from pipeline.manifest import is_complete, read_table
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import is_complete, read_table
 from pipeline.net.config import HttpConfig
-from pipeline.schema import SELECTED
+from pipeline.tables.schema import SELECTED
 
 STARTS, WHOLE = Cost(2.0, 1.0, 50_000_000), Cost(10.0, 5.0, 100_000_000)
 PEER_STARTS, PEER_WHOLE = Cost(12.0, 8.0, 500_000_000), Cost(40.0, 20.0, 720_000_000)

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.audit.write import write_audit
 from pipeline.config import RunConfig
-from pipeline.layout import RunFolder
+from pipeline.keeping.folder import RunFolder
 from tests.small_run import make_run
 from webimagetext.settings import to_dict
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.layout import RunFolder
+from pipeline.keeping.folder import RunFolder
 
 # It leaves it to the garbage collector to close what it opened.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")

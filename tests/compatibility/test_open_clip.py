@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.peers import PEERS, run_in_peers
-from pipeline.layout import RunFolder
+from pipeline.keeping.folder import RunFolder
 
 
 @pytest.mark.peers

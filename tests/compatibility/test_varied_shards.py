@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.schema import JOINED
+from pipeline.tables.schema import JOINED
 from pipeline.write.shards import write_index, write_shard
 from tests.small_run import paint
 from webimagetext import files

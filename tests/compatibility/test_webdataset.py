@@ -6,7 +6,7 @@ import pytest
 import webdataset
 
 from benchmarks.peers import PEERS, run_in_peers
-from pipeline.layout import RunFolder
+from pipeline.keeping.folder import RunFolder
 
 # It leaves it to the garbage collector to close what they opened.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from compose_spec import PyCompose
 
-from pipeline.driver_job import PARAMETERS
+from pipeline.engines.driver_job import PARAMETERS
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"

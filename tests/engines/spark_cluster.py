@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.spark import JOB_SERVER_JAR
+from pipeline.engines.spark import JOB_SERVER_JAR
 from tests.processes import children
 
 __all__ = ["Cluster", "cluster", "missing", "needs_spark"]

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from google.cloud.dataflow import JobType
 
-from pipeline import driver_job
 from pipeline.__main__ import main
-from pipeline.dataflow import is_dataflow, job_options
-from pipeline.manifest import read_table
-from pipeline.schema import CANDIDATES
+from pipeline.engines import driver_job
+from pipeline.engines.dataflow import is_dataflow, job_options
+from pipeline.keeping.manifest import read_table
+from pipeline.tables.schema import CANDIDATES
 from tests.engines.dataflow_service import Job, Service, dataflow_service
 from tests.pipeline.small_site import build_site, serve
 from tests.stores.servers import google_store

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.layout import RunFolder
+from pipeline.keeping.folder import RunFolder
 from tests.engines.spark_cluster import cluster, needs_spark
 from tests.pipeline.small_job import Job, digests
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.layout import RunFolder
+from pipeline.keeping.folder import RunFolder
 from tests.engines.spark_cluster import ROOT, Cluster, cluster, needs_spark
 from tests.pipeline import small_site
 from tests.pipeline.small_job import Job, digests, serve_job

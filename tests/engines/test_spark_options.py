@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import spark
-from pipeline.layout import RunFolder
-from pipeline.portable import LostWorkerError, told_as_failed_job
-from pipeline.runners import Engine
-from pipeline.spark import spark_options, submitted
+from pipeline.engines import spark
+from pipeline.engines.engine import Engine
+from pipeline.engines.portable import LostWorkerError, told_as_failed_job
+from pipeline.engines.spark import spark_options, submitted
+from pipeline.keeping.folder import RunFolder
 from webimagetext.errors import UserError
 
 

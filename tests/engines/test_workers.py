@@ -12,7 +12,7 @@ import grpc
 import pytest
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc, endpoints_pb2
 
-from pipeline.worker_pool import start_pool
+from pipeline.engines.worker_pool import start_pool
 from tests.processes import children
 from webimagetext.errors import UserError
 
@@ -87,7 +87,7 @@ LAST_CALL = """
 import atexit, contextlib
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
-from pipeline.worker_pool import start_pool
+from pipeline.engines.worker_pool import start_pool
 
 address, server, pool = start_pool()
 channel = grpc.insecure_channel(address)

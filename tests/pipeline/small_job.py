@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.__main__ import main
-from pipeline.layout import RunFolder
-from pipeline.manifest import manifest_digest
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import manifest_digest
 from query_builder.normalize import normalize
 from tests.pipeline import small_site
 

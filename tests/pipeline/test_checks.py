@@ -10,10 +10,10 @@ import pytest
 from pipeline.__main__ import main
 from pipeline.checks import check
 from pipeline.config import RunConfig
-from pipeline.layout import RunFolder
-from pipeline.manifest import mark_complete, write_manifest
-from pipeline.schema import SELECTED
-from pipeline.space import guess
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import mark_complete, write_manifest
+from pipeline.keeping.space import guess
+from pipeline.tables.schema import SELECTED
 from pipeline.tables.sink import write_part
 from tests.pipeline.small_site import Site, serve
 from webimagetext.errors import UserError

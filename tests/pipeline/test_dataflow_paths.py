@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.config import RunConfig
-from pipeline.dataflow import check_paths
+from pipeline.engines.dataflow import check_paths
 from pipeline.image.config import HooksConfig
 from pipeline.write.config import PackageConfig
 from webimagetext.errors import UserError

@@ -15,10 +15,10 @@ from pipeline.fetch.left import adopt_parts
 from pipeline.fetch.part import facts_of, left_journals, open_spool
 from pipeline.image.config import ImageConfig
 from pipeline.image.process import Rejected
-from pipeline.layout import RunFolder
-from pipeline.manifest import read_manifest, read_table, rows_in, write_manifest
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import read_manifest, read_table, rows_in, write_manifest
 from pipeline.net.config import HttpConfig
-from pipeline.schema import CANDIDATES, IMAGES, REJECTS
+from pipeline.tables.schema import CANDIDATES, IMAGES, REJECTS
 from tests.pipeline import small_site
 from tests.pipeline.small_job import Job, digests
 

@@ -8,9 +8,9 @@ import pytest
 
 from pipeline.__main__ import main
 from pipeline.hashing import pair_ids
-from pipeline.layout import RunFolder, part_name
-from pipeline.manifest import mark_complete, write_manifest
-from pipeline.schema import CANDIDATES
+from pipeline.keeping.folder import RunFolder, part_name
+from pipeline.keeping.manifest import mark_complete, write_manifest
+from pipeline.tables.schema import CANDIDATES
 from pipeline.tables.sink import write_part
 
 CAPTIONS = [

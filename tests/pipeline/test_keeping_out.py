@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from pipeline.__main__ import main
-from pipeline.layout import RunFolder
-from pipeline.manifest import read_table
-from pipeline.schema import JOINED, REJECTS
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import read_table
+from pipeline.tables.schema import JOINED, REJECTS
 from tests.pipeline.small_site import serve
 
 EARLIER = range(10)

@@ -5,8 +5,8 @@ from pathlib import Path
 import apache_beam as beam
 import pytest
 
-from pipeline.layout import RunFolder
-from pipeline.runners import Engine
+from pipeline.engines.engine import Engine
+from pipeline.keeping.folder import RunFolder
 from webimagetext.errors import UserError
 
 

@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 
 from pipeline.__main__ import main
+from pipeline.audit.outcome import NOTHING_LEFT, expected_pairs, proposed_t
 from pipeline.config import RunConfig
 from pipeline.hashing import draw
-from pipeline.layout import RunFolder
-from pipeline.manifest import rows_in
-from pipeline.outcome import NOTHING_LEFT, expected_pairs, proposed_t
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import rows_in
 from pipeline.reasons import _SETTINGS, setting_of
 from tests.pipeline.small_job import Job
 from tests.pipeline.small_site import CAPTIONS

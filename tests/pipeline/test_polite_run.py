@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.__main__ import main
-from pipeline.layout import RunFolder
-from pipeline.manifest import rows_in
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import rows_in
 from tests.pipeline import small_site
 
 DELAY, CRAWL_DELAY = 0.1, 0.2

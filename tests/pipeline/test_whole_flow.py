@@ -17,9 +17,9 @@ import pytest
 import webdataset
 
 from pipeline.__main__ import main
-from pipeline.layout import RunFolder
-from pipeline.manifest import read_table, rows_in
-from pipeline.schema import REJECTS
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import read_table, rows_in
+from pipeline.tables.schema import REJECTS
 from tests.pipeline import small_site
 from tests.pipeline.small_job import Job, digests
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.__main__ import main
-from pipeline.layout import RunFolder
-from pipeline.manifest import manifest_digest
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import manifest_digest
 from pipeline.write.store import ImageReader
 from tests.pipeline import small_site
 from tests.pipeline.read.archive_records import http_block, warc_record

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from pipeline.layout import CAPTION_SUFFIX, IMAGE_SUFFIXES, METADATA_SUFFIX
+from pipeline.keeping.folder import CAPTION_SUFFIX, IMAGE_SUFFIXES, METADATA_SUFFIX
 from trainer.config import DataConfig
 from trainer.data.captions import choose
 from trainer.data.images import BadImageError, square

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.layout import SIZES_FILE
+from pipeline.keeping.folder import SIZES_FILE
 from trainer.data.parquet import ParquetReader, rows_of
 from trainer.data.tar import TarReader
 from webimagetext.errors import UserError

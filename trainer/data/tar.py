@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.layout import CAPTION_SUFFIX, IMAGE_SUFFIXES, METADATA_SUFFIX
+from pipeline.keeping.folder import CAPTION_SUFFIX, IMAGE_SUFFIXES, METADATA_SUFFIX
 
 __all__ = ["TarIndex", "TarReader", "members"]
 

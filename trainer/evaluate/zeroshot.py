@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from pipeline.layout import IMAGE_SUFFIXES
+from pipeline.keeping.folder import IMAGE_SUFFIXES
 from trainer.distributed import World
 from trainer.evaluate.config import ZeroshotConfig
 from trainer.evaluate.features import encode_pictures, encode_texts, samples

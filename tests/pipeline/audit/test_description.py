@@ -9,9 +9,9 @@ import pytest
 from benchmarks.peers import PEERS, run_in_peers
 from pipeline.audit.write import write_audit
 from pipeline.config import RunConfig
-from pipeline.layout import RunFolder
+from pipeline.keeping.folder import RunFolder
 from pipeline.net.config import HttpConfig
-from pipeline.schema import SHARD
+from pipeline.tables.schema import SHARD
 from tests.small_run import make_run
 from webimagetext.settings import to_dict
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from pipeline.audit.funnel import funnel_steps, write_funnel
-from pipeline.layout import RunFolder, part_name
-from pipeline.manifest import entry_of, write_manifest
+from pipeline.keeping.folder import RunFolder, part_name
+from pipeline.keeping.manifest import entry_of, write_manifest
 from pipeline.reasons import in_rule_order
 from tests.small_run import CANDIDATE, FOUND, IN_MATCHED, IN_SELECTED, PACKAGED, WITH_IMAGE, make_run
 

@@ -16,7 +16,7 @@ from pipeline.audit.summary import Queries, Sample, Summary
 from pipeline.audit.write import write_audit
 from pipeline.balance.config import BalanceConfig
 from pipeline.config import RunConfig
-from pipeline.layout import RunFolder
+from pipeline.keeping.folder import RunFolder
 from tests.browser import needs_browser, opened
 from tests.small_run import make_run
 from webimagetext.errors import UserError

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.hashing import hash64
-from pipeline.schema import MATCHED
+from pipeline.tables.schema import MATCHED
 
 QUERIES = 300
 

@@ -7,7 +7,7 @@ from pipeline.balance.independent import draws, priorities
 from pipeline.balance.matches import Counts, count_matches, count_rarest, rarest
 from pipeline.balance.reference import reference_capped, reference_independent
 from pipeline.balance.select import Cap, Plan, select
-from pipeline.schema import SELECTED
+from pipeline.tables.schema import SELECTED
 from trainer.data.order import SourceOrder
 
 QUERIES = 300

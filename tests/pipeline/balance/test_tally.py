@@ -4,7 +4,7 @@ import pyarrow as pa
 from pipeline.balance.matches import count_matches
 from pipeline.balance.select import Plan, select
 from pipeline.balance.tally import counts_table, cumulative_curve, head, summary, tally, zero_matches
-from pipeline.schema import COUNTS
+from pipeline.tables.schema import COUNTS
 
 
 def test_the_counts_table_and_what_the_report_shows_of_it(pool: pa.RecordBatch) -> None:

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.dedup.exact import DuplicateImageCaption, DuplicatePair
-from pipeline.rules import apply_rules
-from pipeline.schema import JOINED
+from pipeline.tables.ledger import apply_rules
+from pipeline.tables.schema import JOINED
 
 
 def batch(rows: list[dict[str, object]]) -> pa.RecordBatch:

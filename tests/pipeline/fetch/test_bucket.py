@@ -21,7 +21,7 @@ from pipeline.fetch.retry import best_rows, retry_failed
 from pipeline.image.config import ImageConfig
 from pipeline.image.process import Processed, process
 from pipeline.net.config import HttpConfig
-from pipeline.schema import IMAGES
+from pipeline.tables.schema import IMAGES
 from tests.pipeline.clock import StandingClock
 from webimagetext.errors import UserError
 

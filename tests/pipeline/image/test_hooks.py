@@ -10,8 +10,8 @@ from PIL import Image, ImageFilter
 
 from pipeline.image.config import HooksConfig
 from pipeline.image.hooks import edit_pictures, load_edits, load_scorers, score_pictures, score_rules
-from pipeline.rules import apply_rules
-from pipeline.schema import JOINED
+from pipeline.tables.ledger import apply_rules
+from pipeline.tables.schema import JOINED
 from webimagetext.errors import UserError
 
 HERE = "tests.pipeline.image.test_hooks"

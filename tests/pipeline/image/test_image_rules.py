@@ -5,8 +5,8 @@ import pytest
 
 from pipeline.image.config import ImageConfig, ImageRulesConfig
 from pipeline.image.rules import image_rules
-from pipeline.rules import apply_rules
-from pipeline.schema import JOINED
+from pipeline.tables.ledger import apply_rules
+from pipeline.tables.schema import JOINED
 from webimagetext.errors import UserError
 
 

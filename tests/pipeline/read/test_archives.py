@@ -18,7 +18,7 @@ from pipeline.read.payload import decode_payload
 from pipeline.read.tables import Extracted, Held
 from pipeline.read.warc import read_warc
 from pipeline.read.wat import read_wat
-from pipeline.schema import CANDIDATES, REJECTS
+from pipeline.tables.schema import CANDIDATES, REJECTS
 from tests.pipeline.read.archive_records import http_block, warc_record, wat_record
 from webimagetext.errors import UserError
 

@@ -12,7 +12,7 @@ from pipeline.net.config import HttpConfig
 from pipeline.read.config import ExtractConfig
 from pipeline.read.crawl import RoundResult, crawl_bucket
 from pipeline.read.frontier import admit, seed_frontier
-from pipeline.schema import CANDIDATES, FRONTIER, PAGES, REJECTS
+from pipeline.tables.schema import CANDIDATES, FRONTIER, PAGES, REJECTS
 
 PAGES_OF_SITE: dict[str, Any] = {
     "/robots.txt": ("text/plain", b"User-agent: *\nDisallow: /private\nSitemap: /sitemap.xml\n"),

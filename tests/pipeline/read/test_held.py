@@ -6,7 +6,7 @@ import pytest
 from pipeline.dedup.earlier import by_address
 from pipeline.read.held import HELD, answers, held_table
 from pipeline.read.tables import Held
-from pipeline.schema import IMAGES
+from pipeline.tables.schema import IMAGES
 
 
 def images(*rows: dict[str, object]) -> pa.Table:

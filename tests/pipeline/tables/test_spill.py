@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipeline.layout import RunFolder
-from pipeline.manifest import manifest_digest
-from pipeline.runners import Engine
+from pipeline.engines.engine import Engine
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import manifest_digest
 from pipeline.tables import spill
 from pipeline.tables.gather import Meet
 from pipeline.tables.sink import WriteTable, by_pair

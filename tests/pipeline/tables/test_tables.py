@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline import manifest
-from pipeline.layout import RunFolder
-from pipeline.runners import Engine
+from pipeline.engines.engine import Engine
+from pipeline.keeping import manifest
+from pipeline.keeping.folder import RunFolder
 from pipeline.tables.batches import BatchCoder, split
 from pipeline.tables.sink import WriteTable, by_pair
 from pipeline.tables.source import ReadTable

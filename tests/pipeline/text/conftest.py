@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from pipeline.hashing import pair_ids
-from pipeline.schema import CANDIDATES
+from pipeline.tables.schema import CANDIDATES
 
 
 def _batch(captions: list[str]) -> pa.RecordBatch:

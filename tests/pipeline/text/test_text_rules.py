@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.rules import Rule, apply_rules
-from pipeline.schema import REJECTS
+from pipeline.tables.ledger import Rule, apply_rules
+from pipeline.tables.schema import REJECTS
 from pipeline.text.blocked import BlockedWordsRule
 from pipeline.text.boilerplate import BoilerplateRule, built_in_phrases
 from pipeline.text.config import TextConfig

@@ -13,12 +13,12 @@ from apache_beam.metrics import MetricsFilter
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from pipeline.config import RunConfig
-from pipeline.layout import RunFolder
+from pipeline.keeping.folder import RunFolder
 from pipeline.net.config import HttpConfig
 from pipeline.read.config import ExtractConfig
 from pipeline.read.crawl import crawl_bucket
 from pipeline.read.frontier import frontier_table
-from pipeline.schema import FETCH_PLAN
+from pipeline.tables.schema import FETCH_PLAN
 from pipeline.transforms.images import FetchBucket
 
 HTTP = HttpConfig(delay=0.0, allow_loopback=True)

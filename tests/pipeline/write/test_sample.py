@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from pipeline.schema import SHARD
+from pipeline.tables.schema import SHARD
 from pipeline.write.sample import sample_fields
 
 FULL = {

@@ -13,8 +13,8 @@ import pytest
 import webdataset
 from PIL import Image
 
-from pipeline.layout import key_of
-from pipeline.schema import JOINED, SHARD
+from pipeline.keeping.folder import key_of
+from pipeline.tables.schema import JOINED, SHARD
 from pipeline.write.sample import sample_fields
 from pipeline.write.shards import shard_rows, write_index, write_shard
 from pipeline.write.tar import TarWriter

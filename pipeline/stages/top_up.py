@@ -29,17 +29,17 @@ from pipeline.balance.refill import (
 from pipeline.balance.select import Plan
 from pipeline.balance.shortfall import LOSSES, REJECTED_PAIRS, losses, rejected_pairs, shortfall_table, sum_losses
 from pipeline.hashing import mix
-from pipeline.layout import RunFolder
-from pipeline.manifest import mark_complete, read_table, rows_in
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import mark_complete, read_table, rows_in
+from pipeline.keeping.step import Context
 from pipeline.match.matcher import Matcher
-from pipeline.run import Context
-from pipeline.schema import SELECTED
 from pipeline.tables.batches import combine
 from pipeline.tables.gather import Gather, Meet
+from pipeline.tables.outputs import parts_for
+from pipeline.tables.schema import SELECTED
 from pipeline.tables.sink import WriteGroups, WriteTable, by_pair
 from pipeline.tables.source import ReadTable
-from pipeline.transforms.outputs import parts_for
-from pipeline.transforms.sums import CountIds, WriteVector, read_vector, write_vector
+from pipeline.tables.vectors import CountIds, WriteVector, read_vector, write_vector
 from webimagetext import files
 
 __all__ = ["Reach", "draw_from_reserve", "last_draws_of", "pairs_of", "write_shortfall"]

@@ -19,10 +19,10 @@ from pipeline.balance.independent import chances
 from pipeline.balance.matches import Counts, count_rarest
 from pipeline.balance.threshold import capped_total, t_for_tail_share, tail_share
 from pipeline.config import RunConfig
-from pipeline.layout import RunFolder
-from pipeline.manifest import iter_batches, rows_in
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import iter_batches, rows_in
 from pipeline.reasons import in_words, setting_of
-from pipeline.transforms.sums import read_vector
+from pipeline.tables.vectors import read_vector
 
 __all__ = ["NOTHING_LEFT", "expected_pairs", "outcome", "proposed_t"]
 

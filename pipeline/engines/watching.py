@@ -13,7 +13,7 @@ import time
 import uuid
 from collections.abc import Iterator
 
-from pipeline.layout import RunFolder
+from pipeline.keeping.folder import RunFolder
 from webimagetext.files import is_url
 from webimagetext.progress import Progress
 

@@ -1,6 +1,6 @@
 """A pool of Python workers: starts a worker process whenever an engine outside Python asks for one.
 
-In: Beam's protocol for external workers, on one port. Out: processes of ``pipeline.worker``. Beam has a pool too; this one
+In: Beam's protocol for external workers, on one port. Out: processes of ``pipeline.engines.worker``. Beam has a pool too; this one
 starts its workers with the Python that it runs in, listens on this machine alone, and its workers end with the engine that
 asked for them instead of working on for nobody.
 """
@@ -39,7 +39,7 @@ class _Pool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
     def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Starts a process for the engine at the address that the request names."""
         self._processes = [process for process in self._processes if process.poll() is None]
-        command = [sys.executable, "-m", "pipeline.worker", request.control_endpoint.url, request.worker_id]
+        command = [sys.executable, "-m", "pipeline.engines.worker", request.control_endpoint.url, request.worker_id]
         self._processes.append(subprocess.Popen(command))
         return beam_fn_api_pb2.StartWorkerResponse()
 

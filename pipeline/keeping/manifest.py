@@ -14,8 +14,8 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.layout import MANIFEST_FILE, SUCCESS_FILE
-from pipeline.schema import MANIFEST
+from pipeline.keeping.folder import MANIFEST_FILE, SUCCESS_FILE
+from pipeline.tables.schema import MANIFEST
 from webimagetext import files
 from webimagetext.errors import UserError
 from webimagetext.parquet import read_parquet

@@ -18,13 +18,13 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from pipeline import dataflow
-from pipeline.layout import RunFolder
-from pipeline.local_workers import worker_command
-from pipeline.mistakes import told_as_mistakes
-from pipeline.portable import LostWorkerError, check_endpoint, told_as_failed_job
-from pipeline.spark import spark_options, submitted
-from pipeline.watch import watch
+from pipeline.engines import dataflow
+from pipeline.engines.failures import told_as_mistakes
+from pipeline.engines.local_workers import worker_command
+from pipeline.engines.portable import LostWorkerError, check_endpoint, told_as_failed_job
+from pipeline.engines.spark import spark_options, submitted
+from pipeline.engines.watching import watch
+from pipeline.keeping.folder import RunFolder
 from webimagetext import files
 from webimagetext.errors import UserError
 

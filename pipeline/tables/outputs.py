@@ -6,8 +6,8 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.rules import Rule, ledger
-from pipeline.schema import REJECTS
+from pipeline.tables.ledger import Rule, ledger
+from pipeline.tables.schema import REJECTS
 from pipeline.tables.sink import WriteTable, by_hashed
 
 __all__ = ["REJECTED", "RuleOnGroups", "parts_for", "reject", "split_outputs", "write_rejects"]

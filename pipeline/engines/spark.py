@@ -19,7 +19,7 @@ from pathlib import Path
 
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from pipeline.worker_pool import start_pool
+from pipeline.engines.worker_pool import start_pool
 from webimagetext import files
 from webimagetext.errors import UserError
 

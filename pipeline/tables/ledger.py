@@ -10,8 +10,8 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.layout import key_of
-from pipeline.schema import REJECTS
+from pipeline.keeping.folder import key_of
+from pipeline.tables.schema import REJECTS
 
 __all__ = ["Rule", "apply_rules", "ledger"]
 

@@ -17,7 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from pipeline import __main__ as command_line
 from pipeline.config import RunConfig
-from pipeline.dataflow import check_options, check_paths
+from pipeline.engines.dataflow import check_options, check_paths
 from webimagetext import files
 from webimagetext.settings import from_toml, to_toml
 

@@ -25,7 +25,7 @@ def worker_command(folder: str) -> Iterator[str]:
     sign = os.path.join(folder, SIGN)
     with open(sign, "w"):
         pass
-    command = f"trap '' INT; exec {shlex.join([sys.executable, '-m', 'pipeline.worker', sign])}"
+    command = f"trap '' INT; exec {shlex.join([sys.executable, '-m', 'pipeline.engines.worker', sign])}"
     if threading.current_thread() is not threading.main_thread():  # Ctrl-C never comes to another
         yield command
         return

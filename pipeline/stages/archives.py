@@ -14,24 +14,24 @@ import pyarrow as pa
 
 from pipeline.config import RunConfig
 from pipeline.dedup.earlier import by_address
+from pipeline.engines.watching import Beacon
 from pipeline.fetch.decided import decided_by
 from pipeline.fetch.part import ARCHIVE, facts_of, finish_part, open_spool
 from pipeline.fetch.spool import Spool
 from pipeline.image.process import Rejected, process
-from pipeline.layout import RunFolder
-from pipeline.manifest import Entry, entry_of_table, read_manifest, remove_unnamed, rows_in
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import Entry, entry_of_table, read_manifest, remove_unnamed, rows_in
 from pipeline.read.held import HELD, answers, held_table
 from pipeline.read.tables import Body, Extracted, Held
 from pipeline.read.url_list import read_url_list
 from pipeline.read.warc import read_warc
 from pipeline.read.wat import read_wat
-from pipeline.schema import CANDIDATES, IMAGES, REJECTS
 from pipeline.tables.batches import combine
 from pipeline.tables.gather import Meet
+from pipeline.tables.outputs import parts_for
+from pipeline.tables.schema import CANDIDATES, IMAGES, REJECTS
 from pipeline.tables.sink import WriteManifest, write_part
 from pipeline.tables.source import ReadTable
-from pipeline.transforms.outputs import parts_for
-from pipeline.watch import Beacon
 from webimagetext import files
 from webimagetext.contents import identity
 from webimagetext.deciding import deciding

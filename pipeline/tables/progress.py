@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import apache_beam as beam
 import pyarrow as pa
 
-from pipeline.layout import RunFolder
-from pipeline.watch import Beacon
+from pipeline.engines.watching import Beacon
+from pipeline.keeping.folder import RunFolder
 
 __all__ = ["ReportRows"]
 

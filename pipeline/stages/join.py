@@ -17,17 +17,17 @@ from pipeline.balance.refill import AtMost
 from pipeline.dedup.near import band_keys
 from pipeline.dedup.pictures import PICTURES, by_content, by_key, keyed, verdicts
 from pipeline.hashing import mix
-from pipeline.layout import shards_of
-from pipeline.manifest import is_complete, mark_complete, rows_in, samples_in
-from pipeline.run import Context
-from pipeline.schema import JOINED
+from pipeline.keeping.folder import shards_of
+from pipeline.keeping.manifest import is_complete, mark_complete, rows_in, samples_in
+from pipeline.keeping.step import Context
+from pipeline.stages.top_up import Reach, draw_from_reserve, last_draws_of, pairs_of, write_shortfall
 from pipeline.tables.gather import Gather, Meet
+from pipeline.tables.outputs import RuleOnGroups, parts_for, split_outputs, write_rejects
+from pipeline.tables.schema import JOINED
 from pipeline.tables.sink import WriteGroups
 from pipeline.tables.source import ReadTable
-from pipeline.topping_up import Reach, draw_from_reserve, last_draws_of, pairs_of, write_shortfall
+from pipeline.tables.vectors import WriteVector
 from pipeline.transforms.images import DropRepeats, JoinImages, by_url
-from pipeline.transforms.outputs import RuleOnGroups, parts_for, split_outputs, write_rejects
-from pipeline.transforms.sums import WriteVector
 from pipeline.work import automaton_of, fetch_pairs
 
 __all__ = ["join"]

@@ -12,9 +12,12 @@ import apache_beam as beam
 import pyarrow as pa
 
 from pipeline.config import RunConfig
+from pipeline.engines.engine import Engine
+from pipeline.engines.throttling import Throttled
+from pipeline.engines.watching import Beacon
 from pipeline.hosts import by_host, host_of
-from pipeline.layout import RunFolder, part_name
-from pipeline.manifest import (
+from pipeline.keeping.folder import RunFolder, part_name
+from pipeline.keeping.manifest import (
     entry_of_table,
     is_complete,
     iter_batches,
@@ -25,13 +28,10 @@ from pipeline.manifest import (
 )
 from pipeline.read.crawl import crawl_bucket
 from pipeline.read.frontier import admit, seed_frontier
-from pipeline.runners import Engine
-from pipeline.schema import CANDIDATES, FRONTIER, PAGES, REJECTS
 from pipeline.tables.gather import Gather
+from pipeline.tables.schema import CANDIDATES, FRONTIER, PAGES, REJECTS
 from pipeline.tables.sink import WriteGroups, WriteManifest, write_part
 from pipeline.tables.source import ReadTable
-from pipeline.transforms.throttling import Throttled
-from pipeline.watch import Beacon
 from webimagetext import files
 from webimagetext.deciding import deciding
 from webimagetext.errors import UserError

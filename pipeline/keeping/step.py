@@ -1,0 +1,146 @@
+"""The stages of a run in order, and what decides whether one is run, continued or skipped.
+
+In: a run folder, a configuration and an engine. A step is done when its folder holds ``_SUCCESS`` with the fingerprint of what
+decides its result: the settings that decide (webimagetext/deciding.py), and the contents of its inputs and of every file that a
+setting names; then it is skipped. A step of which one of these changed starts afresh; one that was interrupted goes on where it
+stopped. The marker also says with which settings and inputs the step was made: reports read them there.
+"""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from pipeline.config import RunConfig
+from pipeline.engines.engine import Engine
+from pipeline.keeping import manifest
+from pipeline.keeping.folder import SUCCESS_FILE, RunFolder
+from webimagetext import files
+from webimagetext.contents import identity
+from webimagetext.deciding import deciding
+from webimagetext.errors import UserError
+from webimagetext.progress import human_time
+from webimagetext.settings import fingerprint, to_dict
+
+__all__ = ["Context", "Step", "run_steps", "settings_of"]
+
+STARTED_FILE = "_STARTED"
+# Raised when a step's output for the same settings changes, so that finished folders of older versions are not taken for today's.
+FORMAT = 2
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every step gets."""
+
+    run: RunFolder
+    config: RunConfig
+    engine: Engine
+    # To be called by a step that has added to one of its own inputs: what it did so far then counts for the new fingerprint.
+    input_extended: Callable[[], None] = lambda: None
+    fresh: bool = True  # the step begins anew, and does not go on where it stopped
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a run: from finished folders to a finished folder.
+
+    ``output`` is the folder that carries the marker; ``owned`` are the other folders the step alone writes, removed with it
+    before a fresh start. ``settings`` (by name), ``tables`` (the folders read) and ``documents`` (gives the single files read) make
+    up the fingerprint. ``result`` words what came out, for the line that is printed.
+    """
+
+    name: str
+    verb: str
+    output: str
+    work: Callable[[Context], None]
+    settings: dict[str, Any]
+    tables: tuple[str, ...]
+    result: Callable[[Context], str]
+    documents: Callable[[], Sequence[str]] = tuple
+    owned: tuple[str, ...] = ()
+    keep: bool = False  # the output outlives changed settings and inputs: it is added to, never removed
+    always: bool = False  # runs even when it is finished
+    extends: bool = False  # its work adds to one of its own inputs, after which it calls ``input_extended``
+
+    def fingerprint(self) -> str:
+        """Of what decides the step's result; raises UserError when an input is missing."""
+        digests = [manifest.manifest_digest(folder) for folder in self.tables]
+        contents = sorted(set(map(identity, self.documents())))
+        return fingerprint(FORMAT, self.name, deciding(self.settings), digests, contents)
+
+    def facts(self, root: str) -> dict[str, Any]:
+        """What the marker says of how the output was made, besides the fingerprint; inputs by their place in the run folder."""
+        inside = [folder for folder in self.tables if folder.startswith(f"{root}/")]
+        inputs = {folder.removeprefix(f"{root}/"): manifest.manifest_digest(folder) for folder in inside}
+        made = {"format": FORMAT, "step": self.name, "day": manifest.today()}
+        return {**made, "settings": to_dict(self.settings), "inputs": inputs}
+
+
+def settings_of(steps: Sequence[Step], run: RunFolder) -> dict[str, Any]:
+    """The settings that the finished steps of a run were made with, by name, as their markers say; a later step's word counts.
+
+    Raises UserError for a step whose inputs were made anew since: what it holds is not what they say.
+    """
+    found: dict[str, Any] = {}
+    for step in steps:
+        if (made := manifest.read_success(step.output)) is None:
+            continue
+        for name, digest in made.get("inputs", {}).items():
+            folder = run.path(name)
+            if manifest.manifest_digest(folder) != digest:
+                remedy = f"run `pipeline {step.verb}`, or `pipeline run`, first"
+                raise UserError(f"{step.output}: was made before {folder} was made anew", remedy)
+        found |= made.get("settings", {})
+    return found
+
+
+def _begin(step: Step, mark: str) -> str:
+    """Prepares the step's folders; says how it begins: "" afresh, or that it continues."""
+    url = files.join(step.output, STARTED_FILE)
+    if files.read(url) == mark.encode():
+        return "continues where it stopped"
+    # The marks go first: a removal that is cut short must not leave a folder that looks finished, or half way to another mark.
+    for name in (SUCCESS_FILE, STARTED_FILE):
+        files.remove_file(files.join(step.output, name))
+    if not step.keep:
+        for folder in (step.output, *step.owned):
+            files.remove(folder)
+    _mark_started(step, mark)
+    return ""
+
+
+def _mark_started(step: Step, mark: str | None = None) -> None:
+    """Notes the fingerprint that the step's work counts for: ``mark``, or that of its inputs as they are now."""
+    with files.write_atomic(files.join(step.output, STARTED_FILE), "w") as stream:
+        stream.write(step.fingerprint() if mark is None else mark)
+
+
+def _refuse_older(step: Step) -> None:
+    made = manifest.read_success(step.output)
+    if made is not None and made.get("format") != FORMAT:
+        remedy = "give another --output, or go on with the version that made it; nothing was changed"
+        raise UserError(f"{step.output}: was made by an earlier version of this program", remedy)
+
+
+def run_steps(steps: Sequence[Step], context: Context) -> None:
+    """Runs ``steps`` in order, skipping those that are finished. Raises UserError for a folder of an earlier version."""
+    for step in steps:
+        _refuse_older(step)
+    for number, step in enumerate(steps, 1):
+        head = f"[{number}/{len(steps)}] {step.name}"
+        mark = step.fingerprint()
+        if manifest.is_complete(step.output, mark) and not step.always:
+            print(f"{head}: finished before, skipped ({step.result(context)})", file=sys.stderr)
+            continue
+        how = _begin(step, mark)
+        print(f"{head}{': ' + how if how else ''}", file=sys.stderr)
+        start = time.monotonic()
+        step.work(dataclasses.replace(context, input_extended=partial(_mark_started, step), fresh=not how))
+        if step.extends:
+            mark = step.fingerprint()
+        manifest.mark_complete(step.output, mark, **step.facts(context.run.root.rstrip("/")))
+        print(f"    {step.result(context)}, {human_time(time.monotonic() - start)}", file=sys.stderr)
