@@ -15,8 +15,8 @@ import pyarrow as pa
 from pipeline.audit.queries import query_facts
 from pipeline.keeping import manifest
 from pipeline.keeping.folder import MANIFEST_FILE, RunFolder
+from pipeline.read.crawls import current_crawl
 from pipeline.reasons import in_rule_order
-from pipeline.stages.crawl import current_crawl
 from webimagetext import files
 
 __all__ = ["Step", "fetch_step", "funnel_steps", "ledger_batches", "parquet_batches", "write_funnel"]

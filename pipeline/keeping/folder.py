@@ -132,7 +132,7 @@ class RunFolder:
 
     @property
     def plan(self) -> str:
-        """The balance's plan, a NumPy archive (see balancing.py)."""
+        """The balance's plan, a NumPy archive (see stages/balance.py)."""
         return self.path("balance", "plan.npz")
 
     @property

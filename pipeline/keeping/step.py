@@ -25,7 +25,7 @@ from webimagetext.errors import UserError
 from webimagetext.progress import human_time
 from webimagetext.settings import fingerprint, to_dict
 
-__all__ = ["Context", "Step", "run_steps", "settings_of"]
+__all__ = ["Context", "Step", "counted", "run_steps", "settings_of"]
 
 STARTED_FILE = "_STARTED"
 # Raised when a step's output for the same settings changes, so that finished folders of older versions are not taken for today's.
@@ -78,6 +78,11 @@ class Step:
         inputs = {folder.removeprefix(f"{root}/"): manifest.manifest_digest(folder) for folder in inside}
         made = {"format": FORMAT, "step": self.name, "day": manifest.today()}
         return {**made, "settings": to_dict(self.settings), "inputs": inputs}
+
+
+def counted(folder: str, what: str) -> str:
+    """The rows of a finished folder in words, for a step's result."""
+    return f"{manifest.rows_in(folder):,} {what}"
 
 
 def settings_of(steps: Sequence[Step], run: RunFolder) -> dict[str, Any]:

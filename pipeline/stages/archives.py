@@ -8,6 +8,7 @@ settings that decide: so inputs can be added, taken out, renamed and reordered, 
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import apache_beam as beam
 import pyarrow as pa
@@ -16,12 +17,15 @@ from pipeline.config import RunConfig
 from pipeline.dedup.earlier import by_address
 from pipeline.engines.watching import Beacon
 from pipeline.fetch.decided import decided_by
-from pipeline.fetch.part import ARCHIVE, facts_of, finish_part, open_spool
+from pipeline.fetch.part import ARCHIVE, facts_of, finish_part, is_of_archive, open_spool
 from pipeline.fetch.spool import Spool
+from pipeline.fetch.store import claim_store
 from pipeline.image.process import Rejected, process
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import Entry, entry_of_table, read_manifest, remove_unnamed, rows_in
+from pipeline.keeping.step import Context
 from pipeline.read.held import HELD, answers, held_table
+from pipeline.read.inputs import expand_inputs
 from pipeline.read.tables import Body, Extracted, Held
 from pipeline.read.url_list import read_url_list
 from pipeline.read.warc import read_warc
@@ -37,7 +41,7 @@ from webimagetext.contents import identity
 from webimagetext.deciding import deciding
 from webimagetext.settings import fingerprint
 
-__all__ = ["answer_from_archives", "read_archives", "remove_unused", "source_folder", "units_of"]
+__all__ = ["answer_from_archives", "read_archives", "read_files", "source_folder"]
 
 STORED = "images"
 # The tables a file gives, in this order: the last one is its marker.
@@ -50,13 +54,27 @@ def source_folder(run: RunFolder, table: str) -> str:
     return run.path("sources", table)
 
 
-def units_of(paths: Sequence[str], config: RunConfig) -> dict[str, str]:
+def read_files(context: Context) -> None:
+    """Reads the files that are not read yet, and takes out what no longer comes from any."""
+    run, config = context.run, context.config
+    units = _units_of(expand_inputs(config.extract), config)
+    claim_store(run, config.image)
+    earlier = [entry for entry in read_manifest(run.images).to_pylist() if not is_of_archive(entry["file"])]
+    name = f"read {config.extract.source}"
+    build = partial(read_archives, units=units, run=run, config=config, earlier=earlier, name=name)
+    context.engine.run(name, build, total=len(units), unit="files", heavy=len(units) > 1)
+    if config.extract.source == "warc" and config.extract.archive_images:
+        context.engine.run("find what the archives hold", partial(answer_from_archives, run=run, config=config))
+    _remove_unused(run)
+
+
+def _units_of(paths: Sequence[str], config: RunConfig) -> dict[str, str]:
     """The input files by a name for what is made from each; of files with the same content one is read."""
     settings = deciding([config.extract, config.http, config.image])
     return {fingerprint(settings, identity(path))[:16]: path for path in reversed(paths)}
 
 
-def remove_unused(run: RunFolder) -> None:
+def _remove_unused(run: RunFolder) -> None:
     """Removes the units of inputs and settings that are no longer asked for, once what replaces them is whole."""
     for table in TABLES:
         remove_unnamed(source_folder(run, table))

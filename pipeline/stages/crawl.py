@@ -26,38 +26,35 @@ from pipeline.keeping.manifest import (
     rows_in,
     write_manifest,
 )
+from pipeline.keeping.step import Context
 from pipeline.read.crawl import crawl_bucket
+from pipeline.read.crawls import CURRENT_FILE, crawl_folder, current_crawl, round_folder
 from pipeline.read.frontier import admit, seed_frontier
 from pipeline.tables.gather import Gather
 from pipeline.tables.schema import CANDIDATES, FRONTIER, PAGES, REJECTS
 from pipeline.tables.sink import WriteGroups, WriteManifest, write_part
 from pipeline.tables.source import ReadTable
 from webimagetext import files
-from webimagetext.deciding import deciding
 from webimagetext.errors import UserError
-from webimagetext.settings import fingerprint
 
-__all__ = ["crawl", "crawl_folder", "current_crawl", "replace_crawl", "round_folder"]
+__all__ = ["crawl_sites"]
 
 BUCKETS = 64
-CURRENT_FILE = "_CURRENT"  # names the folder of the crawl that the candidates come from
 # The tables a bucket writes, in this order: the last one is its marker.
 TABLES = {"candidates": CANDIDATES, "links": FRONTIER, "rejects": REJECTS, "pages": PAGES}
 MARKER = "pages"
 
 
-def crawl_folder(run: RunFolder, config: RunConfig) -> str:
-    """The folder of the crawl that the settings ask for: crawls under other settings lie beside it until this one is whole."""
-    return files.join(run.crawl, fingerprint(deciding([config.extract, config.http]))[:12])
+def crawl_sites(context: Context) -> tuple[str, int]:
+    """Crawls, goes on with a crawl, or finds it done; makes it the current one. Returns its folder and the number of its rounds."""
+    run, config = context.run, context.config
+    folder = crawl_folder(run, config)
+    rounds = _crawl(run, folder, config, context.engine)
+    _replace_crawl(run, folder, rounds)
+    return folder, rounds
 
 
-def current_crawl(run: RunFolder) -> str | None:
-    """The folder of the crawl that was last whole; None where there is none."""
-    name = files.read(files.join(run.crawl, CURRENT_FILE))
-    return None if name is None else files.join(run.crawl, name.decode())
-
-
-def replace_crawl(run: RunFolder, folder: str, rounds: int) -> None:
+def _replace_crawl(run: RunFolder, folder: str, rounds: int) -> None:
     """Makes a whole crawl the current one and removes the one before.
 
     Raises UserError, keeping the one before, when not one page could be read: the sites cannot be reached, or refuse.
@@ -82,12 +79,7 @@ def replace_crawl(run: RunFolder, folder: str, rounds: int) -> None:
         files.remove(replaced)
 
 
-def round_folder(folder: str, number: int, table: str) -> str:
-    """The folder of one table (a key of TABLES, or frontier) of one round of the crawl in ``folder``."""
-    return files.join(folder, f"round-{number:03d}", table)
-
-
-def crawl(run: RunFolder, folder: str, config: RunConfig, engine: Engine) -> int:
+def _crawl(run: RunFolder, folder: str, config: RunConfig, engine: Engine) -> int:
     """Crawls all rounds and returns how many there were. Finished rounds and buckets of an interrupted crawl are kept."""
     _write_seeds(folder, config)
     asked, number = 0, 0

@@ -1,42 +1,80 @@
-"""Joining pairs with their images, round by round: what is lost on the way is made up for from the reserve (see topping_up.py).
+"""Joining pairs with their images, round by round: what is lost on the way is made up for from the reserve (see top_up.py).
 
 A round joins its own pairs with the image store and applies the image rules; then the pictures of all rounds together are freed of
 duplicates. In: selected/, reserve/, images/ and earlier runs' shards. Out: joined/ and the ledger of packaging. A round's tables
 are kept, so a killed run joins only what it had not joined, and pictures are judged once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.balance.refill import AtMost
+from pipeline.config import RunConfig
+from pipeline.dedup.evaluation import EVALUATION, EvaluationPicture, EvaluationSet
+from pipeline.dedup.exact import DuplicateImageCaption
 from pipeline.dedup.near import band_keys
-from pipeline.dedup.pictures import PICTURES, by_content, by_key, keyed, verdicts
-from pipeline.hashing import mix
-from pipeline.keeping.folder import shards_of
-from pipeline.keeping.manifest import is_complete, mark_complete, rows_in, samples_in
-from pipeline.keeping.step import Context
+from pipeline.dedup.pictures import PICTURES, VERDICTS, RepeatedPicture, by_content, by_key, keyed, verdicts
+from pipeline.fetch.decided import fetch_settings, holds
+from pipeline.fetch.retry import best_rows
+from pipeline.hashing import hash_strings, mix
+from pipeline.image.hooks import load_scorers, score_pictures, score_rules
+from pipeline.image.rules import image_rules
+from pipeline.keeping.folder import RunFolder, shards_of
+from pipeline.keeping.manifest import (
+    is_complete,
+    mark_complete,
+    read_table,
+    rows_in,
+    samples_in,
+)
+from pipeline.keeping.step import Context, Step, counted
+from pipeline.stages.fetch import fetch_pairs
+from pipeline.stages.match import automaton_of
 from pipeline.stages.top_up import Reach, draw_from_reserve, last_draws_of, pairs_of, write_shortfall
+from pipeline.tables.batches import combine
 from pipeline.tables.gather import Gather, Meet
-from pipeline.tables.outputs import RuleOnGroups, parts_for, split_outputs, write_rejects
-from pipeline.tables.schema import JOINED
+from pipeline.tables.ledger import apply_rules, ledger
+from pipeline.tables.outputs import RuleOnGroups, parts_for, reject, split_outputs, write_rejects
+from pipeline.tables.schema import IMAGES, JOINED, SCORES, SELECTED
 from pipeline.tables.sink import WriteGroups
 from pipeline.tables.source import ReadTable
 from pipeline.tables.vectors import WriteVector
-from pipeline.transforms.images import DropRepeats, JoinImages, by_url
-from pipeline.work import automaton_of, fetch_pairs
+from pipeline.write.store import ImageReader
 
-__all__ = ["join"]
+__all__ = ["DropRepeats", "JoinImages", "by_url", "step"]
 
+SUCCESS = "success"
 ROWS_RATIO = 8  # a row of PICTURES takes so many times less memory than one of JOINED
 PICTURE_COLUMNS = ["sha256", "phash", "original_width", "original_height"]
 
 
-def join(context: Context) -> None:
+def step(run: RunFolder, config: RunConfig) -> Step:
+    """The stage, for a run with these settings."""
+    evaluation = (run.evaluation,) if config.package.evaluation_sets else ()
+    return Step(
+        name="join pairs and images",
+        verb="package",
+        output=run.joined,
+        owned=(run.path("packing"), run.shortfall, run.rejects("package")),
+        settings={
+            "asked": fetch_settings(config.http, config.image),
+            "package": config.package,
+            "top_up_rounds": config.balance.top_up_rounds,
+        },
+        tables=(run.selected, run.reserve, run.images, *shards_of(config.earlier_runs), *evaluation),
+        work=_work,
+        result=lambda _: counted(run.joined, "pairs with an image"),
+        extends=True,
+    )
+
+
+def _work(context: Context) -> None:
     """Joins, and tops up until no query is short, the reserve is spent or the rounds are over."""
     run, number = context.run, 0
     while True:
@@ -144,3 +182,87 @@ class FindRepeats(beam.PTransform):
         )
         judge = beam.Map(lambda group, distance: verdicts(group[1], distance), self.distance)
         return groups | "Judge" >> judge.with_output_types(pa.RecordBatch)
+
+
+def by_url(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
+    """Keys rows by their URL."""
+    return hash_strings(batch.column("url"))
+
+
+class JoinImages(beam.DoFn):
+    """Gives each pair its image's metadata and applies the image rules; pairs without a good image are rejected."""
+
+    def __init__(self, run: RunFolder, config: RunConfig) -> None:
+        self.run, self.config = run, config
+
+    def setup(self) -> None:
+        package = self.config.package
+        self.rules = image_rules(package.rules)
+        if package.evaluation_sets:
+            known = EvaluationSet.of(read_table(self.run.evaluation, EVALUATION))
+            self.rules.append(EvaluationPicture(known, package.evaluation_distance))
+        self.scorers = load_scorers(package.hooks)
+        self.score_rules = score_rules(package.hooks)
+
+    def process(self, group: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[object]:
+        part, sides = group
+        pairs = combine(sides["pairs"], SELECTED, ["pair_id"])
+        answers = combine(sides["images"], IMAGES, ["url", "file", "status", "error_message"])
+        images = best_rows(answers.filter(holds(answers, self.config.http, self.config.image)))
+        for batch in _with_images(pairs, images).to_batches():
+            status = batch.column("status")
+            failed = pc.not_equal(status, SUCCESS)
+            if pc.any(failed).as_py():
+                yield from reject([ledger(batch.filter(failed), status.filter(failed), "package", "error_message")])
+            kept, rejected = apply_rules(
+                batch.filter(pc.invert(failed)).select(JOINED.names).cast(JOINED), self.rules, "package"
+            )
+            if self.scorers:
+                kept, low = self._scored(kept)
+                rejected += low
+            if kept.num_rows:
+                yield part, pa.Table.from_batches([kept.select(JOINED.names)])
+            yield from reject(rejected)
+
+    def _scored(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[pa.RecordBatch]]:
+        """The rows with their scores, and the ledger of those whose scores are out of range."""
+        size, found = self.config.package.hooks.batch_size, []
+        with ImageReader(self.run.images) as reader:
+            for start in range(0, batch.num_rows, size):
+                part = batch.slice(start, size)
+                places = [part.column(name).to_pylist() for name in ("file", "offset", "length")]
+                pictures = reader.read(list(zip(*places, strict=True)))
+                found.append(score_pictures(pictures, part.column("caption").to_pylist(), self.scorers))
+        scores = pa.concat_arrays(found) if found else pa.array([], SCORES)
+        batch = batch.set_column(batch.schema.get_field_index("scores"), JOINED.field("scores"), scores)
+        return apply_rules(batch, self.score_rules, "package")
+
+
+class DropRepeats(beam.DoFn):
+    """Groups of rows by picture, with the verdicts on them: keeps each picture and caption once, and drops what repeats a better
+    picture or one of an earlier run. Yields (part, table)."""
+
+    def process(self, group: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[object]:
+        part, sides = group
+        rows = combine(sides["rows"], JOINED, ["sha256", "pair_id"])
+        found = combine(sides.get("verdicts", ()), VERDICTS)
+        for batch in rows.to_batches():
+            kept, rejected = apply_rules(batch, [DuplicateImageCaption(), RepeatedPicture(found)], "package")
+            if kept.num_rows:
+                yield part, pa.Table.from_batches([kept.select(JOINED.names)])
+            yield from reject(rejected)
+
+
+def _with_images(pairs: pa.Table, images: pa.Table) -> pa.Table:
+    """JOINED columns and the fetch's status for every pair; ``not_fetched`` where no answer is known."""
+    place = pc.index_in(pairs.column("url"), value_set=images.column("url").combine_chunks())
+    found = images.take(place)
+    columns = {name: pairs.column(name) for name in SELECTED.names}
+    for field in JOINED:
+        if field.name == "scores":
+            columns["scores"] = pa.nulls(pairs.num_rows, field.type)
+        elif field.name not in columns:
+            columns[field.name] = found.column(field.name.removeprefix("image_"))
+    columns["status"] = pc.fill_null(found.column("status"), "not_fetched")
+    columns["error_message"] = found.column("error_message")
+    return pa.table(columns).combine_chunks()

@@ -1,7 +1,7 @@
 """Writing the training shards: WebDataset tars, the Parquet file beside each, statistics, and the index of them all.
 
-In: a table of schema JOINED per shard, in the order wanted, and the image store that it refers to. Out: files as layout.py states,
-and their manifest rows. Equal rows give equal bytes; memory holds a few hundred pictures, whatever a shard's size.
+In: a table of schema JOINED per shard, in the order wanted, and the image store that it refers to. Out: files as keeping/folder.py
+has them, and their manifest rows. Equal rows give equal bytes; memory holds a few hundred pictures, whatever a shard's size.
 """
 
 import contextlib

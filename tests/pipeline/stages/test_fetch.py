@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.config import RunConfig
 from pipeline.fetch.decided import decided_by
-from pipeline.transforms.images import known_rows
+from pipeline.stages.fetch import known_rows
 
 ANSWERED = [
     "success",

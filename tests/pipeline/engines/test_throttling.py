@@ -18,8 +18,8 @@ from pipeline.net.config import HttpConfig
 from pipeline.read.config import ExtractConfig
 from pipeline.read.crawl import crawl_bucket
 from pipeline.read.frontier import frontier_table
+from pipeline.stages.fetch import FetchBucket
 from pipeline.tables.schema import FETCH_PLAN
-from pipeline.transforms.images import FetchBucket
 
 HTTP = HttpConfig(delay=0.0, allow_loopback=True)
 

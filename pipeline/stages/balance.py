@@ -1,0 +1,223 @@
+"""Draws the pairs: finds t and what else the balance goes by from aggregates a vector long, then draws.
+
+In: matched/ and its counts. Out: selected/ and reserve/ (SELECTED), counts.parquet, balance/ (the plan), rejects/balance/. The
+settings [balance] and ``seed`` decide. Most settings need nothing but the counts; a wanted total needs one more pass over the
+matched pairs, the exact cap two.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.balance.capped import CANDIDATE_DRAWS, Cutoffs, Windows, candidates, cutoffs, windows
+from pipeline.balance.config import BalanceConfig
+from pipeline.balance.independent import priorities
+from pipeline.balance.matches import Counts, count_rarest, rarest
+from pipeline.balance.plan import read_plan, write_plan
+from pipeline.balance.select import Cap, Plan, select
+from pipeline.balance.tally import counts_table
+from pipeline.balance.threshold import PRIORITY_EDGES, priority_histogram, resolve_t
+from pipeline.config import RunConfig
+from pipeline.engines.engine import Engine
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import read_table, rows_in
+from pipeline.keeping.step import Context, Step, counted
+from pipeline.match.matcher import Matcher
+from pipeline.stages.match import automaton_of
+from pipeline.tables.ledger import ledger
+from pipeline.tables.outputs import REJECTED, parts_for, reject, write_rejects
+from pipeline.tables.progress import ReportRows
+from pipeline.tables.schema import SELECTED
+from pipeline.tables.sink import WriteTable, by_pair
+from pipeline.tables.source import ReadTable
+from pipeline.tables.vectors import CountIds, SumVectors, WriteVector, read_vector, write_vector
+from webimagetext import files
+
+__all__ = ["RESERVE", "CountOwned", "CountPriorities", "DrawPairs", "FindCutoffs", "draw_pairs", "make_plan", "step"]
+NAME = "draw pairs"
+COLUMNS = ["pair_id", "query_ids"]
+RESERVE = "reserve"
+
+
+def step(run: RunFolder, config: RunConfig) -> Step:
+    """The stage, for a run with these settings."""
+    return Step(
+        name="balance",
+        verb="curate",
+        output=run.selected,
+        owned=(run.reserve, run.balance_plan, run.rejects("balance")),
+        settings={"balance": config.balance, "seed": config.seed},
+        tables=(run.matched,),
+        documents=lambda: (run.match_counts,),
+        work=_work,
+        result=lambda _: f"{counted(run.selected, 'selected')}, {counted(run.reserve, 'in reserve')}",
+    )
+
+
+def _work(context: Context) -> None:
+    run, config = context.run, context.config
+    plan = make_plan(run, config.balance, config.seed, context.engine)
+    queries = len(read_vector(run.match_counts))
+    build = partial(draw_pairs, run=run, plan=plan, queries=queries)
+    context.engine.run(NAME, build, total=rows_in(run.matched), unit="pairs")
+    matched, drawn, selected = map(
+        read_vector, (run.match_counts, run.selected_counts("drawn_by"), run.selected_counts("query_ids"))
+    )
+    names = Matcher(automaton_of(context)).queries
+    with files.write_atomic(run.counts) as stream:
+        pq.write_table(pa.Table.from_batches([counts_table(names, matched, drawn, selected)]), stream)
+
+
+@dataclass(frozen=True)
+class CountOwned:
+    """For each query, the rows of a batch of which it is the rarest query."""
+
+    counts_url: str
+
+    @cached_property
+    def counts(self) -> Counts:
+        return read_vector(self.counts_url)
+
+    def __call__(self, batch: pa.RecordBatch) -> Counts:
+        return count_rarest(batch.column("query_ids"), self.counts)
+
+
+@dataclass(frozen=True)
+class CountPriorities:
+    """A histogram of the t from which on each row of a batch is kept."""
+
+    counts_url: str
+    seed: int
+
+    @cached_property
+    def counts(self) -> Counts:
+        return read_vector(self.counts_url)
+
+    def __call__(self, batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+        return priority_histogram(
+            priorities(batch.column("pair_id"), batch.column("query_ids"), self.counts, self.seed)
+        )
+
+
+def make_plan(run: RunFolder, config: BalanceConfig, seed: int, engine: Engine) -> str:
+    """Runs the passes that the settings need, writes the plan and returns its address."""
+    counts = read_vector(run.match_counts)
+    owned = histogram = None
+    if config.mode == "capped":
+        count = CountOwned(run.match_counts)
+        owned = _sum(run, engine, "count owned pairs", count, len(counts))
+    elif config.wanted_total is not None and config.mode == "independent":
+        count_priorities = CountPriorities(run.match_counts, seed)
+        histogram = _sum(run, engine, "count priorities", count_priorities, len(PRIORITY_EDGES) + 1)
+    t = resolve_t(config, counts, histogram=histogram, owned=owned)
+    limit = max(t, math.ceil(t * (1 + config.reserve)))
+    cap = None
+    if owned is not None:
+        cap = Cap(owned, *(_cutoffs(run, engine, owned, number, seed) for number in (t, limit)))
+    return write_plan(run.plan, Plan(config.mode, counts, t, limit, seed, cap))
+
+
+def _sum(run: RunFolder, engine: Engine, name: str, count: CountOwned | CountPriorities, size: int) -> Counts:
+    url = files.join(run.balance_plan, f"{name.replace(' ', '_')}.npy")
+
+    def build(root: beam.Pipeline) -> None:
+        root | "Read matched" >> ReadTable(run.matched, COLUMNS) | WriteVector(count, size, url)
+
+    engine.run(name, build)
+    return read_vector(url)
+
+
+def _cutoffs(run: RunFolder, engine: Engine, owned: Counts, t: int, seed: int) -> Cutoffs:
+    """The last draw that each query keeps at ``t``; a second search for those that the first window missed."""
+    found, missed = _search(run, engine, owned, t, seed, 6.0, None)
+    if not len(missed):
+        return found
+    only = np.zeros(len(owned), dtype=bool)
+    only[missed] = True
+    again, _ = _search(run, engine, owned, t, seed, math.inf, only)
+    return Cutoffs(np.where(only, again.draw, found.draw), np.where(only, again.pair, found.pair))
+
+
+def _search(
+    run: RunFolder, engine: Engine, owned: Counts, t: int, seed: int, slack: float, only: npt.NDArray[np.bool_] | None
+) -> tuple[Cutoffs, npt.NDArray[np.int64]]:
+    inside_url, below_url = files.join(run.balance_plan, "inside"), files.join(run.balance_plan, "below.npy")
+
+    def build(root: beam.Pipeline) -> None:
+        pairs = root | "Read matched" >> ReadTable(run.matched, COLUMNS)
+        work = FindCutoffs(run.match_counts, windows(owned, t, slack), seed, only)
+        outputs = pairs | "Find" >> beam.ParDo(work).with_outputs(FindCutoffs.INSIDE, main="below")
+        below = outputs.below | "Sum below" >> beam.CombineGlobally(SumVectors(partial(np.asarray), len(owned)))
+        below | "Write below" >> beam.Map(write_vector, below_url)
+        order = ["query_id", "draw", "pair_id"]
+        outputs[FindCutoffs.INSIDE] | "Write inside" >> WriteTable(inside_url, CANDIDATE_DRAWS, _by_query, order)
+
+    engine.run(f"find cutoffs of t = {t:,}", build)
+    inside = read_table(inside_url, CANDIDATE_DRAWS)
+    return cutoffs(inside.to_batches(), read_vector(below_url), owned, t)
+
+
+def _by_query(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
+    queries: npt.NDArray[np.uint64] = batch.column("query_id").to_numpy().astype(np.uint64)
+    return queries
+
+
+def draw_pairs(root: beam.Pipeline, run: RunFolder, plan: str, queries: int) -> None:
+    """Matched pairs -> selected pairs, the reserve next in line, and how often each query was drawn and selected."""
+    rows = rows_in(run.matched)
+    pairs = root | "Read matched" >> ReadTable(run.matched)
+    pairs |= "Report" >> beam.ParDo(ReportRows(run, NAME)).with_output_types(pa.RecordBatch)
+    drawn = pairs | "Draw" >> beam.ParDo(DrawPairs(plan)).with_outputs(RESERVE, REJECTED, main="selected")
+    drawn.selected | "Write selected" >> WriteTable(run.selected, SELECTED, by_pair, ["pair_id"], parts_for(rows))
+    drawn[RESERVE] | "Write reserve" >> WriteTable(run.reserve, SELECTED, by_pair, ["pair_id"], parts_for(rows))
+    for column in ("query_ids", "drawn_by"):
+        count = CountIds(column, queries)
+        drawn.selected | f"Count {column}" >> WriteVector(count, queries, run.selected_counts(column))
+    write_rejects([drawn[REJECTED]], run.rejects("balance"), rows)
+
+
+class FindCutoffs(beam.DoFn):
+    """The draws of a batch below each query's window, and under the tag "inside" the rows within it."""
+
+    INSIDE = "inside"
+
+    def __init__(self, counts_url: str, bounds: Windows, seed: int, only: npt.NDArray[np.bool_] | None) -> None:
+        self.counts_url, self.bounds, self.seed, self.only = counts_url, bounds, seed, only
+
+    def setup(self) -> None:
+        self.counts = read_vector(self.counts_url)
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[object]:
+        owners = rarest(batch.column("query_ids"), self.counts)
+        below, inside = candidates(batch.column("pair_id"), owners, self.bounds, self.seed, only=self.only)
+        yield below
+        if inside.num_rows:
+            yield beam.pvalue.TaggedOutput(self.INSIDE, inside)
+
+
+class DrawPairs(beam.DoFn):
+    """Three outputs: the selected pairs, the reserve, and the ledger of the pairs that are in neither."""
+
+    def __init__(self, plan_url: str) -> None:
+        self.plan_url = plan_url
+
+    def setup(self) -> None:
+        self.plan: Plan = read_plan(self.plan_url)
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[object]:
+        selected, reserve = select(batch, self.plan)
+        if selected.num_rows:
+            yield selected
+        if reserve.num_rows:
+            yield beam.pvalue.TaggedOutput(RESERVE, reserve)
+        if selected.num_rows + reserve.num_rows < batch.num_rows:
+            taken = np.concatenate([selected.column("pair_id").to_numpy(), reserve.column("pair_id").to_numpy()])
+            rest = batch.filter(pa.array(~np.isin(batch.column("pair_id").to_numpy(), taken)))
+            yield from reject([ledger(rest, pa.repeat("not_drawn", rest.num_rows), "balance")])

@@ -1,0 +1,72 @@
+"""Finds the captions that too many pairs share to say anything of a picture.
+
+In: candidates/. Out: frequent_captions/ (CAPTION_COUNTS), which the text rules read. The setting text.max_repeats decides.
+"""
+
+from functools import partial
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.config import RunConfig
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import rows_in
+from pipeline.keeping.step import Context, Step, counted
+from pipeline.tables.gather import Gather
+from pipeline.tables.outputs import parts_for
+from pipeline.tables.progress import ReportRows
+from pipeline.tables.schema import CAPTION_COUNTS
+from pipeline.tables.sink import WriteGroups
+from pipeline.tables.source import ReadTable
+from pipeline.text.config import TextConfig
+from pipeline.text.repeated import add_counts, caption_counts, frequent
+
+__all__ = ["by_caption", "count_captions", "keep_frequent", "step"]
+NAME = "count captions"
+
+
+def step(run: RunFolder, config: RunConfig) -> Step:
+    """The stage, for a run with these settings."""
+    return Step(
+        name="find repeated captions",
+        verb="curate",
+        output=run.frequent_captions,
+        settings={"text.max_repeats": config.text.max_repeats},
+        tables=(run.candidates,),
+        work=_work,
+        result=lambda _: counted(run.frequent_captions, "captions that repeat too often"),
+    )
+
+
+def _work(context: Context) -> None:
+    run = context.run
+    build = partial(count_captions, run=run, config=context.config)
+    context.engine.run(NAME, build, total=rows_in(run.candidates), unit="pairs")
+
+
+def count_captions(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
+    """Candidates -> the captions that repeat too often to describe a picture."""
+    captions = root | "Read captions" >> ReadTable(run.candidates, ["caption"])
+    captions |= "Report" >> beam.ParDo(ReportRows(run, NAME)).with_output_types(pa.RecordBatch)
+    counts = captions | "Count in batch" >> beam.Map(caption_counts).with_output_types(pa.RecordBatch)
+    parts = parts_for(rows_in(run.candidates))
+    groups = counts | "By caption" >> Gather(by_caption, parts, CAPTION_COUNTS, ["hash"])
+    groups | "Keep the frequent" >> beam.Map(keep_frequent, config.text) | WriteGroups(run.frequent_captions)
+
+
+def by_caption(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
+    """Keys rows by the hash of their caption."""
+    return np.asarray(batch.column("hash").to_numpy())
+
+
+def keep_frequent(group: tuple[int, pa.Table], config: TextConfig) -> tuple[int, pa.Table]:
+    """Adds up the counts of a group and keeps the captions that repeat more often than the settings allow."""
+    part, table = group
+    if config.max_repeats == 0:
+        return part, table.slice(0, 0)
+    counts = add_counts(table.to_batches())
+    kept = pc.is_in(counts.column("hash"), frequent(counts, config.max_repeats))
+    return part, pa.Table.from_batches([counts.filter(kept)])

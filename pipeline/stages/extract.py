@@ -1,0 +1,75 @@
+"""Where candidate pairs come from: a crawl, archives, or lists; whichever it is, each pair stands once in candidates/ in the end.
+
+In: the sites, or the files of extract.inputs by their contents. Out: candidates/ (CANDIDATES), rejects/extract/; what crawl.py and
+archives.py keep between. The settings [extract] and [http] decide, and [image] where pictures come with an archive; what was made
+before goes only when what replaces it is whole.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import apache_beam as beam
+
+from pipeline.config import RunConfig
+from pipeline.dedup.exact import DuplicatePair
+from pipeline.image.config import ImageConfig
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import remove_unnamed, rows_in
+from pipeline.keeping.step import Context, Step, counted
+from pipeline.read.crawls import round_folder
+from pipeline.read.inputs import inputs_of
+from pipeline.stages.archives import read_files, source_folder
+from pipeline.stages.crawl import crawl_sites
+from pipeline.tables.gather import Gather
+from pipeline.tables.outputs import RuleOnGroups, parts_for, split_outputs, write_rejects
+from pipeline.tables.schema import CANDIDATES
+from pipeline.tables.sink import WriteGroups, by_pair
+from pipeline.tables.source import ReadTable
+
+__all__ = ["collect", "step"]
+
+
+def step(run: RunFolder, config: RunConfig) -> Step:
+    """The stage, for a run with these settings."""
+    return Step(
+        name="extract candidate pairs",
+        verb="extract",
+        output=run.candidates,
+        settings={"extract": config.extract, "http": config.http, **_pictures_of_archives(config)},
+        tables=(),
+        documents=partial(inputs_of, config.extract),
+        work=_work,
+        keep=True,
+        result=lambda _: counted(run.candidates, "candidate pairs"),
+    )
+
+
+def _pictures_of_archives(config: RunConfig) -> dict[str, ImageConfig]:
+    """The settings by which extraction stores pictures, which it does from WARC files alone."""
+    return {"image": config.image} if config.extract.source == "warc" else {}
+
+
+def _work(context: Context) -> None:
+    run = context.run
+    if context.config.extract.source == "pages":
+        folder, rounds = crawl_sites(context)
+        tables = [round_folder(folder, number, "candidates") for number in range(rounds)]
+        rejects = [round_folder(folder, number, "rejects") for number in range(rounds)]
+    else:
+        read_files(context)
+        tables, rejects = [source_folder(run, "candidates")], [source_folder(run, "rejects")]
+    context.engine.run("collect pairs", partial(collect, tables=tables, rejects=rejects, run=run))
+    for folder in (run.candidates, run.rejects("extract")):
+        remove_unnamed(folder)
+
+
+def collect(root: beam.Pipeline, tables: Sequence[str], rejects: Sequence[str], run: RunFolder) -> None:
+    """Pairs of all rounds or files of a source -> candidates, each pair once."""
+    rows = sum(map(rows_in, tables))
+    groups = (
+        root | "Read pairs" >> ReadTable(tables) | Gather(by_pair, parts_for(rows), CANDIDATES, ["pair_id", "page_url"])
+    )
+    once, repeated = split_outputs(groups, "Keep each pair once", RuleOnGroups(DuplicatePair(), "extract"))
+    once | "Write candidates" >> WriteGroups(run.candidates)
+    earlier = root | "Read rejects" >> ReadTable(rejects)
+    write_rejects([earlier, repeated], run.rejects("extract"), rows)

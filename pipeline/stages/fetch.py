@@ -1,0 +1,134 @@
+"""Asks for the images of the selected pairs, host by host.
+
+In: selected/ (or the pairs of a round of topping up) and the image store. Out: images/, the store, which is added to and never
+removed. What decides an answer is stored with it (fetch/decided.py), so that a changed setting opens exactly the addresses that it
+decided.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.audit.funnel import fetch_step
+from pipeline.config import RunConfig
+from pipeline.engines.throttling import Throttled
+from pipeline.engines.watching import Beacon
+from pipeline.fetch.bucket import NOT_REACHED, fetch_bucket
+from pipeline.fetch.decided import fetch_settings, holds
+from pipeline.fetch.left import adopt_parts
+from pipeline.fetch.retry import retry_failed
+from pipeline.fetch.store import claim_store
+from pipeline.hashing import hash64
+from pipeline.hosts import by_host
+from pipeline.keeping.folder import RunFolder, key_of
+from pipeline.keeping.manifest import Entry, entry_of, read_manifest, rows_in
+from pipeline.keeping.step import Context, Step
+from pipeline.reasons import by_frequency, in_words
+from pipeline.tables.gather import Gather
+from pipeline.tables.schema import FETCH_PLAN
+from pipeline.tables.sink import WriteManifest
+from pipeline.tables.source import ReadTable
+
+__all__ = ["FetchBucket", "fetch", "fetch_pairs", "known_rows", "step", "wanted_rows"]
+BUCKETS = 64
+URLS_A_PART = 10_000  # images of one tar in the store
+
+
+def step(run: RunFolder, config: RunConfig) -> Step:
+    """The stage, for a run with these settings."""
+    asked = fetch_settings(config.http, config.image)
+    return Step(
+        name="fetch images",
+        verb="fetch",
+        output=run.images,
+        settings={"asked": asked, "http_of_images": config.http, "image": config.image},
+        tables=(run.selected,),
+        work=lambda context: fetch_pairs(context, run.selected, "fetch images"),
+        result=lambda _: _answers(run),
+        keep=True,
+        always=config.fetch.retry_failed,
+    )
+
+
+def _answers(run: RunFolder) -> str:
+    """What became of the image addresses: how many were had, and the most frequent reasons of the others."""
+    step = fetch_step(run)
+    lost = by_frequency(step.rejects)
+    words = [f"{count:,} {in_words(reason)}" for reason, count in lost[:3]]
+    words += [f"{sum(count for _, count in lost[3:]):,} for other reasons"] if lost[3:] else []
+    return f"{step.rows_in:,} image URLs: {', '.join([f'{step.rows_out:,} stored', *words])}"
+
+
+def fetch_pairs(context: Context, pairs: str, name: str) -> None:
+    """Fetches what the store lacks of the pairs of a table."""
+    run, config = context.run, context.config
+    claim_store(run, config.image)
+    if context.fresh:
+        adopt_parts(run, config.image)
+    earlier = read_manifest(run.images).to_pylist()
+    build = partial(fetch, pairs=pairs, run=run, config=config, earlier=earlier, name=name)
+    context.engine.run(name, build, total=rows_in(pairs), unit="images")
+
+
+def fetch(
+    root: beam.Pipeline, pairs: str, run: RunFolder, config: RunConfig, earlier: Sequence[Entry], name: str
+) -> None:
+    """The pairs of a table -> images in the store, asked for host by host; what the store knows already is not asked again."""
+    selected = root | "Read pairs" >> ReadTable(pairs, ["url"])
+    answered = root | "Read images" >> ReadTable(run.images, ["url", "status", "decided_by"])
+    wanted = selected | "Wanted" >> beam.Map(wanted_rows)
+    known = answered | "Known" >> beam.Map(known_rows, config)
+    urls = (wanted, known) | "All URLs" >> beam.Flatten().with_output_types(pa.RecordBatch)
+    buckets = urls | "By host" >> Gather(by_host, BUCKETS, FETCH_PLAN, ["url"])
+    entries = buckets | "Fetch bucket" >> beam.ParDo(FetchBucket(run, config, len(earlier), name))
+    kept = root | "Earlier parts" >> beam.Create(list(earlier), reshuffle=False)
+    (entries, kept) | "All parts" >> beam.Flatten() | WriteManifest(run.images)
+
+
+def wanted_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Selected pairs as rows of FETCH_PLAN."""
+    return pa.RecordBatch.from_arrays([batch.column("url"), pa.repeat(False, batch.num_rows)], schema=FETCH_PLAN)
+
+
+def known_rows(batch: pa.RecordBatch, config: RunConfig) -> pa.RecordBatch:
+    """Answers of the image store as rows of FETCH_PLAN: what need not be asked for.
+
+    Left out, so that they are asked again, are URLs whose turn did not come, answers that hang on settings that have changed, and,
+    if ``fetch.retry_failed``, the failures that may pass.
+    """
+    open_urls = retry_failed(batch) if config.fetch.retry_failed else []
+    known = pc.and_(
+        pc.and_(pc.not_equal(batch.column("status"), NOT_REACHED), holds(batch, config.http, config.image)),
+        pc.invert(pc.is_in(batch.column("url"), value_set=pa.array(open_urls, pa.string()))),
+    )
+    urls = batch.column("url").filter(known)
+    return pa.RecordBatch.from_arrays([urls, pa.repeat(True, len(urls))], schema=FETCH_PLAN)
+
+
+class FetchBucket(beam.DoFn):
+    """Fetches what a bucket of hosts wants and the store does not know; yields the manifest rows of the parts written."""
+
+    def __init__(self, run: RunFolder, config: RunConfig, earlier_parts: int, name: str) -> None:
+        self.run, self.config, self.earlier_parts, self.name = run, config, earlier_parts, name
+
+    def process(self, group: tuple[int, pa.Table]) -> Iterator[Entry]:
+        bucket, table = group
+        known = pc.unique(table.filter(table.column("known")).column("url"))
+        wanted = pc.unique(table.column("url"))
+        urls = sorted(wanted.filter(pc.invert(pc.is_in(wanted, value_set=known))).to_pylist())
+        beacon = Beacon(self.run, self.name)
+        for start in range(0, len(urls), URLS_A_PART):
+            chunk = urls[start : start + URLS_A_PART]
+            # Named by its contents, so that a run that was killed finds the parts it had finished, and by what the store held
+            # before, so that a later round for the same URLs gets a part of its own.
+            identity = "\n".join([str(self.earlier_parts), *chunk])
+            part = f"{bucket:05d}-{key_of(hash64(identity))}"
+            config = self.config
+            rows = fetch_bucket(
+                chunk, self.run.images, part, config.http, config.image, beacon, config.fetch, Throttled()
+            )
+            yield entry_of(self.run.images, f"{part}.parquet", rows.num_rows)
+        beacon.flush()

@@ -1,0 +1,147 @@
+"""Judges the captions and finds the queries that each holds.
+
+In: candidates/, frequent_captions/, earlier runs' shards, the query list. Out: matched/ (MATCHED) with the number of matches of
+each query, automaton/ (the compiled list), rejects/match/. The settings [text] and ``matching``, the contents of the query list and
+of every file that [text] names, and the code of rules of one's own decide.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+from apache_beam.utils.shared import Shared
+
+from pipeline.config import RunConfig
+from pipeline.dedup.earlier import EARLIER_PAIRS, EarlierPair, by_address, earlier_pairs
+from pipeline.keeping.folder import RunFolder, shards_of
+from pipeline.keeping.manifest import (
+    read_table,
+    rows_in,
+    samples_in,
+)
+from pipeline.keeping.step import Context, Step, counted
+from pipeline.match.build import build_automaton
+from pipeline.match.matcher import Matcher
+from pipeline.tables.batches import combine
+from pipeline.tables.gather import Meet
+from pipeline.tables.ledger import Rule, apply_rules, ledger
+from pipeline.tables.outputs import parts_for, reject, split_outputs, write_rejects
+from pipeline.tables.progress import ReportRows
+from pipeline.tables.schema import CANDIDATES, CAPTION_COUNTS, MATCHED
+from pipeline.tables.sink import WriteTable, by_pair
+from pipeline.tables.source import ReadTable
+from pipeline.tables.vectors import CountIds, WriteVector
+from pipeline.text.config import TextConfig
+from pipeline.text.rules import read_rules
+
+__all__ = ["ApplyTextRules", "DropEarlier", "MatchQueries", "automaton_of", "match", "step"]
+NAME = "match queries"
+BATCH_ROWS = 8192
+
+
+def step(run: RunFolder, config: RunConfig) -> Step:
+    """The stage, for a run with these settings."""
+    return Step(
+        name="filter texts and match queries",
+        verb="curate",
+        output=run.matched,
+        owned=(run.automaton, run.rejects("match")),
+        settings={"text": config.text, "matching": config.matching},
+        tables=(run.candidates, run.frequent_captions, *shards_of(config.earlier_runs)),
+        documents=lambda: (config.queries,),
+        work=_work,
+        result=lambda _: counted(run.matched, "pairs hold a query"),
+    )
+
+
+def automaton_of(context: Context) -> str:
+    """The compiled query list of the run, made when it is not there."""
+    return build_automaton(context.config.queries, context.run.automaton, context.config.matching)
+
+
+def _work(context: Context) -> None:
+    run, automaton = context.run, automaton_of(context)
+    build = partial(match, run=run, config=context.config, automaton=automaton, queries=len(Matcher(automaton)))
+    context.engine.run(NAME, build, total=rows_in(run.candidates), unit="pairs")
+
+
+def match(root: beam.Pipeline, run: RunFolder, config: RunConfig, automaton: str, queries: int) -> None:
+    """Candidates -> pairs that pass the text rules and hold a query, and the number of matches of each query."""
+    rows = rows_in(run.candidates)
+    pairs = root | "Read candidates" >> ReadTable(run.candidates)
+    rejects = []
+    if earlier := shards_of(config.earlier_runs):
+        pairs, known = _without_earlier(root, pairs, earlier, parts_for(rows + sum(map(samples_in, earlier))))
+        rejects.append(known)
+    pairs |= "Report" >> beam.ParDo(ReportRows(run, NAME)).with_output_types(pa.RecordBatch)
+    passed, by_rule = split_outputs(pairs, "Apply text rules", ApplyTextRules(config.text, run, config.queries))
+    matched, unmatched = split_outputs(passed, "Match queries", MatchQueries(automaton))
+    matched | "Write matched" >> WriteTable(run.matched, MATCHED, by_pair, ["pair_id"], parts_for(rows))
+    matched | "Count matches" >> WriteVector(CountIds("query_ids", queries), queries, run.match_counts)
+    write_rejects([*rejects, by_rule, unmatched], run.rejects("match"), rows)
+
+
+def _without_earlier(
+    root: beam.Pipeline, pairs: beam.PCollection, earlier: Sequence[str], parts: int
+) -> tuple[beam.PCollection, beam.PCollection]:
+    """Candidates that are not in the shards of earlier runs, and the ledger of those that are."""
+    known = root | "Read earlier" >> ReadTable(earlier, ["url", "key"])
+    known |= "Earlier pairs" >> beam.Map(earlier_pairs).with_output_types(pa.RecordBatch)
+    sides = {"pairs": pairs, "earlier": known}
+    met = sides | "By address" >> Meet(dict.fromkeys(sides, by_address), parts)
+    return split_outputs(met, "Drop earlier", DropEarlier())
+
+
+class DropEarlier(beam.DoFn):
+    """Candidates and earlier runs' pairs, gathered by address: yields the candidates that no earlier run has."""
+
+    def process(self, group: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[object]:
+        _, sides = group
+        rule = EarlierPair(combine(sides["earlier"], EARLIER_PAIRS))
+        for batch in combine(sides["pairs"], CANDIDATES, ["pair_id"]).to_batches(max_chunksize=BATCH_ROWS):
+            kept, rejected = apply_rules(batch, [rule], "match")
+            if kept.num_rows:
+                yield kept
+            yield from reject(rejected)
+
+
+class ApplyTextRules(beam.DoFn):
+    """Runs the text rules on candidates, the one for repeated captions first."""
+
+    def __init__(self, config: TextConfig, run: RunFolder, queries: str) -> None:
+        self.config, self.run, self.queries = config, run, queries
+        self.rules: list[Rule] = []
+
+    def setup(self) -> None:
+        repeated = read_table(self.run.frequent_captions, CAPTION_COUNTS).column("hash").combine_chunks()
+        self.rules = read_rules(self.config, self.queries, repeated)
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[object]:
+        kept, rejected = apply_rules(batch, self.rules, "match")
+        if kept.num_rows:
+            yield kept
+        yield from reject(rejected)
+
+
+class MatchQueries(beam.DoFn):
+    """Adds to each pair the queries its caption holds; a pair without any is rejected. Workers share one mapped automaton."""
+
+    def __init__(self, automaton: str) -> None:
+        self.automaton = automaton
+        self.shared = Shared()
+        self.matcher: Any = None
+
+    def setup(self) -> None:
+        self.matcher = self.shared.acquire(lambda: Matcher(self.automaton), tag=self.automaton)
+
+    def process(self, batch: pa.RecordBatch) -> Iterator[object]:
+        found = self.matcher.match(batch.column("caption"))
+        batch = batch.append_column("query_ids", found)
+        hit = pc.greater(pc.list_value_length(found), 0)
+        kept, missed = batch.filter(hit), batch.filter(pc.invert(hit))
+        if kept.num_rows:
+            yield kept.select(MATCHED.names).cast(MATCHED)
+        yield from reject([ledger(missed, pa.repeat("no_query", missed.num_rows), "match")])
