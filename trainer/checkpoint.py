@@ -16,7 +16,7 @@ from webimagetext.errors import UserError
 from webimagetext.files import join, listing, open_input, remove_file, write_atomic
 from webimagetext.local import fetched
 
-__all__ = ["Checkpoint", "newest", "read", "write"]
+__all__ = ["Checkpoint", "all_in", "newest", "read", "write"]
 
 _NAME = re.compile(r"step-(\d+)\.pt$")
 FORMAT = "webimagetext checkpoint 1"

@@ -11,16 +11,7 @@ from typing import Annotated, Any, Literal
 
 from webimagetext.deciding import AHEAD, FREE, INPUT
 
-__all__ = [
-    "PRESETS",
-    "DataConfig",
-    "ModelConfig",
-    "ObjectiveConfig",
-    "OptimConfig",
-    "OutputConfig",
-    "RunConfig",
-    "TrainedConfig",
-]
+__all__ = ["PRESETS", "DataConfig", "ObjectiveConfig", "OptimConfig", "OutputConfig", "RunConfig", "TrainedConfig"]
 
 Preset = Literal["auto", "clip-vit", "clip-resnet", "tiny"]
 

@@ -70,12 +70,12 @@ def begin(config: RunConfig, world: World) -> Beginning:
 
     dataset = Dataset(config, settle)
     shards = to_record(dataset.sources)
-    same = not changed and (not before or shards_of(before) == shards_of(dataset.sources))
+    same = not changed and (not before or _samples_of(before) == _samples_of(dataset.sources))
     finished = same and content is not None and _finished_at(config) == content.step
     return Beginning(spec, dataset, content, {"shards": shards, "start_from": start_from}, finished)
 
 
-def shards_of(sources: Sources) -> list[list[tuple[str, int]]]:
+def _samples_of(sources: Sources) -> list[list[tuple[str, int]]]:
     """What of the shards decides the samples."""
     return [[(shard.identity, shard.size) for shard in group] for group in sources]
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
 
-__all__ = ["CONTEXT_LENGTH", "Tokenizer", "clean", "train_tokenizer"]
+__all__ = ["Tokenizer", "clean", "train_tokenizer"]
 
 CONTEXT_LENGTH = 77
 PUBLISHED_MERGES = 48_894

@@ -33,7 +33,7 @@ from webimagetext.files import join, write_atomic
 from webimagetext.progress import Progress, human_time
 from webimagetext.settings import to_dict, to_toml
 
-__all__ = ["Run", "train"]
+__all__ = ["train"]
 
 
 class Run:

@@ -20,7 +20,7 @@ from webimagetext.files import open_input
 from webimagetext.local import fetched
 from webimagetext.settings import from_dict, to_dict
 
-__all__ = ["Trained", "load_states", "load_trained", "put_states"]
+__all__ = ["Trained", "load_states", "load_trained", "put_states", "read_spec", "spec_values"]
 
 
 @dataclass(frozen=True)

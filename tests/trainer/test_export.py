@@ -107,6 +107,33 @@ def test_safetensors_gives_the_same_vectors(tmp_path: Path, words: Tokenizer) ->
         assert np.array_equal(a, b)
 
 
+def test_each_format_writes_its_files(tmp_path: Path, words: Tokenizer, capsys: pytest.CaptureFixture[str]) -> None:
+    model, _ = saved(tmp_path / "run", VIT, words)
+    states = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def written(kind: str, output: str) -> list[str]:
+        arguments = ["--checkpoint", str(tmp_path / "run"), "--format", kind, "--output", str(tmp_path / output)]
+        assert export(arguments) == 0
+        said = capsys.readouterr().out
+        assert said.startswith("step 7 of ")
+        folder = (tmp_path / output).parent if "." in output else tmp_path / output
+        listed = [name.rpartition("/")[2] for name in said.split(" written to ")[1].strip().split(", ")]
+        assert sorted(listed) == sorted(path.name for path in folder.iterdir()) or kind == "huggingface"
+        return sorted(path.name for path in folder.iterdir())
+
+    assert written("safetensors", "a/m.safetensors") == ["m.safetensors", "tokenizer.json"]
+    assert written("open_clip", "b/m.pt") == ["m.json", "m.pt", "tokenizer.json"]
+    assert json.loads((tmp_path / "b/m.json").read_text())["vision_cfg"]["patch_size"] == 8
+    assert "positional_embedding" in torch.load(tmp_path / "b/m.pt", weights_only=True)
+    assert {"config.json", "merges.txt", "model.safetensors", "vocab.json"} < set(written("huggingface", "c"))
+    for name in ("a/m.safetensors", "b/m.pt", "c/model.safetensors"):
+        again = load_states(str(tmp_path / name))
+        assert again.keys() == states.keys()
+        assert all(torch.equal(again[key], states[key]) for key in states)
+    for folder in ("a", "b"):
+        assert Tokenizer.load(str(tmp_path / folder / "tokenizer.json")).merges == words.merges
+
+
 def test_weights_that_do_not_fit_are_explained(tmp_path: Path, words: Tokenizer) -> None:
     saved(tmp_path, VIT, words)
     with pytest.raises(UserError, match="does not fit"):

@@ -154,6 +154,20 @@ def test_a_finished_run_looks_at_its_data(train: Train, data: Path, capsys: pyte
     assert "trained for 3 steps" in told(capsys)
 
 
+def test_a_run_that_was_made_longer_and_broken_off_is_not_finished(
+    train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = train(3)
+    shorter = (folder / "summary.json").read_bytes()
+    train(6, "--checkpoint-steps", "1", "--keep", "9")
+    (folder / "summary.json").write_bytes(shorter)
+    (folder / "checkpoints/step-00000006.pt").unlink()
+    capsys.readouterr()
+    train(6)
+    assert "from step 5" in told(capsys)
+    assert json.loads((folder / "summary.json").read_text())["steps"] == 6
+
+
 def test_another_loader_is_refused(train: Train, half_way: Path) -> None:
     with pytest.raises(UserError, match="was made with --loader indexed, not webdataset") as error:
         train(14, "--loader", "webdataset")

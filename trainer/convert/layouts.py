@@ -12,7 +12,7 @@ from torch import Tensor
 
 from webimagetext.errors import UserError
 
-__all__ = ["from_any", "from_hugging_face", "from_open_clip", "to_hugging_face", "to_open_clip"]
+__all__ = ["from_any", "from_hugging_face", "to_hugging_face", "to_open_clip"]
 
 TEXT_NAMES = ("transformer.", "token_embedding.", "positional_embedding", "ln_final.", "text_projection")
 _OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")  # numbers stored among the tensors
@@ -50,7 +50,7 @@ def to_open_clip(states: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix("text."): value for name, value in states.items()}
 
 
-def from_open_clip(states: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _from_open_clip(states: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """OpenAI's or open_clip's names -> ours; values are made float32."""
     return {
         f"text.{name}" if name.startswith(TEXT_NAMES) else name: value.float() if value.is_floating_point() else value
@@ -116,7 +116,7 @@ def from_any(states: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:
     if "text.token_embedding.weight" in names:
         return plain
     if "token_embedding.weight" in names:
-        return from_open_clip(plain)
+        return _from_open_clip(plain)
     if "text_model.embeddings.token_embedding.weight" in names:
         return from_hugging_face(plain)
     raise UserError(

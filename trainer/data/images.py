@@ -18,7 +18,7 @@ try:
 except ImportError:  # an optional package: Pillow does the same
     simplejpeg = None
 
-__all__ = ["MAX_PIXELS", "BadImageError", "square"]
+__all__ = ["BadImageError", "square"]
 
 Pixels = npt.NDArray[np.uint8]
 MAX_PIXELS = 120_000_000

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Picks", "Plan", "SourceOrder", "mix", "salted", "uniform"]
+__all__ = ["Picks", "Plan", "SourceOrder", "mix", "uniform"]
 
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
@@ -123,11 +123,6 @@ class SourceOrder:
         """Samples that the stream takes from an epoch."""
         whole = int(self._plan(epoch)[1][-1])
         return whole - whole % self.multiple
-
-    def window_shards(self, epoch: int, index: int) -> Ints | None:
-        """The shards of a window, or None behind the epoch's last."""
-        windows = self._plan(epoch)[0]
-        return windows[index] if index < len(windows) else None
 
     def take(self, start: int, count: int) -> tuple[Ints, Ints, Ints]:
         """``count`` samples of the stream from position ``start``: arrays of shard, sample and epoch."""

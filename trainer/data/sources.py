@@ -27,7 +27,7 @@ from webimagetext.errors import UserError
 from webimagetext.files import exists, is_folder, is_url, listing, read, version
 from webimagetext.local import copy, fetched
 
-__all__ = ["Library", "Reader", "Shard", "expand"]
+__all__ = ["Library", "Shard", "expand"]
 
 READERS_OPEN = 256
 _BRACES = re.compile(r"\{([^{}]*)\}")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pipeline.keeping.folder import CAPTION_SUFFIX, IMAGE_SUFFIXES, METADATA_SUFFIX
 
-__all__ = ["TarIndex", "TarReader", "members"]
+__all__ = ["TarReader", "members"]
 
 BLOCK = 512
 _REGULAR = (b"0", b"\0")

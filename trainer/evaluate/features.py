@@ -19,7 +19,7 @@ from trainer.models.clip import normalise_images
 from trainer.weights import Trained
 from webimagetext.progress import Progress
 
-__all__ = ["Stored", "encode_pictures", "encode_texts", "pictures_of", "samples"]
+__all__ = ["encode_pictures", "encode_texts", "samples"]
 
 Item = TypeVar("Item")
 Stored = tuple[bytes, str, dict[str, Any]]  # picture, caption, metadata
@@ -41,7 +41,7 @@ def samples(patterns: Sequence[str], limit: int) -> Iterator[Stored]:
         library.close()
 
 
-def pictures_of(
+def _pictures_of(
     items: Iterable[Item], data: Callable[[Item], bytes], side: int, crop: str, batch_size: int
 ) -> Iterator[tuple[list[Item], npt.NDArray[np.uint8]]]:
     """Batches of items with their pixels; an item whose picture is broken is left out."""
@@ -81,7 +81,7 @@ def encode_pictures(
     kept: list[Item] = []
     found: list[Tensor] = []
     with Progress(label, "pictures") as bar:
-        for part, pixels in pictures_of(items, data, trained.model.spec.image_size, kind, batch_size):
+        for part, pixels in _pictures_of(items, data, trained.model.spec.image_size, kind, batch_size):
             images = normalise_images(torch.from_numpy(pixels).to(device))
             found.append(trained.model.encode_image(images).float().cpu())
             kept.extend(part)

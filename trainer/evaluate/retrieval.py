@@ -16,7 +16,7 @@ from trainer.tokenizer import clean
 from trainer.weights import load_trained
 from webimagetext.errors import UserError
 
-__all__ = ["RANKS", "evaluate", "recalls", "render"]
+__all__ = ["evaluate", "render"]
 
 RANKS = (1, 5, 10)
 
@@ -40,7 +40,7 @@ def _chance(right: Tensor) -> dict[str, float]:
     return result
 
 
-def recalls(images: Tensor, texts: Tensor, text_of_image: Tensor) -> dict[str, dict[str, float]]:
+def _recalls(images: Tensor, texts: Tensor, text_of_image: Tensor) -> dict[str, dict[str, float]]:
     """Recalls and chance, both ways: unit vectors (images, d) and (texts, d), and for each image the number of its text."""
     similarity = images @ texts.T
     right = text_of_image[:, None] == torch.arange(len(texts))[None]
@@ -76,7 +76,7 @@ def evaluate(config: RetrievalConfig) -> dict[str, Any]:
         "images": len(kept),
         "texts": len(number),
     }
-    return figures | recalls(images, texts, text_of_image)
+    return figures | _recalls(images, texts, text_of_image)
 
 
 def render(figures: dict[str, Any]) -> str:

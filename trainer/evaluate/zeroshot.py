@@ -20,7 +20,7 @@ from trainer.weights import Trained, load_trained
 from webimagetext.errors import UserError
 from webimagetext.files import is_folder, listing, open_input
 
-__all__ = ["PROMPTS", "class_vectors", "evaluate", "render"]
+__all__ = ["evaluate", "render"]
 
 PROMPTS = (
     "a photo of a {}.",
@@ -33,7 +33,7 @@ PROMPTS = (
 )
 
 
-def class_vectors(trained: Trained, names: Sequence[str], prompts: Sequence[str], device: torch.device) -> Tensor:
+def _class_vectors(trained: Trained, names: Sequence[str], prompts: Sequence[str], device: torch.device) -> Tensor:
     """A unit vector for each name, the mean over its prompts: (names, embed)."""
     texts = [prompt.replace("{}", name) for name in names for prompt in prompts]
     vectors = encode_texts(trained, texts, device=device).view(len(names), len(prompts), -1)
@@ -56,10 +56,8 @@ def _named(value: Any, names: Sequence[str]) -> str:
     return "" if value is None else str(value)
 
 
-def evaluate(config: ZeroshotConfig) -> dict[str, Any]:
-    """Encodes classes and pictures, and counts the right ones."""
-    trained = load_trained(config.checkpoint, model=config.model, tokenizer=config.tokenizer)
-    device = World(config.device).device
+def _labelled(config: ZeroshotConfig) -> tuple[list[tuple[Any, str]], list[str]]:
+    """The pictures (a path or bytes, and the class) and the names of the classes. Raises UserError when there are none."""
     names: list[str] = []
     if config.classes:
         with open_input(config.classes) as stream:
@@ -76,34 +74,48 @@ def evaluate(config: ZeroshotConfig) -> dict[str, Any]:
         stored = samples(config.data, config.limit)
         items = [(data, _named(metadata.get(config.label_field), names)) for data, _, metadata in stored]
         names = names or sorted({label for _, label in items if label})
-    number = {name: index for index, name in enumerate(names)}
-    items = [item for item in items if item[1] in number]
+    known = set(names)
+    items = [item for item in items if item[1] in known]
     if not items or len(names) < 2:
         raise UserError(
             f"{', '.join(config.data)}: no pictures with known classes were found",
             "give a folder of folders, or shards with --label-field, or --classes",
         )
-    items = items[:: max(1, len(items) // config.limit)] if config.limit else items
+    return items[:: max(1, len(items) // config.limit)] if config.limit else items, names
+
+
+def evaluate(config: ZeroshotConfig) -> dict[str, Any]:
+    """Encodes classes and pictures, and counts the right ones."""
+    trained = load_trained(config.checkpoint, model=config.model, tokenizer=config.tokenizer)
+    device = World(config.device).device
+    items, names = _labelled(config)
     kept, images = encode_pictures(
         trained, items, _bytes_of, device=device, crop=config.crop, batch_size=config.batch_size, label="zeroshot"
     )
-    vectors = class_vectors(trained, names, config.prompts or PROMPTS, device)
+    prompts = config.prompts or PROMPTS
+    vectors = _class_vectors(trained, names, prompts, device)
+    number = {name: index for index, name in enumerate(names)}
     truth = torch.tensor([number[label] for _, label in kept])
-    ranked = (images @ vectors.T).topk(min(5, len(names)), dim=1).indices
-    right = ranked == truth[:, None]
-    per_class = [
-        float(right[truth == index, 0].double().mean()) for index in range(len(names)) if (truth == index).any()
-    ]
     return {
         "checkpoint": trained.origin,
         "step": trained.step,
         "images": len(kept),
         "classes": len(names),
-        "prompts": len(config.prompts or PROMPTS),
+        "prompts": len(prompts),
+        **_accuracy(images @ vectors.T, truth),
+        "chance": 1 / len(names),
+    }
+
+
+def _accuracy(similarity: Tensor, truth: Tensor) -> dict[str, float]:
+    """Top-1 and top-5 accuracy and the mean of the classes' own, from (pictures, classes) and each picture's class."""
+    classes = similarity.shape[1]
+    right = similarity.topk(min(5, classes), dim=1).indices == truth[:, None]
+    per_class = [float(right[truth == index, 0].double().mean()) for index in range(classes) if (truth == index).any()]
+    return {
         "top1": float(right[:, 0].double().mean()),
         "top5": float(right.any(dim=1).double().mean()),
         "mean_per_class": sum(per_class) / len(per_class),
-        "chance": 1 / len(names),
     }
 
 

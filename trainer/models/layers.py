@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-__all__ = ["Attention", "Block", "Transformer", "quick_gelu"]
+__all__ = ["Attention", "Transformer", "quick_gelu"]
 
 
 def quick_gelu(x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from trainer.models.spec import ModelSpec
 from trainer.models.vit import resize_positions
 
-__all__ = ["AttentionPool", "Bottleneck", "ResNet"]
+__all__ = ["ResNet"]
 
 
 class Bottleneck(nn.Module):

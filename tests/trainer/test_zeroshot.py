@@ -1,0 +1,62 @@
+"""Zero-shot classification: which pictures and classes it takes, and how right answers are counted."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from trainer.evaluate.config import ZeroshotConfig
+from trainer.evaluate.zeroshot import _accuracy, _labelled
+from webimagetext.errors import UserError
+
+
+def test_accuracy_counts_pictures_and_classes() -> None:
+    # Six classes; the pictures' own classes are 0, 0, 0, 1.
+    similarity = torch.tensor(
+        [
+            [9.0, 1, 2, 3, 4, 5],
+            [8.0, 9, 2, 3, 4, 5],  # second
+            [0.0, 9, 8, 7, 6, 5],  # last of six
+            [0.0, 9, 8, 7, 6, 5],
+        ]
+    )
+    found = _accuracy(similarity, torch.tensor([0, 0, 0, 1]))
+    assert found == pytest.approx({"top1": 2 / 4, "top5": 3 / 4, "mean_per_class": (1 / 3 + 1) / 2})
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Path:
+    for name in ("red_ring/b.jpg", "red_ring/a.png", "red_ring/notes.txt", "dot/1.jpg", "dot/2.jpg", "dot/3.webp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    return tmp_path
+
+
+def test_a_folder_of_folders_gives_its_pictures_by_class(folders: Path) -> None:
+    items, names = _labelled(ZeroshotConfig(data=(str(folders),)))
+    assert names == ["dot", "red ring"]
+    assert [(Path(path).name, label) for path, label in items] == [
+        *(("1.jpg", "dot"), ("2.jpg", "dot"), ("3.webp", "dot"), ("a.png", "red ring"), ("b.jpg", "red ring")),
+    ]
+    limited, _ = _labelled(ZeroshotConfig(data=(str(folders),), limit=2))
+    assert limited == items[::2]
+    classes = folders / "classes.txt"
+    classes.write_text("a dot\n\n a ring \n")
+    items, names = _labelled(ZeroshotConfig(data=(str(folders),), classes=str(classes)))
+    assert names == ["a dot", "a ring"] and items[4][1] == "a ring"
+    classes.write_text("one\n")
+    with pytest.raises(UserError, match="1 names for 2 folders"):
+        _labelled(ZeroshotConfig(data=(str(folders),), classes=str(classes)))
+
+
+def test_shards_give_the_pictures_whose_class_is_known(shapes: Path, tmp_path: Path) -> None:
+    data = (str(shapes / "holdout/*.tar"),)
+    items, names = _labelled(ZeroshotConfig(data=data))
+    assert len(items) == 60 and len(names) == 6 and names == sorted(names)
+    classes = tmp_path / "classes.txt"
+    classes.write_text("ring\nsquare\n")
+    items, names = _labelled(ZeroshotConfig(data=data, classes=str(classes)))
+    assert {label for _, label in items} == set(names) == {"ring", "square"}
+    for config in (ZeroshotConfig(data=data, label_field="no"), ZeroshotConfig(data=data, limit=1)):
+        with pytest.raises(UserError, match="no pictures with known classes"):
+            _labelled(config)
