@@ -6,7 +6,8 @@ FSDP2), gathers features with their gradients, and agrees on values. With one pr
 
 import os
 import sys
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
@@ -16,6 +17,9 @@ from trainer.models.clip import Clip
 from webimagetext.errors import UserError
 
 __all__ = ["World"]
+
+
+T = TypeVar("T")
 
 
 class _Gather(torch.autograd.Function):
@@ -127,6 +131,19 @@ class World:
         box = [value]
         dist.broadcast_object_list(box, src=0)
         return box[0]
+
+    def first(self, make: Callable[[], T]) -> T:
+        """What ``make`` gives on the first process, on every one. Its UserError is raised on every one too: none waits in vain."""
+        made: T | UserError | None = None
+        if self.is_first:
+            try:
+                made = make()
+            except UserError as error:
+                made = error
+        made = self.same(made)
+        if isinstance(made, UserError):
+            raise made
+        return cast(T, made)
 
     def close(self) -> None:
         """Leaves the group."""

@@ -65,8 +65,7 @@ def begin(config: RunConfig, world: World) -> Beginning:
     before = from_record(content.inputs.get("shards", ())) if content is not None else []
 
     def settle(found: Sources) -> Sources:
-        shards: Sources = world.same(_settled(config, found, before, newest or "", world) if world.is_first else [])
-        return shards
+        return world.first(lambda: _settled(config, found, before, newest or "", world))
 
     dataset = Dataset(config, settle)
     shards = to_record(dataset.sources)

@@ -52,11 +52,10 @@ def make_tokenizer(config: RunConfig, spec: ModelSpec, dataset: Dataset, world: 
     elif config.tokenizer:
         tokenizer = Tokenizer.load(config.tokenizer, spec.context_length)
     else:
-        text = ""
-        if world.is_first:
-            size = min(config.vocab_size, spec.vocab_size)
-            text = train_tokenizer(dataset.captions(TOKENIZER_CAPTIONS), size, spec.context_length).to_json()
-        tokenizer = Tokenizer.from_json(world.same(text), "captions", spec.context_length)
+        size = min(config.vocab_size, spec.vocab_size)
+        captions = dataset.captions(TOKENIZER_CAPTIONS)
+        text = world.first(lambda: train_tokenizer(captions, size, spec.context_length).to_json())
+        tokenizer = Tokenizer.from_json(text, "captions", spec.context_length)
     if len(tokenizer) > spec.vocab_size:
         raise UserError(
             f"--tokenizer has {len(tokenizer)} entries and --model {config.model} room for {spec.vocab_size}",

@@ -278,6 +278,13 @@ def test_two_processes_train_as_one(shapes: Path, tiny_model: Path, tmp_path: Pa
     assert found[1] == pytest.approx(expected[1], abs=1e-5)
     for step, loss in expected.items():  # Adam's first steps magnify the last bits of the gradients
         assert found[step] == pytest.approx(loss, abs=3e-2)
+    if parallel == "ddp":  # a refusal of the first process ends the other as well
+        (data := tmp_path / "other").mkdir()
+        shutil.copytree(shapes / "holdout", data / "shards")
+        words = flags(data, tiny_model, two, "--accumulate", "2", "--steps", "12")
+        done = subprocess.run([*program, *words], capture_output=True, text=True, env=environment)
+        assert done.returncode != 0
+        assert done.stderr.count("of the 4 shards it was trained on, 4 are not in --train-data") == 2, done.stderr
     # And one process can go on from what two have left.
     shutil.copytree(two / "checkpoints", tmp_path / "one/checkpoints")
     assert main(flags(shapes, tiny_model, tmp_path / "one", "--steps", "13")) == 0
