@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from query_builder.sources.piece import CorruptInputError, Gap
+from query_builder.sources.piece import CorruptInputError, Gap, Piece
 from query_builder.sources.pieces import PLAIN, container, pieces_from
 from webimagetext.errors import UserError
 from webimagetext.files import size
@@ -109,73 +109,89 @@ def read_pages(shard: Shard, *, skip_corrupt: bool, ledger: Ledger) -> Iterator[
 
     ``ledger`` counts pages by kind and what was left out. Raises CorruptInputError unless ``skip_corrupt``.
     """
-
-    def damage(offset: int, reason: str, kind: str) -> None:
-        if not skip_corrupt:
-            raise CorruptInputError(shard.url, offset, reason)
-        ledger[kind] += 1
-
-    waiting: list[bytes] = []
-    pending, gathered, ended = b"", 0, False
-    offset = shard.start
-    complete = False
-    for piece in pieces_from(shard.url, shard.start, shard.end):
-        beyond = piece.offset >= shard.end
-        if beyond and not complete:
-            # The shard's own bytes are all here. What is left is at most one page that has begun.
-            pages, buffer, pending, ended = _split(pending, waiting, damage, offset)
-            ledger["xml_bytes"] += gathered
-            waiting, gathered, complete = [], 0, True
-            _count_pages(pages, ledger)
-            yield Batch(buffer, pages, offset)
+    reader = _Reader(shard, skip_corrupt, ledger)
+    pieces = pieces_from(shard.url, shard.start, shard.end)
+    for piece in pieces:
+        if piece.offset >= shard.end:
+            yield reader.batch()
+            yield from reader.last_page(itertools.chain([piece], pieces))
+            return
         if isinstance(piece, Gap):
-            if complete:
+            reader.damage(piece.offset, piece.reason, "damaged stretches")
+            yield reader.batch()
+            reader.pending = b""  # the page that was cut is gone
+        elif reader.take(piece) >= BATCH:
+            yield reader.batch()
+    if reader.waiting:
+        yield reader.batch()
+    if not reader.cut_off() and not reader.ended and ledger["xml_bytes"]:
+        # No piece lay beyond the shard, so the file's last bytes were in it.
+        reader.damage(
+            shard.file_size, "the file ends without </mediawiki>: it is not complete", "files without their end"
+        )
+
+
+class _Reader:
+    """What has come of a shard and is not yet cut into pages."""
+
+    def __init__(self, shard: Shard, skip_corrupt: bool, ledger: Ledger) -> None:
+        self.shard, self.skip_corrupt, self.ledger = shard, skip_corrupt, ledger
+        self.pending = b""  # what follows the last whole page: the beginning of another, or of a mark
+        self.waiting: list[bytes] = []
+        self.gathered = 0  # bytes of what is waiting
+        self.offset = shard.start
+        self.ended = False  # whether the end of the dump has come
+
+    def damage(self, offset: int, reason: str, kind: str) -> None:
+        """Raises CorruptInputError, or counts what is left out."""
+        if not self.skip_corrupt:
+            raise CorruptInputError(self.shard.url, offset, reason)
+        self.ledger[kind] += 1
+
+    def cut_off(self) -> bool:
+        """Whether a page has begun, which is damage once the file is at its end."""
+        begun = _OPEN in self.pending
+        if begun:
+            self.damage(self.shard.file_size, "the file ends within a page", "pages cut off")
+        return begun
+
+    def take(self, piece: Piece) -> int:
+        """Adds a piece; returns the bytes that are waiting."""
+        self.waiting.append(piece.data)
+        self.gathered += len(piece.data)
+        self.offset = piece.offset
+        return self.gathered
+
+    def batch(self) -> Batch:
+        """The whole pages in what has come."""
+        pages, buffer, self.pending, ended = _split(self.pending, self.waiting, self.damage, self.offset)
+        self.ended = ended or (self.ended and not pages)  # a batch may hold what follows the end, a line break say
+        self.ledger["xml_bytes"] += self.gathered
+        self.waiting, self.gathered = [], 0
+        return self._counted(buffer, pages)
+
+    def last_page(self, pieces: Iterator[Piece | Gap]) -> Iterator[Batch]:
+        """The page that has begun in the shard, if any, from the ``pieces`` beyond it."""
+        for piece in pieces:
+            if isinstance(piece, Gap):
                 return  # the page that runs into the damage is lost; the shard that the damage lies in tells of it
-            damage(piece.offset, piece.reason, "damaged stretches")
-            pages, buffer, _, ended = _split(pending, waiting, damage, offset)
-            ledger["xml_bytes"] += gathered
-            waiting, gathered, pending = [], 0, b""  # the page that was cut is gone
-            _count_pages(pages, ledger)
-            yield Batch(buffer, pages, offset)
-            continue
-        if complete:
-            last = pending + piece.data
+            last = self.pending + piece.data
             start = last.find(_OPEN)
-            if start < 0 or start >= len(pending):
+            if start < 0 or start >= len(self.pending):
                 return
             stop = last.find(_CLOSE, start)
-            if stop < 0:
-                pending = last
-                continue
-            pages, buffer, _, _ = _split(b"", [last[: stop + len(_CLOSE)]], damage, offset)
-            _count_pages(pages, ledger)
-            yield Batch(buffer, pages, offset)
-            return
-        waiting.append(piece.data)
-        gathered += len(piece.data)
-        offset = piece.offset
-        if gathered >= BATCH:
-            pages, buffer, pending, ended = _split(pending, waiting, damage, offset)
-            ledger["xml_bytes"] += gathered
-            waiting, gathered = [], 0
-            _count_pages(pages, ledger)
-            yield Batch(buffer, pages, offset)
-    if not complete:
-        pages, buffer, pending, ended = _split(pending, waiting, damage, offset)
-        ledger["xml_bytes"] += gathered
-        _count_pages(pages, ledger)
-        yield Batch(buffer, pages, offset)
-    if _OPEN in pending:
-        damage(shard.file_size, "the file ends within a page", "pages cut off")
-    elif not complete and not ended and ledger["xml_bytes"]:
-        # No piece lay beyond the shard, so the file's last bytes were in it.
-        damage(shard.file_size, "the file ends without </mediawiki>: it is not complete", "files without their end")
+            if stop >= 0:
+                pages, buffer, _, _ = _split(b"", [last[: stop + len(_CLOSE)]], self.damage, self.offset)
+                yield self._counted(buffer, pages)
+                return
+            self.pending = last
+        self.cut_off()
 
-
-def _count_pages(pages: list[Page], ledger: Ledger) -> None:
-    redirects = sum(page.target is not None for page in pages)
-    ledger["redirects"] += redirects
-    ledger["articles"] += len(pages) - redirects
+    def _counted(self, buffer: bytes, pages: list[Page]) -> Batch:
+        redirects = sum(page.target is not None for page in pages)
+        self.ledger["redirects"] += redirects
+        self.ledger["articles"] += len(pages) - redirects
+        return Batch(buffer, pages, self.offset)
 
 
 def _split(
