@@ -28,9 +28,9 @@ import pyarrow.parquet as pq
 from benchmarks.table import Row, figure, times
 from pipeline.match.build import build_automaton
 from pipeline.match.matcher import SPACED_MARKS, WHITE_SPACE, Matcher
-from pipeline.match.oracle import NgramOracle
 from query_builder.lists import read_list
 from query_builder.normalize import normalize
+from tests.oracles.matching import NgramOracle
 
 __all__ = ["real_captions", "real_queries", "rows", "run", "write_queries"]
 

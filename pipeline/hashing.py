@@ -9,7 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["draw", "from_hex", "hash64", "hash_numbers", "hash_strings", "mix", "pair_ids"]
+from webimagetext.hashing import mix
+
+__all__ = ["draw", "from_hex", "hash64", "hash_numbers", "hash_strings", "pair_ids"]
 
 UInt64 = npt.NDArray[np.uint64]
 
@@ -45,15 +47,6 @@ def hash_numbers(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     if pa.types.is_string(column.type):
         return pa.array([None if text is None else int(text, 16) for text in column.to_pylist()], pa.uint64())
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-
-
-def mix(values: UInt64) -> UInt64:
-    """The output function of splitmix64 (Steele, Lea and Flood 2014): a bijection of 64-bit words that scatters its input."""
-    with np.errstate(over="ignore"):
-        values = values + np.uint64(0x9E3779B97F4A7C15)
-        values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return values ^ (values >> np.uint64(31))
 
 
 def draw(pairs: UInt64, queries: npt.NDArray[np.integer] | int, seed: int) -> npt.NDArray[np.float64]:

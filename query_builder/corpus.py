@@ -34,6 +34,7 @@ from query_builder.merge.bigrams import (
 from query_builder.merge.words import WordRangeTask, Words, load_words, merge_words
 from query_builder.workers import Workers
 from webimagetext.files import write_atomic
+from webimagetext.lookup import places_among
 from webimagetext.progress import Progress
 
 __all__ = ["Corpus", "Thresholds", "Totals", "merge_corpus", "read_totals"]
@@ -83,10 +84,8 @@ _NONE = np.empty(0, np.int64)
 
 def _look_up(keys: npt.NDArray[Any], rows: npt.NDArray[np.int64], wanted: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     """The row of each wanted key among the sorted keys, -1 where it is not."""
-    if not len(keys):
-        return np.full(len(wanted), -1)
-    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where(keys[at] == wanted, rows[at], -1)
+    at = places_among(keys, wanted)
+    return np.where(at >= 0, rows[at], -1) if len(keys) else at
 
 
 class Corpus:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.hashing import mix
+from webimagetext.hashing import mix
 
 __all__ = ["MAX_DISTANCE", "band_keys", "distances", "repeated_by"]
 

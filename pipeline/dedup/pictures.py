@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.dedup.near import band_keys, repeated_by
-from pipeline.hashing import from_hex, hash_numbers, mix
+from pipeline.hashing import from_hex, hash_numbers
+from webimagetext.hashing import mix
 
 __all__ = [
     "PICTURES",

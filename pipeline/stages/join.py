@@ -22,7 +22,7 @@ from pipeline.dedup.near import band_keys
 from pipeline.dedup.pictures import PICTURES, VERDICTS, RepeatedPicture, by_content, by_key, keyed, verdicts
 from pipeline.fetch.decided import fetch_settings, holds
 from pipeline.fetch.retry import best_rows
-from pipeline.hashing import hash_strings, mix
+from pipeline.hashing import hash_strings
 from pipeline.image.hooks import load_scorers, score_pictures, score_rules
 from pipeline.image.rules import image_rules
 from pipeline.keeping.folder import RunFolder, shards_of
@@ -46,6 +46,7 @@ from pipeline.tables.sink import WriteGroups
 from pipeline.tables.source import ReadTable
 from pipeline.tables.vectors import WriteVector
 from pipeline.write.store import ImageReader
+from webimagetext.hashing import mix
 
 __all__ = ["DropRepeats", "JoinImages", "by_url", "step"]
 

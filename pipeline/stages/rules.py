@@ -15,13 +15,13 @@ import pyarrow.compute as pc
 
 from pipeline.checks import check
 from pipeline.config import RunConfig
-from pipeline.hashing import mix
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import iter_batches, read_success, read_table, rows_in
 from pipeline.tables.ledger import Rule
 from pipeline.tables.schema import CAPTION_COUNTS
 from pipeline.text.repeated import add_counts, caption_counts, frequent
 from pipeline.text.rules import read_rules
+from webimagetext.hashing import mix
 
 __all__ = ["RuleCounts", "format_counts", "try_rules"]
 

@@ -28,7 +28,6 @@ from pipeline.balance.refill import (
 )
 from pipeline.balance.select import Plan
 from pipeline.balance.shortfall import LOSSES, REJECTED_PAIRS, losses, rejected_pairs, shortfall_table, sum_losses
-from pipeline.hashing import mix
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import mark_complete, read_table, rows_in
 from pipeline.keeping.step import Context
@@ -41,6 +40,7 @@ from pipeline.tables.sink import WriteGroups, WriteTable, by_pair
 from pipeline.tables.source import ReadTable
 from pipeline.tables.vectors import CountIds, WriteVector, read_vector, write_vector
 from webimagetext import files
+from webimagetext.hashing import mix
 
 __all__ = ["Reach", "draw_from_reserve", "last_draws_of", "pairs_of", "write_shortfall"]
 

@@ -11,12 +11,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.hashing import hash_strings, mix
+from pipeline.hashing import hash_strings
 from pipeline.keeping.folder import part_name
 from pipeline.keeping.manifest import Entry, entry_of_written, write_manifest
 from pipeline.tables.batches import Keys
 from pipeline.tables.gather import Gather
 from webimagetext import files
+from webimagetext.hashing import mix
 
 __all__ = ["WriteGroups", "WriteManifest", "WriteTable", "by_hashed", "by_pair", "write_part"]
 

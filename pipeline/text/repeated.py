@@ -15,6 +15,7 @@ from pipeline.hashing import hash_strings
 from pipeline.match.fold import fold_column
 from pipeline.tables.schema import CAPTION_COUNTS
 from pipeline.text.verdicts import captions, verdicts
+from webimagetext.lookup import places_among
 
 __all__ = ["RepeatedTextRule", "add_counts", "caption_counts", "frequent"]
 
@@ -56,9 +57,5 @@ class RepeatedTextRule:
         self._hashes = np.sort(np.asarray(hashes).astype(np.uint64))
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.Array, dict[str, pa.Array]]:
-        hashes = _hashes(batch)
-        places = np.searchsorted(self._hashes, hashes)
-        repeated = np.zeros(len(hashes), bool)
-        within = places < len(self._hashes)
-        repeated[within] = self._hashes[places[within]] == hashes[within]
+        repeated = places_among(self._hashes, _hashes(batch)) >= 0
         return verdicts(batch.num_rows, [("repeated_text", repeated)]), {}

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.hashing import mix
+from webimagetext.hashing import mix
 
 __all__ = ["is_holdout", "order", "place", "shard_count"]
 

@@ -91,6 +91,13 @@ def _code_point(text: Bytes, i: int) -> tuple[np.int64, int]:
 
 
 @compiled
+def _slot(key: np.uint64, mask: np.uint64) -> np.uint64:
+    """Where the search for a form's key begins."""
+    mixed = (key ^ (key >> SHIFT)) * MIX_1
+    return (mixed ^ (mixed >> SHIFT)) & mask
+
+
+@compiled
 def count_text(
     text: Bytes,
     length: int,
@@ -148,8 +155,7 @@ def count_text(
         else:
             for k in range(start, i):
                 key = key << np.uint64(8) | np.uint64(text[k])
-        slot = (key ^ (key >> SHIFT)) * MIX_1
-        slot = (slot ^ (slot >> SHIFT)) & mask
+        slot = _slot(key, mask)
         at = np.int64(slot) * SLOT
         while slots[at + COUNT]:
             if slots[at] == key and slots[at + FORM] & ONE == is_long:
@@ -188,8 +194,7 @@ def _grow(old: Longs, new: Longs) -> None:
     mask = np.uint64(len(new) // SLOT - 1)
     for at in range(0, len(old), SLOT):
         if old[at + COUNT]:
-            slot = (old[at] ^ (old[at] >> SHIFT)) * MIX_1
-            slot = (slot ^ (slot >> SHIFT)) & mask
+            slot = _slot(old[at], mask)
             while new[np.int64(slot) * SLOT + COUNT]:
                 slot = (slot + ONE) & mask
             for k in range(SLOT):

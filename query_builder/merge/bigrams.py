@@ -20,6 +20,7 @@ from query_builder.merge.words import MAX_VARIANTS, Words
 from query_builder.sources.pageviews import sum_by_key
 from webimagetext.compiled import compiled
 from webimagetext.files import write_atomic
+from webimagetext.lookup import places_among
 
 __all__ = [
     "BigramRangeTask",
@@ -126,14 +127,6 @@ def _load(folder: str) -> dict[str, npt.NDArray[np.generic]]:
     return _pair_words(folder, os.stat(os.path.join(folder, "pair_words.npz")).st_ino)
 
 
-def _find(keys: Longs, values: Longs) -> npt.NDArray[np.int64]:
-    """The positions of values in sorted keys, -1 where they are not."""
-    if not len(keys):
-        return np.full(len(values), -1)
-    at = np.minimum(np.searchsorted(keys, values), len(keys) - 1)
-    return np.where(keys[at] == values, at, -1)
-
-
 @compiled
 def _rename(keys: Longs, counts: npt.NDArray[np.int64], word: npt.NDArray[np.int64], variant: Bytes) -> int:
     n = 0
@@ -158,8 +151,8 @@ def rename_part(task: RenameTask) -> None:
         return
     shared = _load(task.folder)
     table = read_forms(task.part)
-    word = _find(shared["hashes"], hash_column(table.words))  # type: ignore[arg-type]
-    form = _find(shared["form_hashes"], hash_column(table.forms))  # type: ignore[arg-type]
+    word = places_among(shared["hashes"], hash_column(table.words))
+    form = places_among(shared["form_hashes"], hash_column(table.forms))
     variant = np.where(form >= 0, shared["form_ranks"][form], MAX_VARIANTS).astype(np.uint8)
     size = _number_of_pairs(task.part)
     keys, counts = np.empty(size, np.uint64), np.empty(size, np.int64)
@@ -228,7 +221,7 @@ def _rank(
     # Pointwise mutual information in bits: log2 of how much oftener than by chance the two stand together.
     pmi = np.log2(totals.astype(np.float64) * task.total) - np.log2(frequency[first]) - np.log2(frequency[second])
     score = pmi * np.log(totals)
-    wanted = _find(shared["wanted"], pairs[starts]) >= 0  # type: ignore[arg-type]
+    wanted = places_among(shared["wanted"], pairs[starts]) >= 0
     # The best that pass, and as many that nearly do, for the question why one is missing.
     passes = (totals >= task.floor) & (pmi >= task.min_pmi)
     near = ~passes & (totals >= max(2, task.floor // 2))
@@ -259,7 +252,7 @@ def load_bigrams(folder: str, ranges: int, keep: int) -> Bigrams:
     order = np.lexsort((found.second, found.first, -found.count, -found.score))
     wanted = np.sort(_load(folder)["wanted"])
     keys = found.first.astype(np.uint64) << np.uint64(WORD_BITS) | found.second.astype(np.uint64)
-    is_wanted = _find(wanted, keys) >= 0
+    is_wanted = places_among(wanted, keys) >= 0
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     return found.take(order[(rank < keep)[order] | is_wanted[order]])

@@ -19,6 +19,7 @@ from query_builder.count.part import hash_column
 from query_builder.count.shard import bare_title, shard_folder
 from query_builder.hash_table import Longs, hash_text
 from query_builder.sources.pageviews import views_path
+from webimagetext.lookup import places_among
 
 __all__ = ["TitleName", "TitleStatistics", "rank_titles"]
 
@@ -77,10 +78,8 @@ class _Index:
 
     def find(self, keys: Longs) -> npt.NDArray[np.int64]:
         """The rows of the keys, -1 where there is none."""
-        if not len(self.sorted):
-            return np.full(len(keys), -1)
-        at = np.minimum(np.searchsorted(self.sorted, keys), len(self.sorted) - 1)
-        return np.where(self.sorted[at] == keys, self.order[at], -1)
+        at = places_among(self.sorted, keys)
+        return np.where(at >= 0, self.order[at], -1) if len(self.order) else at
 
 
 def _add_views(work: str, view_shards: int, index: _Index, rows: int) -> tuple[npt.NDArray[np.int64], int]:
@@ -176,8 +175,7 @@ def _gather(
     members: dict[str, list[tuple[int, str, int, int]]] = {}
     for number, start in enumerate(cuts[:-1].tolist()):
         here = names[start : cuts[number + 1]]
-        at = np.minimum(np.searchsorted(chosen, here), len(chosen) - 1)
-        rows = np.flatnonzero((here != 0) & (chosen[at] == here))
+        rows = np.flatnonzero((here != 0) & (places_among(chosen, here) >= 0))
         table = pq.read_table(os.path.join(shard_folder(work, number), "titles.parquet"), columns=["title", "name"])
         texts = table.take(rows).to_pydict()
         for row, title, name in zip((rows + start).tolist(), texts["title"], texts["name"], strict=True):

@@ -20,15 +20,6 @@ Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 
 
-def mix(values: Words) -> Words:
-    """The output function of splitmix64 (Steele, Lea and Flood 2014): a bijection that scatters 64-bit words."""
-    with np.errstate(over="ignore"):
-        values = values + np.uint64(0x9E3779B97F4A7C15)
-        values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return values ^ (values >> np.uint64(31))
-
-
 def salted(values: Ints, *salt: int | Ints) -> Words:
     """64 random bits for each value, given the salt: numbers, or arrays with one for each value."""
     words = values.astype(np.uint64)

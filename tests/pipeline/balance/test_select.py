@@ -5,7 +5,6 @@ import pytest
 from pipeline.balance.capped import CANDIDATE_DRAWS, candidates, cutoffs, windows
 from pipeline.balance.independent import draws, priorities
 from pipeline.balance.matches import Counts, count_matches, count_rarest, rarest
-from pipeline.balance.reference import reference_capped, reference_independent
 from pipeline.balance.select import Cap, Plan, select
 from pipeline.tables.schema import SELECTED
 from trainer.data.order import SourceOrder

@@ -10,9 +10,9 @@ import pytest
 
 from pipeline.match.build import build_automaton
 from pipeline.match.matcher import Matcher
-from pipeline.match.oracle import NgramOracle, published_rule
 from query_builder.lists import read_list
 from query_builder.normalize import normalize
+from tests.oracles.matching import NgramOracle, published_rule
 from webimagetext.errors import UserError
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.hashing import mix
 from pipeline.write.placing import order, place
+from webimagetext.hashing import mix
 
 PAIRS, SHARDS = 60_000, 20
 

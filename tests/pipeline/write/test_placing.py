@@ -3,8 +3,8 @@
 import numpy as np
 import pyarrow as pa
 
-from pipeline.hashing import mix
 from pipeline.write.placing import is_holdout, order, place, shard_count
+from webimagetext.hashing import mix
 
 PAIRS = mix(np.arange(100_000, dtype=np.uint64))
 
