@@ -6,7 +6,7 @@ all words of such a chunk before the next: the processor then has many loads und
 No array is replaced within a loop, since the compiled code would count references at every step.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,108 +25,82 @@ FEW = 64  # phrases in a text up to which sorting by rank is the quickest
 UNKNOWN = LOW  # the value of a word that no phrase has
 
 
+class Tables(NamedTuple):
+    """The arrays of a trie, and the number of words in its longest phrase."""
+
+    vocabulary: UInt64
+    edges: UInt64
+    edge_bits: UInt64
+    words: Bytes
+    longest: int
+
+
+class Scratch(NamedTuple):
+    """Room for a number to each word of a chunk, and one more; the compiled functions say what stands there."""
+
+    starts: Offsets
+    hashes: UInt64
+    keys: UInt64
+    values: UInt64
+    steps: UInt64
+    copy: UInt64  # of FEW ids
+
+
 def find_phrases(texts: Words, trie: Arrays) -> tuple[UInt32, Offsets]:
     """The ids of the phrases in each text, ascending without repeats, end to end; and the offsets of the texts' lists."""
     grid = padded(texts.data)
     rows = len(texts.offsets) - 1
-    longest = int(trie["longest"][0])
     size = max(CHUNK, int(np.diff(texts.first).max(initial=0)))
-    starts = np.empty(size + 1, np.int64)
     hashes, keys, values, steps = np.empty((4, size + 1), np.uint64)
-    copy = np.empty(FEW, np.uint64)
-    ends = np.zeros(rows + 1, np.int64)
-    found = np.empty(8 * rows + size * longest + FEW, np.uint32)
+    scratch = Scratch(np.empty(size + 1, np.int64), hashes, keys, values, steps, np.empty(FEW, np.uint64))
     # Read-only like a mapped file, so that one compiled version serves every trie.
     vocabulary, edges, edge_bits, words = (
         readonly(trie[name]) for name in ("vocabulary", "edges", "edge_bits", "words")
     )
+    tables = Tables(vocabulary, edges, edge_bits, words, int(trie["longest"][0]))
+    ends = np.zeros(rows + 1, np.int64)
+    found = np.empty(8 * rows + size * tables.longest + FEW, np.uint32)
     row = 0
     while row < rows:
-        row = _find(
-            grid,
-            texts.offsets,
-            texts.stops,
-            texts.first,
-            vocabulary,
-            edges,
-            edge_bits,
-            words,
-            longest,
-            row,
-            starts,
-            hashes,
-            keys,
-            values,
-            steps,
-            copy,
-            found,
-            ends,
-        )
+        row = _find(grid, texts, tables, scratch, row, found, ends)
         if row < rows:
             found = np.concatenate([found, np.empty(len(found), np.uint32)])
     return found[: ends[-1]].copy(), ends
 
 
 @compiled
-def _find(
-    grid: UInt64,
-    offsets: Offsets,
-    stops: Offsets,
-    first: Offsets,
-    vocabulary: UInt64,
-    edges: UInt64,
-    edge_bits: UInt64,
-    words: Bytes,
-    longest: int,
-    row: int,
-    starts: Offsets,
-    hashes: UInt64,
-    keys: UInt64,
-    values: UInt64,
-    steps: UInt64,
-    copy: UInt64,
-    found: UInt32,
-    ends: Offsets,
-) -> int:
+def _find(grid: UInt64, texts: Words, tables: Tables, scratch: Scratch, row: int, found: UInt32, ends: Offsets) -> int:
     """Searches the texts from ``row`` on; returns the first row for which ``found`` may be too small, or the number of rows.
 
-    Fills ``found`` and ``ends``. The arrays between ``row`` and ``found`` are scratch with room for a chunk's words.
+    ``grid`` is the texts' bytes as words of eight. Fills ``found`` and ``ends``.
     """
-    rows, data = len(offsets) - 1, grid.view(np.uint8)
+    data, offsets, first, starts = grid.view(np.uint8), texts.offsets, texts.first, scratch.starts
+    rows = len(offsets) - 1
     while row < rows:
         stop = row + 1
         while stop < rows and first[stop + 1] - first[row] < len(starts):
             stop += 1
         count = first[stop] - first[row]
-        if ends[row] + count * longest + FEW > len(found):
+        if ends[row] + count * tables.longest + FEW > len(found):
             return row
-        until = stops[first[row] : first[stop]]
+        stops = texts.stops[first[row] : first[stop]]
         for index in range(1, count):
-            starts[index] = until[index - 1] + 1
+            starts[index] = stops[index - 1] + 1
         for text in range(row, stop):
             starts[first[text] - first[row]] = offsets[text]
-        take_keys(grid, starts, until, count, hashes, keys)
-        _look_up_words(data, starts, until, count, vocabulary, words, hashes, keys, values, steps)
-        _look_up_pairs(values, count, edges, edge_bits, keys, starts, steps)
-        _collect(first[row : stop + 1], values, starts, steps, edges, edge_bits, found, ends[row:], copy)
+        take_keys(grid, starts, stops, count, scratch.hashes, scratch.keys)
+        _look_up_words(data, stops, count, tables, scratch)
+        _look_up_pairs(count, tables, scratch)
+        _collect(first[row : stop + 1], tables, scratch, found, ends[row:])
         row = stop
     return row
 
 
 @compiled
-def _look_up_words(
-    data: Bytes,
-    starts: Offsets,
-    stops: Offsets,
-    count: int,
-    vocabulary: UInt64,
-    words: Bytes,
-    hashes: UInt64,
-    keys: UInt64,
-    values: UInt64,
-    slots: UInt64,
-) -> None:
-    """Puts the value of the word of each key, or UNKNOWN, into ``values``; ``slots`` is scratch."""
+def _look_up_words(data: Bytes, stops: Offsets, count: int, tables: Tables, scratch: Scratch) -> None:
+    """Puts the value of the word of each key, or UNKNOWN, into ``values``."""
+    vocabulary, words = tables.vocabulary, tables.words
+    starts, hashes, keys, values, slots = scratch.starts, scratch.hashes, scratch.keys, scratch.values, scratch.steps
     mask = np.uint64(len(vocabulary) // 4 - 1)
     for index in range(count):
         slots[index] = slot_of(hashes[index], keys[index], mask)
@@ -192,13 +166,13 @@ def _look_up_edge(node: Any, word: Any, edges: UInt64, edge_bits: UInt64) -> Any
 
 
 @compiled
-def _look_up_pairs(
-    values: UInt64, count: int, edges: UInt64, edge_bits: UInt64, keys: UInt64, places: Offsets, steps: UInt64
-) -> None:
-    """The words from which an edge leads to the next word, into ``places``, and the edges' values, into ``steps``.
+def _look_up_pairs(count: int, tables: Tables, scratch: Scratch) -> None:
+    """The words from which an edge leads to the next word, into ``starts``, and the edges' values, into ``steps``.
 
-    Behind the last place comes ``count``. ``_collect`` passes over edges between two texts. ``keys`` is scratch.
+    Behind the last place comes ``count``. ``_collect`` passes over edges between two texts. ``keys`` is used up.
     """
+    edges, edge_bits = tables.edges, tables.edge_bits
+    values, keys, places, steps = scratch.values, scratch.keys, scratch.starts, scratch.steps
     likely = 0
     for index in range(count - 1):  # without a branch: those that the bitmap allows
         key = edge_key(values[index] & LOW, values[index + 1] & LOW)
@@ -221,18 +195,10 @@ def _look_up_pairs(
 
 
 @compiled
-def _collect(
-    first: Offsets,
-    values: UInt64,
-    places: Offsets,
-    steps: UInt64,
-    edges: UInt64,
-    edge_bits: UInt64,
-    found: UInt32,
-    ends: Offsets,
-    copy: UInt64,
-) -> None:
+def _collect(first: Offsets, tables: Tables, scratch: Scratch, found: UInt32, ends: Offsets) -> None:
     """Writes the phrases of each text to ``found``, sorted and unique, and their ends to ``ends[1:]``."""
+    edges, edge_bits = tables.edges, tables.edge_bits
+    values, places, steps, copy = scratch.values, scratch.starts, scratch.steps, scratch.copy
     end, pair = ends[0], 0
     for text in range(len(first) - 1):
         begin = end
