@@ -14,7 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Picks", "Plan", "SourceOrder", "mix", "uniform"]
+from webimagetext.hashing import mix
+
+__all__ = ["Picks", "Plan", "SourceOrder", "uniform"]
 
 Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]

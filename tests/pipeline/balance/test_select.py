@@ -7,6 +7,7 @@ from pipeline.balance.independent import draws, priorities
 from pipeline.balance.matches import Counts, count_matches, count_rarest, rarest
 from pipeline.balance.select import Cap, Plan, select
 from pipeline.tables.schema import SELECTED
+from tests.oracles.balancing import reference_capped, reference_independent
 from trainer.data.order import SourceOrder
 
 QUERIES = 300
