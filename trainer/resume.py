@@ -33,13 +33,14 @@ ELSEWHERE = "train into another --output"
 
 @dataclass(frozen=True)
 class Beginning:
-    """The model's sizes, the data, the checkpoint to go on from (or None), and what the next ones will record of the files."""
+    """What a run is made of, the checkpoint to go on from, or None, and what the next ones will record of the files."""
 
     spec: ModelSpec
     dataset: Dataset
+    total: int  # steps
     content: Checkpoint | None
     inputs: Mapping[str, Any]
-    finished: bool  # an earlier call ended with these settings and these files
+    finished: bool  # an earlier call ended in good order, with these settings and files or with no step left to take
 
 
 def begin(config: RunConfig, world: World) -> Beginning:
@@ -69,9 +70,10 @@ def begin(config: RunConfig, world: World) -> Beginning:
 
     dataset = Dataset(config, settle)
     shards = to_record(dataset.sources)
+    total = config.steps or max(1, round(config.epochs * dataset.steps_per_epoch))
     same = not changed and (not before or _samples_of(before) == _samples_of(dataset.sources))
-    finished = same and content is not None and _finished_at(config) == content.step
-    return Beginning(spec, dataset, content, {"shards": shards, "start_from": start_from}, finished)
+    ended = content is not None and _ended_at(config) == content.step and (same or content.step >= total)
+    return Beginning(spec, dataset, total, content, {"shards": shards, "start_from": start_from}, ended)
 
 
 def _samples_of(sources: Sources) -> list[list[tuple[str, int]]]:
@@ -190,7 +192,7 @@ def _settled(config: RunConfig, found: Sources, before: Sources, url: str, world
     return again
 
 
-def _finished_at(config: RunConfig) -> int | None:
+def _ended_at(config: RunConfig) -> int | None:
     """The steps after which an earlier call ended the run."""
     summary = read(join(config.output, "summary.json"))
     return None if summary is None else int(json.loads(summary)["steps"])

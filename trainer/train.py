@@ -42,8 +42,7 @@ class Run:
     def __init__(self, config: RunConfig, begun: Beginning, world: World, started: float) -> None:
         self.config, self.world, self.started = config, world, started
         self.spec, self.dataset, self.inputs = begun.spec, begun.dataset, begun.inputs
-        content = begun.content
-        self.total = config.steps or max(1, round(config.epochs * self.dataset.steps_per_epoch))
+        self.total, content = begun.total, begun.content
         stored = content.tokenizer if content else ""
         self.tokenizer = make_tokenizer(config, self.spec, self.dataset, world, stored)
         self.model = make_model(config, self.spec, world, resumed=content is not None)

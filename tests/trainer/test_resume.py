@@ -147,11 +147,27 @@ def test_a_finished_run_looks_at_its_data(train: Train, data: Path, capsys: pyte
     assert "finished already, after 3 steps; nothing to do" in told(capsys)
     with pytest.raises(UserError, match="of the 4 shards it was trained on, 4 are"):
         train(3, data=other_shards(data))
-    train(3, "--new-data")
-    assert "finished already" not in told(capsys)
+    train(3, "--new-data", "--accumulate", "2")  # no step is left to take
+    said = told(capsys)
+    assert "--new-data: gone 4 of 4 shards, new 4" in said and "finished already" in said
+    assert json.loads((folder / "summary.json").read_text())["loss"] > 0
     (folder / "summary.json").unlink()
     train(3, "--new-data")
     assert "trained for 3 steps" in told(capsys)
+
+
+def test_a_run_that_its_time_ended_goes_on_when_something_differs(
+    train: Train, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = train(90, "--max-seconds", "0.001")
+    assert max(losses(folder)) == 1
+    capsys.readouterr()
+    train(90, "--max-seconds", "0.001")
+    assert "finished already, after 1 steps" in told(capsys)
+    train(90, "--max-seconds", "0.002")
+    assert max(losses(folder)) == 2
+    train(90, "--max-seconds", "0.002", "--new-data", data=other_shards(data))
+    assert max(losses(folder)) == 3
 
 
 def test_a_run_that_was_made_longer_and_broken_off_is_not_finished(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,11 +18,14 @@ from trainer import checkpoint
 from trainer.config import ObjectiveConfig, RunConfig
 from trainer.distributed import World
 from trainer.evaluate.__main__ import main as evaluate
+from trainer.log import Log, Watch
 from trainer.models.clip import build
 from trainer.models.spec import ModelSpec
+from trainer.optim import set_rates
 from trainer.rerank import main as rerank
 from trainer.run import main, resolve
 from trainer.step import Stepper
+from trainer.train import Run
 from webimagetext.errors import UserError
 
 
@@ -135,6 +139,40 @@ def test_the_time_limit_ends_a_run_in_good_order(shapes: Path, tiny_model: Path,
 def test_the_last_checkpoints_are_kept(shapes: Path, tiny_model: Path, tmp_path: Path) -> None:
     assert main(flags(shapes, tiny_model, tmp_path, "--steps", "9", "--checkpoint-steps", "2", "--keep", "2")) == 0
     assert sorted(os.listdir(tmp_path / "checkpoints")) == ["step-00000008.pt", "step-00000009.pt"]
+
+
+def test_checkpoints_by_minutes_count_from_the_last_one(
+    shapes: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("trainer.train.time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def twenty_seconds(optimizer: torch.optim.Optimizer, rate: float) -> None:
+        clock[0] += 20
+        set_rates(optimizer, rate)
+
+    monkeypatch.setattr("trainer.train.set_rates", twenty_seconds)
+    more = ("--steps", "14", "--checkpoint-minutes", "1", "--checkpoint-steps", "9", "--keep", "9")
+    assert main(flags(shapes, tiny_model, tmp_path, *more)) == 0
+    kept = [int(path.stem[5:]) for path in sorted((tmp_path / "checkpoints").iterdir())]
+    assert kept == [4, 8, 9, 13, 14]
+
+
+def test_the_time_left_is_the_shorter_of_limit_and_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run.__new__(Run)
+    run.started, run.step, run.total = 0.0, 30, 90
+    monkeypatch.setattr("trainer.train.time", SimpleNamespace(monotonic=lambda: 100.0))
+    for limit, left in ((1000.0, 200.0), (250.0, 150.0), (90.0, 0.0)):
+        run.config = RunConfig(max_seconds=limit)
+        assert run.seconds_left() == pytest.approx(left)
+
+
+def test_the_share_of_a_phase_is_of_the_time_in_all(tmp_path: Path) -> None:
+    watch = Watch(Log(RunConfig(output=str(tmp_path)), False), 60.0, str)
+    assert watch.share("data") == 0
+    watch.seconds |= {"data": 1.0, "step": 3.0}
+    assert watch.share("data") == 0.25
+    watch.close()
 
 
 @pytest.mark.parametrize("loss", ["contrastive", "sigmoid"])
