@@ -12,7 +12,7 @@ from query_builder.config import SOURCES, DiffConfig
 from query_builder.lists import read_list
 from query_builder.schema import read_metadata
 
-__all__ = ["SourceChange", "compare", "diff"]
+__all__ = ["compare", "diff"]
 
 
 @dataclass(frozen=True)

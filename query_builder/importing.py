@@ -19,7 +19,7 @@ from query_builder.sources.texts import TEXT_COLUMNS, read_texts
 from webimagetext.errors import UserError
 from webimagetext.files import digest, size
 
-__all__ = ["Imported", "collect", "compat_of", "import_lists", "import_to"]
+__all__ = ["collect", "compat_of", "import_lists", "import_to"]
 
 EXAMPLES = 5
 MAX_LENGTH = 1000  # characters: no caption holds such a text

@@ -16,7 +16,7 @@ from query_builder.schema import candidates_path, read_metadata
 from webimagetext.errors import UserError
 from webimagetext.files import exists, open_input
 
-__all__ = ["best_rows", "explain", "inspect"]
+__all__ = ["explain", "inspect"]
 
 NUMBERS = {"word": "word_count", "bigram": "bigram_count", "title": "page_views", "synset": "word_count"}
 UNITS = {"word": "occurrences", "bigram": "occurrences", "title": "views"}

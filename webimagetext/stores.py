@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from webimagetext.errors import UserError
 from webimagetext.extras import not_installed
 
-__all__ = ["StoreFailedError", "answers", "is_url", "missing", "open_store", "patiently", "refuse_credentials"]
+__all__ = ["answers", "is_url", "missing", "open_store", "patiently", "refuse_credentials"]
 
 T = TypeVar("T")
 

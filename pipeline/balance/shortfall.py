@@ -20,7 +20,6 @@ __all__ = [
     "CAUSES",
     "LOSSES",
     "REJECTED_PAIRS",
-    "SHORTFALL",
     "cause_of",
     "losses",
     "rejected_pairs",

@@ -10,15 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pipeline.balance.matches import Counts, count_matches
+from pipeline.balance.matches import Counts
 from pipeline.tables.schema import COUNTS
 
-__all__ = ["Head", "counts_table", "cumulative_curve", "head", "summary", "tally", "zero_matches"]
-
-
-def tally(selected: pa.RecordBatch, n: int) -> tuple[Counts, Counts]:
-    """(drawn, selected) of each of ``n`` queries in a SELECTED batch; add the vectors of all batches."""
-    return count_matches(selected.column("drawn_by"), n), count_matches(selected.column("query_ids"), n)
+__all__ = ["counts_table", "cumulative_curve", "head", "summary", "zero_matches"]
 
 
 def counts_table(queries: pa.Array, matched: Counts, drawn: Counts, selected: Counts) -> pa.RecordBatch:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pipeline.hashing import hash64
 from query_builder.normalize import normalize
 
-__all__ = ["DuplicateImageCaption", "DuplicatePair", "repeats"]
+__all__ = ["DuplicateImageCaption", "DuplicatePair"]
 
 Verdicts = tuple[pa.Array, dict[str, pa.Array]]
 _TIES = ("pair_id", "page_url", "source")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from webimagetext.hashing import mix
 
-__all__ = ["MAX_DISTANCE", "band_keys", "distances", "repeated_by"]
+__all__ = ["band_keys", "distances", "repeated_by"]
 
 UInt64 = npt.NDArray[np.uint64]
 Int64 = npt.NDArray[np.int64]

@@ -24,7 +24,7 @@ from pipeline.net.config import HttpConfig
 from pipeline.net.sites import process_memory
 from pipeline.net.slots import Slots
 
-__all__ = ["NOT_REACHED", "Advances", "fetch_bucket"]
+__all__ = ["NOT_REACHED", "fetch_bucket"]
 
 NOT_REACHED = "not_reached"  # the status of a URL whose turn did not come in the round's time
 # JPEG first: where a server can choose, it is the cheapest to decode.

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from webimagetext.deciding import CODE, CONTENTS, FREE
 from webimagetext.errors import UserError
 
-__all__ = ["PICTURE_TYPES", "WEB_FORMATS", "HooksConfig", "ImageConfig", "ImageRulesConfig", "ResizeMode"]
+__all__ = ["PICTURE_TYPES", "HooksConfig", "ImageConfig", "ImageRulesConfig"]
 
 ResizeMode = Literal["no", "border", "keep_ratio", "keep_ratio_largest", "center_crop"]
 WEB_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP")  # what browsers show

@@ -18,16 +18,7 @@ from pipeline.tables.ledger import Rule
 from pipeline.tables.schema import SCORES
 from webimagetext.errors import UserError
 
-__all__ = [
-    "Edit",
-    "ScoreRange",
-    "Scorer",
-    "edit_pictures",
-    "load_edits",
-    "load_scorers",
-    "score_pictures",
-    "score_rules",
-]
+__all__ = ["edit_pictures", "load_edits", "load_scorers", "score_pictures", "score_rules"]
 
 Pictures = Sequence[Image.Image]
 Scorer = Callable[[Pictures, Sequence[str]], Sequence[float]]

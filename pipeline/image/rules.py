@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pipeline.image.config import ImageRulesConfig
 from pipeline.tables.ledger import Rule
 
-__all__ = ["AspectRatio", "Blank", "NotAnimated", "SmallerSide", "image_rules"]
+__all__ = ["image_rules"]
 
 Verdicts = tuple[pa.Array, dict[str, pa.Array]]
 

@@ -15,7 +15,7 @@ from query_builder.lists import REMEDY, check_texts, read_list
 from webimagetext import files
 from webimagetext.errors import UserError
 
-__all__ = ["MODES", "Mode", "build_automaton"]
+__all__ = ["build_automaton"]
 
 Mode = Literal["words", "metaclip"]
 MODES: tuple[str, ...] = get_args(Mode)

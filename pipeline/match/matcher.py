@@ -14,7 +14,7 @@ from pipeline.match.mapped_file import map_arrays
 from pipeline.match.search import find_phrases
 from webimagetext import files, local
 
-__all__ = ["Matcher", "space_marks"]
+__all__ = ["Matcher"]
 
 SPACED_MARKS = (",", ".", ";", ":", "?", "!", "`")
 WHITE_SPACE = ("\t", "\n", "\r")

@@ -14,7 +14,7 @@ from yarl import URL
 
 from pipeline.net.config import HttpConfig
 
-__all__ = ["ForbiddenAddressError", "forbidden", "guarded_socket", "is_loopback_name", "url_problem"]
+__all__ = ["forbidden", "guarded_socket", "is_loopback_name", "url_problem"]
 
 FORBIDDEN = "forbidden address"  # in the error's words, by which a failed connection is recognised
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-__all__ = ["MAX_ROBOTS_BYTES", "RobotsFile", "Rule", "matches", "parse_robots", "percent_normal"]
+__all__ = ["MAX_ROBOTS_BYTES", "RobotsFile", "matches", "parse_robots", "percent_normal"]
 
 MAX_ROBOTS_BYTES = 512_000  # 500 KiB, what RFC 9309 asks a crawler to read at least
 

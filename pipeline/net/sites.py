@@ -20,7 +20,7 @@ from pipeline.net.pace import HostMemory
 from pipeline.net.robots import RobotsFile, parse_robots
 from pipeline.net.transport import Exchange
 
-__all__ = ["Memory", "SitePolicy", "Sites", "process_memory"]
+__all__ = ["Memory", "Sites", "process_memory"]
 
 _DAY_SECONDS = 24 * 3600.0
 _UNREACHABLE_SECONDS = 600.0  # how soon a site that could not be asked is tried again

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from webimagetext.deciding import INPUT
 from webimagetext.errors import UserError
 
-__all__ = ["ExtractConfig", "Scope", "Source"]
+__all__ = ["ExtractConfig"]
 
 Source = Literal["pages", "warc", "wat", "url_list"]
 Scope = Literal["prefix", "host", "domain", "any"]

@@ -10,7 +10,7 @@ from itertools import islice
 
 from selectolax.lexbor import LexborNode
 
-__all__ = ["Nearby", "text_of"]
+__all__ = ["Nearby"]
 
 MAX_LEVELS = 6  # elements between an image and its figure
 MAX_NODES = 200  # looked at for one text

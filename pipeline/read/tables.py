@@ -15,7 +15,7 @@ from pipeline.net.consent import Consent, decide, header_refusals, meta_refusals
 from pipeline.read.pages import Page, Pair
 from pipeline.tables.schema import CANDIDATES, REJECTS
 
-__all__ = ["STAGE", "Body", "Extracted", "Held", "Rows", "page_consent"]
+__all__ = ["Body", "Extracted", "Held", "Rows", "page_consent"]
 
 STAGE = "extract"
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from webimagetext.deciding import CONTENTS
 from webimagetext.errors import UserError
 
-__all__ = ["Detector", "Mark", "TextConfig"]
+__all__ = ["TextConfig"]
 
 Detector = Literal["fasttext", "langdetect", "py3langid", "off"]
 Mark = Literal["email", "phone", "address", "ip"]

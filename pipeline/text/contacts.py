@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pipeline.text.verdicts import captions, verdicts
 
-__all__ = ["PATTERNS", "ContactRule"]
+__all__ = ["ContactRule"]
 
 PATTERNS = {
     "email": r"(?i)[a-z0-9._%+\-]+@[a-z0-9\-]+(?:\.[a-z0-9\-]+)*\.[a-z]{2,}\b|\b\S+ ?[\[(] ?at ?[\])] ?\S+",

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from webimagetext.errors import UserError
 from webimagetext.extras import needed_by
 
-__all__ = ["Floats", "detect"]
+__all__ = ["detect"]
 
 Floats = npt.NDArray[np.float32]
 MODEL = ("resources", "lid.176.ftz")

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pipeline.match.fold import fold_column
 from pipeline.text.verdicts import captions, verdicts
 
-__all__ = ["LengthRule", "word_counts"]
+__all__ = ["LengthRule"]
 
 
 def word_counts(texts: pa.Array) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["Mask", "captions", "verdicts"]
+__all__ = ["captions", "verdicts"]
 
 Mask = npt.NDArray[np.bool_]
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pipeline.tables.schema import SHARD
 
-__all__ = ["UNKNOWN_NUMBER", "sample_fields"]
+__all__ = ["sample_fields"]
 
 UNKNOWN_NUMBER = -1  # no width, probability or id is negative
 _AS_WORDS = {"marks", "drawn_by"}  # lists that may be empty, of values without blanks

@@ -31,7 +31,7 @@ from pipeline.write.store import ImageReader
 from pipeline.write.tar import TarWriter
 from webimagetext import files
 
-__all__ = ["QueryNames", "shard_rows", "write_index", "write_shard"]
+__all__ = ["shard_rows", "write_index", "write_shard"]
 
 _CHUNK = 256  # samples whose bytes are in memory at once
 # The schema of a Parquet file that holds the images too, in the form that the datasets library has for pictures.

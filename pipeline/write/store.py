@@ -11,7 +11,7 @@ from typing import Self
 from webimagetext import files
 from webimagetext.errors import UserError
 
-__all__ = ["ImageReader", "Reference"]
+__all__ = ["ImageReader"]
 
 Reference = tuple[str, int, int]  # file in the store, offset, length
 _MAX_OPEN = 128  # handles

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from query_builder.hash_table import HashTable, hash_table
 
-__all__ = ["DEFAULT_NAMESPACES", "FILE_AND_CATEGORY", "Markup", "SiteRules", "markup_tables", "site_rules"]
+__all__ = ["Markup", "SiteRules", "markup_tables", "site_rules"]
 
 # What to do with a tag: leave it out, leave it out and break the text, drop all up to the closing tag, keep the inside as it
 # is written, or drop it as a table that may hold markup and further tables.

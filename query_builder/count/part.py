@@ -21,16 +21,7 @@ from query_builder.hash_table import Bytes, Longs, hash_bytes
 from query_builder.normalize import words
 from webimagetext.compiled import compiled
 
-__all__ = [
-    "RANGE_BITS",
-    "FormTable",
-    "decode_runs",
-    "encode_runs",
-    "hash_column",
-    "read_forms",
-    "run_lengths",
-    "write_part",
-]
+__all__ = ["RANGE_BITS", "decode_runs", "encode_runs", "hash_column", "read_forms", "write_part"]
 
 RANGE_BITS = 6  # the forms are cut into 64 ranges by the first bits of their word's hash
 NO_GAP = 2  # the joint of two words written as one

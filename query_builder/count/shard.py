@@ -28,7 +28,7 @@ from query_builder.sources.dump import Batch, Ledger, Shard, read_pages
 from query_builder.sources.piece import CorruptInputError
 from webimagetext.errors import full_disk_names
 
-__all__ = ["TITLE_SCHEMA", "ShardTask", "bare_title", "count_shard", "shard_folder"]
+__all__ = ["ShardTask", "bare_title", "count_shard", "shard_folder"]
 
 MAX_PAIRS = 24_000_000  # neighbours counted before a part is written: 192 MB
 MAX_FORMS = 2_500_000

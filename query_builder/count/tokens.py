@@ -18,7 +18,7 @@ from query_builder.hash_table import FNV_OFFSET, FNV_PRIME, MIX_1, ONE, SHIFT, B
 from query_builder.normalize import UNSPACED, words
 from webimagetext.compiled import compiled
 
-__all__ = ["JOINTS", "Counts", "count_text", "letter_classes"]
+__all__ = ["JOINTS", "Counts"]
 
 BREAK, LETTER, MARK, ALONE, SPACE, HYPHEN = range(6)
 # What may stand between the two words of a bigram, by the two lowest bits of its key: a blank, a hyphen, nothing.

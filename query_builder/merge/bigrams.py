@@ -22,16 +22,7 @@ from webimagetext.compiled import compiled
 from webimagetext.files import write_atomic
 from webimagetext.lookup import places_among
 
-__all__ = [
-    "BigramRangeTask",
-    "Bigrams",
-    "RenameTask",
-    "bigrams_path",
-    "load_bigrams",
-    "merge_bigrams",
-    "prepare",
-    "rename_part",
-]
+__all__ = ["BigramRangeTask", "Bigrams", "RenameTask", "load_bigrams", "merge_bigrams", "prepare", "rename_part"]
 
 PAIRS_A_RANGE = 3_000_000  # entries of all parts that one merge holds: about 120 MB at its peak
 WORD_BITS, VARIANT_BITS, JOINT_BITS = 27, 3, 2

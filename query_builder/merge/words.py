@@ -18,7 +18,7 @@ from query_builder.hash_table import Bytes, Longs
 from webimagetext.compiled import compiled
 from webimagetext.files import write_atomic
 
-__all__ = ["MAX_VARIANTS", "WordRangeTask", "Words", "load_words", "merge_words", "words_path"]
+__all__ = ["MAX_VARIANTS", "WordRangeTask", "Words", "load_words", "merge_words"]
 
 MAX_VARIANTS = 7  # written forms of a word that bigrams tell apart; the rest count together
 WORDS_SCHEMA = pa.schema(

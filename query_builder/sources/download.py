@@ -22,7 +22,7 @@ from webimagetext.errors import UserError
 from webimagetext.files import is_url
 from webimagetext.progress import Progress
 
-__all__ = ["Downloads", "RemoteFile", "download_all", "fetch", "list_dump"]
+__all__ = ["RemoteFile", "download_all", "fetch", "list_dump"]
 
 DUMPS = "https://dumps.wikimedia.org"
 WORDNET = "https://wordnetcode.princeton.edu/3.0/WNdb-3.0.tar.gz"

@@ -17,7 +17,7 @@ from query_builder.sources.pieces import PLAIN, container, pieces_from
 from webimagetext.errors import UserError
 from webimagetext.files import size
 
-__all__ = ["Batch", "Ledger", "Page", "Shard", "SiteInfo", "plan_shards", "read_pages", "read_site_info"]
+__all__ = ["Batch", "Ledger", "Shard", "plan_shards", "read_pages", "read_site_info"]
 
 # Enough shards to keep any number of workers busy to the end; large ones, since each part costs the merge an open file.
 FEWEST_SHARDS = 64

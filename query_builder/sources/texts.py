@@ -23,7 +23,7 @@ import zstandard
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
 
-__all__ = ["MAX_BYTES", "TEXT_COLUMNS", "Text", "read_texts"]
+__all__ = ["TEXT_COLUMNS", "Text", "read_texts"]
 
 TEXT_COLUMNS = ("query", "text", "name", "surface", "phrase", "keyword", "term", "word", "title", "label", "caption")
 SOURCE_COLUMNS = ("sources", "source")

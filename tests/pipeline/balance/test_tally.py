@@ -3,14 +3,15 @@ import pyarrow as pa
 
 from pipeline.balance.matches import count_matches
 from pipeline.balance.select import Plan, select
-from pipeline.balance.tally import counts_table, cumulative_curve, head, summary, tally, zero_matches
+from pipeline.balance.tally import counts_table, cumulative_curve, head, summary, zero_matches
 from pipeline.tables.schema import COUNTS
 
 
 def test_the_counts_table_and_what_the_report_shows_of_it(pool: pa.RecordBatch) -> None:
     counts = count_matches(pool.column("query_ids"), 300)
     kept, _ = select(pool, Plan("independent", counts, 40, 40, 3))
-    table = counts_table(pa.array([f"query {i:03}" for i in range(300)]), counts, *tally(kept, 300))
+    drawn, selected = (count_matches(kept.column(name), 300) for name in ("drawn_by", "query_ids"))
+    table = counts_table(pa.array([f"query {i:03}" for i in range(300)]), counts, drawn, selected)
     assert table.schema == COUNTS
     rows = table.to_pylist()
     assert all(row["drawn"] <= row["selected"] <= row["matched"] for row in rows)

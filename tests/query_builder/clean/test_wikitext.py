@@ -39,6 +39,8 @@ def tables() -> Markup:
         ("see http://a.b/c?d=e f [http://g.h i j] [//k.l m]", "see f i j m"),
         ("caf&eacute; &amp;nbsp; &#233;&#xE9; &unknown; R&B", "café nbsp éé unknown R B"),
         ("__NOTOC__ a __b__", "a b"),
+        ("a____b __C_d e__F", "a b C d e F"),
+        (f"__{'A' * 30}__ b __{'C' * 31}__", f"b {'C' * 31}"),
         ("== Head ==\n* item", "Head item"),
         ("[[a\nb]] c|d", "a b c d"),
         ("}} ]] |} a", "a"),
