@@ -23,6 +23,7 @@ from pipeline.keeping.folder import RunFolder, shards_of
 from pipeline.keeping.manifest import is_complete, iter_batches, read_manifest
 from pipeline.keeping.space import free_bytes, guess, nearest_folder
 from pipeline.net.address import is_loopback_name
+from pipeline.own import load, own_rules
 from pipeline.read.frontier import seed_frontier
 from pipeline.read.inputs import inputs_of
 from pipeline.read.url_list import first_addresses
@@ -154,7 +155,13 @@ def _sources(config: RunConfig, inputs: Inputs, addresses: Addresses) -> Finding
         seed_frontier(extract)
         return
     paths = inputs()
-    others = tuple(end for source, ends in ENDINGS.items() if source != extract.source for end in ends)
+    if extract.reader:
+        load("extract.reader", extract.reader)
+    others = (
+        ()
+        if extract.reader
+        else tuple(end for source, ends in ENDINGS.items() if source != extract.source for end in ends)
+    )
     if wrong := [path for path in paths if path.lower().endswith(others)]:
         own = " ".join(ENDINGS[extract.source])
         remedy = f"name files of the kind {own} in extract.inputs, or set extract.source to what they are"
@@ -205,8 +212,16 @@ def _texts(config: RunConfig) -> Findings:
     for path in (text.boilerplate_file, text.blocked_words):
         if path:
             yield from _tried(partial(read_phrases, path))
+    yield from _tried(partial(own_rules, "text.rules", text.rules))
+    yield from _tried(partial(_load_all, "steps.candidates", config.steps.candidates))
+    yield from _tried(partial(_load_all, "steps.matched", config.steps.matched))
     if text.detector != "off":
         detect(text.detector, ["a picture"], text.language)
+
+
+def _load_all(setting: str, names: Iterable[str]) -> None:
+    for name in names:
+        load(setting, name)
 
 
 def _asking(verb: str, run: RunFolder, config: RunConfig, inputs: Inputs, addresses: Addresses) -> Findings:
@@ -278,6 +293,8 @@ def _hooks(config: RunConfig) -> Findings:
     hooks = config.package.hooks
     yield from _tried(partial(load_scorers, dataclasses.replace(hooks, clip_checkpoint="", minimum={}, maximum={})))
     yield from _tried(partial(load_edits, hooks))
+    yield from _tried(partial(own_rules, "package.hooks.rules", hooks.rules))
+    yield from _tried(partial(_load_all, "package.steps", config.package.steps))
     if hooks.clip_checkpoint:
         if files.is_folder(hooks.clip_checkpoint):
             remedy = "give the file in it whose name ends in .pt"

@@ -8,6 +8,7 @@ from pipeline.fetch.config import FetchConfig
 from pipeline.image.config import ImageConfig
 from pipeline.net.config import HttpConfig
 from pipeline.read.config import ExtractConfig
+from pipeline.stages.config import StepsConfig
 from pipeline.text.config import TextConfig
 from pipeline.write.config import PackageConfig
 from webimagetext.errors import UserError
@@ -36,6 +37,7 @@ class RunConfig:
     fetch: FetchConfig = field(default_factory=FetchConfig)
     image: ImageConfig = field(default_factory=ImageConfig)
     package: PackageConfig = field(default_factory=PackageConfig)
+    steps: StepsConfig = field(default_factory=StepsConfig)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**63:

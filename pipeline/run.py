@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from pipeline.audit.funnel import funnel_steps
+from pipeline.audit import funnel
 from pipeline.audit.outcome import outcome
 from pipeline.audit.write import write_audit
 from pipeline.checks import check
@@ -20,7 +20,7 @@ from webimagetext import files
 from webimagetext.errors import UserError
 from webimagetext.settings import to_toml
 
-__all__ = ["run_verb", "steps_of"]
+__all__ = ["run_steps_of", "run_verb", "steps_of"]
 
 
 STAGES = (extract, captions, match, balance, fetch, evaluation, join, shards)
@@ -42,7 +42,15 @@ def _is_extracted(run: RunFolder, config: RunConfig) -> bool:
 
 
 def run_verb(verb: str, output: str, config: RunConfig, options: Sequence[str], workers: int) -> int:
-    """Runs the steps of one verb, or of all for "run", writes the reports and tells the outcome; returns the exit status."""
+    """Runs one verb and tells the outcome; returns the exit status."""
+    return outcome(RunFolder(output), verb, config, run_steps_of(verb, output, config, options, workers))
+
+
+def run_steps_of(verb: str, output: str, config: RunConfig, options: Sequence[str], workers: int) -> list[funnel.Step]:
+    """Runs the steps of one verb, or of all for "run", and writes the reports; returns what remained after each step.
+
+    Raises UserError for all that can be known to be wrong before anything is done, and for what goes wrong later.
+    """
     run = RunFolder(output)
     engines: list[Engine] = []
 
@@ -56,14 +64,11 @@ def run_verb(verb: str, output: str, config: RunConfig, options: Sequence[str], 
     stated = config
     if verb in ("run", "curate", "package"):
         config = with_query_list(run, config)
-    context = Context(run, config, engines[0])
     steps = [step for step in steps_of(run, config) if verb in ("run", step.verb)]
     if steps:
         with files.write_atomic(run.config, "w") as stream:
             stream.write(to_toml(stated))
-        run_steps(steps, context)
+        run_steps(steps, Context(run, config, engines[0]))
     if verb in ("run", "report"):
-        counted = write_audit(run, settings_of(steps_of(run, config), run))
-    else:
-        counted = funnel_steps(run)
-    return outcome(run, verb, config, counted) if steps else 0
+        return write_audit(run, settings_of(steps_of(run, config), run))
+    return funnel.funnel_steps(run)

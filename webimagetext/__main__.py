@@ -38,6 +38,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """Runs one command line; returns the exit status. The process's own, without ``args``, ends with it where torch is used."""
     words = list(sys.argv[1:] if args is None else args)
     typed = os.path.basename(sys.argv[0]) == "webimagetext"
+    if typed and args is None:
+        sys.path.append(os.getcwd())  # where module:function of a setting is looked for, as with python -m
     status = run_command(lambda: _command(words, "webimagetext" if typed else "python -m webimagetext"))
     if args is None and words and COMMANDS.get(words[0], ("", ""))[1].startswith("trainer."):
         leave(status)

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from webimagetext import files
+from webimagetext.errors import UserError
 
-__all__ = ["AHEAD", "CODE", "CONTENTS", "FREE", "INPUT", "deciding", "marks_of"]
+__all__ = ["AHEAD", "CODE", "CONTENTS", "FREE", "INPUT", "check_name", "deciding", "marks_of"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,12 @@ def deciding(settings: Any) -> Any:
         else:
             found[name] = deciding(value)
     return found
+
+
+def check_name(setting: str, name: str) -> None:
+    """Raises UserError unless ``name`` has the form ``module:name``."""
+    if not all(name.partition(":")):
+        raise UserError(f"{setting}: {name!r} does not name a function", "write module:function")
 
 
 def _each(value: Any, digest: typing.Callable[[str], str]) -> Any:

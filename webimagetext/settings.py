@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import os
 import sys
 import textwrap
 import tomllib
@@ -52,7 +53,7 @@ def pop_verb(args: Sequence[str], verbs: dict[str, str], *, prog: str, about: st
     return args[0], list(args[1:])
 
 
-def from_toml(cls: type[T], path: str | Path) -> T:
+def from_toml(cls: type[T], path: str | os.PathLike[str]) -> T:
     """Reads a TOML file, by path or URL, into ``cls``.
 
     Raises UserError for a missing file, bad TOML, an unknown key, a wrong type or an address that holds credentials.
@@ -60,7 +61,7 @@ def from_toml(cls: type[T], path: str | Path) -> T:
     return from_dict(cls, read_toml(path), where=str(path))
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
+def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The keys and values of a TOML file, by path or URL. Raises UserError for a missing file or bad TOML."""
     try:
         content = read(str(path))

@@ -43,7 +43,7 @@ def outcome(run: RunFolder, verb: str, config: RunConfig, counted: Sequence[Step
     """Prints what came out of ``verb``, as the funnel ``counted`` it; returns the exit status."""
     names = STEPS.get(verb, [name for names in STEPS.values() for name in names if name != "fetch"])
     steps = [step for step in counted if step.name in names]
-    if not steps:
+    if not steps or verb == "report":
         return 0
     left = steps[-1].rows_out
     for line in [*_losses(steps, config), *(_about_t(run, config.balance) if verb in ("run", "curate") else ())]:

@@ -7,7 +7,7 @@ In: the ``[image]`` and ``[package.rules]`` tables of a run's configuration. Out
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from webimagetext.deciding import CODE, CONTENTS, FREE
+from webimagetext.deciding import CODE, CONTENTS, FREE, check_name
 from webimagetext.errors import UserError
 
 __all__ = ["PICTURE_TYPES", "HooksConfig", "ImageConfig", "ImageRulesConfig"]
@@ -85,6 +85,9 @@ class HooksConfig:
     """A score's name and its least value; pairs below it are dropped."""
     maximum: dict[str, float] = field(default_factory=dict)
     """A score's name and its greatest value; pairs above it are dropped."""
+    rules: Annotated[tuple[str, ...], CODE] = ()
+    """Rules of your own on what is known of pictures, after [package.rules]: record batch (columns as in the shards' metadata) -> a
+    reason for each row, or None where it stays."""
     edits: Annotated[tuple[str, ...], CODE] = ()
     """Functions that change pictures as they are written into the shards, such as blurring faces: list of Pillow pictures -> the
     same number of pictures of the same sizes."""
@@ -97,8 +100,7 @@ class HooksConfig:
             raise UserError(
                 f"package.hooks: there is no score {', '.join(sorted(missing))}", "name its function in scores"
             )
-        for name in (*self.scores.values(), *self.edits):
-            if not all(name.partition(":")):
-                raise UserError(f"package.hooks: {name!r} does not name a function", "write module:function")
+        for name in (*self.scores.values(), *self.rules, *self.edits):
+            check_name("package.hooks", name)
         if self.batch_size <= 0:
             raise UserError("package.hooks: batch_size must be greater than 0")

@@ -5,7 +5,6 @@ classifier, an aesthetic score, a CLIP score. An editing function takes pictures
 faces, say. In: names in the settings. Out: columns of scores, rules on them, and bytes. Nothing is fetched again to change either.
 """
 
-import importlib
 import io
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,34 +13,22 @@ import pyarrow.compute as pc
 from PIL import Image
 
 from pipeline.image.config import HooksConfig
+from pipeline.own import load
 from pipeline.tables.ledger import Rule
 from pipeline.tables.schema import SCORES
 from webimagetext.errors import UserError
 
 __all__ = ["edit_pictures", "load_edits", "load_scorers", "score_pictures", "score_rules"]
 
+SETTING = "package.hooks"
 Pictures = Sequence[Image.Image]
 Scorer = Callable[[Pictures, Sequence[str]], Sequence[float]]
 Edit = Callable[[Pictures], Pictures]
 
 
-def _load(name: str) -> Callable[..., object]:
-    """The function that ``module:function`` names. Raises UserError when there is none."""
-    module, _, function = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), function)
-    except (ImportError, ValueError, AttributeError) as error:
-        remedy = "give module:function; the module must be importable where the workers run, for example on PYTHONPATH"
-        raise UserError(f"package.hooks: {name} cannot be loaded: {error}", remedy) from None
-    if not callable(found):
-        raise UserError(f"package.hooks: {name} is not a function")
-    result: Callable[..., object] = found
-    return result
-
-
 def load_scorers(config: HooksConfig) -> dict[str, Scorer]:
     """The scoring functions by the name of their score, in order of name."""
-    scorers: dict[str, Scorer] = {name: _load(function) for name, function in config.scores.items()}  # type: ignore[misc]
+    scorers: dict[str, Scorer] = {name: load(f"{SETTING}.scores", function) for name, function in config.scores.items()}
     if config.clip_checkpoint:
         from pipeline.image.clip_score import ClipScore
 
@@ -51,7 +38,7 @@ def load_scorers(config: HooksConfig) -> dict[str, Scorer]:
 
 def load_edits(config: HooksConfig) -> list[Edit]:
     """The editing functions, in the order in which they are applied."""
-    return [_load(name) for name in config.edits]  # type: ignore[misc]
+    return [load(f"{SETTING}.edits", name) for name in config.edits]
 
 
 def _decoded(pictures: Sequence[bytes]) -> list[Image.Image]:

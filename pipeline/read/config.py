@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from webimagetext.deciding import INPUT
+from webimagetext.deciding import CODE, INPUT, check_name
 from webimagetext.errors import UserError
 
 __all__ = ["ExtractConfig"]
@@ -51,6 +51,9 @@ class ExtractConfig:
     """Column of the image's URL in a url_list; empty: found by its usual names."""
     text_columns: tuple[str, ...] = ()
     """Columns of texts in a url_list, the first with words being the caption; empty: found by their usual names."""
+    reader: Annotated[str, CODE] = ""
+    """A reader of your own for url_list, module:function: the path of an input -> its rows, each a dictionary by column (url, and
+    caption or other texts)."""
     page_column: str = ""
     """Column of the page's URL in a url_list; empty: found by its usual names."""
 
@@ -60,6 +63,10 @@ class ExtractConfig:
                 raise UserError(f"extract: {field} must be greater than 0")
         if not 0 < self.sample <= 1:
             raise UserError("extract: sample must be above 0 and at most 1")
+        if self.reader:
+            check_name("extract.reader", self.reader)
+            if self.source != "url_list":
+                raise UserError("extract: reader is set and source is not url_list", 'set extract.source = "url_list"')
         if self.depth < 0:
             raise UserError("extract: depth must not be negative")
         for pattern in (*self.include, *self.exclude):

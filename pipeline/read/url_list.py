@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
+from pipeline.own import failure, load
 from pipeline.read.choose import choose
 from pipeline.read.config import ExtractConfig
 from pipeline.read.pages import MAX_TEXT, Pair
@@ -48,7 +49,7 @@ def read_url_list(path: str, extract: ExtractConfig) -> Iterator[Extracted]:
     """Reads one list. Raises UserError when the file cannot be opened, or has no column for the URL or the texts."""
     rows = Rows("url_list")
     columns: _Columns | None = None
-    for number, row in enumerate(_read(path), 1):
+    for number, row in enumerate(_rows_of(path, extract), 1):
         if isinstance(row, str):
             rows.reject(f"{path}:{number}", "pair", row, None)
         else:
@@ -65,7 +66,7 @@ def first_addresses(path: str, extract: ExtractConfig, rows: int = 100) -> list[
 
     Raises UserError as :func:`read_url_list`, and for a column that the settings name and none of these rows has.
     """
-    first = [row for row in islice(_read(path), rows) if not isinstance(row, str)]
+    first = [row for row in islice(_rows_of(path, extract), rows) if not isinstance(row, str)]
     names = list(dict.fromkeys(name for row in first for name in row))
     columns = _Columns(dict.fromkeys(names), extract, path) if first else None
     if columns is None:
@@ -134,6 +135,22 @@ def _number(value: Any) -> int | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if 0 < number < 1_000_000 else None
+
+
+def _rows_of(path: str, extract: ExtractConfig) -> Iterator[Row | str]:
+    """The rows of a file, as :func:`_read` or the user's own reader finds them."""
+    return _own_rows(path, extract.reader) if extract.reader else _read(path)
+
+
+def _own_rows(path: str, reader: str) -> Iterator[Row | str]:
+    call = load("extract.reader", reader)
+    try:
+        for row in call(path):
+            yield row if isinstance(row, dict) and row else "broken_line"
+    except UserError:
+        raise
+    except Exception as error:
+        raise failure("extract.reader", reader, error) from error
 
 
 def _read(path: str) -> Iterator[Row | str]:

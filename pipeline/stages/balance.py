@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -40,7 +41,7 @@ from pipeline.tables.source import ReadTable
 from pipeline.tables.vectors import CountIds, SumVectors, WriteVector, read_vector, write_vector
 from webimagetext import files
 
-__all__ = ["RESERVE", "CountOwned", "CountPriorities", "DrawPairs", "FindCutoffs", "draw_pairs", "make_plan", "step"]
+__all__ = ["DrawPairs", "Drawn", "make_plan", "step"]
 NAME = "draw pairs"
 COLUMNS = ["pair_id", "query_ids"]
 RESERVE = "reserve"
@@ -76,7 +77,7 @@ def _work(context: Context) -> None:
 
 
 @dataclass(frozen=True)
-class CountOwned:
+class _CountOwned:
     """For each query, the rows of a batch of which it is the rarest query."""
 
     counts_url: str
@@ -90,7 +91,7 @@ class CountOwned:
 
 
 @dataclass(frozen=True)
-class CountPriorities:
+class _CountPriorities:
     """A histogram of the t from which on each row of a batch is kept."""
 
     counts_url: str
@@ -111,10 +112,10 @@ def make_plan(run: RunFolder, config: BalanceConfig, seed: int, engine: Engine) 
     counts = read_vector(run.match_counts)
     owned = histogram = None
     if config.mode == "capped":
-        count = CountOwned(run.match_counts)
+        count = _CountOwned(run.match_counts)
         owned = _sum(run, engine, "count owned pairs", count, len(counts))
     elif config.wanted_total is not None and config.mode == "independent":
-        count_priorities = CountPriorities(run.match_counts, seed)
+        count_priorities = _CountPriorities(run.match_counts, seed)
         histogram = _sum(run, engine, "count priorities", count_priorities, len(PRIORITY_EDGES) + 1)
     t = resolve_t(config, counts, histogram=histogram, owned=owned)
     limit = max(t, math.ceil(t * (1 + config.reserve)))
@@ -124,7 +125,7 @@ def make_plan(run: RunFolder, config: BalanceConfig, seed: int, engine: Engine) 
     return write_plan(run.plan, Plan(config.mode, counts, t, limit, seed, cap))
 
 
-def _sum(run: RunFolder, engine: Engine, name: str, count: CountOwned | CountPriorities, size: int) -> Counts:
+def _sum(run: RunFolder, engine: Engine, name: str, count: _CountOwned | _CountPriorities, size: int) -> Counts:
     url = files.join(run.balance_plan, f"{name.replace(' ', '_')}.npy")
 
     def build(root: beam.Pipeline) -> None:
@@ -152,12 +153,12 @@ def _search(
 
     def build(root: beam.Pipeline) -> None:
         pairs = root | "Read matched" >> ReadTable(run.matched, COLUMNS)
-        work = FindCutoffs(run.match_counts, windows(owned, t, slack), seed, only)
-        outputs = pairs | "Find" >> beam.ParDo(work).with_outputs(FindCutoffs.INSIDE, main="below")
+        work = _FindCutoffs(run.match_counts, windows(owned, t, slack), seed, only)
+        outputs = pairs | "Find" >> beam.ParDo(work).with_outputs(_FindCutoffs.INSIDE, main="below")
         below = outputs.below | "Sum below" >> beam.CombineGlobally(SumVectors(partial(np.asarray), len(owned)))
         below | "Write below" >> beam.Map(write_vector, below_url)
         order = ["query_id", "draw", "pair_id"]
-        outputs[FindCutoffs.INSIDE] | "Write inside" >> WriteTable(inside_url, CANDIDATE_DRAWS, _by_query, order)
+        outputs[_FindCutoffs.INSIDE] | "Write inside" >> WriteTable(inside_url, CANDIDATE_DRAWS, _by_query, order)
 
     engine.run(f"find cutoffs of t = {t:,}", build)
     inside = read_table(inside_url, CANDIDATE_DRAWS)
@@ -174,16 +175,16 @@ def draw_pairs(root: beam.Pipeline, run: RunFolder, plan: str, queries: int) -> 
     rows = rows_in(run.matched)
     pairs = root | "Read matched" >> ReadTable(run.matched)
     pairs |= "Report" >> beam.ParDo(ReportRows(run, NAME)).with_output_types(pa.RecordBatch)
-    drawn = pairs | "Draw" >> beam.ParDo(DrawPairs(plan)).with_outputs(RESERVE, REJECTED, main="selected")
+    drawn = pairs | "Draw" >> DrawPairs(plan)
     drawn.selected | "Write selected" >> WriteTable(run.selected, SELECTED, by_pair, ["pair_id"], parts_for(rows))
-    drawn[RESERVE] | "Write reserve" >> WriteTable(run.reserve, SELECTED, by_pair, ["pair_id"], parts_for(rows))
+    drawn.reserve | "Write reserve" >> WriteTable(run.reserve, SELECTED, by_pair, ["pair_id"], parts_for(rows))
     for column in ("query_ids", "drawn_by"):
         count = CountIds(column, queries)
         drawn.selected | f"Count {column}" >> WriteVector(count, queries, run.selected_counts(column))
-    write_rejects([drawn[REJECTED]], run.rejects("balance"), rows)
+    write_rejects([drawn.rejected], run.rejects("balance"), rows)
 
 
-class FindCutoffs(beam.DoFn):
+class _FindCutoffs(beam.DoFn):
     """The draws of a batch below each query's window, and under the tag "inside" the rows within it."""
 
     INSIDE = "inside"
@@ -202,7 +203,31 @@ class FindCutoffs(beam.DoFn):
             yield beam.pvalue.TaggedOutput(self.INSIDE, inside)
 
 
-class DrawPairs(beam.DoFn):
+class Drawn(NamedTuple):
+    """The selected pairs, the reserve (SELECTED), and the ledger of the pairs that are in neither (REJECTS)."""
+
+    selected: beam.PCollection
+    reserve: beam.PCollection
+    rejected: beam.PCollection
+
+
+class DrawPairs(beam.PTransform):
+    """Matched pairs -> what the balance makes of them by the plan at an address (:func:`make_plan`)."""
+
+    def __init__(self, plan_url: str) -> None:
+        super().__init__()
+        self.plan_url = plan_url
+
+    def expand(self, pairs: beam.PCollection[pa.RecordBatch]) -> Drawn:
+        work = beam.ParDo(_DrawPairs(self.plan_url)).with_outputs(RESERVE, REJECTED, main="selected")
+        outputs = pairs | "Draw each" >> work
+        drawn = Drawn(outputs.selected, outputs[RESERVE], outputs[REJECTED])
+        for output in drawn:
+            output.element_type = pa.RecordBatch
+        return drawn
+
+
+class _DrawPairs(beam.DoFn):
     """Three outputs: the selected pairs, the reserve, and the ledger of the pairs that are in neither."""
 
     def __init__(self, plan_url: str) -> None:

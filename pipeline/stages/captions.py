@@ -24,7 +24,7 @@ from pipeline.tables.source import ReadTable
 from pipeline.text.config import TextConfig
 from pipeline.text.repeated import add_counts, caption_counts, frequent
 
-__all__ = ["by_caption", "count_captions", "keep_frequent", "step"]
+__all__ = ["FrequentCaptions", "step"]
 NAME = "count captions"
 
 
@@ -51,10 +51,22 @@ def count_captions(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> No
     """Candidates -> the captions that repeat too often to describe a picture."""
     captions = root | "Read captions" >> ReadTable(run.candidates, ["caption"])
     captions |= "Report" >> beam.ParDo(ReportRows(run, NAME)).with_output_types(pa.RecordBatch)
-    counts = captions | "Count in batch" >> beam.Map(caption_counts).with_output_types(pa.RecordBatch)
-    parts = parts_for(rows_in(run.candidates))
-    groups = counts | "By caption" >> Gather(by_caption, parts, CAPTION_COUNTS, ["hash"])
-    groups | "Keep the frequent" >> beam.Map(keep_frequent, config.text) | WriteGroups(run.frequent_captions)
+    frequent = captions | "Find frequent" >> FrequentCaptions(config.text, parts_for(rows_in(run.candidates)))
+    frequent | WriteGroups(run.frequent_captions)
+
+
+class FrequentCaptions(beam.PTransform):
+    """Record batches with a column ``caption`` -> the captions that repeat too often, as (part, table of CAPTION_COUNTS)."""
+
+    def __init__(self, config: TextConfig, parts: int) -> None:
+        super().__init__()
+        self.config, self.parts = config, parts
+
+    def expand(self, captions: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[tuple[int, pa.Table]]:
+        counts = captions | "Count in batch" >> beam.Map(caption_counts).with_output_types(pa.RecordBatch)
+        groups = counts | "By caption" >> Gather(by_caption, self.parts, CAPTION_COUNTS, ["hash"])
+        keep = beam.Map(keep_frequent, self.config).with_output_types(tuple[int, pa.Table])
+        return groups | "Keep the frequent" >> keep
 
 
 def by_caption(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:

@@ -21,7 +21,7 @@ from pipeline.read.inputs import inputs_of
 from pipeline.stages.archives import read_files, source_folder
 from pipeline.stages.crawl import crawl_sites
 from pipeline.tables.gather import Gather
-from pipeline.tables.outputs import RuleOnGroups, parts_for, split_outputs, write_rejects
+from pipeline.tables.outputs import Group, RuleOnGroups, parts_for, split_outputs, write_rejects
 from pipeline.tables.schema import CANDIDATES
 from pipeline.tables.sink import WriteGroups, by_pair
 from pipeline.tables.source import ReadTable
@@ -69,7 +69,7 @@ def collect(root: beam.Pipeline, tables: Sequence[str], rejects: Sequence[str], 
     groups = (
         root | "Read pairs" >> ReadTable(tables) | Gather(by_pair, parts_for(rows), CANDIDATES, ["pair_id", "page_url"])
     )
-    once, repeated = split_outputs(groups, "Keep each pair once", RuleOnGroups(DuplicatePair(), "extract"))
+    once, repeated = split_outputs(groups, "Keep each pair once", RuleOnGroups(DuplicatePair(), "extract"), Group)
     once | "Write candidates" >> WriteGroups(run.candidates)
     earlier = root | "Read rejects" >> ReadTable(rejects)
     write_rejects([earlier, repeated], run.rejects("extract"), rows)

@@ -32,7 +32,7 @@ from pipeline.tables.schema import FETCH_PLAN
 from pipeline.tables.sink import WriteManifest
 from pipeline.tables.source import ReadTable
 
-__all__ = ["FetchBucket", "fetch", "fetch_pairs", "known_rows", "step", "wanted_rows"]
+__all__ = ["FetchImages", "fetch_pairs", "known_rows", "step"]
 BUCKETS = 64
 URLS_A_PART = 10_000  # images of one tar in the store
 
@@ -82,8 +82,7 @@ def fetch(
     wanted = selected | "Wanted" >> beam.Map(wanted_rows)
     known = answered | "Known" >> beam.Map(known_rows, config)
     urls = (wanted, known) | "All URLs" >> beam.Flatten().with_output_types(pa.RecordBatch)
-    buckets = urls | "By host" >> Gather(by_host, BUCKETS, FETCH_PLAN, ["url"])
-    entries = buckets | "Fetch bucket" >> beam.ParDo(FetchBucket(run, config, len(earlier), name))
+    entries = urls | "Fetch by host" >> FetchImages(run, config, len(earlier), name)
     kept = root | "Earlier parts" >> beam.Create(list(earlier), reshuffle=False)
     (entries, kept) | "All parts" >> beam.Flatten() | WriteManifest(run.images)
 
@@ -108,7 +107,19 @@ def known_rows(batch: pa.RecordBatch, config: RunConfig) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([urls, pa.repeat(True, len(urls))], schema=FETCH_PLAN)
 
 
-class FetchBucket(beam.DoFn):
+class FetchImages(beam.PTransform):
+    """URLs (FETCH_PLAN) -> manifest rows of the parts of the image store that hold what came of those that are not known."""
+
+    def __init__(self, run: RunFolder, config: RunConfig, earlier_parts: int, name: str) -> None:
+        super().__init__()
+        self.work = _FetchBucket(run, config, earlier_parts, name)
+
+    def expand(self, urls: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[Entry]:
+        buckets = urls | "By host" >> Gather(by_host, BUCKETS, FETCH_PLAN, ["url"])
+        return buckets | "Fetch bucket" >> beam.ParDo(self.work)
+
+
+class _FetchBucket(beam.DoFn):
     """Fetches what a bucket of hosts wants and the store does not know; yields the manifest rows of the parts written."""
 
     def __init__(self, run: RunFolder, config: RunConfig, earlier_parts: int, name: str) -> None:

@@ -34,21 +34,23 @@ from pipeline.keeping.manifest import (
     samples_in,
 )
 from pipeline.keeping.step import Context, Step, counted
+from pipeline.own import own_rules
 from pipeline.stages.fetch import fetch_pairs
 from pipeline.stages.match import automaton_of
+from pipeline.stages.own import apply_own
 from pipeline.stages.top_up import Reach, draw_from_reserve, last_draws_of, pairs_of, write_shortfall
 from pipeline.tables.batches import combine
 from pipeline.tables.gather import Gather, Meet
 from pipeline.tables.ledger import apply_rules, ledger
-from pipeline.tables.outputs import RuleOnGroups, parts_for, reject, split_outputs, write_rejects
+from pipeline.tables.outputs import Group, Outputs, RuleOnGroups, parts_for, reject, split_outputs, write_rejects
 from pipeline.tables.schema import IMAGES, JOINED, SCORES, SELECTED
-from pipeline.tables.sink import WriteGroups
+from pipeline.tables.sink import WriteGroups, WriteTable
 from pipeline.tables.source import ReadTable
 from pipeline.tables.vectors import WriteVector
 from pipeline.write.store import ImageReader
 from webimagetext.hashing import mix
 
-__all__ = ["DropRepeats", "JoinImages", "by_url", "step"]
+__all__ = ["FindRepeats", "JoinImages", "step"]
 
 SUCCESS = "success"
 ROWS_RATIO = 8  # a row of PICTURES takes so many times less memory than one of JOINED
@@ -104,10 +106,16 @@ def join_round(root: beam.Pipeline, context: Context, number: int) -> None:
     sides = {
         side: root | f"Read {side}" >> ReadTable(folder) for side, folder in (("pairs", pairs), ("images", run.images))
     }
-    groups = sides | "By URL" >> Meet(dict.fromkeys(sides, by_url), parts_for(rows + rows_in(run.images)))
-    kept, lost = split_outputs(groups, "Join and apply image rules", JoinImages(run, context.config))
-    kept | "Write pictures" >> WriteGroups(run.packing(number, "pictures"))
-    write_rejects([lost], run.packing(number, "rejects"), rows)
+    parts = parts_for(rows + rows_in(run.images))
+    kept, lost = sides | "Join" >> JoinImages(run, context.config, parts)
+    pictures, rejects = run.packing(number, "pictures"), [lost]
+    if names := context.config.package.steps:
+        batches, own = apply_own(kept | "Good" >> _Batches(), "package.steps", names, "package", JOINED)
+        batches | "Write pictures" >> WriteTable(pictures, JOINED, by_url, ["pair_id"], parts_for(rows))
+        rejects += own
+    else:
+        kept | "Write pictures" >> WriteGroups(pictures)
+    write_rejects(rejects, run.packing(number, "rejects"), rows)
 
 
 def _deduplicate(context: Context, number: int) -> None:
@@ -126,12 +134,12 @@ def deduplicate(root: beam.Pipeline, context: Context, rounds: int) -> None:
     if distance is not None or earlier_runs:
         sides["verdicts"] = root | "Find repeats" >> FindRepeats(tables, earlier_runs, distance)
     groups = sides | "By picture" >> Meet(keys, parts)
-    once, repeated = split_outputs(groups, "Keep each picture once", DropRepeats())
+    once, repeated = split_outputs(groups, "Keep each picture once", _DropRepeats(), Group)
     rejects = [repeated]
     if rounds > 1 and context.config.balance.mode == "capped":
         t = reach.plan.t
         by_query = once | "Unique" >> _Batches() | "By query" >> Gather(_by_owner, parts, JOINED, ["pair_id"])
-        once, over = split_outputs(by_query, "Keep at most t", RuleOnGroups(AtMost(t), "package"))
+        once, over = split_outputs(by_query, "Keep at most t", RuleOnGroups(AtMost(t), "package"), Group)
         rejects.append(over)
     once | "Write joined" >> WriteGroups(run.joined)
     held = once | "Held" >> _Batches()
@@ -168,7 +176,7 @@ class FindRepeats(beam.PTransform):
         super().__init__()
         self.tables, self.earlier, self.distance = list(tables), list(earlier), distance
 
-    def expand(self, root: beam.Pipeline) -> beam.PCollection:
+    def expand(self, root: beam.Pipeline) -> beam.PCollection[pa.RecordBatch]:
         read = []
         for name, folders, of_earlier in (("tables", self.tables, False), ("earlier", self.earlier, True)):
             batches = root | f"Read {name}" >> ReadTable(folders, PICTURE_COLUMNS)
@@ -190,7 +198,19 @@ def by_url(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
     return hash_strings(batch.column("url"))
 
 
-class JoinImages(beam.DoFn):
+class JoinImages(beam.PTransform):
+    """Sides ``pairs`` (SELECTED) and ``images`` (IMAGES) -> pairs with a good image, as (part, table of JOINED); and the ledger."""
+
+    def __init__(self, run: RunFolder, config: RunConfig, parts: int) -> None:
+        super().__init__()
+        self.work, self.parts = _JoinImages(run, config), parts
+
+    def expand(self, sides: dict[str, beam.PCollection]) -> Outputs:
+        groups = sides | "By URL" >> Meet(dict.fromkeys(sides, by_url), self.parts)
+        return split_outputs(groups, "Join and apply image rules", self.work, Group)
+
+
+class _JoinImages(beam.DoFn):
     """Gives each pair its image's metadata and applies the image rules; pairs without a good image are rejected."""
 
     def __init__(self, run: RunFolder, config: RunConfig) -> None:
@@ -202,6 +222,7 @@ class JoinImages(beam.DoFn):
         if package.evaluation_sets:
             known = EvaluationSet.of(read_table(self.run.evaluation, EVALUATION))
             self.rules.append(EvaluationPicture(known, package.evaluation_distance))
+        self.rules += own_rules("package.hooks.rules", package.hooks.rules)
         self.scorers = load_scorers(package.hooks)
         self.score_rules = score_rules(package.hooks)
 
@@ -239,7 +260,7 @@ class JoinImages(beam.DoFn):
         return apply_rules(batch, self.score_rules, "package")
 
 
-class DropRepeats(beam.DoFn):
+class _DropRepeats(beam.DoFn):
     """Groups of rows by picture, with the verdicts on them: keeps each picture and caption once, and drops what repeats a better
     picture or one of an earlier run. Yields (part, table)."""
 

@@ -25,10 +25,11 @@ from pipeline.keeping.manifest import (
 from pipeline.keeping.step import Context, Step, counted
 from pipeline.match.build import build_automaton
 from pipeline.match.matcher import Matcher
+from pipeline.stages.own import apply_own
 from pipeline.tables.batches import combine
 from pipeline.tables.gather import Meet
 from pipeline.tables.ledger import Rule, apply_rules, ledger
-from pipeline.tables.outputs import parts_for, reject, split_outputs, write_rejects
+from pipeline.tables.outputs import Outputs, parts_for, reject, split_outputs, write_rejects
 from pipeline.tables.progress import ReportRows
 from pipeline.tables.schema import CANDIDATES, CAPTION_COUNTS, MATCHED
 from pipeline.tables.sink import WriteTable, by_pair
@@ -37,7 +38,7 @@ from pipeline.tables.vectors import CountIds, WriteVector
 from pipeline.text.config import TextConfig
 from pipeline.text.rules import read_rules
 
-__all__ = ["ApplyTextRules", "DropEarlier", "MatchQueries", "automaton_of", "match", "step"]
+__all__ = ["MatchPairs", "automaton_of", "step"]
 NAME = "match queries"
 BATCH_ROWS = 8192
 
@@ -49,7 +50,7 @@ def step(run: RunFolder, config: RunConfig) -> Step:
         verb="curate",
         output=run.matched,
         owned=(run.automaton, run.rejects("match")),
-        settings={"text": config.text, "matching": config.matching},
+        settings={"text": config.text, "matching": config.matching, "steps": config.steps},
         tables=(run.candidates, run.frequent_captions, *shards_of(config.earlier_runs)),
         documents=lambda: (config.queries,),
         work=_work,
@@ -76,12 +77,15 @@ def match(root: beam.Pipeline, run: RunFolder, config: RunConfig, automaton: str
     if earlier := shards_of(config.earlier_runs):
         pairs, known = _without_earlier(root, pairs, earlier, parts_for(rows + sum(map(samples_in, earlier))))
         rejects.append(known)
+    pairs, own = apply_own(pairs, "steps.candidates", config.steps.candidates, "match", CANDIDATES)
+    rejects += own
     pairs |= "Report" >> beam.ParDo(ReportRows(run, NAME)).with_output_types(pa.RecordBatch)
-    passed, by_rule = split_outputs(pairs, "Apply text rules", ApplyTextRules(config.text, run, config.queries))
-    matched, unmatched = split_outputs(passed, "Match queries", MatchQueries(automaton))
+    matched, lost = pairs | "Match pairs" >> MatchPairs(config.text, config.queries, automaton, run.frequent_captions)
+    matched, own = apply_own(matched, "steps.matched", config.steps.matched, "match", MATCHED)
+    rejects += own
     matched | "Write matched" >> WriteTable(run.matched, MATCHED, by_pair, ["pair_id"], parts_for(rows))
     matched | "Count matches" >> WriteVector(CountIds("query_ids", queries), queries, run.match_counts)
-    write_rejects([*rejects, by_rule, unmatched], run.rejects("match"), rows)
+    write_rejects([*rejects, lost], run.rejects("match"), rows)
 
 
 def _without_earlier(
@@ -92,10 +96,10 @@ def _without_earlier(
     known |= "Earlier pairs" >> beam.Map(earlier_pairs).with_output_types(pa.RecordBatch)
     sides = {"pairs": pairs, "earlier": known}
     met = sides | "By address" >> Meet(dict.fromkeys(sides, by_address), parts)
-    return split_outputs(met, "Drop earlier", DropEarlier())
+    return split_outputs(met, "Drop earlier", _DropEarlier())
 
 
-class DropEarlier(beam.DoFn):
+class _DropEarlier(beam.DoFn):
     """Candidates and earlier runs' pairs, gathered by address: yields the candidates that no earlier run has."""
 
     def process(self, group: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[object]:
@@ -108,15 +112,33 @@ class DropEarlier(beam.DoFn):
             yield from reject(rejected)
 
 
-class ApplyTextRules(beam.DoFn):
+class MatchPairs(beam.PTransform):
+    """Candidates -> those that pass the text rules and hold a query, with all the queries that they hold (MATCHED); and the ledger.
+
+    ``queries`` is the list's address and ``automaton`` its compiled form; ``frequent`` the folder of the captions that repeat, ""
+    where repeated ones may stay.
+    """
+
+    def __init__(self, config: TextConfig, queries: str, automaton: str, frequent: str = "") -> None:
+        super().__init__()
+        self.rules, self.automaton = _ApplyTextRules(config, queries, frequent), automaton
+
+    def expand(self, pairs: beam.PCollection[pa.RecordBatch]) -> Outputs:
+        passed, by_rule = split_outputs(pairs, "Apply text rules", self.rules)
+        matched, unmatched = split_outputs(passed, "Match queries", _MatchQueries(self.automaton))
+        return Outputs(matched, (by_rule, unmatched) | "Ledger" >> beam.Flatten())
+
+
+class _ApplyTextRules(beam.DoFn):
     """Runs the text rules on candidates, the one for repeated captions first."""
 
-    def __init__(self, config: TextConfig, run: RunFolder, queries: str) -> None:
-        self.config, self.run, self.queries = config, run, queries
+    def __init__(self, config: TextConfig, queries: str, frequent: str) -> None:
+        self.config, self.queries, self.frequent = config, queries, frequent
         self.rules: list[Rule] = []
 
     def setup(self) -> None:
-        repeated = read_table(self.run.frequent_captions, CAPTION_COUNTS).column("hash").combine_chunks()
+        table = read_table(self.frequent, CAPTION_COUNTS) if self.frequent else CAPTION_COUNTS.empty_table()
+        repeated = table.column("hash").combine_chunks()
         self.rules = read_rules(self.config, self.queries, repeated)
 
     def process(self, batch: pa.RecordBatch) -> Iterator[object]:
@@ -126,7 +148,7 @@ class ApplyTextRules(beam.DoFn):
         yield from reject(rejected)
 
 
-class MatchQueries(beam.DoFn):
+class _MatchQueries(beam.DoFn):
     """Adds to each pair the queries its caption holds; a pair without any is rejected. Workers share one mapped automaton."""
 
     def __init__(self, automaton: str) -> None:

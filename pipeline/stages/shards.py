@@ -28,7 +28,7 @@ from pipeline.tables.source import ReadTable
 from pipeline.write.placing import is_holdout, order, place, shard_count
 from pipeline.write.shards import write_index, write_shard
 
-__all__ = ["SplitHoldout", "WriteShard", "by_place", "step", "write_shards"]
+__all__ = ["WriteShards", "step"]
 NAME = "write shards"
 
 
@@ -60,13 +60,25 @@ def write_shards(root: beam.Pipeline, run: RunFolder, config: RunConfig, automat
     """Pairs with an image -> shards, well mixed by a seeded hash, and the shards held out for evaluation."""
     rows, share = rows_in(run.joined), config.package.holdout
     pairs = root | "Read joined" >> ReadTable(run.joined)
-    sides = pairs | "Split hold-out" >> beam.ParDo(SplitHoldout(config)).with_outputs("holdout", main="shards")
+    sides = pairs | "Split hold-out" >> beam.ParDo(_SplitHoldout(config)).with_outputs("holdout", main="shards")
     for side, folder, expected in (("shards", run.shards, 1 - share), ("holdout", run.holdout, share)):
         count = shard_count(round(rows * expected), config.package.samples_per_shard)
-        place = partial(by_place, seed=config.seed, shards=count)
-        groups = sides[side] | f"Place {side}" >> Gather(place, count, JOINED, ["pair_id"])
-        entries = groups | f"Write {side}" >> beam.ParDo(WriteShard(run, folder, config, automaton, NAME))
+        sides[side].element_type = pa.RecordBatch
+        entries = sides[side] | f"Write {side}" >> WriteShards(run, folder, config, automaton, count)
         entries | f"Manifest of {side}" >> WriteManifest(folder)
+
+
+class WriteShards(beam.PTransform):
+    """Pairs with an image (JOINED) -> ``count`` shards in ``folder``; gives the manifest rows of their files."""
+
+    def __init__(self, run: RunFolder, folder: str, config: RunConfig, automaton: str, count: int) -> None:
+        super().__init__()
+        self.work, self.count = _WriteShard(run, folder, config, automaton, NAME), count
+        self.place = partial(by_place, seed=config.seed, shards=count)
+
+    def expand(self, pairs: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[Entry]:
+        groups = pairs | "Place" >> Gather(self.place, self.count, JOINED, ["pair_id"])
+        return groups | "Write each" >> beam.ParDo(self.work)
 
 
 def by_place(batch: pa.RecordBatch, seed: int, shards: int) -> npt.NDArray[np.uint64]:
@@ -74,7 +86,7 @@ def by_place(batch: pa.RecordBatch, seed: int, shards: int) -> npt.NDArray[np.ui
     return place(batch.column("pair_id").to_numpy(), seed, shards).astype(np.uint64)
 
 
-class SplitHoldout(beam.DoFn):
+class _SplitHoldout(beam.DoFn):
     """Two outputs: pairs for the shards, and under the tag "holdout" those whose picture is kept apart for evaluation."""
 
     def __init__(self, config: RunConfig) -> None:
@@ -86,7 +98,7 @@ class SplitHoldout(beam.DoFn):
         yield beam.pvalue.TaggedOutput("holdout", batch.filter(apart))
 
 
-class WriteShard(beam.DoFn):
+class _WriteShard(beam.DoFn):
     """Writes one shard from its rows and the image store; yields the manifest rows of its files."""
 
     def __init__(self, run: RunFolder, folder: str, config: RunConfig, automaton: str, name: str) -> None:

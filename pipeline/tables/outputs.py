@@ -1,6 +1,7 @@
 """The two outputs of every filter step: the rows kept, and the ledger's rows under the tag REJECTED."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
@@ -10,9 +11,10 @@ from pipeline.tables.ledger import Rule, ledger
 from pipeline.tables.schema import REJECTS
 from pipeline.tables.sink import WriteTable, by_hashed
 
-__all__ = ["REJECTED", "RuleOnGroups", "parts_for", "reject", "split_outputs", "write_rejects"]
+__all__ = ["REJECTED", "Group", "Outputs", "RuleOnGroups", "parts_for", "reject", "split_outputs", "write_rejects"]
 
 REJECTED = "rejected"
+Group = tuple[int, pa.Table]  # a part and its rows
 ROWS_A_PART = 250_000  # of a table between two steps: about 100 MB in memory
 
 
@@ -21,10 +23,18 @@ def parts_for(rows: int) -> int:
     return max(1, -(-rows // ROWS_A_PART))
 
 
-def split_outputs(rows: beam.PCollection, label: str, work: beam.DoFn) -> tuple[beam.PCollection, beam.PCollection]:
-    """Applies a filter step and names its two outputs."""
+class Outputs(NamedTuple):
+    """What a filter made of its rows: those that stay, and for each of the others a row of the ledger (REJECTS)."""
+
+    kept: beam.PCollection
+    rejected: beam.PCollection
+
+
+def split_outputs(rows: beam.PCollection, label: str, work: beam.DoFn, kept: Any = pa.RecordBatch) -> Outputs:
+    """Applies a filter step and names its two outputs; ``kept`` is the type of the elements that stay."""
     outputs = rows | label >> beam.ParDo(work).with_outputs(REJECTED, main="kept")
-    return outputs.kept, outputs[REJECTED]
+    outputs.kept.element_type, outputs[REJECTED].element_type = kept, pa.RecordBatch
+    return Outputs(outputs.kept, outputs[REJECTED])
 
 
 def reject(batches: Iterable[pa.RecordBatch]) -> Iterator[object]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from webimagetext.deciding import CONTENTS
+from webimagetext.deciding import CODE, CONTENTS, check_name
 from webimagetext.errors import UserError
 
 __all__ = ["TextConfig"]
@@ -55,6 +55,9 @@ class TextConfig:
     """Marks for which a caption is dropped. None by default: on web captions most "phone numbers" are stock codes."""
     blocked_words: Annotated[str | None, CONTENTS] = None
     """Text file (path or URL) of words and phrases, one a line; a caption that holds one, at whole words, is dropped."""
+    rules: Annotated[tuple[str, ...], CODE] = ()
+    """Rules of your own, module:function, before that of language: record batch (pair_id, url, caption, page_url …) -> a reason for
+    each row, or None where it stays."""
     max_repeats: int = 10
     """Drop captions that occur with more than this many pairs (0: off)."""
 
@@ -71,6 +74,8 @@ class TextConfig:
         for name in ("min_words", "max_words", "min_characters", "max_characters", "max_word_length", "max_repeats"):
             if getattr(self, name) < 0:
                 raise UserError(f"text.{name} is {getattr(self, name)}", "give 0 (off) or more")
+        for name in self.rules:
+            check_name("text.rules", name)
         if missing := set(self.drop_marked) - set(self.marks):
             raise UserError(
                 f"text.drop_marked names {', '.join(sorted(missing))}, which text.marks does not", "add it to both"

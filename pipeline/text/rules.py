@@ -2,6 +2,7 @@
 
 import pyarrow as pa
 
+from pipeline.own import own_rules
 from pipeline.tables.ledger import Rule
 from pipeline.text.blocked import BlockedWordsRule
 from pipeline.text.boilerplate import BoilerplateRule, built_in_phrases
@@ -49,6 +50,7 @@ def text_rules(config: TextConfig, dictionary: frozenset[str] = frozenset()) -> 
     if config.blocked_words:
         rules.append(BlockedWordsRule(tuple(read_phrases(config.blocked_words))))
     rules.append(ContactRule(config.marks, config.drop_marked))
+    rules += own_rules("text.rules", config.rules)
     rules.append(
         LanguageRule(
             config.detector,

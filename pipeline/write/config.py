@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pipeline.image.config import HooksConfig, ImageRulesConfig
-from webimagetext.deciding import INPUT
+from webimagetext.deciding import CODE, INPUT, check_name
 from webimagetext.errors import UserError
 
 __all__ = ["PackageConfig"]
@@ -34,10 +34,15 @@ class PackageConfig:
     sha256 and phash."""
     evaluation_distance: int = 4
     """Bits of the perceptual hash within which a picture counts as an evaluation picture (0 to 8; -1: equal contents alone)."""
+    steps: Annotated[tuple[str, ...], CODE] = ()
+    """Beam transforms of your own, module:class, on pairs with an image that passed the rules, before duplicates are looked for;
+    as in [steps]. Each round of topping up is given by itself."""
     rules: ImageRulesConfig = field(default_factory=ImageRulesConfig)
     hooks: HooksConfig = field(default_factory=HooksConfig)
 
     def __post_init__(self) -> None:
+        for name in self.steps:
+            check_name("package.steps", name)
         if self.samples_per_shard <= 0:
             raise UserError("package: samples_per_shard must be greater than 0")
         if not 0 <= self.holdout < 1:

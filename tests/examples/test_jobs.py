@@ -133,3 +133,29 @@ def test_every_key_is_explained(path: Path) -> None:
     for before, line in itertools.pairwise(lines):
         if re.match(r"\w+ = ", line) and not line.startswith(("source", "samples_per_shard", "concurrency")):
             assert before.startswith("#") or re.match(r"\w+ = ", before), f"{path.name}: {line}"
+
+
+def test_own_parts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part drops what it should, among others as in a list that repeats a text, and nothing else."""
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    with serve(folder / "site") as site:
+        with open("list.txt", "w", newline="") as stream:
+            rows = csv.writer(stream, delimiter=";")
+            rows.writerow(["url", "caption"])
+            rows.writerows([f"{site.url}images/{index:03}.png", caption] for index, caption in enumerate(CAPTIONS))
+            rows.writerow([f"{site.url}images/000.png?again", CAPTIONS[0].upper()])
+            rows.writerow([f"{site.url}images/001.png?loud", f"{CAPTIONS[1]}, really!"])
+        take("own_parts.toml", **OWN_MACHINE)
+        rows_out = run("own_parts.toml")
+    steps = {step["name"]: step for step in json.loads(Path("my-run/funnel.json").read_text())["steps"]}
+    rejects = steps["match"]["rejects"]
+    assert rejects["same_text"] == 1 and rejects["exclamation"] == 1
+    assert rows_out["package"] == len(CAPTIONS) - rejects.get("other_language", 0)
+
+
+def test_a_rule_on_pictures(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "examples"))
+    from own_parts import landscape_only  # type: ignore[import-not-found]
+
+    batch = pa.RecordBatch.from_pydict({"original_width": [3, 2, 2, None], "original_height": [2, 2, 3, 3]})
+    assert landscape_only(batch).to_pylist() == [None, None, "upright", None]
