@@ -1,6 +1,7 @@
 """How a command ends: a user's mistake without a traceback, a defect of ours with one."""
 
 import errno
+import os
 import subprocess
 import sys
 
@@ -52,5 +53,6 @@ def test_a_body_gives_the_status() -> None:
 def test_leaving_prints_what_was_said_and_tears_nothing_down() -> None:
     code = "import atexit, sys\nfrom webimagetext.command import leave\natexit.register(print, 'torn down')\n"
     code += "print('out')\nsys.stderr.write('err')\nleave(3)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    environment = os.environ | {"PYTHONUNBUFFERED": ""}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout, done.stderr) == (3, "out\n", "err")

@@ -81,6 +81,16 @@ def test_mistakes_name_what_was_typed(capsys: pytest.CaptureFixture[str], tmp_pa
     assert "source: 'page' is not one of" in (told := capsys.readouterr().err) and "did you mean 'pages'?" in told
 
 
+def test_the_trainers_programs_end_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    left: list[int] = []
+    monkeypatch.setattr("webimagetext.__main__.leave", left.append)
+    for verb in COMMANDS:
+        monkeypatch.setattr(sys, "argv", ["webimagetext", verb, "--no-such-option"])
+        assert main() == 2
+        assert main([verb, "--no-such-option"]) == 2
+    assert left == [2] * 5  # train, evaluate, export, rerank and models, without arguments of a caller's
+
+
 def test_training_ends_with_its_status() -> None:
     done = typed("train", "--batch-sise", "3")
     assert done.returncode == 2
