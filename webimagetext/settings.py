@@ -98,14 +98,7 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         kind = typing.get_args(kind)[0]
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (Union, types.UnionType):
-        inner = [argument for argument in arguments if argument is not type(None)]
-        problems = []
-        for argument in inner:
-            try:
-                return _convert(argument, value, where)
-            except UserError as error:
-                problems.append(error)
-        raise problems[0]
+        return _convert_union(arguments, value, where)
     if origin is Literal:
         if value in arguments:
             return value
@@ -117,11 +110,29 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         return {name: _convert(arguments[1], item, f"{where}.{name}") for name, item in value.items()}
     if dataclasses.is_dataclass(kind) and isinstance(value, dict):
         return from_dict(typing.cast(type[Any], kind), value, where=where)
+    return _convert_plain(kind, value, where)
+
+
+def _convert_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+    """The value as the first of ``kinds`` that takes it; the first kind's objection where none does."""
+    problems = []
+    for kind in kinds:
+        if kind is not type(None):
+            try:
+                return _convert(kind, value, where)
+            except UserError as error:
+                problems.append(error)
+    raise problems[0]
+
+
+def _convert_plain(kind: Any, value: Any, where: str) -> Any:
+    """A path, number, switch or text. A switch is no number, but a whole number is a number with a point."""
     if kind is Path and isinstance(value, str):
         return Path(value)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+    switch = isinstance(value, bool)
+    if kind is float and isinstance(value, int) and not switch:
         return float(value)
-    if isinstance(kind, type) and isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+    if isinstance(kind, type) and isinstance(value, kind) and (kind is bool or not switch):
         if isinstance(value, str):
             refuse_credentials(value, where)
         return value

@@ -22,7 +22,7 @@ from pipeline.read.frontier import ScopeRules, frontier_table
 from pipeline.read.pages import Page, extract_page
 from pipeline.read.sitemap import is_sitemap_url, read_sitemap
 from pipeline.read.tables import Rows, page_consent
-from pipeline.read.urls import canonical
+from pipeline.read.urls import canonical, spelling
 from pipeline.tables.schema import PAGES
 
 __all__ = ["RoundResult", "crawl_bucket"]
@@ -175,43 +175,51 @@ def _tables(visits: list[_Visit]) -> RoundResult:
     pages = []
     finals: set[str] = set()
     for visit in visits:
-        answer = visit.answer
-        final = canonical(answer.final_url) or answer.final_url
-        consent, reason = visit.consent, answer.reason
-        if not reason and final in finals:
-            reason = "same_page"  # another address of this round led here
+        final = spelling(visit.answer.final_url)
+        reason = _reason(visit, final in finals)
         finals.add(final)
-        if not reason and not consent.allowed:
-            reason = f"refused_by_{consent.decision}"
         if not reason:
-            rows.add_page(visit.page, final, consent)
+            rows.add_page(visit.page, final, visit.consent)
         elif reason not in ("sitemap", "other_host"):
-            rows.reject(visit.url, "page", reason, visit.url, answer.detail or consent.detail)
+            rows.reject(visit.url, "page", reason, visit.url, visit.answer.detail or visit.consent.detail)
         for url, depth in visit.links:
             depths[url] = min(depth, depths.get(url, depth))
-        pages.append(
-            {
-                "url": visit.url,
-                "final_url": final,
-                "host": visit.host,
-                "depth": visit.depth,
-                "status": reason or "success",
-                "error_message": answer.detail or None,
-                "http_status": answer.status or None,
-                "bytes": visit.size,
-                "title": visit.page.title or None,
-                "language": visit.page.language or None,
-                "images": len(visit.page.pairs) + len(visit.page.skipped),
-                "pairs": 0 if reason else len(visit.page.pairs),
-                "links": len(visit.links),
-                "consent": consent.decision or answer.consent or None,
-                "consent_evidence": consent.evidence or answer.consent_evidence or None,
-            }
-        )
+        pages.append(_page_row(visit, final, reason))
         if len(rows) >= BATCH_ROWS:
             _flush(rows, candidates, rejects)
     _flush(rows, candidates, rejects)
     return RoundResult(candidates, frontier_table(depths.items()), pa.Table.from_pylist(pages, schema=PAGES), rejects)
+
+
+def _reason(visit: _Visit, known: bool) -> str:
+    """Why a page gives no pairs, "" where it does; ``known``: another address of this round led to the same page."""
+    if visit.answer.reason:
+        return visit.answer.reason
+    if known:
+        return "same_page"
+    return "" if visit.consent.allowed else f"refused_by_{visit.consent.decision}"
+
+
+def _page_row(visit: _Visit, final: str, reason: str) -> dict[str, Any]:
+    """A visit's row of PAGES."""
+    answer, page, consent = visit.answer, visit.page, visit.consent
+    return {
+        "url": visit.url,
+        "final_url": final,
+        "host": visit.host,
+        "depth": visit.depth,
+        "status": reason or "success",
+        "error_message": answer.detail or None,
+        "http_status": answer.status or None,
+        "bytes": visit.size,
+        "title": page.title or None,
+        "language": page.language or None,
+        "images": len(page.pairs) + len(page.skipped),
+        "pairs": 0 if reason else len(page.pairs),
+        "links": len(visit.links),
+        "consent": consent.decision or answer.consent or None,
+        "consent_evidence": consent.evidence or answer.consent_evidence or None,
+    }
 
 
 def _flush(rows: Rows, candidates: list[pa.RecordBatch], rejects: list[pa.RecordBatch]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from query_builder.clean.characters import BLANK, DOUBLE_QUOTE, NEWLINE, UNDERSCORE
 from query_builder.hash_table import Bytes, Longs, as_bytes, hash_bytes
 from query_builder.sources.dump import Shard
 from query_builder.sources.piece import CorruptInputError, Gap
@@ -62,42 +63,43 @@ def _parse_lines(
     title = np.empty(4096, np.uint8)
     while start < length:
         end = start
-        while end < length and data[end] != 10:
+        while end < length and data[end] != NEWLINE:
             end += 1
-        matches = end - start > len(prefix)
-        k = 0
-        while matches and k < len(prefix):
-            matches = data[start + k] == prefix[k]
-            k += 1
-        if matches:
-            first = start + len(prefix)
+        first = start
+        while first < end and first - start < len(prefix) and data[first] == prefix[first - start]:
+            first += 1
+        if first < end and first - start == len(prefix):
             stop = first
-            while stop < end and data[stop] != 32:
+            while stop < end and data[stop] != BLANK:
                 stop += 1
-            # The number of views is the last field but one.
-            at = end - 1
-            while at > stop and data[at] != 32:
-                at -= 1
-            number, factor, digits = 0, 1, at - 1
-            while digits > stop and 48 <= data[digits] <= 57:
-                number += (data[digits] - 48) * factor
-                factor *= 10
-                digits -= 1
-            readable = (
-                at > stop and digits > stop and data[digits] == 32 and digits < at - 1 and stop - first <= len(title)
-            )
-            if not readable or data[first] == 34:
-                odd[odd_rows, 0], odd[odd_rows, 1], odd[odd_rows, 2] = first, stop, number if readable else -1
+            number = _views(data, stop, end) if stop - first <= len(title) else -1
+            if number < 0 or data[first] == DOUBLE_QUOTE:
+                odd[odd_rows, 0], odd[odd_rows, 1], odd[odd_rows, 2] = first, stop, number
                 odd_rows += 1
             else:
                 size = stop - first
                 for k in range(size):
-                    title[k] = 32 if data[first + k] == 95 else data[first + k]
+                    title[k] = BLANK if data[first + k] == UNDERSCORE else data[first + k]
                 keys[rows] = hash_bytes(title, 0, size)
                 views[rows] = number
                 rows += 1
         start = end + 1
     return rows, odd_rows
+
+
+@compiled
+def _views(data: Bytes, stop: int, end: int) -> int:
+    """The last field but one of a line whose title ends at ``stop``: the number of views, or -1 if it is none."""
+    at = end - 1
+    while at > stop and data[at] != BLANK:
+        at -= 1
+    number, factor, digits = 0, 1, at - 1
+    while digits > stop and 48 <= data[digits] <= 57:
+        number += (data[digits] - 48) * factor
+        factor *= 10
+        digits -= 1
+    parted = data[digits] == BLANK
+    return number if parted and stop < digits < at - 1 else -1
 
 
 def _owned_lines(task: ViewsTask, ledger: dict[str, int]) -> Iterator[bytes]:
