@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from query_builder.clean.markup import site_rules
+from query_builder.clean.markup import SiteRules, site_rules
 from query_builder.config import BuildConfig
 from query_builder.corpus import Corpus, Thresholds, Totals, merge_corpus, read_totals
 from query_builder.count.shard import ShardTask, count_shard, shard_folder
@@ -43,6 +43,31 @@ ENDS = 1 << 16
 NEAR_WORDS = 10  # words down to this fraction of the threshold are kept as near misses
 
 
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    """What is read, and what decides the outcome."""
+
+    config: BuildConfig
+    budgets: Mapping[str, int]
+    rules: SiteRules
+    shards: list[Shard]
+    view_shards: list[Shard]
+    files: list[str]
+    identity: str  # of the files
+    settings: dict[str, Any]
+    shard_bytes: int | None
+
+    def metadata(self, **counted: Any) -> dict[str, Any]:
+        """What the list says of itself, with what was ``counted``."""
+        return {"identity": self.identity, "settings": self.settings, **counted}
+
+    def work(self) -> str:
+        """Where the counts lie that hold for these inputs, whatever is chosen from them. Raises UserError for a URL."""
+        config = self.config
+        counts = fingerprint(self.identity, config.language, config.on_corrupt, self.shard_bytes)[:12]
+        return os.path.join(_work_folder(config), counts)
+
+
 def build(config: BuildConfig) -> None:
     """Builds the query list. Raises UserError for unusable inputs or settings."""
     if config.download:
@@ -53,76 +78,75 @@ def build(config: BuildConfig) -> None:
     if not config.dump:
         build_from_wordnet(config)
         return
-    budgets = parse_budgets(config.budget, config.size)
-    information = [read_site_info(url) for url in config.dump]
-    shard_bytes = round(config.shard_megabytes * (1 << 20)) or None
-    shards, view_shards = plan_shards(config.dump, shard_bytes), plan_shards(config.pageviews, shard_bytes)
-    files = [*config.dump, *config.pageviews, *(wordnet_files(config.wordnet) if config.wordnet else [])]
-    identity = fingerprint(COUNTING_VERSION, [_glance(url) for url in files])
-    settings = _settings(config, budgets)
-    if (known := read_metadata(config.output)) and known["identity"] == identity and known["settings"] == settings:
+    job = _plan(config)
+    known = read_metadata(config.output)
+    if known and known["identity"] == job.identity and known["settings"] == job.settings:
         print(f"{config.output} is up to date: the same inputs and settings made it")
         return
-    work = os.path.join(
-        _work_folder(config),
-        fingerprint(identity, config.language, config.on_corrupt, shard_bytes)[:12],
-    )
+    work = job.work()
     for folder in ("shards", "views", "checksums"):
         os.makedirs(os.path.join(work, folder), exist_ok=True)
     _clear_leftovers(work)
-    rules = site_rules(config.language, information[0].namespaces)
-    skip = config.on_corrupt == "skip"
     with Workers(config.workers or os.cpu_count() or 1) as workers:
         # These need nothing of the counts, so they are done beside the counting.
         synsets_read = workers.begin(read_wordnet, config.wordnet) if config.wordnet else list[Synset]
         checksums = [
             workers.begin(_checksum, (url, os.path.join(work, "checksums", str(number))))
-            for number, url in enumerate(files)
+            for number, url in enumerate(job.files)
         ]
-        tasks = [ShardTask(shard, rules, work, skip) for shard in shards]
-        _run_shards(
-            "dump", "articles", workers, count_shard, tasks, [shard_folder(work, shard.number) for shard in shards]
-        )
-        project = f"{config.language}.wikipedia"
-        views = [ViewsTask(shard, project, work, skip) for shard in view_shards]
-        _run_shards(
-            "page views",
-            "titles",
-            workers,
-            count_views,
-            views,
-            [views_path(work, shard.number) for shard in view_shards],
-        )
-        totals = read_totals(work, len(shards))
-        if not totals.words:
-            raise UserError(
-                f"{config.dump[0]}: no article with any text in it", "give the pages-articles file of a dump"
-            )
+        totals = _count(job, work, workers)
         titles, title_statistics = rank_titles(
-            work, len(shards), len(view_shards), has_views=bool(view_shards), keep=max(config.size, 1000)
+            work,
+            len(job.shards),
+            len(job.view_shards),
+            has_views=bool(job.view_shards),
+            keep=max(config.size, 1000),
         )
         synsets = synsets_read()
-        merge = os.path.join(work, f"merge-{fingerprint(settings)[:12]}")
+        merge = os.path.join(work, f"merge-{fingerprint(job.settings)[:12]}")
         os.makedirs(merge, exist_ok=True)
         knowledge = _know(config, merge, totals, titles, synsets, workers)
         inputs = [checksum() for checksum in checksums]
-    metadata = {
-        "identity": identity,
-        "settings": settings,
-        "inputs": inputs,
-        "totals": _totals(totals, title_statistics),
-    }
+    metadata = job.metadata(inputs=inputs, totals=_totals(totals, title_statistics))
     if config.compat == "metaclip":
         rows = published_rows(knowledge, titles, synsets)
         chosen: Mapping[str, str] = {row.query: row.admitted for row in rows}
     else:
-        chosen = _choose(config, knowledge, titles, budgets)
+        chosen = _choose(config, knowledge, titles, job.budgets)
         rows = knowledge.rows(chosen)
     write_candidates(candidates_path(config.output), knowledge, chosen, metadata)
     write_queries(config.output, rows, metadata)
     print_summary(config, rows, totals, title_statistics, knowledge, synsets)
     if not config.keep_work:
         shutil.rmtree(os.path.dirname(work), ignore_errors=True)
+
+
+def _plan(config: BuildConfig) -> _Job:
+    """Looks at the inputs without reading them."""
+    budgets = parse_budgets(config.budget, config.size)
+    information = [read_site_info(url) for url in config.dump]
+    shard_bytes = round(config.shard_megabytes * (1 << 20)) or None
+    shards, view_shards = plan_shards(config.dump, shard_bytes), plan_shards(config.pageviews, shard_bytes)
+    files = [*config.dump, *config.pageviews, *(wordnet_files(config.wordnet) if config.wordnet else [])]
+    identity = fingerprint(COUNTING_VERSION, [_glance(url) for url in files])
+    rules = site_rules(config.language, information[0].namespaces)
+    return _Job(config, budgets, rules, shards, view_shards, files, identity, _settings(config, budgets), shard_bytes)
+
+
+def _count(job: _Job, work: str, workers: Workers) -> Totals:
+    """Counts the dump and the page views, shard by shard. Raises UserError for a dump without any text."""
+    config, skip = job.config, job.config.on_corrupt == "skip"
+    tasks = [ShardTask(shard, job.rules, work, skip) for shard in job.shards]
+    folders = [shard_folder(work, shard.number) for shard in job.shards]
+    _run_shards("dump", "articles", workers, count_shard, tasks, folders)
+    project = f"{config.language}.wikipedia"
+    views = [ViewsTask(shard, project, work, skip) for shard in job.view_shards]
+    paths = [views_path(work, shard.number) for shard in job.view_shards]
+    _run_shards("page views", "titles", workers, count_views, views, paths)
+    totals = read_totals(work, len(job.shards))
+    if not totals.words:
+        raise UserError(f"{config.dump[0]}: no article with any text in it", "give the pages-articles file of a dump")
+    return totals
 
 
 def _work_folder(config: BuildConfig) -> str:
