@@ -22,6 +22,7 @@ def tables() -> Markup:
     ("wikitext", "expected"),
     [
         ("'''Los''' ''Angeles''", "Los Angeles"),
+        ("'''L'''os ''An''geles it's", "Los Angeles it s"),
         ("a [[b]] c [[d|e f]] g", "a b c e f g"),
         ("[[bus]]es and [[Los Angeles|L]]A", "buses and LA"),
         ("a {{b|{{c}}|d}} e", "a e"),
