@@ -35,7 +35,7 @@ demo: .venv/.ready  ## build a query list, crawl a site, train a small CLIP; SIT
 test: .venv/.ready-dev  ## run the tests; WORKERS=2 processes
 	@.ci/spark/try $(MAKE) --no-print-directory spark
 	@echo "== tests"
-	@$(PY) -m pytest -q -n $(WORKERS) -m "not slow"
+	@$(PY) -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow"
 
 test-slow: .venv/.ready-dev  ## run the tests that take longer than about twenty seconds
 	@$(PY) -m pytest -q -m slow

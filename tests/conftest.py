@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.keeping.folder import RunFolder
+from tests.beam_memory import remember
 from tests.leftovers import emptied_temporary_folder, temporary_folder
 from tests.pipeline.clock import standing_clock
 from tests.pipeline.small_job import Job, serve_job
 from tests.skipped import SkippedTests
 
 __all__ = ["emptied_temporary_folder", "first", "job", "shared_data", "standing_clock", "temporary_folder"]
+
+remember()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -28,14 +31,23 @@ def shared_data() -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
     """The small site, served, and a configuration of a run on it."""
     with serve_job(tmp_path_factory.mktemp("job")) as job:
         yield job
 
 
-@pytest.fixture(scope="module")
-def first(job: Job) -> RunFolder:
-    """A run of the job on this machine and its disk."""
-    return job.run("first")
+@pytest.fixture(scope="session")
+def first(job: Job) -> Iterator[RunFolder]:
+    """A run of the job on this machine and its disk, to be looked at; what changes it is done to a copy (:meth:`Job.copy`)."""
+    run = job.run("first")
+    before = _state(run)
+    yield run
+    assert _state(run) == before, "a test wrote into the run that all share"
+
+
+def _state(run: RunFolder) -> dict[str, tuple[int, int]]:
+    """Every file of a run, with its size and the moment at which it was written."""
+    files = ((path, path.stat()) for path in Path(run.root).rglob("*") if path.is_file())
+    return {str(path): (found.st_size, found.st_mtime_ns) for path, found in files}

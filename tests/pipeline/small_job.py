@@ -1,6 +1,7 @@
 """A whole run on the small site, by the command line: what the tests of the flow share, whatever engine or store they run it on."""
 
 import contextlib
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,11 @@ class Job:
         words = ["run", str(self.config), "--output", output, *options, *(("--", *beam) if beam else ())]
         assert main(words) == 0
         return RunFolder(output)
+
+    def copy(self, run: RunFolder, name: str) -> RunFolder:
+        """A copy of a run under another name, for a test that changes what is there."""
+        shutil.copytree(run.root, self.folder / name)
+        return RunFolder(str(self.folder / name))
 
 
 def digests(run: RunFolder) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,12 +22,6 @@ from tests.pipeline import small_site
 from tests.pipeline.small_job import Job, digests
 
 
-def _copy(first: RunFolder, name: str) -> str:
-    copy = Path(first.root).with_name(name)
-    shutil.copytree(first.root, copy)
-    return name
-
-
 def _rules_total(capsys: pytest.CaptureFixture[str]) -> str:
     return next(line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("repeated_text"))
 
@@ -45,9 +38,10 @@ def _rules_total(capsys: pytest.CaptureFixture[str]) -> str:
 def test_pace_and_identity_decide_nothing(
     job: Job, first: RunFolder, options: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before, asked = digests(first), len(job.site.asked)
-    job.run("first", *options)
-    assert digests(first) == before
+    run = job.copy(first, f"pace-{options[0]}")
+    asked = len(job.site.asked)
+    job.run(f"pace-{options[0]}", *options)
+    assert digests(run) == digests(first)
     assert [path for path in job.site.asked[asked:] if path.startswith("/images")] == []
     assert capsys.readouterr().err.count("[1/7] extract candidate pairs: finished before, skipped") == 1
     if "--http.user-agent" not in options:  # a refusal is looked at again under another name
@@ -55,8 +49,7 @@ def test_pace_and_identity_decide_nothing(
 
 
 def test_a_crawl_is_kept_until_its_successor_is_whole(job: Job, first: RunFolder) -> None:
-    name = _copy(first, "unreachable")
-    run = RunFolder(str(job.folder / name))
+    run = job.copy(first, "unreachable")
     before, asked = read_table(run.candidates, CANDIDATES), len(job.site.asked)
     words = ["extract", str(job.config), "--output", run.root]
     assert main([*words, "--extract.seeds", "http://127.0.0.1:9/"]) == 2
@@ -71,7 +64,8 @@ def test_a_crawl_is_kept_until_its_successor_is_whole(job: Job, first: RunFolder
 
 
 def test_words_added_to_a_file_that_a_setting_names(job: Job, first: RunFolder) -> None:
-    name, words = _copy(first, "blocked"), job.folder / "blocked.txt"
+    name, words = "blocked", job.folder / "blocked.txt"
+    job.copy(first, name)
     words.write_text("nothing like this\n")
     run = job.run(name, "--text.blocked-words", str(words))
     before = rows_in(run.matched)
@@ -86,7 +80,8 @@ def test_words_added_to_a_file_that_a_setting_names(job: Job, first: RunFolder) 
 
 
 def test_the_code_of_a_hook_decides(job: Job, first: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    name, module = _copy(first, "hooked"), job.folder / "own_scores.py"
+    name, module = "hooked", job.folder / "own_scores.py"
+    job.copy(first, name)
     monkeypatch.syspath_prepend(str(job.folder))
     options = ("--package.hooks.scores", "own", "own_scores:score", "--package.hooks.minimum", "own", "0.5")
     module.write_text("def score(pictures, captions):\n    return [1.0 for _ in pictures]\n")
@@ -103,7 +98,7 @@ def test_a_rule_is_tried_with_the_settings_of_today(
 ) -> None:
     """The table of repeated captions was made under other settings; the answer must not be its."""
     pages = pq.read_table(next(Path(first.candidates).glob("part-*.parquet")))
-    run = RunFolder(str(job.folder / _copy(first, "repeats")))
+    run = job.copy(first, "repeats")
     part = next(Path(run.candidates).glob("part-*.parquet"))
     twice = pages.slice(0, 1).set_column(0, pages.schema.field(0), pa.array([7], pa.uint64()))
     pq.write_table(pa.concat_tables([pages, twice]), part)
@@ -224,8 +219,8 @@ def test_a_signal_that_binds_anew_opens_what_was_stored_without_it(tmp_path: Pat
 
 
 def test_stored_pictures_of_an_interrupted_fetch_serve_another_t(job: Job, first: RunFolder) -> None:
-    name = _copy(first, "interrupted")
-    run = RunFolder(str(job.folder / name))
+    name = "half-fetched"
+    run = job.copy(first, name)
     for marker in ("_SUCCESS", "_STARTED"):
         Path(run.images, marker).unlink()
     stored = rows_in(run.images)
@@ -250,11 +245,12 @@ def test_a_journal_that_was_left_becomes_a_part(tmp_path: Path) -> None:
 
 
 def test_a_report_states_what_the_steps_stored(job: Job, first: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
-    card, config = Path(first.card).read_text(), Path(first.config).read_text()
-    words = ["report", str(job.config), "--output", first.root]
+    run = job.copy(first, "stale")
+    words = ["report", str(job.config), "--output", run.root]
+    assert main(words) == 0  # the card states the folder's name
+    card, config = Path(run.card).read_text(), Path(run.config).read_text()
     assert main([*words, "--http.user-agent", "liar", "--http.delay", "99", "--balance.t", "1"]) == 0
-    assert Path(first.card).read_text() == card and Path(first.config).read_text() == config
-    run = RunFolder(str(job.folder / _copy(first, "stale")))
+    assert Path(run.card).read_text() == card and Path(run.config).read_text() == config
     assert main(["curate", str(job.config), "--output", run.root, "--balance.t", "1"]) == 0
     capsys.readouterr()
     assert main(["report", str(job.config), "--output", run.root]) == 2
@@ -265,7 +261,7 @@ def test_a_report_states_what_the_steps_stored(job: Job, first: RunFolder, capsy
 def test_a_folder_of_an_earlier_version_is_refused_in_one_line(
     job: Job, first: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = RunFolder(str(job.folder / _copy(first, "older")))
+    run = job.copy(first, "older")
     marker = Path(run.candidates, "_SUCCESS")
     made = json.loads(marker.read_text())
     marker.write_text(json.dumps({"fingerprint": made["fingerprint"], "step": made["step"]}))

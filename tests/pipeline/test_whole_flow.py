@@ -63,16 +63,16 @@ def test_a_closed_page_is_never_asked_for(job: Job, first: RunFolder) -> None:
 def test_the_same_command_again_skips_all_and_asks_nothing(
     job: Job, first: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before, asked = digests(first), len(job.site.asked)
-    job.run("first")
-    assert digests(first) == before
+    again = job.copy(first, "skipped")
+    asked = len(job.site.asked)
+    job.run("skipped")
+    assert digests(again) == digests(first)
     assert len(job.site.asked) == asked
     assert capsys.readouterr().err.count("finished before, skipped") == 7
 
 
 def test_another_t_asks_for_nothing_that_the_store_has(job: Job, first: RunFolder) -> None:
-    copy = Path(first.root).with_name("recurated")
-    shutil.copytree(first.root, copy)
+    job.copy(first, "recurated")
     asked = len(job.site.asked)
     again = job.run("recurated", "--balance.t", "1")
     assert [path for path in job.site.asked[asked:] if path.startswith("/images")] == []
@@ -94,7 +94,11 @@ def test_only_failures_that_may_pass_are_asked_again(job: Job) -> None:
 
 @pytest.mark.parametrize(
     ("options", "beam"),
-    [(("--workers", "1"), ()), (("--workers", "2"), ()), (("--workers", "1"), ("--direct_runner_bundle_repeat=1",))],
+    [
+        (("--workers", "1"), ()),
+        pytest.param(("--workers", "2"), (), marks=pytest.mark.slow),
+        (("--workers", "1"), ("--direct_runner_bundle_repeat=1",)),
+    ],
     ids=["again", "two-workers", "every-bundle-twice"],
 )
 def test_the_same_bytes(
@@ -102,6 +106,18 @@ def test_the_same_bytes(
 ) -> None:
     other = job.run(f"same-{request.node.callspec.id}", *options, beam=beam)
     assert digests(other) == digests(first)
+
+
+def remade(job: Job, first: RunFolder, name: str, *options: str, beam: tuple[str, ...] = ()) -> RunFolder:
+    """A copy of the run in which curation and the shards, five graphs, are made anew: workers start anew for each graph."""
+    run = job.copy(first, name)
+    for folder in (run.frequent_captions, run.matched, run.selected, run.reserve, run.shards, run.holdout):
+        shutil.rmtree(folder)
+    return job.run(name, *options, beam=beam)
+
+
+def test_the_same_bytes_of_curation_and_shards_from_two_workers(job: Job, first: RunFolder) -> None:
+    assert digests(remade(job, first, "two", "--workers", "2")) == digests(first)
 
 
 @contextlib.contextmanager
@@ -126,16 +142,17 @@ def worker_pool() -> Iterator[int]:
         pool.wait(30)
 
 
-def test_the_same_bytes_from_the_portable_runner_with_external_workers(job: Job, first: RunFolder) -> None:
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_the_same_bytes_from_the_portable_runner_with_external_workers(job: Job, first: RunFolder, whole: bool) -> None:
     with worker_pool() as port:
         environment = ("--environment_type=EXTERNAL", f"--environment_config=localhost:{port}")
-        other = job.run("portable", beam=("--runner=PortableRunner", "--job_endpoint=embed", *environment))
+        beam = ("--runner=PortableRunner", "--job_endpoint=embed", *environment)
+        other = job.run("portable-whole", beam=beam) if whole else remade(job, first, "portable", beam=beam)
     assert digests(other) == digests(first)
 
 
 def test_interrupted_curation_goes_on_where_it_stopped(job: Job, first: RunFolder) -> None:
-    copy = Path(first.root).with_name("interrupted")
-    shutil.copytree(first.root, copy)
+    copy = Path(job.copy(first, "interrupted").root)
     for folder in ("shards", "joined", "images", "selected"):
         (copy / folder / "_SUCCESS").unlink()
     (copy / "shards" / "00000.tar").unlink()

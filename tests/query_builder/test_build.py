@@ -260,23 +260,33 @@ def test_unusable_settings_are_refused(config: BuildConfig) -> None:
         build(variant(config, dump=("/nonexistent.bz2",)))
 
 
-# Full while counting, while merging words, while merging bigrams.
-@pytest.mark.parametrize("kilobytes", [600, 1500, 2100])
-def test_a_full_disk_is_named_and_the_build_goes_on_when_there_is_room(
-    config: BuildConfig, small_dump: str, tmp_path: Path, kilobytes: int
-) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(disk)], capture_output=True).returncode:
-        pytest.skip("this machine lets nobody mount a small disk of their own (unshare -rm mount)")
+@pytest.fixture(scope="module")
+def roomy(small_dump: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """The command of a build of 20,000 words, but for its output, and the SHA-256 of what it makes where there is room."""
+    folder = tmp_path_factory.mktemp("roomy")
     draw = random.Random(3)
     vocabulary = ["".join(draw.choices("abcdefghijklmnop", k=7)) for _ in range(20_000)]
     head, page, *_ = small_dump.split("  <page>")
     pages = (page.replace("</text>", " ".join(draw.choices(vocabulary, k=400)) + "</text>") for _ in range(500))
-    dump = tmp_path / "dump.xml"
+    dump = folder / "dump.xml"
     dump.write_text("  <page>".join([head, *pages]) + "</mediawiki>\n")
     options = ["--workers", "2", "--shard-megabytes", "0.5", "--min-word-count", "5", "--size", "90000"]
     command = shlex.join([sys.executable, "-m", "query_builder", "build", "--dump", str(dump), *options])
+    build_all = f"{command} --output {folder}/q.parquet"
+    subprocess.run(build_all, shell=True, cwd=Path(__file__).parents[2], check=True, capture_output=True)
+    return command, sha(str(folder / "q.parquet"))
+
+
+# Full while counting, while merging words, while merging bigrams.
+@pytest.mark.parametrize("kilobytes", [600, 1500, 2100])
+def test_a_full_disk_is_named_and_the_build_goes_on_when_there_is_room(
+    roomy: tuple[str, str], tmp_path: Path, kilobytes: int
+) -> None:
+    command, expected = roomy
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["unshare", "-rm", "mount", "-t", "tmpfs", "none", str(disk)], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a small disk of their own (unshare -rm mount)")
     script = f"""mount -t tmpfs -o size={kilobytes}k none {disk}
         {command} --output {disk}/q.parquet; echo "status $?"
         mount -o remount,size=64m {disk}
@@ -286,8 +296,7 @@ def test_a_full_disk_is_named_and_the_build_goes_on_when_there_is_room(
     assert "status 2" in done.stdout, done.stderr
     assert f"no space left while writing {disk}" in done.stderr
     assert "Traceback" not in done.stderr
-    subprocess.run(f"{command} --output {tmp_path}/q.parquet", shell=True, cwd=root, check=True, capture_output=True)
-    assert sha(str(tmp_path / "q.parquet")) in done.stdout
+    assert expected in done.stdout
 
 
 @pytest.mark.slow

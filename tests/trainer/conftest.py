@@ -91,6 +91,18 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def trained(shapes: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
+    """The folder of a finished run of 120 steps, to be looked at or copied, and its command line but for that folder."""
+    from trainer.run import main
+
+    words = ["--preset", "tiny", "--model", str(tiny_model), "--train-data", str(shapes / "shards/*.tar")]
+    words += ["--vocab-size", "700", "--batch-size", "24", "--warmup-steps", "5", "--log-steps", "1", "--steps", "120"]
+    output = tmp_path_factory.mktemp("trained") / "model"
+    assert main([*words, "--output", str(output)]) == 0
+    return words, output
+
+
 @pytest.fixture
 def make_shards() -> Callable[..., Path]:
     """The function that writes shards, for tests that need odd ones."""

@@ -8,16 +8,10 @@ from typing import Any
 from pipeline.image.config import HooksConfig
 from pipeline.image.hooks import load_scorers, score_pictures
 from trainer import checkpoint
-from trainer.run import main
 
 
-def test_right_captions_score_higher(
-    shapes: Path, tiny_model: Path, tmp_path: Path, make_pairs: Callable[..., list[Any]]
-) -> None:
-    flags = ["--preset", "tiny", "--model", str(tiny_model), "--train-data", str(shapes / "shards/*.tar")]
-    flags += ["--output", str(tmp_path), "--vocab-size", "700", "--batch-size", "24", "--warmup-steps", "5"]
-    assert main([*flags, "--steps", "80"]) == 0
-    url = checkpoint.newest(str(tmp_path))
+def test_right_captions_score_higher(trained: tuple[list[str], Path], make_pairs: Callable[..., list[Any]]) -> None:
+    url = checkpoint.newest(str(trained[1]))
     assert url is not None
     scorers = load_scorers(HooksConfig(clip_checkpoint=url))
     samples = make_pairs(60, seed=1)

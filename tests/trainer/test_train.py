@@ -60,8 +60,11 @@ def weights(output: Path) -> dict[str, torch.Tensor]:
     return dict(checkpoint.read(checkpoint.newest(str(output)) or "").model)
 
 
-def test_a_tiny_run_learns_and_is_scored(shapes: Path, tiny_model: Path, tmp_path: Path, capsys) -> None:
-    assert main(flags(shapes, tiny_model, tmp_path, "--steps", "120")) == 0
+def test_a_tiny_run_learns_and_is_scored(
+    shapes: Path, trained: tuple[list[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words, made = trained
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     found = losses(tmp_path)
     assert found[120] < found[1] - 0.8
     summary = json.loads((tmp_path / "summary.json").read_text())
@@ -84,7 +87,7 @@ def test_a_tiny_run_learns_and_is_scored(shapes: Path, tiny_model: Path, tmp_pat
     assert len(capsys.readouterr().out.splitlines()) == 3
     # A second call of the same command has nothing to do.
     before = os.stat(tmp_path / "log.jsonl").st_mtime_ns
-    assert main(flags(shapes, tiny_model, tmp_path, "--steps", "120")) == 0
+    assert main([*words, "--output", str(tmp_path)]) == 0
     assert os.stat(tmp_path / "log.jsonl").st_mtime_ns == before
 
 
