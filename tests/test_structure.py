@@ -19,7 +19,7 @@ NEVER: dict[str, frozenset[str]] = {
     **dict.fromkeys(PURE, frozenset({"apache_beam"})),
     "query_builder": frozenset({"apache_beam", "torch", "pipeline", "trainer"}),
     "trainer": frozenset({"apache_beam", "query_builder"}),
-    "webimagetext": frozenset({"apache_beam", "torch", *PROGRAMS}),
+    "webimagetext": frozenset({"apache_beam", "torch", "query_builder", "trainer"}),
 }
 # These read what a Beam step wrote, from the module of that step.
 BESIDE_BEAM = {"pipeline.audit.outcome"}
@@ -30,7 +30,9 @@ ONLY: dict[tuple[str, str], dict[str, bool]] = {
     ("pipeline", "trainer"): {"pipeline.image.clip_score": False},
 }
 # The modules that import another by a name they are told, which no other test here sees.
-BY_NAME = {"pipeline.image.hooks", "pipeline.text.detectors", "trainer.evaluate.__main__", "webimagetext.__main__"}
+BY_NAME = {"pipeline.own", "pipeline.text.detectors", "trainer.evaluate.__main__", "webimagetext.__main__"}
+# What all programs share knows of the pipeline in one place, where a run is begun from Python, and only once that is asked for.
+RUN_FROM_PYTHON = "webimagetext"
 # All that the trainer knows of the pipeline: how shards lie in their folder.
 SHARD_LAYOUT = "pipeline.keeping.folder"
 
@@ -123,6 +125,12 @@ def test_what_only_a_few_import(package: str, module: str) -> None:
 def test_who_imports_by_name() -> None:
     calls = {name for name, tree in modules().items() if "import_module" in ast.dump(tree)}
     assert calls == BY_NAME
+
+
+def test_what_all_share_knows_the_pipeline_late_and_in_one_place() -> None:
+    used = [each for each in imports() if below(each.by, "webimagetext") and below(each.name, "pipeline")]
+    assert {each.by for each in used} == {RUN_FROM_PYTHON}
+    assert not any(each.at_once for each in used), "\n".join(map(str, used))
 
 
 def test_the_trainer_knows_of_the_pipeline_only_the_layout_of_shards() -> None:
