@@ -1,8 +1,9 @@
 """``python -m benchmarks NAME``: one measurement of this project against a peer doing the same work.
 
-In: a name. Out, as the last line: one JSON object with ``name``, ``ours``, ``peer``, ``ratio`` (above 1: ours is better), ``unit``
-and ``equal`` (whether both gave the same result); the same, with the day and the machine, in benchmarks/results. ``all`` runs one
-after the other, each in a process of its own, and ``table`` writes the README's table from the results that are there.
+In: a name. Out, as the last line: one JSON object with ``name``, ``ours``, ``peer``, ``ratio`` (above 1: ours is
+better), ``unit`` and ``equal`` (whether both gave the same result); the same, with the day and the machine, in
+benchmarks/results. ``all`` runs one after the other, each in a process of its own, and ``table`` writes the README's
+table from the results that are there.
 """
 
 import json
@@ -18,8 +19,8 @@ from webimagetext.settings import pop_verb
 
 __all__ = ["BENCHMARKS", "main"]
 
-# The module is the name with underscores; its run() takes nothing and returns the object to print, and its rows() makes of that
-# object the lines of the README's table.
+# The module is the name with underscores; its run() takes nothing and returns the object to print, and its rows() makes
+# of that object the lines of the README's table.
 BENCHMARKS = {
     "query-builder": "a query list from Wikipedia text: words and bigrams counted",
     "extract": "image-text pairs from WARC pages",
@@ -39,8 +40,8 @@ OTHERS = {
     "all": "every one of them, one after the other, then the table",
     "table": "the README's table, from the results stored",
 }
-ABOUT = """Measures one part of this project against a peer that does the same work. The last line printed is a JSON object:
-name, ours, peer, ratio (above 1: ours is better), unit, and equal (whether both gave the same result)."""
+ABOUT = """Measures one part of this project against a peer that does the same work. The last line printed is a JSON
+object: name, ours, peer, ratio (above 1: ours is better), unit, and equal (whether both gave the same result)."""
 KEYS = ("name", "ours", "peer", "ratio", "unit", "equal")
 
 
@@ -55,7 +56,8 @@ def _measure(name: str) -> None:
 
 
 def _measure_all() -> None:
-    """Runs each in a process of its own, so that none finds memory or caches of another. Raises UserError if one failed."""
+    """Runs each in a process of its own, so that none finds memory or caches of another. Raises UserError if one
+    failed."""
     failed = [
         name
         for name in BENCHMARKS

@@ -1,9 +1,10 @@
 """Curation's own work (text rules, matching, counting, balancing) against the same work written in Polars.
 
-In: captions recombined from real ones (ASCII alone, so that lower-casing is all there is to normalise), and a real query list, so
-that a few words hold most matches. Out: pairs a CPU-second, reading Parquet included. ``equal`` says that both kept the same rows,
-counted the same matches of every query, and drew exactly the same pairs. Language detection and Beam are left out of both.
-Rows: ``CURATE_BENCHMARK_ROWS``. Ours runs in this process, the peer in its own environment (curate_peer.py).
+In: captions recombined from real ones (ASCII alone, so that lower-casing is all there is to normalise), and a real
+query list, so that a few words hold most matches. Out: pairs a CPU-second, reading Parquet included. ``equal`` says
+that both kept the same rows, counted the same matches of every query, and drew exactly the same pairs. Language
+detection and Beam are left out of both. Rows: ``CURATE_BENCHMARK_ROWS``. Ours runs in this process, the peer in its own
+environment (curate_peer.py).
 """
 
 import json

@@ -1,8 +1,9 @@
 """Curation written in Polars; runs in the peers' environment: ``python curate_peer.py JOB.json``.
 
-In: a job (folder with pairs.parquet and queries.parquet, patterns to reject, limits, t, seed). Out: ``peer_counts.parquet`` (id,
-count) and ``peer_drawn.parquet`` (pair_id) in the folder; on standard output the CPU-seconds and the rows that the rules kept.
-The draws are the same splitmix64 hash of (pair, query, seed) as ours, written in Polars' own arithmetic.
+In: a job (folder with pairs.parquet and queries.parquet, patterns to reject, limits, t, seed). Out:
+``peer_counts.parquet`` (id, count) and ``peer_drawn.parquet`` (pair_id) in the folder; on standard output the
+CPU-seconds and the rows that the rules kept. The draws are the same splitmix64 hash of (pair, query, seed) as ours,
+written in Polars' own arithmetic.
 """
 
 import json

@@ -1,11 +1,13 @@
-"""The whole curate stage as a user runs it, with worker processes and everything it writes, against the same work in Polars.
+"""The whole curate stage as a user runs it, with worker processes and everything it writes, against the same work in
+Polars.
 
-In: candidates (captions recombined from real ones, a real query list), as many as each of CURATE_STAGE_ROWS says, since the start
-weighs less the more there are; the result itself is that of the last, and ``sizes`` has all. Ours: ``pipeline curate``: captions
-counted, rules, matching, counts, draws, and the tables of matched, selected, reserved and rejected pairs. The peer
-(curate_stage_peer.py) writes the selected and the reserved pairs alone. ``equal`` says that both counted the same matches of every
-query and drew the same pairs. The rules that the peer has not, language detection above all, are turned off; ``defaults`` is the
-same command with all of them on, as people get it. Out also: wall time and peak memory of ours.
+In: candidates (captions recombined from real ones, a real query list), as many as each of CURATE_STAGE_ROWS says, since
+the start weighs less the more there are; the result itself is that of the last, and ``sizes`` has all. Ours: ``pipeline
+curate``: captions counted, rules, matching, counts, draws, and the tables of matched, selected, reserved and rejected
+pairs. The peer (curate_stage_peer.py) writes the selected and the reserved pairs alone. ``equal`` says that both
+counted the same matches of every query and drew the same pairs. The rules that the peer has not, language detection
+above all, are turned off; ``defaults`` is the same command with all of them on, as people get it. Out also: wall time
+and peak memory of ours.
 """
 
 import json
@@ -162,7 +164,8 @@ def rows(result: dict[str, Any]) -> list[Row]:
             f"`pipeline curate` of {found['pairs']:,} pairs, with the rules turned off that the other lacks: "
             f"{figure(found['cpu_seconds'])} s, {figure(found['memory_megabytes'] / 1000, 2)} GB; with its defaults: "
             f"{figure(found['defaults']['cpu_seconds'])} s",
-            f"Polars: {figure(found['pairs'] / found['peer'])} s, {figure(found['peer_memory_megabytes'] / 1000, 2)} GB",
+            f"Polars: {figure(found['pairs'] / found['peer'])} s, {figure(found['peer_memory_megabytes'] / 1000, 2)} "
+            "GB",
             f"{times(found['ratio'])}; the other takes "
             f"{figure(found['peer_memory_megabytes'] / found['memory_megabytes'], 2)} times the memory",
         )

@@ -1,8 +1,8 @@
 """The curate stage written in Polars; runs in the peers' environment: ``python curate_stage_peer.py JOB.json``.
 
 In: a job (folder of candidates, query list, patterns to reject, limits, thresholds, seed). Out: in the folder named,
-``peer_counts.parquet`` (id, count), ``peer_selected_*.parquet`` and ``peer_reserve_*.parquet``; on standard output CPU-seconds and
-the peak memory. The matches of all files are held in memory; the candidates are read file by file.
+``peer_counts.parquet`` (id, count), ``peer_selected_*.parquet`` and ``peer_reserve_*.parquet``; on standard output
+CPU-seconds and the peak memory. The matches of all files are held in memory; the candidates are read file by file.
 """
 
 import json

@@ -1,9 +1,9 @@
 """Image and text pairs from a WARC file of a real web site, against warcio and Beautiful Soup.
 
-In: the demo's site, 685 pages, packed into a WARC file. Out: pages a processor-second from file to pairs, the parts of it, and
-whether every (image, alt text) that the peer found is among ours. Ours does more in its time: captions, titles, lazy loading,
-srcset, consent. ``command`` is the whole of ``pipeline extract`` with its defaults, its start and its tables included, on
-``COPIES`` such files whose addresses differ.
+In: the demo's site, 685 pages, packed into a WARC file. Out: pages a processor-second from file to pairs, the parts of
+it, and whether every (image, alt text) that the peer found is among ours. Ours does more in its time: captions, titles,
+lazy loading, srcset, consent. ``command`` is the whole of ``pipeline extract`` with its defaults, its start and its
+tables included, on ``COPIES`` such files whose addresses differ.
 """
 
 import io
@@ -122,8 +122,8 @@ def rows(result: dict[str, Any]) -> list[Row]:
     """The line of the table."""
     return [
         Row(
-            f"the reader alone: {figure(result['ours'])} pages a second, WARC to pairs; the whole of `pipeline extract` on "
-            f"{result['command_pages']:,} pages, start and tables included: {figure(result['command'])}",
+            f"the reader alone: {figure(result['ours'])} pages a second, WARC to pairs; the whole of `pipeline "
+            f"extract` on {result['command_pages']:,} pages, start and tables included: {figure(result['command'])}",
             f"warcio and Beautiful Soup: {figure(result['peer'])}",
             f"{times(result['ratio'])}; {times(result['command'] / result['peer'])}",
         )

@@ -1,7 +1,8 @@
-"""The usual way to get images and texts out of a WARC file, timed: warcio reads it, Beautiful Soup (with lxml) parses the pages.
+"""The usual way to get images and texts out of a WARC file, timed: warcio reads it, Beautiful Soup (with lxml) parses
+the pages.
 
-In: a WARC file, a file for the pairs. Out: the pairs as JSON lines [image URL, alt text], and on the last line of the output the
-processor seconds of each part. Runs in the peers' environment and imports nothing of this project.
+In: a WARC file, a file for the pairs. Out: the pairs as JSON lines [image URL, alt text], and on the last line of the
+output the processor seconds of each part. Runs in the peers' environment and imports nothing of this project.
 """
 
 import json

@@ -1,4 +1,5 @@
-"""Ours in the fetch benchmarks: ``python -m benchmarks.fetch_worker JOB.json…``, a process a job, as a local run has them.
+"""Ours in the fetch benchmarks: ``python -m benchmarks.fetch_worker JOB.json…``, a process a job, as a local run has
+them.
 
 In: jobs (urls, folder, part, certificate, decoder). Out: a part of an image store for each. Every protection is on; the
 hosts are loopback addresses, so that must be allowed, and asked without a delay, as the peer does.

@@ -1,13 +1,14 @@
 """The two fetch benchmarks: ours and img2dataset on the same pictures, from the same nginx, in turns.
 
-In: a scheme. Out: images per second of processor time in a whole job, from start to end, at its best of several turns; as ``also``
-the same without what starting up costs (the cost of a small job taken off), images per second of wall time, and peak memory.
-Two comparisons of ours and the peer with the same resizing, to 256 pixels:
+In: a scheme. Out: images per second of processor time in a whole job, from start to end, at its best of several turns;
+as ``also`` the same without what starting up costs (the cost of a small job taken off), images per second of wall time,
+and peak memory. Two comparisons of ours and the peer with the same resizing, to 256 pixels:
 
-- ``defaults``: the command ``pipeline fetch`` as people get it, so with the decoder that is always there and ``keep_ratio``. The
-  delay alone is 0, since the addresses of this machine stand for hosts that would otherwise be waited for.
-- the result itself: the fetcher without the command around it, with the faster decoder turned on, and ``border``, as the peer's
-  default is.
+- ``defaults``: the command ``pipeline fetch`` as people get it, so with the decoder that is always there and
+  ``keep_ratio``. The delay alone is 0, since the addresses of this machine stand for hosts that would otherwise be
+  waited for.
+- the result itself: the fetcher without the command around it, with the faster decoder turned on, and ``border``, as
+  the peer's default is.
 
 Every protection is on in both: robots.txt and the other policies, the address check, the caps, the journal.
 """

@@ -1,9 +1,10 @@
 """Telling English captions from others, against langdetect (seeded).
 
-In: captions with their language. Always the set beside this file, written for it; with ``LANGUAGE_STAMPS`` set to an unpacked
-``tuxpaint-stamps-default`` (Debian), its picture captions too: real, two to four words long, in 77 languages. Out: texts a
-second of one core, and each set's F1 for "is English". ``equal`` says that ours is not lower on any set. The dictionary is the
-WordNet part of the larger data's query list where that is there; without it the rule does with its lower threshold.
+In: captions with their language. Always the set beside this file, written for it; with ``LANGUAGE_STAMPS`` set to an
+unpacked ``tuxpaint-stamps-default`` (Debian), its picture captions too: real, two to four words long, in 77 languages.
+Out: texts a second of one core, and each set's F1 for "is English". ``equal`` says that ours is not lower on any set.
+The dictionary is the WordNet part of the larger data's query list where that is there; without it the rule does with
+its lower threshold.
 """
 
 import gzip

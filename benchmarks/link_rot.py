@@ -1,10 +1,11 @@
-"""How close a fetch of rotten links comes to the shortest time that politeness allows: a replay of a real download report.
+"""How close a fetch of rotten links comes to the shortest time that politeness allows: a replay of a real download
+report.
 
-In: the report of the 15,840 images of Conceptual Captions' validation set: their hosts, statuses, media types and sizes; a URL that
-timed out there never answers here, and a host all of whose URLs did is silent altogether. The report has no other delays, so each
-answer takes a log-normal time with a median of 0.2 s, drawn by the URL. Out: the ideal time over the real one. The ideal is the
-longer of two: the host with the longest chain (its requests at its delay, only so many at once), and all answers' times over the
-requests under way at once.
+In: the report of the 15,840 images of Conceptual Captions' validation set: their hosts, statuses, media types and
+sizes; a URL that timed out there never answers here, and a host all of whose URLs did is silent altogether. The report
+has no other delays, so each answer takes a log-normal time with a median of 0.2 s, drawn by the URL. Out: the ideal
+time over the real one. The ideal is the longer of two: the host with the longest chain (its requests at its delay, only
+so many at once), and all answers' times over the requests under way at once.
 """
 
 import csv
@@ -153,8 +154,8 @@ def rows(result: dict[str, Any]) -> list[Row]:
     dead = 1 - result["statuses"].get("success", 0) / result["urls"]
     return [
         Row(
-            f"{result['urls']:,} real links of {result['hosts']:,} hosts, {dead:.0%} dead, at a delay of {HTTP.delay} s, "
-            f"{HTTP.concurrency} requests at once, no repeats: {figure(result['ours'])} s of wall time",
+            f"{result['urls']:,} real links of {result['hosts']:,} hosts, {dead:.0%} dead, at a delay of {HTTP.delay} "
+            f"s, {HTTP.concurrency} requests at once, no repeats: {figure(result['ours'])} s of wall time",
             f"the least that the hosts' delays allow: {figure(result['peer'])} s",
             f"{figure(result['ours'] / result['peer'])} times the least",
         )

@@ -1,8 +1,8 @@
 """A web server on loopback that answers as the web once did: ``python -m benchmarks.link_rot_server PLAN.json``.
 
-In: a plan, for each host (an address of 127.0.0.0/8) the status, the bytes and the seconds of each of its URLs, by number; a host
-without a plan of its own URLs is silent. Out: the port it listens on, as its first line; the number of requests it had in the
-fullest second of any host, as its last, once its input ends.
+In: a plan, for each host (an address of 127.0.0.0/8) the status, the bytes and the seconds of each of its URLs, by
+number; a host without a plan of its own URLs is silent. Out: the port it listens on, as its first line; the number of
+requests it had in the fullest second of any host, as its last, once its input ends.
 """
 
 import asyncio

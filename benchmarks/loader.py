@@ -1,10 +1,11 @@
 """Samples read from shards for training, per second of processor time, against open_clip's loader.
 
-In: shards drawn from a seed. Out: ours, open_clip's default (random resized crop) as the peer, its plain square crop beside it; all
-with one thread in one process, on the same tars of 256-pixel pictures, cut to 224. Ours ends with uint8 pixels and
-token ids, since the training step turns pixels into floats on its device; with that done on the processor as well it is
-``ours_with_floats``. Ours takes simplejpeg (the extra ``turbo``) where it is installed, which ``decoder`` tells, and without it is
-``ours_with_pillow``. Equal means that the middle crops of the same pictures are the same numbers on both sides.
+In: shards drawn from a seed. Out: ours, open_clip's default (random resized crop) as the peer, its plain square crop
+beside it; all with one thread in one process, on the same tars of 256-pixel pictures, cut to 224. Ours ends with uint8
+pixels and token ids, since the training step turns pixels into floats on its device; with that done on the processor as
+well it is ``ours_with_floats``. Ours takes simplejpeg (the extra ``turbo``) where it is installed, which ``decoder``
+tells, and without it is ``ours_with_pillow``. Equal means that the middle crops of the same pictures are the same
+numbers on both sides.
 """
 
 import contextlib
@@ -106,8 +107,9 @@ def rows(result: dict[str, Any]) -> list[Row]:
     turbo = " (with the extra `turbo`)" if result["decoder"] == "turbo" else ""
     return [
         Row(
-            f"one thread: {figure(result['ours'])} samples a second{turbo}, as bytes, which become floats on the device; "
-            f"as floats: {figure(result['ours_with_floats'])}; as bytes with Pillow: {figure(result['ours_with_pillow'])}",
+            f"one thread: {figure(result['ours'])} samples a second{turbo}, as bytes, which become floats on the "
+            f"device; as floats: {figure(result['ours_with_floats'])}; as bytes with Pillow: "
+            f"{figure(result['ours_with_pillow'])}",
             f"open_clip: {figure(result['peer'])}; with a plain crop as ours: {figure(result['peer_plain_crop'])}",
             f"{times(result['ratio'])}; {times(result['ratio_plain_crop'])}",
         )

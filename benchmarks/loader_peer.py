@@ -1,7 +1,7 @@
 """open_clip's training loader on given shards: run by benchmarks/loader.py in the peers' environment.
 
-In: a folder with job.json. Out: samples per CPU-second with its default transform and with a plain random crop, as JSON; the first
-pictures of the first shard, cut in the middle, in peer.npz.
+In: a folder with job.json. Out: samples per CPU-second with its default transform and with a plain random crop, as
+JSON; the first pictures of the first shard, cut in the middle, in peer.npz.
 """
 
 import io

@@ -1,9 +1,8 @@
 """The contrastive loss and its gradient at 16,384 pairs: memory and time, against open_clip's.
 
-In: unit vectors of 512 numbers from a seed. Out: the peak of memory beyond the inputs, each side in a process of its own with one
-thread; ``seconds_*`` is processor time. Equal means that the loss, the scale's gradient and
-a sample of the others agree to 1e-4 of the largest. Ours is also
-run at 32,768 pairs, which the peer could not do in 20 GB.
+In: unit vectors of 512 numbers from a seed. Out: the peak of memory beyond the inputs, each side in a process of its
+own with one thread; ``seconds_*`` is processor time. Equal means that the loss, the scale's gradient and a sample of
+the others agree to 1e-4 of the largest. Ours is also run at 32,768 pairs, which the peer could not do in 20 GB.
 """
 
 import json
@@ -55,7 +54,8 @@ def rows(result: dict[str, Any]) -> list[Row]:
     """The line of the table."""
     return [
         Row(
-            f"the loss and its gradient of {PAIRS:,} pairs: {figure(result['ours'])} MB, {figure(result['seconds_ours'])} s",
+            f"the loss and its gradient of {PAIRS:,} pairs: {figure(result['ours'])} MB, "
+            f"{figure(result['seconds_ours'])} s",
             f"open_clip: {figure(result['peer'])} MB, {figure(result['seconds_peer'])} s",
             f"1/{result['ratio']:.0f} of the memory, {figure(1 / result['ratio_seconds'], 2)} of the time",
         )

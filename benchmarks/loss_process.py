@@ -1,7 +1,7 @@
 """One process of benchmarks/loss.py: the loss of one side, alone, so that its peak of memory is its own.
 
-In: ``ours`` or ``peer`` and a number of pairs. Out: a JSON object: seconds of processor time, megabytes beyond the inputs, and
-numbers to compare.
+In: ``ours`` or ``peer`` and a number of pairs. Out: a JSON object: seconds of processor time, megabytes beyond the
+inputs, and numbers to compare.
 """
 
 import json

@@ -1,12 +1,12 @@
 """Matching captions against 500,000 queries, against pyahocorasick used as MetaCLIP published it.
 
-In: a real query list and real web captions from the larger data beside the checkout or, without it, phrases and lines of this
-repository's own texts. Out: captions a second of one core. The peer finds less for its time (case-sensitive, spaces around a few
-marks); ``ratio_same_result`` compares with the same library made to give our result, on normalised captions. ``equal`` says that
-our result is that of a dictionary of all queries looked up for every run of words, that of the library, and in ``metaclip`` mode
-the published one, on every caption. Processor time, the best of several
-rounds taken in turns, since other programs disturb both. A round is several passes over the captions; in ``ratio_single_passes`` it
-is one, so that each program finds the caches full of another's tables.
+In: a real query list and real web captions from the larger data beside the checkout or, without it, phrases and lines
+of this repository's own texts. Out: captions a second of one core. The peer finds less for its time (case-sensitive,
+spaces around a few marks); ``ratio_same_result`` compares with the same library made to give our result, on normalised
+captions. ``equal`` says that our result is that of a dictionary of all queries looked up for every run of words, that
+of the library, and in ``metaclip`` mode the published one, on every caption. Processor time, the best of several rounds
+taken in turns, since other programs disturb both. A round is several passes over the captions; in
+``ratio_single_passes`` it is one, so that each program finds the caches full of another's tables.
 """
 
 import gzip
@@ -146,7 +146,8 @@ def _rates(matcher: Matcher, automaton: Any, captions: list[str], passes: int = 
 
 
 def _memory(automaton: str, captions: list[str], folder: Path) -> float:
-    """Megabytes of a fresh worker that has matched, pages it shares with this process counted half (proportional set size)."""
+    """Megabytes of a fresh worker that has matched, pages it shares with this process counted half (proportional set
+    size)."""
     (folder / "captions.txt").write_text(
         "\n".join(caption.replace("\n", " ") for caption in captions), encoding="utf-8"
     )

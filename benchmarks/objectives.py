@@ -1,9 +1,9 @@
 """How many samples each training objective needs: contrastive, bag-of-words prediction, caption prediction.
 
-In: pictures drawn from a seed, of 8 colours × 6 shapes, with captions of varied words. Out: zero-shot accuracy over the 48 kinds
-as it grows, with the same ResNet for each objective, and the samples until nine tenths of the pictures are right. ``ours`` is the
-contrastive objective, the peer is bag-of-words prediction, and caption prediction stands beside it (figure 2 of the paper).
-``equal`` tells that all three saw the same batches.
+In: pictures drawn from a seed, of 8 colours × 6 shapes, with captions of varied words. Out: zero-shot accuracy over the
+48 kinds as it grows, with the same ResNet for each objective, and the samples until nine tenths of the pictures are
+right. ``ours`` is the contrastive objective, the peer is bag-of-words prediction, and caption prediction stands beside
+it (figure 2 of the paper). ``equal`` tells that all three saw the same batches.
 """
 
 import random

@@ -25,7 +25,8 @@ def peers_python() -> Path:
 
 
 def run_in_peers(source: str | Path, *arguments: str | Path, timeout: float = 1800) -> dict[str, Any]:
-    """Runs the file ``source`` in the peers' environment, at most ``timeout`` seconds, and returns its last line's JSON.
+    """Runs the file ``source`` in the peers' environment, at most ``timeout`` seconds, and returns its last line's
+    JSON.
 
     Nothing of this project can be imported there. Raises UserError without the environment, and
     subprocess.CalledProcessError when the program fails, with its error output in the message.

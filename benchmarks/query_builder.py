@@ -1,9 +1,11 @@
-"""The query builder against gensim's path (WikiCorpus and Phrases) and wikiextractor's extraction alone, on the same real text.
+"""The query builder against gensim's path (WikiCorpus and Phrases) and wikiextractor's extraction alone, on the same
+real text.
 
-In: a dump recombined from real articles. Out: megabytes of XML a CPU-second of each, end to end, start of the programs included;
-and whether the counts equal a slow count of the same text, and the list that of a single process. Ours is ``query_builder build``
-with all at its default but for the sources: the dump is the only one, as it is the peers'. Processor time is compared, since other
-programs on the machine change the wall time. How far two processes are faster is for query_builder_scale, on more text.
+In: a dump recombined from real articles. Out: megabytes of XML a CPU-second of each, end to end, start of the programs
+included; and whether the counts equal a slow count of the same text, and the list that of a single process. Ours is
+``query_builder build`` with all at its default but for the sources: the dump is the only one, as it is the peers'.
+Processor time is compared, since other programs on the machine change the wall time. How far two processes are faster
+is for query_builder_scale, on more text.
 """
 
 import os
@@ -109,7 +111,8 @@ def rows(result: dict[str, Any]) -> list[Row]:
     return [
         Row(
             f"`query_builder build` of a dump alone: {figure(result['ours'])} MB of XML a second, counted and chosen",
-            f"gensim, counting: {figure(result['peer'])}; wikiextractor, extraction alone: {figure(result['wikiextractor'])}",
+            f"gensim, counting: {figure(result['peer'])}; wikiextractor, extraction alone: "
+            f"{figure(result['wikiextractor'])}",
             f"{times(result['ratio'])}; {times(result['ratio_to_wikiextractor'])}",
         )
     ]

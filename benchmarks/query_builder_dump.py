@@ -1,8 +1,9 @@
 """Builds a Wikipedia dump of any size from real articles, for the query builder's benchmarks.
 
-In: the real excerpt that comes with gensim (205 pages), and the size wanted. Out: a multistream bz2 dump as Wikipedia publishes
-them. An article is made of sections of several real articles, so titles and neighbourhoods differ while every sentence and all
-its markup are real. Beyond ``UNIQUE`` the compressed streams repeat in another order, since compressing is what takes long.
+In: the real excerpt that comes with gensim (205 pages), and the size wanted. Out: a multistream bz2 dump as Wikipedia
+publishes them. An article is made of sections of several real articles, so titles and neighbourhoods differ while every
+sentence and all its markup are real. Beyond ``UNIQUE`` the compressed streams repeat in another order, since
+compressing is what takes long.
 """
 
 import bz2

@@ -1,8 +1,8 @@
 """An independent, slow way from wikitext to words and bigrams: mwparserfromhell's tree and dictionaries.
 
-In: pages as they stand in a dump. Out: their words and bigrams; as a command, ``python -m benchmarks.query_builder_oracle DUMP``,
-the share of occurrences that the builder and the oracle agree on. It shares with the builder only the tables of what counts as
-hidden (tags, link prefixes) and the normal form of words.
+In: pages as they stand in a dump. Out: their words and bigrams; as a command, ``python -m
+benchmarks.query_builder_oracle DUMP``, the share of occurrences that the builder and the oracle agree on. It shares
+with the builder only the tables of what counts as hidden (tags, link prefixes) and the normal form of words.
 """
 
 import bz2

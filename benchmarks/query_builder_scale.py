@@ -1,8 +1,9 @@
 """The scale test: the query builder on dumps of growing size, up to 2 GB of XML, with two workers and with one.
 
-In: ``python -m benchmarks.query_builder_scale [MEGABYTES…]``. Out, for each size and as JSON on the last line: CPU and wall time,
-peak memory of all processes together, and the space that the work folder took; for the last, how much faster two workers are, and
-in ``machine_ratio`` how much more two processes that share nothing get done than one, between those runs and after: the machine's.
+In: ``python -m benchmarks.query_builder_scale [MEGABYTES…]``. Out, for each size and as JSON on the last line: CPU and
+wall time, peak memory of all processes together, and the space that the work folder took; for the last, how much faster
+two workers are, and in ``machine_ratio`` how much more two processes that share nothing get done than one, between
+those runs and after: the machine's.
 """
 
 import contextlib

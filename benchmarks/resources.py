@@ -30,7 +30,8 @@ class Cost:
 def measure(
     command: Sequence[str], *, timeout: float, environment: Mapping[str, str] | None = None, folder: Path | None = None
 ) -> Cost:
-    """Runs a command in ``folder`` to its end. Raises subprocess.CalledProcessError, with its output in a note, if it fails."""
+    """Runs a command in ``folder`` to its end. Raises subprocess.CalledProcessError, with its output in a note, if it
+    fails."""
     began = time.monotonic()
     process = subprocess.Popen(
         list(command),

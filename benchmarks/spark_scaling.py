@@ -1,8 +1,8 @@
 """``python -m benchmarks.spark_scaling [--rows N]``: what a second Spark worker saves in ``pipeline curate``.
 
-In: captions recombined from real ones, and a real query list. Out, as the last line: one JSON object with the seconds that the same
-curation took on a cluster of one worker and of two (a core each, on this machine), their ratio, and whether both gave the same
-files. Needs ``make spark`` and a machine that does nothing else.
+In: captions recombined from real ones, and a real query list. Out, as the last line: one JSON object with the seconds
+that the same curation took on a cluster of one worker and of two (a core each, on this machine), their ratio, and
+whether both gave the same files. Needs ``make spark`` and a machine that does nothing else.
 """
 
 import argparse

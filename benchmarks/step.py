@@ -1,9 +1,10 @@
-"""One training step on the processor, against open_clip: ViT-B/32 and RN50 at batch 16, one thread, seconds of processor time.
+"""One training step on the processor, against open_clip: ViT-B/32 and RN50 at batch 16, one thread, seconds of
+processor time.
 
-In: weights, pixels and texts from a seed, the same on both sides. Out: forward, loss, backward and optimizer, the best of a few.
-Texts are those of real length; ours trims them to the batch's longest, and that counts. Both compute in float32; with
-the arithmetic that ``trainer.run`` chooses on this machine it is ``ours_as_chosen``. Equal means that the losses of the
-first step agree to 1e-4 of their value.
+In: weights, pixels and texts from a seed, the same on both sides. Out: forward, loss, backward and optimizer, the best
+of a few. Texts are those of real length; ours trims them to the batch's longest, and that counts. Both compute in
+float32; with the arithmetic that ``trainer.run`` chooses on this machine it is ``ours_as_chosen``. Equal means that the
+losses of the first step agree to 1e-4 of their value.
 """
 
 import json

@@ -1,7 +1,8 @@
 """The README's table of speeds, made from what the benchmarks printed: ``python -m benchmarks table``.
 
-In: benchmarks/results/NAME.json, which ``python -m benchmarks NAME`` leaves with the day and the machine. Out: the lines between
-two marks of README.md. The sentences of a line belong to its benchmark, whose ``rows`` makes them from its result.
+In: benchmarks/results/NAME.json, which ``python -m benchmarks NAME`` leaves with the day and the machine. Out: the
+lines between two marks of README.md. The sentences of a line belong to its benchmark, whose ``rows`` makes them from
+its result.
 """
 
 import datetime
@@ -64,7 +65,8 @@ def machine() -> str:
 
 
 def store(result: dict[str, Any], load: float, folder: Path) -> None:
-    """Writes a benchmark's result with the day, the machine, and ``load``: the processes that wanted a core when it began."""
+    """Writes a benchmark's result with the day, the machine, and ``load``: the processes that wanted a core when it
+    began."""
     folder.mkdir(exist_ok=True)
     about = {"date": datetime.date.today().isoformat(), "machine": machine(), "load_before": round(load, 1)}
     with write_atomic(str(folder / f"{result['name']}.json"), "w") as stream:

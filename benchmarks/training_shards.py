@@ -1,7 +1,8 @@
-"""Shards for the training benchmarks: pictures of 256 pixels with the detail of photographs, and captions of real lengths.
+"""Shards for the training benchmarks: pictures of 256 pixels with the detail of photographs, and captions of real
+lengths.
 
-In: a folder and a number of pairs. Out: tars in the layout of a run's shards. Everything is drawn from a seed, so that a
-benchmark needs no other data; a JPEG of quality 95 comes to about 30 KB, as a photograph of that size does.
+In: a folder and a number of pairs. Out: tars in the layout of a run's shards. Everything is drawn from a seed, so that
+a benchmark needs no other data; a JPEG of quality 95 comes to about 30 KB, as a photograph of that size does.
 """
 
 import io

@@ -1,7 +1,7 @@
 """A local nginx that serves drawn photographs, plain or over TLS: the same server for us and for a peer.
 
-In: a folder to work in. Out: the image URLs, spread over loopback addresses that stand for hosts. nginx is Debian's package
-(``apt-get install nginx-light``); without it the benchmark says so.
+In: a folder to work in. Out: the image URLs, spread over loopback addresses that stand for hosts. nginx is Debian's
+package (``apt-get install nginx-light``); without it the benchmark says so.
 """
 
 import contextlib
@@ -44,7 +44,8 @@ http {{
 
 
 class WebServer:
-    """The running server: ``urls(n)`` are addresses of pictures; ``certificate`` is its authority's file, empty without TLS."""
+    """The running server: ``urls(n)`` are addresses of pictures; ``certificate`` is its authority's file, empty without
+    TLS."""
 
     def __init__(self, scheme: str, port: int, certificate: str) -> None:
         self._scheme, self._port = scheme, port

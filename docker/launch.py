@@ -1,4 +1,5 @@
-"""What the Flex Template's launcher runs: builds the job whose one step drives a run (pipeline/engines/driver_job.py)."""
+"""What the Flex Template's launcher runs: builds the job whose one step drives a run
+(pipeline/engines/driver_job.py)."""
 
 import sys
 

@@ -64,7 +64,9 @@ def commands(ask: Callable[[str], str] = help_text) -> dict[str, str]:
 def reference(found: dict[str, str]) -> str:
     """docs/cli.md for these commands."""
     parts = [
-        "# Commands\n\nGenerated from `--help` by `python docs/cli_reference.py`; `make check` fails when it is out of step.\n"
+        "# Commands\n"
+        "\n"
+        "Generated from `--help` by `python docs/cli_reference.py`; `make check` fails when it is out of step.\n"
     ]
     shown: dict[str, str] = {}  # a list of options: the first command that has it
     for command, text in found.items():

@@ -1,4 +1,5 @@
-"""Whether the files around the code are in step with it: the changelog, the citation, the forms, the hooks, the workflow.
+"""Whether the files around the code are in step with it: the changelog, the citation, the forms, the hooks, the
+workflow.
 
 In: the folder of the project. Out: what is wrong, a line each:
 

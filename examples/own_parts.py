@@ -1,4 +1,5 @@
-"""Parts of your own: a rule, a rule on pictures, a reader of lists, and a step between two stages. own_parts.toml names them."""
+"""Parts of your own: a rule, a rule on pictures, a reader of lists, and a step between two stages. own_parts.toml names
+them."""
 
 import csv
 from collections.abc import Iterator
@@ -26,9 +27,11 @@ def read_semicolons(path: str) -> Iterator[dict[str, str]]:
 
 
 class OnePairAText(beam.PTransform):  # type: ignore[misc]
-    """A step between two stages: of pairs with the same text it keeps the one with the lowest id, wherever the others lie.
+    """A step between two stages: of pairs with the same text it keeps the one with the lowest id, wherever the others
+    lie.
 
-    A rule sees one batch; a step may bring all rows together. It gives each row back with a ``reason``, null where it stays.
+    A rule sees one batch; a step may bring all rows together. It gives each row back with a ``reason``, null where it
+    stays.
     """
 
     def expand(self, pairs: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:

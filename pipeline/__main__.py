@@ -65,8 +65,10 @@ def _split(
 ) -> tuple[Words, RunConfig]:
     """The words of a command line, and what its configuration file says."""
     usage = "CONFIG.toml --output RUN [options]"
-    about = f"{VERBS[verb][0].upper()}{VERBS[verb][1:]}.\n\nEvery option, but for --output and the one after it, can also stand in "
-    about += "the TOML file, under the table its name begins with; an option given here wins."
+    about = (
+        f"{VERBS[verb][0].upper()}{VERBS[verb][1:]}.\n\nEvery option, but for --output and the one after it, can also "
+    )
+    about += "stand in the TOML file, under the table its name begins with; an option given here wins."
     if beam:
         about += " Words after -- go to Beam unchanged, for example -- --runner=SparkRunner."
     prog = f"{prog} {verb}"

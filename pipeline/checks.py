@@ -1,8 +1,9 @@
-"""All that can be known to be wrong before a run begins, found before anything is written or anybody is asked, and told at once.
+"""All that can be known to be wrong before a run begins, found before anything is written or anybody is asked, and told
+at once.
 
-In: the verb, the run folder and the configuration. Out: nothing, or one UserError with every finding and its remedy. Each check is
-a generator of findings; what the stages ask again later (a file may vanish in between) is asked by the same functions here. Cheap:
-of many files a few are opened.
+In: the verb, the run folder and the configuration. Out: nothing, or one UserError with every finding and its remedy.
+Each check is a generator of findings; what the stages ask again later (a file may vanish in between) is asked by the
+same functions here. Cheap: of many files a few are opened.
 """
 
 import dataclasses
@@ -70,8 +71,8 @@ def check(
 ) -> None:
     """Raises one UserError that tells all that stands in the way of ``verb``.
 
-    ``engine`` and ``store`` are checks of the engine's options and of the image store, which raise their own. ``extracted`` answers
-    whether the pairs were extracted from the present sources, which are then not needed any more.
+    ``engine`` and ``store`` are checks of the engine's options and of the image store, which raise their own.
+    ``extracted`` answers whether the pairs were extracted from the present sources, which are then not needed any more.
     """
     # With the wrong options, or in a folder that nobody may write, there is no telling what else is wrong.
     for first in (_tried(engine), _output(run)):

@@ -1,4 +1,5 @@
-"""The configuration of a whole run: one table of the TOML file a component, each owned and checked by that component."""
+"""The configuration of a whole run: one table of the TOML file a component, each owned and checked by that
+component."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -21,15 +22,15 @@ class RunConfig:
     """Everything that decides what a run makes."""
 
     queries: str = "queries.parquet"
-    """The query list, path or URL: a Parquet file that `query_builder build` made, or texts of your own (text, CSV, JSON, Parquet),
-    which are put into normal form and kept in the run folder."""
+    """The query list, path or URL: a Parquet file that `query_builder build` made, or texts of your own (text, CSV,
+    JSON, Parquet), which are put into normal form and kept in the run folder."""
     matching: Literal["words", "metaclip"] = "words"
     """words: whole words in normal form. metaclip: the published re-creation's rule, case-sensitive, for comparison."""
     seed: int = 0
     """Seed of every random choice: the balance, the hold-out split and the shuffle."""
     earlier_runs: tuple[str, ...] = ()
-    """Folders of earlier runs. What their shards and hold-outs hold is dropped: the same image address before fetching; after it
-    the same picture, and a nearly equal one if package.near_duplicates is set."""
+    """Folders of earlier runs. What their shards and hold-outs hold is dropped: the same image address before fetching;
+    after it the same picture, and a nearly equal one if package.near_duplicates is set."""
     extract: ExtractConfig = field(default_factory=ExtractConfig)
     http: HttpConfig = field(default_factory=HttpConfig)
     text: TextConfig = field(default_factory=TextConfig)

@@ -30,7 +30,8 @@ def hash_strings(column: pa.Array) -> UInt64:
 
 
 def from_hex(column: pa.Array | pa.ChunkedArray) -> UInt64:
-    """The numbers whose 16 digits each text of a column without nulls begins with: a pair's id from its key in a shard."""
+    """The numbers whose 16 digits each text of a column without nulls begins with: a pair's id from its key in a
+    shard."""
     return np.array([int(text[:16], 16) for text in column.to_pylist()], dtype=np.uint64)
 
 
@@ -43,7 +44,8 @@ def pair_ids(urls: pa.Array, captions: pa.Array) -> UInt64:
 
 
 def hash_numbers(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    """A column of 64-bit hashes as numbers, nulls kept; as hexadecimal text they stand in shards, as numbers in the image store."""
+    """A column of 64-bit hashes as numbers, nulls kept; as hexadecimal text they stand in shards, as numbers in the
+    image store."""
     if pa.types.is_string(column.type):
         return pa.array([None if text is None else int(text, 16) for text in column.to_pylist()], pa.uint64())
     return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
@@ -52,8 +54,8 @@ def hash_numbers(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 def draw(pairs: UInt64, queries: npt.NDArray[np.integer] | int, seed: int) -> npt.NDArray[np.float64]:
     """Uniform numbers in [0, 1), one for each (pair, query): a function of the two ids and the seed alone.
 
-    ``pairs`` and ``queries`` broadcast against each other. Because the number does not depend on a threshold, the pairs kept
-    below a threshold are always among those kept below a higher one.
+    ``pairs`` and ``queries`` broadcast against each other. Because the number does not depend on a threshold, the pairs
+    kept below a threshold are always among those kept below a higher one.
     """
     salted = mix(np.asarray(queries).astype(np.uint64) + mix(np.array([seed], dtype=np.uint64)))
     words = mix(pairs ^ salted)

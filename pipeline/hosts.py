@@ -18,7 +18,8 @@ __all__ = ["by_host", "host_name", "host_of", "origin_of"]
 
 
 def host_name(url: URL) -> str:
-    """The host of a parsed URL: lower case, international names in their ASCII form, no final dot; "" where there is none."""
+    """The host of a parsed URL: lower case, international names in their ASCII form, no final dot; "" where there is
+    none."""
     return (url.raw_host or "").rstrip(".").lower()
 
 

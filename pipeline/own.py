@@ -1,7 +1,9 @@
-"""What a user adds by name, ``module:name`` in a setting: rules, readers of lists, models on pictures, steps between the stages.
+"""What a user adds by name, ``module:name`` in a setting: rules, readers of lists, models on pictures, steps between
+the stages.
 
-In: names. Out: what they stand for, checked. The module's source decides a result like any setting (webimagetext/deciding.py), so
-what was made with other code is made anew. A failure in it is told with its place, and never taken for a failure of ours.
+In: names. Out: what they stand for, checked. The module's source decides a result like any setting
+(webimagetext/deciding.py), so what was made with other code is made anew. A failure in it is told with its place, and
+never taken for a failure of ours.
 """
 
 import importlib
@@ -18,7 +20,8 @@ __all__ = ["failure", "load", "own_rules"]
 
 
 def load(setting: str, name: str) -> Callable[..., Any]:
-    """What ``module:name`` stands for: a function, or a class. Raises UserError, naming ``setting``, when there is none."""
+    """What ``module:name`` stands for: a function, or a class. Raises UserError, naming ``setting``, when there is
+    none."""
     module, _, function = name.partition(":")
     try:
         found = getattr(importlib.import_module(module), function)
@@ -44,7 +47,8 @@ def own_rules(setting: str, names: Sequence[str]) -> list[Rule]:
 
 
 class _OwnRule:
-    """A rule of the user's own: its answers are checked, so that none of its mistakes drops or keeps a row without a word."""
+    """A rule of the user's own: its answers are checked, so that none of its mistakes drops or keeps a row without a
+    word."""
 
     def __init__(self, setting: str, name: str) -> None:
         found = load(setting, name)

@@ -1,7 +1,7 @@
 """The order in which a report lists why rows went: that of the rules, so that a reader follows the flow.
 
-In: counts by reason. Out: the same, ordered. What came of asking, such as http_404, comes first, the largest first; reasons of
-rules that are not ours come last.
+In: counts by reason. Out: the same, ordered. What came of asking, such as http_404, comes first, the largest first;
+reasons of rules that are not ours come last.
 """
 
 from collections.abc import Mapping
@@ -40,7 +40,8 @@ _PLACE = {reason: place for place, reason in enumerate(ORDER)}
 
 
 def _rule_of(reason: str) -> str:
-    """The entry of ORDER that a reason belongs to, or the reason. Scores have names of the user's: low_NAME, high_NAME."""
+    """The entry of ORDER that a reason belongs to, or the reason. Scores have names of the user's: low_NAME,
+    high_NAME."""
     return next((head for head in ("low_", "high_") if reason.startswith(head)), reason)
 
 

@@ -1,7 +1,8 @@
 """The build, step by step: count the dump's shards, sum the page views, merge, choose, write.
 
-In: the settings. Out: ``queries.parquet`` and the near misses beside it. Every step leaves its results in the work folder, so
-the same command after a kill takes up where it was; the result doesn't depend on that, nor on the number of workers.
+In: the settings. Out: ``queries.parquet`` and the near misses beside it. Every step leaves its results in the work
+folder, so the same command after a kill takes up where it was; the result doesn't depend on that, nor on the number of
+workers.
 """
 
 import dataclasses
@@ -153,7 +154,8 @@ def _work_folder(config: BuildConfig) -> str:
     """Where intermediate counts lie: always on this machine, for they are mapped into memory and merged in place."""
     if config.work and is_url(config.work):
         raise UserError(f"--work {config.work}: intermediate counts need a local disk", "give a folder of this machine")
-    # The list's name in the current folder, when it goes to an object store: the same command finds it again after a kill.
+    # The list's name in the current folder, when it goes to an object store: the same command finds it again after a
+    # kill.
     output = os.path.basename(config.output) if is_url(config.output) else config.output
     return config.work or f"{output}.work"
 
@@ -200,7 +202,8 @@ def _clear_leftovers(work: str) -> None:
 def _run_shards(
     label: str, unit: str, workers: Workers, function: Callable[[Any], int], tasks: list[Any], results: list[str]
 ) -> None:
-    """Runs the shards that have no result yet, with progress in bytes of the files; ``function`` returns a number of ``unit``."""
+    """Runs the shards that have no result yet, with progress in bytes of the files; ``function`` returns a number of
+    ``unit``."""
     shards: list[Shard] = [task.shard for task in tasks]
     missing = [task for task, result in zip(tasks, results, strict=True) if not os.path.exists(result)]
     if not missing:
@@ -217,7 +220,8 @@ def _run_shards(
 
 
 def _checksum(task: tuple[str, str]) -> dict[str, Any]:
-    """Name, size and SHA-256 of an input; ``task`` is its address and where a former run noted the sum, or this one will."""
+    """Name, size and SHA-256 of an input; ``task`` is its address and where a former run noted the sum, or this one
+    will."""
     url, note = task
     if os.path.exists(note):
         with open(note, encoding="ascii") as file:

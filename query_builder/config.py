@@ -19,9 +19,11 @@ class BuildConfig:
     dump: tuple[str, ...] = ()
     """pages-articles XML files or URLs: bz2 (multistream or not), gz, zst or plain."""
     pageviews: tuple[str, ...] = ()
-    """pageview_complete files, monthly or daily, any number: views are summed. Without any, titles rank by redirects to them."""
+    """pageview_complete files, monthly or daily, any number: views are summed. Without any, titles rank by redirects to
+    them."""
     wordnet: str | None = None
-    """Folder or URL of a WordNet 3.0 or 3.1 database (data.noun, index.noun…). Without it there are no synset queries."""
+    """Folder or URL of a WordNet 3.0 or 3.1 database (data.noun, index.noun…). Without it there are no synset
+    queries."""
     output: str = "queries.parquet"
     """The Parquet file to write, path or URL; near misses go beside it, for `inspect`."""
     size: int = 500_000
@@ -35,24 +37,27 @@ class BuildConfig:
     min_page_views: int = 70
     """Least views of a title, summed over all page view files and all redirects to it."""
     budget: tuple[str, ...] = ()
-    """Places of a source, as words=N bigrams=N titles=N synsets=N; default: the published make-up, scaled to the size."""
+    """Places of a source, as words=N bigrams=N titles=N synsets=N; default: the published make-up, scaled to the
+    size."""
     compat: Literal["none", "metaclip"] = "none"
     """metaclip: the rules of the published re-creation with their errors, for comparison; ignores size and budget."""
     language: str = "en"
-    """Code of the Wikipedia (en, de, simple…): picks the rows of the page views and what marks lists and disambiguation."""
+    """Code of the Wikipedia (en, de, simple…): picks the rows of the page views and what marks lists and
+    disambiguation."""
     on_corrupt: Literal["fail", "skip"] = "fail"
     """fail: stop at damaged input, with file and byte offset; skip: leave the damaged part out and count it."""
     workers: int = 0
     """Processes (0: one a core). Any number gives the same bytes; each takes up to 900 MB."""
     work: str | None = None
-    """Local folder for intermediate counts (default: OUTPUT.work, in the current folder when OUTPUT is a URL); a killed build takes
-    up again from it."""
+    """Local folder for intermediate counts (default: OUTPUT.work, in the current folder when OUTPUT is a URL); a killed
+    build takes up again from it."""
     keep_work: bool = False
     """Keep that folder after success, to build again with other thresholds without reading the dump."""
     shard_megabytes: float = 0.0
     """Megabytes a shard, the unit that a killed build redoes; 0: 12 to 48 (compressed), by the size of all files."""
     download: str | None = None
-    """Fetch everything first: a dump's name and date such as enwiki-20260101, with that month's page views and WordNet."""
+    """Fetch everything first: a dump's name and date such as enwiki-20260101, with that month's page views and
+    WordNet."""
     mirror: str = ""
     """Base address of a mirror of the dumps to download from (https://HOST/PATH); empty: the original site."""
     download_folder: str = "downloads"
@@ -61,15 +66,17 @@ class BuildConfig:
 
 @dataclass(frozen=True)
 class ImportConfig:
-    """Makes a query list of texts of your own: text files (one a line), CSV, TSV, JSON, JSON Lines, Parquet; also packed (.gz)."""
+    """Makes a query list of texts of your own: text files (one a line), CSV, TSV, JSON, JSON Lines, Parquet; also
+    packed (.gz)."""
 
     output: str = "queries.parquet"
     """The Parquet file to write, path or URL."""
     column: str = ""
-    """Column with the texts; a number counts the columns of a CSV or TSV file without a line of names. Empty: query, text, name
-    or another usual name."""
+    """Column with the texts; a number counts the columns of a CSV or TSV file without a line of names. Empty: query,
+    text, name or another usual name."""
     compat: Literal["none", "metaclip"] = "none"
-    """metaclip: leave the texts as they are written, for a run with --matching metaclip; else they are put into normal form."""
+    """metaclip: leave the texts as they are written, for a run with --matching metaclip; else they are put into normal
+    form."""
 
 
 @dataclass(frozen=True)

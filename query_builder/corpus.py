@@ -101,7 +101,8 @@ class Corpus:
         self._bigram_keys = keys[self._bigram_order]
 
     def rows(self, names: Sequence[str]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """For each name the row of its word, if it is one, and of its bigram, if it is two words; -1 where there is none."""
+        """For each name the row of its word, if it is one, and of its bigram, if it is two words; -1 where there is
+        none."""
         split = pc.split_pattern(pa.array(names, pa.large_string()), " ")
         of_each = _look_up(self._sorted, self._by_hash, hash_column(split.values.cast(pa.large_binary())))
         starts = split.offsets.to_numpy()

@@ -1,7 +1,8 @@
 """A list of one's own texts as a query list.
 
-In: files of texts (:mod:`query_builder.sources.texts`). Out: the rows of a list, and what became of the texts: which fell together
-in normal form, which had no word. The source of a query is the one its file gives it, else ``list:`` and the file's name.
+In: files of texts (:mod:`query_builder.sources.texts`). Out: the rows of a list, and what became of the texts: which
+fell together in normal form, which had no word. The source of a query is the one its file gives it, else ``list:`` and
+the file's name.
 """
 
 import os
@@ -53,7 +54,8 @@ EQUAL, WORDLESS, LONG = "equal to an earlier one", "without a word", f"longer th
 
 
 def collect(urls: Sequence[str], column: str = "", *, as_written: bool = False) -> Imported:
-    """The list that the texts of all files make together. ``as_written`` keeps their letters, for the published rule of matching.
+    """The list that the texts of all files make together. ``as_written`` keeps their letters, for the published rule of
+    matching.
 
     Raises UserError for a file that cannot be read, or when there is no query in any.
     """

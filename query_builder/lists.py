@@ -1,8 +1,9 @@
 """What a list of queries is: the one answer for everything that reads one, before a crawl or after it.
 
-In: a list by path or URL: a Parquet file with the columns ``query`` and ``id`` as :mod:`query_builder.schema` states them, the
-others being optional; or texts in any form that :mod:`query_builder.sources.texts` reads, which are put into normal form.
-Out: a table of all the columns, ordered by id; :func:`check_list` says in one line what is wrong, and imports no Beam.
+In: a list by path or URL: a Parquet file with the columns ``query`` and ``id`` as :mod:`query_builder.schema` states
+them, the others being optional; or texts in any form that :mod:`query_builder.sources.texts` reads, which are put into
+normal form. Out: a table of all the columns, ordered by id; :func:`check_list` says in one line what is wrong, and
+imports no Beam.
 """
 
 from collections import Counter
@@ -26,7 +27,8 @@ NEEDED = ("query", "id")
 
 
 def is_query_list(url: str) -> bool:
-    """Whether the file is a query list already: Parquet, with the columns query and id. Raises UserError when it is missing."""
+    """Whether the file is a query list already: Parquet, with the columns query and id. Raises UserError when it is
+    missing."""
     with open_input(url) as stream:
         if stream.read(4) != b"PAR1":
             return False
@@ -38,10 +40,11 @@ def is_query_list(url: str) -> bool:
 
 
 def read_list(url: str, columns: tuple[str, ...] = tuple(QUERIES.names), *, as_written: bool = False) -> pa.Table:
-    """A list as a table of ``columns`` of QUERIES, one row a query, ordered by id; what the file does not have is empty.
+    """A list as a table of ``columns`` of QUERIES, one row a query, ordered by id; what the file does not have is
+    empty.
 
-    ``surface`` is the query where it is missing. ``as_written`` leaves texts that are imported as they are, for the published rule.
-    Raises UserError for a file that is no list, is empty, or whose ids are not 0 to n - 1.
+    ``surface`` is the query where it is missing. ``as_written`` leaves texts that are imported as they are, for the
+    published rule. Raises UserError for a file that is no list, is empty, or whose ids are not 0 to n - 1.
     """
     if not is_query_list(url):
         return collect([url], as_written=as_written).table.select(columns)
@@ -82,7 +85,8 @@ def _column(table: pa.Table, name: str) -> pa.ChunkedArray | pa.Array:
 
 
 def sources_of(table: pa.Table) -> list[str]:
-    """The sources in whose places queries of a list stand: the builder's own in their order, then others by name ("" for none)."""
+    """The sources in whose places queries of a list stand: the builder's own in their order, then others by name (""
+    for none)."""
     found = set(table["admitted"].unique().to_pylist())
     return [*(name for name in SOURCES if name in found), *sorted(found - set(SOURCES))]
 
@@ -90,8 +94,8 @@ def sources_of(table: pa.Table) -> list[str]:
 def check_list(url: str, matching: str = "words") -> int:
     """The number of queries of a list that can be matched by ``matching`` (words or metaclip).
 
-    Raises UserError, with what to do about it, when the file is missing, no list, empty, or holds a query that cannot be matched:
-    not in normal form (for words), without a character, or twice.
+    Raises UserError, with what to do about it, when the file is missing, no list, empty, or holds a query that cannot
+    be matched: not in normal form (for words), without a character, or twice.
     """
     if not exists(url):
         raise UserError(f"{url}: no such query list", f"build one with: python -m query_builder build; or {REMEDY}")

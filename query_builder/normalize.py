@@ -1,8 +1,8 @@
 """The one normal form of text, shared by queries and captions: a match is then an equality of words.
 
-In: any Unicode text. Out: lower-case words joined by single spaces. A word is an unbroken run of letters, digits and combining
-marks; every other character separates words, so "(dog)", "dog/cat" and "dog's" all hold the word "dog", and "U.S." is "u s".
-Scripts written without spaces (Han, kana, Thai, Lao, Khmer, Burmese) give one word a character.
+In: any Unicode text. Out: lower-case words joined by single spaces. A word is an unbroken run of letters, digits and
+combining marks; every other character separates words, so "(dog)", "dog/cat" and "dog's" all hold the word "dog", and
+"U.S." is "u s". Scripts written without spaces (Han, kana, Thai, Lao, Khmer, Burmese) give one word a character.
 """
 
 import re
@@ -21,17 +21,17 @@ UNSPACED = (
 )
 _UNSPACED_CHARACTER = re.compile(f"([{UNSPACED}])")
 _DOT_ABOVE = "\u0307"
-# Accents that stand alone, often in place of an apostrophe ("l´eau"): NFKC would make them a space and a combining mark.
-_LONE_ACCENT = re.compile(
-    f"[{''.join(c for c in map(chr, range(0xA8, 0x10000)) if unicodedata.decomposition(c).startswith('<compat> 0020 '))}]"
-)
+# Accents that stand alone, often in place of an apostrophe ("l´eau"): NFKC would make them a space and a combining
+# mark.
+_ACCENTS = (c for c in map(chr, range(0xA8, 0x10000)) if unicodedata.decomposition(c).startswith("<compat> 0020 "))
+_LONE_ACCENT = re.compile(f"[{''.join(_ACCENTS)}]")
 
 
 def normalize(text: str) -> str:
     """The words of ``text`` in normal form, joined by single spaces; the empty string when it has none.
 
-    Compatibility forms are folded (NFKC: full-width letters, ligatures, no-break spaces) and a dotted capital I becomes a plain
-    ``i``. Accents are kept: "café" and "cafe" are different words. Idempotent.
+    Compatibility forms are folded (NFKC: full-width letters, ligatures, no-break spaces) and a dotted capital I becomes
+    a plain ``i``. Accents are kept: "café" and "cafe" are different words. Idempotent.
     """
     return " ".join(words(text))
 
@@ -41,14 +41,16 @@ def words(text: str) -> list[str]:
     if text.isascii():
         return text.encode().translate(ASCII_TABLE).decode().split()
     text = _LONE_ACCENT.sub(" ", text)
-    # Lower-casing can undo the composition (İ becomes i and a dot) and composing can bring back capitals, so fold around it.
+    # Lower-casing can undo the composition (İ becomes i and a dot) and composing can bring back capitals, so fold
+    # around it.
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower()).lower()
     text = text.replace("i" + _DOT_ABOVE, "i")
     return text.translate(_SEPARATED).split()
 
 
 class _Separated(dict[int, str]):
-    """For each character of a folded text what stands for it: itself in a word, alone between spaces, or a space; found once."""
+    """For each character of a folded text what stands for it: itself in a word, alone between spaces, or a space; found
+    once."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)

@@ -1,9 +1,9 @@
 """The rules of the published re-creation of the list, errors included, so that the difference can be shown.
 
 In: the counts, titles and synsets. Out: rows as in the list, but ``query`` is the entry as that list has it. Its rules:
-WordNet names cut at the first dot ("st. louis" gives "st") and "0" to "99"; words of 100 occurrences; bigrams by a PMI so high
-(30 bits) that only pairs met a handful of times can reach it; titles of 70 views as they are written, qualifier and all.
-Nothing is folded together.
+WordNet names cut at the first dot ("st. louis" gives "st") and "0" to "99"; words of 100 occurrences; bigrams by a PMI
+so high (30 bits) that only pairs met a handful of times can reach it; titles of 70 views as they are written, qualifier
+and all. Nothing is folded together.
 """
 
 from typing import Any
@@ -17,7 +17,8 @@ __all__ = ["published_rows"]
 
 
 def published_rows(knowledge: Knowledge, titles: list[TitleName], synsets: list[Synset]) -> list[Query]:
-    """All rows, ordered by entry; an entry of several sources is admitted by the first of synset, word, bigram, title."""
+    """All rows, ordered by entry; an entry of several sources is admitted by the first of synset, word, bigram,
+    title."""
     corpus = knowledge.corpus
     entries: dict[str, list[str]] = {}
     numbers: dict[str, dict[str, Any]] = {}

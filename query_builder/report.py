@@ -1,7 +1,7 @@
 """Draws a query list as one HTML page: counts by rank, overlap of the sources, samples.
 
-In: ``queries.parquet``. Out: an HTML file that needs no other file and no network. The samples are picked by a hash of the query,
-so the page is the same every time.
+In: ``queries.parquet``. Out: an HTML file that needs no other file and no network. The samples are picked by a hash of
+the query, so the page is the same every time.
 """
 
 import hashlib
@@ -53,7 +53,8 @@ def report(url: str, config: ReportConfig) -> None:
     page = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Query list</title>
 <meta name="viewport" content="width=device-width"><style>{STYLE}</style>
 <h1>{len(table):,} queries</h1>
-<h2>Counts by rank</h2><p>Both axes are logarithmic; each curve has the queries that its source gave.</p>{_curves(table)}
+<h2>Counts by rank</h2><p>Both axes are logarithmic; each curve has the queries that its source gave.</p>
+{_curves(table)}
 <h2>Sources</h2>{_sources(table)}
 <h2>Overlap</h2><p>Queries by the exact set of sources whose thresholds they pass.</p>{_overlap(table)}
 <h2>Samples</h2>{"".join(_samples(table, source) for source in sources_of(table))}

@@ -1,7 +1,7 @@
 """Rows of a query list as a table and as a file.
 
-In: rows, ordered by query. Out: the columns of :mod:`query_builder.schema`; the file is byte-identical for equal rows and appears
-under its name only when it is whole.
+In: rows, ordered by query. Out: the columns of :mod:`query_builder.schema`; the file is byte-identical for equal rows
+and appears under its name only when it is whole.
 """
 
 import json

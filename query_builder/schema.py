@@ -1,9 +1,9 @@
 """The columns of ``queries.parquet`` and of the near misses beside it: the contract with the pipeline.
 
-A row of the list is one query. ``query`` is in normal form (:mod:`query_builder.normalize`) and unique; rows are ordered by it and
-``id`` is the row's number, so the same inputs give the same ids. ``sources`` names every source whose threshold the query
-passes; ``admitted`` the one in whose budget it stands. A number is null where nothing was counted. The metadata entry
-``query_builder`` holds the settings, the checksums of the inputs and the totals, as JSON.
+A row of the list is one query. ``query`` is in normal form (:mod:`query_builder.normalize`) and unique; rows are
+ordered by it and ``id`` is the row's number, so the same inputs give the same ids. ``sources`` names every source whose
+threshold the query passes; ``admitted`` the one in whose budget it stands. A number is null where nothing was counted.
+The metadata entry ``query_builder`` holds the settings, the checksums of the inputs and the totals, as JSON.
 """
 
 import json

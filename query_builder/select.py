@@ -1,7 +1,7 @@
 """Chooses the queries: each source fills its budget with its best, synsets follow, and what is left over passes on.
 
-In: names of each source, best first. Out: which names are in, and by which source. Ties were broken by the ranking, so the outcome
-depends on nothing but the inputs.
+In: names of each source, best first. Out: which names are in, and by which source. Ties were broken by the ranking, so
+the outcome depends on nothing but the inputs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -40,9 +40,9 @@ def parse_budgets(settings: tuple[str, ...], size: int) -> dict[str, int]:
 def choose(ranked: Mapping[str, Iterable[str]], budgets: Mapping[str, int], size: int) -> dict[str, str]:
     """The chosen names, each with the source (word, bigram, title, synset) in whose place it stands.
 
-    ``ranked`` has each source's names, best first, and ``budgets`` the places under the plural names. A name that is in already
-    takes no second place. Words, bigrams and titles fill their budgets; then every synset name not yet in gets a
-    place as long as there are any; what remains goes to further words, bigrams and titles, in that order.
+    ``ranked`` has each source's names, best first, and ``budgets`` the places under the plural names. A name that is in
+    already takes no second place. Words, bigrams and titles fill their budgets; then every synset name not yet in gets
+    a place as long as there are any; what remains goes to further words, bigrams and titles, in that order.
     """
     chosen: dict[str, str] = {}
     queues: dict[str, Iterator[str]] = {source: iter(names) for source, names in ranked.items()}

@@ -32,7 +32,8 @@ def print_summary(
     ledger = totals.ledger
     print(
         f"read     {ledger.get('articles', 0):,} articles, {ledger.get('redirects', 0):,} redirects, "
-        f"{ledger.get('disambiguation pages', 0):,} disambiguation pages in {human_bytes(ledger.get('xml_bytes', 0))} of XML"
+        f"{ledger.get('disambiguation pages', 0):,} disambiguation pages in {human_bytes(ledger.get('xml_bytes', 0))} "
+        "of XML"
     )
     print(f"counted  {totals.words:,} words; {knowledge.corpus.distinct_bigrams:,} distinct bigrams of the words kept")
     if config.pageviews:
@@ -65,8 +66,9 @@ def print_summary(
 def fitting_thresholds(config: BuildConfig, words: int) -> str:
     """The options with thresholds that fit a text of so many words; "" where those in use are no higher.
 
-    The defaults belong to a whole Wikipedia. A fixed share of its words would leave a short text no threshold at all and its chance
-    pairs in the list, so thresholds fall with the cube root of the text's length: a million words have 7 and 2.
+    The defaults belong to a whole Wikipedia. A fixed share of its words would leave a short text no threshold at all
+    and its chance pairs in the list, so thresholds fall with the cube root of the text's length: a million words have 7
+    and 2.
     """
     share = min(1.0, words / WHOLE_WIKIPEDIA) ** (1 / 3)
     options = []

@@ -1,7 +1,7 @@
 """A query list of WordNet alone, where no dump is given.
 
-In: the settings with a WordNet folder. Out: ``queries.parquet`` with a row for each name of a synset in normal form. Without
-counts the names of most synsets come first, should the list be shorter than all of them.
+In: the settings with a WordNet folder. Out: ``queries.parquet`` with a row for each name of a synset in normal form.
+Without counts the names of most synsets come first, should the list be shorter than all of them.
 """
 
 import os
@@ -18,7 +18,8 @@ __all__ = ["build_from_wordnet"]
 
 
 def build_from_wordnet(config: BuildConfig) -> None:
-    """Writes the list and prints what it is made of. Raises UserError without WordNet, or for settings that need a dump."""
+    """Writes the list and prints what it is made of. Raises UserError without WordNet, or for settings that need a
+    dump."""
     if not config.wordnet:
         raise UserError(
             "no dump given",

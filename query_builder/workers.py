@@ -1,8 +1,9 @@
 """Runs tasks in this process or in several, and gives the results as they come.
 
-In: a function, tasks that can be pickled, a number of workers. Out: each task with its result, in the order of completion; what a
-task does must not depend on the others, so the outcome is the same for any number of workers. A worker ends itself when the main
-process has died, so that a killed run leaves nothing behind that computes. Ctrl-C reaches the main process alone, which ends them.
+In: a function, tasks that can be pickled, a number of workers. Out: each task with its result, in the order of
+completion; what a task does must not depend on the others, so the outcome is the same for any number of workers. A
+worker ends itself when the main process has died, so that a killed run leaves nothing behind that computes. Ctrl-C
+reaches the main process alone, which ends them.
 """
 
 import contextlib
@@ -40,11 +41,12 @@ def _end_with_parent(parent: int) -> None:
 
 @contextlib.contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes that start in the block never get SIGINT, which a terminal sends to all: from their first instruction on.
+    """Processes that start in the block never get SIGINT, which a terminal sends to all: from their first instruction
+    on.
 
-    A handler of their own would come too late for what Python and the worker import. In this process Ctrl-C counts at the end of
-    the block, for a worker that is half started would complain. Threads of libraries take the signal for it, so that blocking it
-    isn't enough here.
+    A handler of their own would come too late for what Python and the worker import. In this process Ctrl-C counts at
+    the end of the block, for a worker that is half started would complain. Threads of libraries take the signal for it,
+    so that blocking it isn't enough here.
     """
     resource_tracker.ensure_running()  # the first worker starts it, and that lets the signal in again
     came: list[int] = []
@@ -80,7 +82,8 @@ class Workers:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
     def map(self, function: Callable[[T], R], tasks: Iterable[T]) -> Iterator[tuple[T, R]]:
-        """Applies ``function`` to every task. Raises the first error of a task, and UserError if a worker was killed."""
+        """Applies ``function`` to every task. Raises the first error of a task, and UserError if a worker was
+        killed."""
         tasks = list(tasks)
         if self.count == 1 or len(tasks) <= 1:
             for task in tasks:

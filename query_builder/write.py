@@ -1,7 +1,8 @@
 """The rows of the query list, and the near misses beside it.
 
-In: the chosen names, the corpus, titles and synsets. Out: rows for :mod:`query_builder.rows`, and a Parquet
-file of near misses (:mod:`query_builder.schema`), byte-identical for equal inputs, which appears under its name when it is whole.
+In: the chosen names, the corpus, titles and synsets. Out: rows for :mod:`query_builder.rows`, and a Parquet file of
+near misses (:mod:`query_builder.schema`), byte-identical for equal inputs, which appears under its name when it is
+whole.
 """
 
 import json

@@ -1,8 +1,8 @@
 """What Beam works out anew for each of a graph's steps, remembered: a third of the time of a small graph.
 
-In: Beam's own functions. Out: such as give the same answers. For every step Beam inspects the signatures of all its methods several
-times, and parses the options again for each class of them. The answers depend on nothing but the function, and on the class and
-the words. Tests build hundreds of small graphs; a user's few are not worth it.
+In: Beam's own functions. Out: such as give the same answers. For every step Beam inspects the signatures of all its
+methods several times, and parses the options again for each class of them. The answers depend on nothing but the
+function, and on the class and the words. Tests build hundreds of small graphs; a user's few are not worth it.
 """
 
 import copy

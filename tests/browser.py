@@ -21,7 +21,8 @@ needs_browser = pytest.mark.skipif(
 
 @contextmanager
 def opened(address: str, width: int, scheme: Literal["light", "dark"] = "light") -> Iterator[Page]:
-    """The page at ``address`` in a window ``width`` pixels wide. Tests may run code in it although it forbids scripts."""
+    """The page at ``address`` in a window ``width`` pixels wide. Tests may run code in it although it forbids
+    scripts."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-gpu"])
         try:

@@ -40,7 +40,8 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
 
 @pytest.fixture(scope="session")
 def first(job: Job) -> Iterator[RunFolder]:
-    """A run of the job on this machine and its disk, to be looked at; what changes it is done to a copy (:meth:`Job.copy`)."""
+    """A run of the job on this machine and its disk, to be looked at; what changes it is done to a copy
+    (:meth:`Job.copy`)."""
     run = job.run("first")
     before = _state(run)
     yield run

@@ -16,7 +16,8 @@ SAID = "\ninterrupted; the same command again takes up where this one stopped\n"
 
 
 def interrupted(command: Sequence[str], workers: int, then: float) -> tuple[int, str]:
-    """Exit status and standard error of a command that is interrupted ``then`` seconds after it has so many child processes.
+    """Exit status and standard error of a command that is interrupted ``then`` seconds after it has so many child
+    processes.
 
     Waits for the end of all its processes, however long that takes.
     """

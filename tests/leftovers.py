@@ -47,7 +47,8 @@ def emptied_temporary_folder(temporary_folder: Path) -> Iterator[None]:
 
 
 def _may_stay(path: Path) -> bool:
-    """The user's copies, which are kept for a week (webimagetext/local.py), and a job server that ends with the tests' process."""
+    """The user's copies, which are kept for a week (webimagetext/local.py), and a job server that ends with the tests'
+    process."""
     if path.match(JOB_SERVERS):
         return all(inside.name.startswith(JOB_SERVER_FOLDER) for inside in path.iterdir())
     # The last is the cache of compiled code that another project's program keeps for the user.

@@ -128,7 +128,8 @@ def _pairs() -> list[dict[str, Any]]:
 
 
 def _write_images(run: RunFolder, rows: list[dict[str, Any]]) -> None:
-    """The image store: a tar of the pictures that were had, referred to from ``rows`` too, and the table of all that were asked."""
+    """The image store: a tar of the pictures that were had, referred to from ``rows`` too, and the table of all that
+    were asked."""
     Path(run.images).mkdir()
     table = []
     with tarfile.open(f"{run.images}/part-00000.tar", "w") as archive:

@@ -1,4 +1,5 @@
-"""The wheel: what it holds and declares, and a job done with it outside the checkout, also in an environment of nothing else."""
+"""The wheel: what it holds and declares, and a job done with it outside the checkout, also in an environment of nothing
+else."""
 
 import ast
 import configparser
@@ -98,7 +99,8 @@ def test_the_metadata_leaves_an_installer_its_choice(wheel: Path) -> None:
 
 
 def _imports() -> dict[str, set[tuple[str, bool]]]:
-    """Each module imported that is neither ours nor Python's: the files that do so, and whether on being imported themselves."""
+    """Each module imported that is neither ours nor Python's: the files that do so, and whether on being imported
+    themselves."""
     found: dict[str, set[tuple[str, bool]]] = defaultdict(set)
     for name, path in sources():
         if path.suffix != ".py":
@@ -151,7 +153,8 @@ def test_the_tests_have_what_the_extras_bring() -> None:
 
 
 def write_job(folder: Path) -> None:
-    """A WARC file of the small site, pictures included, a list of queries and the example's configuration for archives."""
+    """A WARC file of the small site, pictures included, a list of queries and the example's configuration for
+    archives."""
     build_site(folder / "site")
     write_archive(folder / "site", folder / "archive" / "site.warc.gz")
     text = (ROOT / "examples" / "warc.toml").read_text()

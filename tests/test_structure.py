@@ -31,7 +31,8 @@ ONLY: dict[tuple[str, str], dict[str, bool]] = {
 }
 # The modules that import another by a name they are told, which no other test here sees.
 BY_NAME = {"pipeline.own", "pipeline.text.detectors", "trainer.evaluate.__main__", "webimagetext.__main__"}
-# What all programs share knows of the pipeline in one place, where a run is begun from Python, and only once that is asked for.
+# What all programs share knows of the pipeline in one place, where a run is begun from Python, and only once that is
+# asked for.
 RUN_FROM_PYTHON = "webimagetext"
 # All that the trainer knows of the pipeline: how shards lie in their folder.
 SHARD_LAYOUT = "pipeline.keeping.folder"

@@ -1,7 +1,9 @@
-"""Checkpoints: everything a run needs to go on as if it had never stopped, in one file that is there whole or not at all.
+"""Checkpoints: everything a run needs to go on as if it had never stopped, in one file that is there whole or not at
+all.
 
-In: the state of a run. Out: ``checkpoints/step-00001200.pt`` under the output folder, written as :mod:`webimagetext.files`
-does; the last few are kept. A checkpoint also holds the model's sizes and the tokenizer, so that it can be used by itself.
+In: the state of a run. Out: ``checkpoints/step-00001200.pt`` under the output folder, written as
+:mod:`webimagetext.files` does; the last few are kept. A checkpoint also holds the model's sizes and the tokenizer, so
+that it can be used by itself.
 """
 
 import re

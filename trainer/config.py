@@ -1,9 +1,9 @@
 """The settings of a training run: one frozen dataclass, made of one part for each component, and the presets.
 
 In: presets, then a TOML file, then flags. Out: :class:`RunConfig`. Each component takes the part it owns (the loader a
-:class:`DataConfig` …); all parts are flat in one name space, so that a flag, a TOML key and a field have the same name. The marks
-say which may differ when a run is resumed (trainer/resume.py): FREE ones in silence, AHEAD ones with a word about it, INPUT ones as
-long as what they name holds the same, and those without a mark not at all.
+:class:`DataConfig` …); all parts are flat in one name space, so that a flag, a TOML key and a field have the same name.
+The marks say which may differ when a run is resumed (trainer/resume.py): FREE ones in silence, AHEAD ones with a word
+about it, INPUT ones as long as what they name holds the same, and those without a mark not at all.
 """
 
 from dataclasses import dataclass
@@ -37,9 +37,11 @@ class DataConfig:
     """What is read, in which order, and how."""
 
     train_data: Annotated[tuple[str, ...], INPUT] = ()
-    """Shards to train on: patterns of tar or Parquet files, local or as s3://, gs://, https:// addresses; {00..99} counts."""
+    """Shards to train on: patterns of tar or Parquet files, local or as s3://, gs://, https:// addresses; {00..99}
+    counts."""
     new_data: Annotated[bool, FREE] = False
-    """A resumed run keeps to the shards it began with; with this it goes on with those there are now, other ones, more or fewer."""
+    """A resumed run keeps to the shards it began with; with this it goes on with those there are now, other ones, more
+    or fewer."""
     source_weights: tuple[float, ...] = ()
     """A share for each pattern; they are scaled to sum to 1. Left out: the patterns form one source."""
     batch_size: int = 32768
@@ -59,7 +61,8 @@ class DataConfig:
     captions: Literal["text", "random", "longest", "join"] = "text"
     """The text of a pair: the stored caption; or a random one, the longest, or all of those in --caption-fields."""
     caption_fields: tuple[str, ...] = ("txt", "texts")
-    """Where --captions looks: "txt" is the caption member, other names are fields of the JSON member or Parquet columns."""
+    """Where --captions looks: "txt" is the caption member, other names are fields of the JSON member or Parquet
+    columns."""
     sample_by: str = ""
     """Balances on line: a field with the probability at which an epoch takes the pair ("probability" in our shards)."""
     image_column: str = "image"
@@ -67,8 +70,8 @@ class DataConfig:
     caption_column: str = "caption"
     """Parquet: the column with the caption."""
     cache: Annotated[str, FREE] = ""
-    """Folder where copies of remote shards stay; left out: a copy is deleted when it is closed, and fetched again in the next epoch
-    when the run has more than 256 shards."""
+    """Folder where copies of remote shards stay; left out: a copy is deleted when it is closed, and fetched again in
+    the next epoch when the run has more than 256 shards."""
     stall_seconds: Annotated[float, FREE] = 60.0
     """After so many seconds without a batch, or within one step, the log names what the run is waiting for."""
 
@@ -78,7 +81,8 @@ class ModelConfig:
     """Which model is trained, from which values, and which part of it."""
 
     model: Annotated[str, INPUT] = "ViT-B/32"
-    """A published model's name (see python -m trainer.models), "RN-tiny", "ViT-tiny", or a TOML file that states the sizes."""
+    """A published model's name (see python -m trainer.models), "RN-tiny", "ViT-tiny", or a TOML file that states the
+    sizes."""
     start_from: Annotated[str, INPUT] = ""
     """Weights to begin with: a checkpoint of ours, or a file in the OpenAI, open_clip or Hugging Face layout."""
     tokenizer: Annotated[str, INPUT] = ""
@@ -176,7 +180,8 @@ class RunConfig(OutputConfig, OptimConfig, ObjectiveConfig, ModelConfig, DataCon
     steps: Annotated[int, AHEAD] = 0
     """Steps in all, instead of --epochs."""
     max_seconds: Annotated[float, AHEAD] = 0.0
-    """Ends the run after so many seconds of wall time, start-up included, the schedule shortened to fit; 0: no limit."""
+    """Ends the run after so many seconds of wall time, start-up included, the schedule shortened to fit; 0: no
+    limit."""
     precision: Annotated[Literal["auto", "fp32", "bf16", "fp16"], AHEAD] = "auto"
     """Of the towers' arithmetic; "auto" is bf16 where the processor has units for it, else fp32."""
     parallel: Annotated[Literal["ddp", "fsdp"], FREE] = "ddp"

@@ -1,7 +1,8 @@
 """One process or many: what differs between them, in one place.
 
-In: the environment that ``torchrun`` sets. Out: a :class:`World` that knows this process's rank and device, wraps the model (DDP or
-FSDP2), gathers features with their gradients, and agrees on values. With one process every method is a no-op.
+In: the environment that ``torchrun`` sets. Out: a :class:`World` that knows this process's rank and device, wraps the
+model (DDP or FSDP2), gathers features with their gradients, and agrees on values. With one process every method is a
+no-op.
 """
 
 import os
@@ -133,7 +134,8 @@ class World:
         return box[0]
 
     def first(self, make: Callable[[], T]) -> T:
-        """What ``make`` gives on the first process, on every one. Its UserError is raised on every one too: none waits in vain."""
+        """What ``make`` gives on the first process, on every one. Its UserError is raised on every one too: none waits
+        in vain."""
         made: T | UserError | None = None
         if self.is_first:
             try:

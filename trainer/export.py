@@ -1,7 +1,8 @@
 """``python -m trainer.export``: a trained model in the layouts that other programs read.
 
-In: a run's folder or a checkpoint. Out, by ``--format``: ``safetensors`` (our names), ``open_clip`` (OpenAI's and open_clip's state
-dict), ``huggingface`` (a folder for ``CLIPModel.from_pretrained`` with tokenizer and preprocessing), or ``onnx`` (two graphs).
+In: a run's folder or a checkpoint. Out, by ``--format``: ``safetensors`` (our names), ``open_clip`` (OpenAI's and
+open_clip's state dict), ``huggingface`` (a folder for ``CLIPModel.from_pretrained`` with tokenizer and preprocessing),
+or ``onnx`` (two graphs).
 """
 
 import sys

@@ -1,7 +1,7 @@
 """What a run tells: one JSON object a line in ``log.jsonl``, and on request TensorBoard and Weights & Biases.
 
-In: events (``step``, ``checkpoint``, ``stall`` …) with numbers. Out: the file, each line complete. :class:`Watch` names what
-the run waits for when a batch or a step takes too long.
+In: events (``step``, ``checkpoint``, ``stall`` …) with numbers. Out: the file, each line complete. :class:`Watch` names
+what the run waits for when a batch or a step takes too long.
 """
 
 import contextlib
@@ -38,7 +38,8 @@ class Log:
             return
         path = join(config.output, "log.jsonl")
         if is_url(config.output):
-            # Nothing can be appended to there: the log grows on this machine and is sent whole, at the events of :data:`SENT_AT`.
+            # Nothing can be appended to there: the log grows on this machine and is sent whole, at the events of
+            # :data:`SENT_AT`.
             self._url = path
             self._file = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
             self._file.write((read(path) or b"").decode())

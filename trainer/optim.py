@@ -33,8 +33,8 @@ def _depth(name: str, spec_layers: tuple[int, int]) -> int:
 def make_optimizer(model: Clip, config: OptimConfig) -> torch.optim.AdamW:
     """AdamW over the parameters that require gradients.
 
-    Weight decay falls on matrices and convolutions alone: not on gains, biases, or the temperature. ``layer_decay`` multiplies the
-    learning rate once for each block between a parameter and the output.
+    Weight decay falls on matrices and convolutions alone: not on gains, biases, or the temperature. ``layer_decay``
+    multiplies the learning rate once for each block between a parameter and the output.
     """
     spec = model.spec
     layers = (spec.vision_layers if isinstance(spec.vision_layers, int) else 4, spec.text_layers)

@@ -1,7 +1,7 @@
 """``python -m trainer.rerank``: orders pictures by how well they fit a text.
 
-In: a trained model, a prompt, and picture files or shards. Out: a table, best first, and a JSON file with ``--output``. This is how
-the best of many generated pictures for a prompt is chosen.
+In: a trained model, a prompt, and picture files or shards. Out: a table, best first, and a JSON file with ``--output``.
+This is how the best of many generated pictures for a prompt is chosen.
 """
 
 import json
@@ -34,7 +34,8 @@ class RerankConfig(TrainedConfig):
     output: str = ""
     """A JSON file for the whole order."""
     crop: Literal["auto", "center", "squash"] = "auto"
-    """The middle square of a picture, as published, or the whole picture squeezed into one; "auto": as it was trained."""
+    """The middle square of a picture, as published, or the whole picture squeezed into one; "auto": as it was
+    trained."""
 
 
 def _items(patterns: tuple[str, ...]) -> list[tuple[str, bytes]]:

@@ -1,8 +1,8 @@
 """What a call of the trainer begins with: nothing, or the newest checkpoint of a run that it may go on with.
 
-In: a :class:`RunConfig`. Out: a :class:`Beginning`. What decided the samples and the model so far must be the same as then:
-settings by the marks in trainer/config.py, files by what they hold. What else differs is said in a line. A checkpoint records what
-the files were known by, the list of the shards above all, and a resumed run keeps to that list.
+In: a :class:`RunConfig`. Out: a :class:`Beginning`. What decided the samples and the model so far must be the same as
+then: settings by the marks in trainer/config.py, files by what they hold. What else differs is said in a line. A
+checkpoint records what the files were known by, the list of the shards above all, and a resumed run keeps to that list.
 """
 
 import json
@@ -123,7 +123,8 @@ def _same_start(config: RunConfig, content: Checkpoint, url: str, world: World) 
         return then
     if identity(config.start_from) != then:
         raise UserError(
-            f"{url}: was {'begun with other weights than' if then else 'not begun with'} --start-from {config.start_from}",
+            f"{url}: was {'begun with other weights than' if then else 'not begun with'} --start-from "
+            f"{config.start_from}",
             f"leave out --start-from to go on from the checkpoint, or {ELSEWHERE}",
         )
     return then
@@ -183,7 +184,8 @@ def _settled(config: RunConfig, found: Sources, before: Sources, url: str, world
         return now
     if lost:
         raise UserError(
-            f"{url}: of the {count:,} shards it was trained on, {len(lost):,} are not in --train-data, e.g. {lost[0].url}",
+            f"{url}: of the {count:,} shards it was trained on, {len(lost):,} are not in --train-data, e.g. "
+            f"{lost[0].url}",
             f"give the same shards (they may lie elsewhere), go on with these by --new-data, or {ELSEWHERE}",
         )
     world.say(

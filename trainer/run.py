@@ -1,7 +1,7 @@
 """``python -m trainer.run``: trains CLIP on image-text shards.
 
-In: flags and a TOML file (see trainer/config.py). Out: a folder with checkpoints, tokenizer, log and summary. Only the settings are
-imported until the flags are parsed, so that ``--help`` answers at once.
+In: flags and a TOML file (see trainer/config.py). Out: a folder with checkpoints, tokenizer, log and summary. Only the
+settings are imported until the flags are parsed, so that ``--help`` answers at once.
 """
 
 import sys

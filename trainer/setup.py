@@ -46,7 +46,8 @@ def check(config: RunConfig, world: World) -> ModelSpec:
 
 
 def make_tokenizer(config: RunConfig, spec: ModelSpec, dataset: Dataset, world: World, stored: str) -> Tokenizer:
-    """The checkpoint's tokenizer, the one of --tokenizer, or one trained on the run's captions (by the first process)."""
+    """The checkpoint's tokenizer, the one of --tokenizer, or one trained on the run's captions (by the first
+    process)."""
     if stored:
         tokenizer = Tokenizer.from_json(stored, "checkpoint", spec.context_length)
     elif config.tokenizer:
@@ -65,7 +66,8 @@ def make_tokenizer(config: RunConfig, spec: ModelSpec, dataset: Dataset, world: 
 
 
 def make_model(config: RunConfig, spec: ModelSpec, world: World, *, resumed: bool) -> Clip:
-    """The model on its device, with locks, memory saving and its initial values; those of --start-from unless it is ``resumed``."""
+    """The model on its device, with locks, memory saving and its initial values; those of --start-from unless it is
+    ``resumed``."""
     model = build(spec, seed=config.seed, bias=config.loss == "sigmoid")
     if config.start_from and not resumed:
         put_states(model, load_states(config.start_from), config.start_from)

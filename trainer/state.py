@@ -1,7 +1,7 @@
 """The whole state of a run in memory, taken out for a checkpoint and put back, the same for one process, DDP and FSDP.
 
-In: model, optimizer, scaler, average. Out: full tensors on the CPU under plain names, so that a run may go on with another
-number of processes or another kind of parallelism.
+In: model, optimizer, scaler, average. Out: full tensors on the CPU under plain names, so that a run may go on with
+another number of processes or another kind of parallelism.
 """
 
 from typing import Any, cast

@@ -1,9 +1,10 @@
 """One training step's gradient: forward, loss, backward, whole or in parts, in one process or many.
 
-In: a batch of uint8 pictures and token ids on the device. Out: gradients in the parameters, and the loss. With ``accumulate`` parts
-the features of all parts are computed first without a graph, the loss over all of them gives the gradient of each feature, and
-a second pass carries it back part by part: the gradient, also of the logit scale, is that of the whole batch. Random
-numbers are seeded for each step and part, so the second pass repeats the first, and a resumed run repeats an unbroken one.
+In: a batch of uint8 pictures and token ids on the device. Out: gradients in the parameters, and the loss. With
+``accumulate`` parts the features of all parts are computed first without a graph, the loss over all of them gives the
+gradient of each feature, and a second pass carries it back part by part: the gradient, also of the logit scale, is that
+of the whole batch. Random numbers are seeded for each step and part, so the second pass repeats the first, and a
+resumed run repeats an unbroken one.
 """
 
 import contextlib

@@ -1,10 +1,12 @@
-"""Text to token ids: the published byte-pair encoding, trained on the run's own captions or built from a vocabulary file.
+"""Text to token ids: the published byte-pair encoding, trained on the run's own captions or built from a vocabulary
+file.
 
-In: captions. Out: ids of start token, pieces, end token, cut to the context length. The vocabulary is laid out as published:
-256 bytes, 256 bytes that end a word, the merges in order, start, end; so the end token has the highest id.
+In: captions. Out: ids of start token, pieces, end token, cut to the context length. The vocabulary is laid out as
+published: 256 bytes, 256 bytes that end a word, the merges in order, start, end; so the end token has the highest id.
 
-Training is deterministic. The trainer of the ``tokenizers`` library numbers word-ending pieces in the order of a randomised
-hash table, so here each word-ending byte is first written as one character of its own, and the result is translated back.
+Training is deterministic. The trainer of the ``tokenizers`` library numbers word-ending pieces in the order of a
+randomised hash table, so here each word-ending byte is first written as one character of its own, and the result is
+translated back.
 """
 
 import gzip
@@ -85,7 +87,8 @@ class Tokenizer:
         return len(self.vocabulary)
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Ids (texts, longest of them), zeros behind the end token; a longer text keeps its beginning and the end token."""
+        """Ids (texts, longest of them), zeros behind the end token; a longer text keeps its beginning and the end
+        token."""
         room = self.context_length - 2
         rows = [item.ids[:room] for item in self._inner.encode_batch_fast([clean(text) for text in texts])]
         ids = np.zeros((len(rows), max(map(len, rows), default=0) + 2), dtype=np.int64)
@@ -116,8 +119,8 @@ class Tokenizer:
     def load(cls, url: str, context_length: int = CONTEXT_LENGTH) -> "Tokenizer":
         """Reads our own ``tokenizer.json``, or a published vocabulary: a merges file, plain or gzipped.
 
-        A merges file holds one pair a line after a first line that is a comment; of CLIP's own file of 262,144 lines the
-        published models use the first 48,894 merges. Raises UserError for anything else.
+        A merges file holds one pair a line after a first line that is a comment; of CLIP's own file of 262,144 lines
+        the published models use the first 48,894 merges. Raises UserError for anything else.
         """
         with open_input(url) as stream:
             data = stream.read()

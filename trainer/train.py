@@ -1,7 +1,8 @@
 """The training loop: batches to gradients to steps, with checkpoints, a log, a progress line, and an orderly stop.
 
-In: a :class:`RunConfig`. Out: checkpoints, ``tokenizer.json``, ``config.toml``, ``log.jsonl`` and at the end ``summary.json`` in
-the output folder. A signal (SIGTERM, Ctrl-C), the time limit or the last step ends the loop; each of them saves first.
+In: a :class:`RunConfig`. Out: checkpoints, ``tokenizer.json``, ``config.toml``, ``log.jsonl`` and at the end
+``summary.json`` in the output folder. A signal (SIGTERM, Ctrl-C), the time limit or the last step ends the loop; each
+of them saves first.
 """
 
 import contextlib
@@ -159,7 +160,8 @@ class Run:
         return {0.0: "", 1.0: "time", 2.0: "signal"}[self.world.largest(code)]
 
     def is_save_due(self) -> bool:
-        """Whether a checkpoint belongs here: by steps, by minutes, or after the last step. Every process must ask at every step."""
+        """Whether a checkpoint belongs here: by steps, by minutes, or after the last step. Every process must ask at
+        every step."""
         steps, minutes = self.config.checkpoint_steps, self.config.checkpoint_minutes
         late = minutes and self.world.same(time.monotonic() - self.saved) > 60 * minutes
         return bool(late) or self.step == self.total or bool(steps and self.step % steps == 0)
@@ -176,7 +178,8 @@ class Run:
             self.log.event("checkpoint", step=self.step, file=url)
 
     def report(self, loss: float, watch: Watch) -> str:
-        """Logs the step's figures and returns them as a note for the progress line. Raises UserError for a broken loss."""
+        """Logs the step's figures and returns them as a note for the progress line. Raises UserError for a broken
+        loss."""
         loss = self.world.mean(loss)
         scale = float(self.model.logit_scale.detach().exp())
         if not math.isfinite(loss):

@@ -88,7 +88,8 @@ def put_states(model: Clip, states: dict[str, Tensor], path: str) -> None:
 
 
 def load_trained(path: str, *, model: str = "", tokenizer: str = "") -> Trained:
-    """A model and its tokenizer. Foreign weights need the ``model``'s name and a ``tokenizer`` file; ours bring both."""
+    """A model and its tokenizer. Foreign weights need the ``model``'s name and a ``tokenizer`` file; ours bring
+    both."""
     address = _checkpoint_address(path)
     step, crop = 0, "center"
     if address.endswith(".pt") and not model:

@@ -1,4 +1,5 @@
-"""What a Python program calls: :func:`run`, the same as ``webimagetext run``. The rest of this package serves the programs."""
+"""What a Python program calls: :func:`run`, the same as ``webimagetext run``. The rest of this package serves the
+programs."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -21,9 +22,10 @@ def run(
 ) -> "list[Step]":
     """Builds a dataset, or does one verb of it, and returns what remained after each step, in order.
 
-    ``config`` is a :class:`pipeline.config.RunConfig`, a dictionary as a TOML file holds it, or the path or URL of such a file;
-    ``output`` the run folder, path or URL; ``workers`` and ``beam_options`` are as on the command line. Finished steps are skipped,
-    and an interrupted run is gone on with. Raises :class:`webimagetext.errors.UserError`, which says what is to be mended.
+    ``config`` is a :class:`pipeline.config.RunConfig`, a dictionary as a TOML file holds it, or the path or URL of such
+    a file; ``output`` the run folder, path or URL; ``workers`` and ``beam_options`` are as on the command line.
+    Finished steps are skipped, and an interrupted run is gone on with. Raises :class:`webimagetext.errors.UserError`,
+    which says what is to be mended.
     """
     from pipeline.config import RunConfig
     from pipeline.run import run_steps_of

@@ -35,7 +35,8 @@ ABOUT = "Builds an image-text dataset from the web, and trains CLIP on it. --ver
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Runs one command line; returns the exit status. The process's own, without ``args``, ends with it where torch is used."""
+    """Runs one command line; returns the exit status. The process's own, without ``args``, ends with it where torch is
+    used."""
     words = list(sys.argv[1:] if args is None else args)
     typed = os.path.basename(sys.argv[0]) == "webimagetext"
     if typed and args is None:

@@ -42,8 +42,8 @@ def run_command(command: Callable[[], int | None]) -> int:
 def leave(status: int) -> NoReturn:
     """Ends the process of a program that uses torch, when all is saved and closed.
 
-    Libraries' native threads may still be at work, such as those between the processes of a group, and tearing the interpreter down
-    under them aborts the process now and then, which would hide the status.
+    Libraries' native threads may still be at work, such as those between the processes of a group, and tearing the
+    interpreter down under them aborts the process now and then, which would hide the status.
     """
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, BrokenPipeError):  # where nobody reads what is printed

@@ -1,7 +1,9 @@
-"""What a file is known by, so that work is named by what it is made from and not by where that lies or in which order it came.
+"""What a file is known by, so that work is named by what it is made from and not by where that lies or in which order
+it came.
 
-In: a path or URL. Out: a word that is the same exactly when the content is. A local file is read once in a process; of a file on an
-object store its mark is asked, and a file on the web, which is published once under its name, is known by that.
+In: a path or URL. Out: a word that is the same exactly when the content is. A local file is read once in a process; of
+a file on an object store its mark is asked, and a file on the web, which is published once under its name, is known by
+that.
 """
 
 import functools

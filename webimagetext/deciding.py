@@ -1,13 +1,16 @@
-"""Which settings decide what a step makes: marks on the fields of settings, and the values by which a result is known again.
+"""Which settings decide what a step makes: marks on the fields of settings, and the values by which a result is known
+again.
 
-A field without a mark decides. FREE marks what decides no bytes: pace, identity, memory, threads. CONTENTS marks a path, or
-several, of a file whose contents decide and not its name. CODE marks functions named ``module:function``, of which the module's
-source decides. INPUT marks paths that the step itself follows to what they hold. AHEAD marks what decides as well, and may yet
-change in the middle of the work: what was done before stays right. A mark stands in the declaration::
+A field without a mark decides. FREE marks what decides no bytes: pace, identity, memory, threads. CONTENTS marks a
+path, or several, of a file whose contents decide and not its name. CODE marks functions named ``module:function``, of
+which the module's source decides. INPUT marks paths that the step itself follows to what they hold. AHEAD marks what
+decides as well, and may yet change in the middle of the work: what was done before stays right. A mark stands in the
+declaration::
 
     delay: Annotated[float, FREE] = 1.0
 
-In: settings. Out: plain values, equal exactly when the settings decide the same. Imports nothing heavy: configurations use it.
+In: settings. Out: plain values, equal exactly when the settings decide the same. Imports nothing heavy: configurations
+use it.
 """
 
 import dataclasses
@@ -42,7 +45,8 @@ def marks_of(cls: type) -> dict[str, list[Mark]]:
 
 
 def deciding(settings: Any) -> Any:
-    """The values in ``settings`` (a dataclass, or plain values) that decide. Raises UserError for a named file that is missing."""
+    """The values in ``settings`` (a dataclass, or plain values) that decide. Raises UserError for a named file that is
+    missing."""
     if isinstance(settings, dict):
         return {name: deciding(value) for name, value in settings.items()}
     if isinstance(settings, (tuple, list)):
@@ -79,7 +83,8 @@ def _each(value: Any, digest: typing.Callable[[str], str]) -> Any:
 
 
 def _code(name: str) -> str:
-    """A function's name with a digest of its module's source, found without importing it; the name alone where there is none."""
+    """A function's name with a digest of its module's source, found without importing it; the name alone where there is
+    none."""
     module = name.partition(":")[0]
     try:
         found = importlib.util.find_spec(module)

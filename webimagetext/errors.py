@@ -1,7 +1,7 @@
 """The one exception that means "the user can mend this".
 
-A mistake of the user's (a missing file, a wrong option, a corrupt input) is raised as :class:`UserError` with what is wrong
-and what to do; ``run_command`` (command.py) prints it without a traceback. Anything else is a defect of ours and
+A mistake of the user's (a missing file, a wrong option, a corrupt input) is raised as :class:`UserError` with what is
+wrong and what to do; ``run_command`` (command.py) prints it without a traceback. Anything else is a defect of ours and
 keeps its traceback.
 """
 

@@ -1,7 +1,8 @@
 """Packages that only part of the programs use, and the extra of this project that brings each.
 
-In: an import that found nothing. Out: a UserError that says who needs the package and what to type. What the programs always need
-stands under ``dependencies`` in pyproject.toml; its absence is a broken installation, whose traceback stays.
+In: an import that found nothing. Out: a UserError that says who needs the package and what to type. What the programs
+always need stands under ``dependencies`` in pyproject.toml; its absence is a broken installation, whose traceback
+stays.
 """
 
 import contextlib

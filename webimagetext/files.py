@@ -1,8 +1,9 @@
 """Files by path or fsspec URL (local, ``s3://``, ``gs://``…): reading, listing, and writing that is never half done.
 
-A local file is written under a temporary name and renamed when it is whole. On an object store an upload appears under its name
-only when it is complete, and one that fails is taken back; nothing is ever renamed there. What a store raises is put into words
-by :mod:`webimagetext.stores`. A file counts as read or written as soon as the call returns: the stores are consistent in that.
+A local file is written under a temporary name and renamed when it is whole. On an object store an upload appears under
+its name only when it is complete, and one that fails is taken back; nothing is ever renamed there. What a store raises
+is put into words by :mod:`webimagetext.stores`. A file counts as read or written as soon as the call returns: the
+stores are consistent in that.
 """
 
 import contextlib
@@ -96,7 +97,8 @@ def _about(url: str) -> dict[str, Any] | None:
 
 
 def listing(pattern: str, folder: str = "") -> list[str]:
-    """The files that match a glob pattern, sorted by name; with ``folder``, below it, whatever characters its own name has."""
+    """The files that match a glob pattern, sorted by name; with ``folder``, below it, whatever characters its own name
+    has."""
     if folder:
         pattern = join(glob.escape(folder), pattern)
     filesystem, path = open_store(pattern)
@@ -237,7 +239,8 @@ def _local(path: str) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def write_atomic(url: str, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any]]:
-    """A stream whose contents appear under ``url`` only when the block ends without an error; folders are made as needed.
+    """A stream whose contents appear under ``url`` only when the block ends without an error; folders are made as
+    needed.
 
     Mode "w" takes text and writes UTF-8.
     """

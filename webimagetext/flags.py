@@ -1,8 +1,9 @@
 """The command line: words into settings, and ``--help``.
 
-In: the words after a command's name, and a dataclass with the defaults. Out: an instance with the options given replaced, and the
-words that are no option's value. Options may stand before, between and after these, as ``--name value`` or ``--name=value``; an
-unknown one, or a value of the wrong kind, is a UserError with the nearest known name. Imports nothing heavy.
+In: the words after a command's name, and a dataclass with the defaults. Out: an instance with the options given
+replaced, and the words that are no option's value. Options may stand before, between and after these, as ``--name
+value`` or ``--name=value``; an unknown one, or a value of the wrong kind, is a UserError with the nearest known name.
+Imports nothing heavy.
 """
 
 import dataclasses
@@ -29,14 +30,16 @@ Given = tuple[Option, list[str] | bool]
 
 @dataclasses.dataclass(frozen=True)
 class Words:
-    """A command line taken apart: the words that belong to no option, and each option with its words (a switch: on or off)."""
+    """A command line taken apart: the words that belong to no option, and each option with its words (a switch: on or
+    off)."""
 
     files: list[str]
     given: list[Given]
     prog: str
 
     def apply(self, default: T) -> T:
-        """``default`` with what was given. Raises UserError for a value of the wrong kind, or one that its dataclass refuses."""
+        """``default`` with what was given. Raises UserError for a value of the wrong kind, or one that its dataclass
+        refuses."""
         values: dict[str, Any] = {}
         for option, words in self.given:
             table = values
@@ -51,8 +54,8 @@ def parse_flags(
 ) -> T:
     """Parses ``args`` into ``cls`` with options named after its fields; ``default`` holds what a file has already set.
 
-    ``--help`` prints and exits. Raises UserError for what cannot be parsed, and for an address that holds credentials, since
-    settings are stored with what they make.
+    ``--help`` prints and exits. Raises UserError for what cannot be parsed, and for an address that holds credentials,
+    since settings are stored with what they make.
     """
     start = cls() if default is None else default
     words = split_words(start, args, prog=prog, usage=usage)
@@ -71,7 +74,8 @@ def need(settings: Any, *fields: str, prog: str, example: str) -> None:
 def split_words(
     default: Any, args: Sequence[str], *, prog: str, usage: str, about: str = "", first: Sequence[str] = ()
 ) -> Words:
-    """Takes a command line apart by the options of ``default``; ``--help`` prints them, tables ``first`` in front, and exits."""
+    """Takes a command line apart by the options of ``default``; ``--help`` prints them, tables ``first`` in front, and
+    exits."""
     for word in args:
         refuse_credentials(word)
     options = list(options_of(default))
@@ -170,7 +174,8 @@ def _replaced(default: T, values: Mapping[str, Any], prog: str) -> T:
 
 
 def help_text(options: Sequence[Option], *, prog: str, usage: str, about: str, first: Sequence[str] = ()) -> str:
-    """What ``--help`` prints: one line of usage, then the options, those of the tables ``first`` before the other tables'."""
+    """What ``--help`` prints: one line of usage, then the options, those of the tables ``first`` before the other
+    tables'."""
     width = max(NARROWEST, min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns))
     tables = dict.fromkeys([option.table for option in options])
     order = [name for name in ("", *first) if name in tables]

@@ -1,7 +1,8 @@
 """Copies on this machine of what lies on an object store, for the parts that must map or seek in a file.
 
-In: a URL. Out: a path. :func:`fetched` is for one use and leaves nothing behind; :func:`kept` shares a copy between processes and
-runs, under a name that tells its content, in a folder of this user's alone. What nothing has used for a week is deleted.
+In: a URL. Out: a path. :func:`fetched` is for one use and leaves nothing behind; :func:`kept` shares a copy between
+processes and runs, under a name that tells its content, in a folder of this user's alone. What nothing has used for a
+week is deleted.
 """
 
 import contextlib
@@ -21,7 +22,8 @@ UNUSED_SECONDS = 7 * 24 * 3600.0
 
 
 def folder() -> str:
-    """The folder for copies, below the machine's temporary one (TMPDIR moves it). Raises UserError when another user has it."""
+    """The folder for copies, below the machine's temporary one (TMPDIR moves it). Raises UserError when another user
+    has it."""
     path = os.path.join(tempfile.gettempdir(), f"webimagetext-{os.getuid()}")
     os.makedirs(path, mode=0o700, exist_ok=True)
     about = os.lstat(path)
@@ -31,7 +33,8 @@ def folder() -> str:
 
 
 def sweep(place: str, unused: float = UNUSED_SECONDS) -> None:
-    """Deletes the files of a folder that have not been used for ``unused`` seconds; a process that has one mapped keeps it."""
+    """Deletes the files of a folder that have not been used for ``unused`` seconds; a process that has one mapped keeps
+    it."""
     oldest = time.time() - unused
     for entry in os.scandir(place):
         with contextlib.suppress(OSError):
@@ -40,7 +43,8 @@ def sweep(place: str, unused: float = UNUSED_SECONDS) -> None:
 
 
 def copy(url: str, path: str) -> None:
-    """Copies the file at ``url`` to ``path``, which is there whole or not at all. Raises UserError when it came short."""
+    """Copies the file at ``url`` to ``path``, which is there whole or not at all. Raises UserError when it came
+    short."""
     with files.open_input(url) as source, files.write_hashed(path) as target:
         shutil.copyfileobj(source, target, 1 << 20)
         if target.size != files.size(url):
@@ -62,7 +66,8 @@ def fetched(url: str) -> Iterator[str]:
 
 
 def kept(url: str, is_whole: Callable[[str], bool]) -> str:
-    """A copy of ``url``, whose name tells its content, that later calls find again. Raises UserError unless ``is_whole(path)``."""
+    """A copy of ``url``, whose name tells its content, that later calls find again. Raises UserError unless
+    ``is_whole(path)``."""
     place = folder()
     path = os.path.join(place, url.rpartition("/")[2])
     if not os.path.exists(path):

@@ -1,8 +1,8 @@
 """The options that a dataclass of settings has on the command line, with what is said about each where it is declared.
 
-In: a dataclass type and an instance with the defaults. Out: one :class:`Option` a field, those of a nested dataclass named
-``table.field`` as in a TOML file. The help of a field is the string below it, that of a table its class's docstring. A nested
-dataclass whose field has the metadata ``flat`` adds its options without a prefix.
+In: a dataclass type and an instance with the defaults. Out: one :class:`Option` a field, those of a nested dataclass
+named ``table.field`` as in a TOML file. The help of a field is the string below it, that of a table its class's
+docstring. A nested dataclass whose field has the metadata ``flat`` adds its options without a prefix.
 """
 
 import ast
@@ -24,7 +24,8 @@ _NAMES = {str: "STR", int: "INT", float: "FLOAT"}
 
 @dataclass(frozen=True)
 class Option:
-    """An option: its name without dashes, the fields that lead to its value, what it holds, its default and its help."""
+    """An option: its name without dashes, the fields that lead to its value, what it holds, its default and its
+    help."""
 
     name: str
     path: tuple[str, ...]

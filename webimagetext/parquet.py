@@ -1,8 +1,8 @@
 """Reading a whole Parquet file from a stream.
 
-In: a stream of Python's. Out: a table. Arrow's own ``read_table`` reads in its threads, and one of them may be the last to let go
-of the stream: when the interpreter ends at that moment, the process is aborted after all its work was done (one time in 30, where
-reading was the last thing that a program did).
+In: a stream of Python's. Out: a table. Arrow's own ``read_table`` reads in its threads, and one of them may be the last
+to let go of the stream: when the interpreter ends at that moment, the process is aborted after all its work was done
+(one time in 30, where reading was the last thing that a program did).
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,8 @@ __all__ = ["read_parquet"]
 
 
 def read_parquet(stream: IO[bytes] | pa.NativeFile, columns: Sequence[str] | None = None) -> pa.Table:
-    """The file as a table, or some columns of it. Raises pyarrow.ArrowInvalid for something else, or without such columns."""
+    """The file as a table, or some columns of it. Raises pyarrow.ArrowInvalid for something else, or without such
+    columns."""
     file = pq.ParquetFile(stream)
     if columns is not None and (missing := set(columns) - set(file.schema_arrow.names)):
         raise pa.ArrowInvalid(f"no column {', '.join(sorted(missing))}")

@@ -1,6 +1,7 @@
 """Progress of long work: one redrawn line on a terminal, a plain line every ten seconds elsewhere.
 
-In: ``advance(n)`` calls from the work. Out, on standard error: done, total, rate, time left. Silent with ``WEBIMAGETEXT_QUIET=1``.
+In: ``advance(n)`` calls from the work. Out, on standard error: done, total, rate, time left. Silent with
+``WEBIMAGETEXT_QUIET=1``.
 """
 
 import os

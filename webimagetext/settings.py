@@ -43,7 +43,8 @@ def pop_verb(args: Sequence[str], verbs: dict[str, str], *, prog: str, about: st
     """
     width = max(map(len, verbs)) + 2
     listing = "\n".join(f"  {verb:<{width}}{text}" for verb, text in verbs.items())
-    usage = f"usage: {prog} COMMAND …\n\n{textwrap.fill(about, 80)}\n\ncommands:\n{listing}\n\n{prog} COMMAND --help explains one."
+    usage = f"usage: {prog} COMMAND …\n\n{textwrap.fill(about, 80)}\n\n"
+    usage += f"commands:\n{listing}\n\n{prog} COMMAND --help explains one."
     if not args or args[0] in ("-h", "--help"):
         print(usage)
         sys.exit(0 if args else 2)

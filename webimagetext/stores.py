@@ -1,8 +1,9 @@
 """Object stores behind ``s3://``, ``gs://`` and other URLs: opened through fsspec, with their errors put into words.
 
-In: a URL. Out: its fsspec file system and the path within it; and, for what goes wrong there, a UserError that names the URL and
-what to do. Credentials come from the store's own chain (environment, profile, instance role, application default) alone: an
-address that holds a key or a password is refused before it can be logged or stored with a run, and none is put into a message.
+In: a URL. Out: its fsspec file system and the path within it; and, for what goes wrong there, a UserError that names
+the URL and what to do. Credentials come from the store's own chain (environment, profile, instance role, application
+default) alone: an address that holds a key or a password is refused before it can be logged or stored with a run, and
+none is put into a message.
 """
 
 import contextlib
@@ -20,8 +21,8 @@ __all__ = ["answers", "is_url", "missing", "open_store", "patiently", "refuse_cr
 
 T = TypeVar("T")
 
-# Listings are never cached: another process may have written since. gcsfs would otherwise ask over gRPC, before each request, what
-# kind of bucket it is; its user can have that back (for zonal buckets) by setting the variable.
+# Listings are never cached: another process may have written since. gcsfs would otherwise ask over gRPC, before each
+# request, what kind of bucket it is; its user can have that back (for zonal buckets) by setting the variable.
 _OPTIONS: dict[str, dict[str, Any]] = {
     name: {"use_listings_cache": False} for name in ("s3", "s3a", "gs", "gcs", "abfs", "az")
 }
@@ -56,7 +57,8 @@ def is_url(path: str) -> bool:
 
 
 def refuse_credentials(text: str, where: str = "") -> None:
-    """Raises UserError when an address in ``text`` holds a user, a password, a key or a signature; the message repeats none.
+    """Raises UserError when an address in ``text`` holds a user, a password, a key or a signature; the message repeats
+    none.
 
     ``where`` names the option or file that it stands in.
     """
@@ -113,7 +115,8 @@ def missing(url: str) -> UserError:
 
 @contextlib.contextmanager
 def answers(url: str) -> Iterator[None]:
-    """Puts what a store raises in the block into a UserError. That a file is missing, or a folder, is for the caller to word."""
+    """Puts what a store raises in the block into a UserError. That a file is missing, or a folder, is for the caller to
+    word."""
     try:
         yield
     except (UserError, IsADirectoryError):

@@ -97,7 +97,8 @@ class Output(io.RawIOBase):
 
 
 class HashedStream(io.RawIOBase):
-    """Counts and hashes what is written through it: reading a file back from a store would cost as much as writing it."""
+    """Counts and hashes what is written through it: reading a file back from a store would cost as much as writing
+    it."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream

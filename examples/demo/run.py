@@ -2,8 +2,8 @@
 
     python examples/demo/run.py [--site https://… --contact you@example.org] [--output demo-run]
 
-Each step is a command of this project, printed before it runs, so that it can be typed again by hand. A step whose command and
-inputs have not changed since it finished is skipped.
+Each step is a command of this project, printed before it runs, so that it can be typed again by hand. A step whose
+command and inputs have not changed since it finished is skipped.
 """
 
 import argparse
@@ -36,9 +36,11 @@ def show(command: Sequence[str]) -> None:
 
 
 def step(title: str, command: Sequence[str], *, record: Path, made: Path, inputs: Sequence[Path]) -> None:
-    """Runs ``command`` unless it has already made ``made`` from the same ``inputs``; ``record`` is a file that remembers that.
+    """Runs ``command`` unless it has already made ``made`` from the same ``inputs``; ``record`` is a file that
+    remembers that.
 
-    What an interrupted run with the same inputs left is taken up by the command itself; what other inputs gave is removed.
+    What an interrupted run with the same inputs left is taken up by the command itself; what other inputs gave is
+    removed.
     """
     print(f"\n== {title}", flush=True)
     show(command)

@@ -1,7 +1,7 @@
 """The dataset card: README.md of a run folder, for whoever is handed the dataset.
 
-In: what the audit counted, and the run's settings. Out: Markdown with the YAML head that dataset hubs read, so that a copy of the
-folder loads by its name.
+In: what the audit counted, and the run's settings. Out: Markdown with the YAML head that dataset hubs read, so that a
+copy of the folder loads by its name.
 """
 
 import json
@@ -20,9 +20,11 @@ SIZES = {10**3: "n<1K", 10**4: "1K<n<10K", 10**5: "10K<n<100K", 10**6: "100K<n<1
 SIZES |= {10**8: "10M<n<100M", 10**9: "100M<n<1B", 10**10: "1B<n<10B"}
 
 WHAT_A_SAMPLE_IS = {
-    True: "A tar member `KEY.jpg` with `KEY.txt` (the caption) and `KEY.json` (all columns, of which none is ever null: a text\n"
+    True: "A tar member `KEY.jpg` with `KEY.txt` (the caption) and `KEY.json` (all columns, of which none is ever "
+    "null: a text\n"
     'that is not known is "", a number -1); the Parquet file beside each tar has the same columns, with nulls.',
-    False: "A row of a Parquet file: the picture in the column `jpg`, the text in `caption`, and what is known of both.",
+    False: "A row of a Parquet file: the picture in the column `jpg`, the text in `caption`, and what is known of "
+    "both.",
 }
 LOADING = {
     True: """import webdataset
@@ -55,13 +57,15 @@ def _funnel(steps: list[Step]) -> str:
         if step.set_aside:
             went.append(f"kept in reserve: {number(step.set_aside)}")
         lines.append(
-            f"| {step.title} | {number(step.rows_in)} {step.unit} | {number(step.rows_out)} | {', '.join(went) or '–'} |"
+            f"| {step.title} | {number(step.rows_in)} {step.unit} | {number(step.rows_out)} | "
+            f"{', '.join(went) or '–'} |"
         )
     return "\n".join(lines)
 
 
 def _consent(settings: Mapping[str, Any]) -> str:
-    """How the sites were asked, as the steps that asked them stored it: pages and images may have been asked differently."""
+    """How the sites were asked, as the steps that asked them stored it: pages and images may have been asked
+    differently."""
     asked = []
     if settings.get("extract", {}).get("source", "pages") == "pages":
         asked.append(_manners(settings.get("http", {})))
@@ -69,9 +73,9 @@ def _consent(settings: Mapping[str, Any]) -> str:
     if len(set(asked)) > 1:
         asked = [f"For pages: {asked[0]}", f"For images: {asked[1]}"]
     return (
-        f"{' '.join(dict.fromkeys(asked))} What was decided, and on what evidence, "
-        "stands with each pair in the columns `consent` and `consent_evidence`. An owner's later objection is to be followed too: "
-        "the columns `url` and `page_url` say where a pair came from."
+        f"{' '.join(dict.fromkeys(asked))} What was decided, and on what evidence, stands with each pair in the "
+        "columns `consent` and `consent_evidence`. An owner's later objection is to be followed too: the columns "
+        "`url` and `page_url` say where a pair came from."
     )
 
 
@@ -80,8 +84,8 @@ def _manners(http: Mapping[str, Any]) -> str:
     contact = f" (contact: {http['contact']})" if http.get("contact") else ""
     signals = ", ".join(str(signal).replace("_", " ") for signal in http.get("binding_signals", ())) or "none"
     return (
-        f"Sites were asked as `{agent}`{contact}, at most one request in {delay} seconds a host. A refusal by any of these signals "
-        f"was obeyed, before the request where it can be known before: {signals}."
+        f"Sites were asked as `{agent}`{contact}, at most one request in {delay} seconds a host. A refusal by any of "
+        f"these signals was obeyed, before the request where it can be known before: {signals}."
     )
 
 
@@ -97,15 +101,15 @@ def render_card(name: str, steps: list[Step], summary: Summary, settings: Mappin
 
 # {name}
 
-Images from the web with the texts that describe them on their pages: {number(parts.get("shards", summary.pairs))} pairs in
-`shards/`{held}.
+Images from the web with the texts that describe them on their pages: {number(parts.get("shards", summary.pairs))} pairs
+in `shards/`{held}.
 
 ## How it was made
 
-Pairs of an image and a text were taken from pages, filtered by rules on the text, matched against a list of queries, and
-balanced, so that common queries do not drown the rare ones; the images were then downloaded, filtered and packed.{queries}
-`report.html` shows each step with samples, `funnel.json` has the same numbers as data, and `rejects/` names every pair that was
-dropped, with the reason.
+Pairs of an image and a text were taken from pages, filtered by rules on the text, matched against a list of queries,
+and balanced, so that common queries do not drown the rare ones; the images were then downloaded, filtered and
+packed.{queries} `report.html` shows each step with samples, `funnel.json` has the same numbers as data, and `rejects/`
+names every pair that was dropped, with the reason.
 
 {_funnel(steps)}
 
@@ -126,10 +130,10 @@ dropped, with the reason.
 
 ## Licence, and what to mind
 
-The images and texts belong to their authors; nobody has cleared rights in them, and this collection grants none. Whoever uses it
-must judge whether the use is lawful where they are. Texts were written by strangers: they can be wrong, offensive or personal.
-Filters are rules and models with errors, and the choice of sites and queries decides whose world the pairs show. Nothing here was
-checked by people one by one.
+The images and texts belong to their authors; nobody has cleared rights in them, and this collection grants none.
+Whoever uses it must judge whether the use is lawful where they are. Texts were written by strangers: they can be wrong,
+offensive or personal. Filters are rules and models with errors, and the choice of sites and queries decides whose world
+the pairs show. Nothing here was checked by people one by one.
 
 ## Settings
 

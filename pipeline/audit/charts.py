@@ -1,6 +1,8 @@
-"""Charts as fragments of HTML with inline SVG, without scripts or anything from outside. Colours come from the page's style.
+"""Charts as fragments of HTML with inline SVG, without scripts or anything from outside. Colours come from the page's
+style.
 
-Words stay in HTML, where they wrap and keep their size on a phone; only shapes are SVG. Every shape has its numbers beside it.
+Words stay in HTML, where they wrap and keep their size on a phone; only shapes are SVG. Every shape has its numbers
+beside it.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """croissant.json: the dataset described for machines, in the Croissant format 1.0 (JSON-LD, MLCommons 2024).
 
-In: a run folder. Out: an object with a FileSet of the Parquet files and one of the tars for each part (shards, holdout), and a
-RecordSet for each part, whose fields are the columns of schema SHARD as the Parquet files have them.
+In: a run folder. Out: an object with a FileSet of the Parquet files and one of the tars for each part (shards,
+holdout), and a RecordSet for each part, whose fields are the columns of schema SHARD as the Parquet files have them.
 """
 
 from typing import Any
@@ -13,8 +13,11 @@ from pipeline.tables.schema import SHARD
 
 __all__ = ["render_croissant"]
 
-_ITSELF = "citeAs column conformsTo extract field fileProperty fileObject fileSet format includes isLiveDataset jsonPath key md5"
-_ITSELF += " equivalentProperty parentField path recordSet references regex repeated replace samplingRate separator source subField"
+_ITSELF = (
+    "citeAs column conformsTo extract field fileProperty fileObject fileSet format includes isLiveDataset jsonPath key "
+    "md5 equivalentProperty parentField path recordSet references regex repeated replace samplingRate separator source "
+    "subField"
+)
 # The context that the specification gives: most words stand for themselves in the format's own name space.
 CONTEXT: dict[str, Any] = {word: f"cr:{word}" for word in [*_ITSELF.split(), "transform"]} | {
     "@language": "en",
@@ -54,8 +57,9 @@ def render_croissant(name: str, summary: Summary, day: str) -> dict[str, Any]:
         "name": name,
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "description": (
-            f"{summary.pairs:,} images from the web with the texts that describe them on their pages, matched against a list of "
-            "queries and balanced over them. Rights in images and texts are their authors'; none are granted."
+            f"{summary.pairs:,} images from the web with the texts that describe them on their pages, matched against "
+            "a list of queries and balanced over them. Rights in images and texts are their authors'; none are "
+            "granted."
         ),
         "license": "other",
         "version": "1.0.0",
@@ -73,7 +77,8 @@ def _file_sets(part: str, tars: bool) -> list[dict[str, Any]]:
         {
             "@type": "cr:FileSet",
             "@id": f"{part}-{kind}",
-            "description": f"{_PARTS[part]}: {'the columns' if kind == 'parquet' else 'KEY.jpg, KEY.txt and KEY.json of each'}",
+            "description": f"{_PARTS[part]}: "
+            f"{'the columns' if kind == 'parquet' else 'KEY.jpg, KEY.txt and KEY.json of each'}",
             "encodingFormat": encoding,
             "includes": f"{part}/[0-9]*.{kind}",
         }

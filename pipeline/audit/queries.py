@@ -1,6 +1,8 @@
-"""What became of the queries: head and tail, those without a match, the cumulative curve, and what is missing of t and why.
+"""What became of the queries: head and tail, those without a match, the cumulative curve, and what is missing of t and
+why.
 
-In: counts.parquet and shortfall.parquet of a run, as far as they are written. Out: plain values for funnel.json and the report.
+In: counts.parquet and shortfall.parquet of a run, as far as they are written. Out: plain values for funnel.json and the
+report.
 """
 
 from collections import Counter
@@ -48,8 +50,8 @@ def query_facts(run: RunFolder) -> dict[str, Any]:
 
 
 def shortfall_facts(run: RunFolder, t: int) -> dict[str, Any] | None:
-    """How many head queries (more than ``t`` matches) hold t of their own draw, before topping up and after, and why the rest
-    do not; None before packaging."""
+    """How many head queries (more than ``t`` matches) hold t of their own draw, before topping up and after, and why
+    the rest do not; None before packaging."""
     table = _table(run.shortfall)
     if table is None:
         return None

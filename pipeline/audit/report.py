@@ -1,7 +1,7 @@
 """report.html: one page that shows a person what a run made, how, and what it threw away.
 
-In: a run folder whose shards are written. Out: one HTML file that needs no other file, no script and no network. Captions and
-addresses come from strangers: everything is escaped, and the page forbids itself to load or run anything.
+In: a run folder whose shards are written. Out: one HTML file that needs no other file, no script and no network.
+Captions and addresses come from strangers: everything is escaped, and the page forbids itself to load or run anything.
 """
 
 import base64
@@ -28,8 +28,8 @@ SHOWN = 120  # characters of a text that stand there without a click
 def render_report(
     name: str, steps: list[Step], summary: Summary, settings: str, threshold: int, formats: Sequence[str]
 ) -> str:
-    """The page. ``settings`` is the run's configuration as TOML, ``threshold`` the pairs a query keeps (t of the balance), and
-    ``formats`` are the names of the image formats that were read."""
+    """The page. ``settings`` is the run's configuration as TOML, ``threshold`` the pairs a query keeps (t of the
+    balance), and ``formats`` are the names of the image formats that were read."""
     sections = {
         "What remained": _funnel(steps, formats),
         "Pictures and captions": _pictures(summary.samples),
@@ -56,14 +56,16 @@ def _anchor(title: str) -> str:
 
 
 def _folded(text: str) -> str:
-    """A stranger's text, running as its letters do. Of a long one the beginning is shown, and a click or a key opens the rest."""
+    """A stranger's text, running as its letters do. Of a long one the beginning is shown, and a click or a key opens
+    the rest."""
     if len(text) <= SHOWN:
         return f'<p dir="auto">{escape(text)}</p>'
     end = text.rfind(" ", SHOWN // 2, SHOWN) + 1 or SHOWN
     while end < len(text) and unicodedata.category(text[end]).startswith("M"):
         end += 1  # an accent or a vowel sign stays with its letter
     return (
-        f'<details class="text" dir="auto"><summary>{escape(text[:end])}<span class="more" aria-hidden="true"> …</span></summary>'
+        f'<details class="text" dir="auto"><summary>{escape(text[:end])}<span class="more" aria-hidden="true"> '
+        "…</span></summary>"
         f"<p>{escape(text[end:])}</p></details>"
     )
 
@@ -100,8 +102,9 @@ def _funnel(steps: list[Step], formats: Sequence[str]) -> str:
         line = f'<div class="line"><span>{words}</span><span class="soft">{of}</span></div>'
         items.append(f'<li class="{step.unit}">{line}{shape}{gone}</li>')
     note = (
-        "<p>Blue is the flow of pairs: each step takes in what the one above let through. Grey are the pages and images asked "
-        f"for on the way. Open a line to see why the rest went. Image formats that were read: {escape(', '.join(formats))}.</p>"
+        "<p>Blue is the flow of pairs: each step takes in what the one above let through. Grey are the pages and "
+        "images asked for on the way. Open a line to see why the rest went. Image formats that were read: "
+        f"{escape(', '.join(formats))}.</p>"
     )
     return f'{note}<ol class="step">{"".join(items)}</ol>' if items else ""
 
@@ -138,9 +141,9 @@ def _queries(queries: Queries | None, threshold: int) -> str:
         matched, selected, head, f"Cumulative share of matches by query, most frequent first. {words}"
     )
     legend = (
-        '<p><span class="key before"></span> all matches &nbsp; <span class="key after"></span> after the balance &nbsp; '
-        '<span class="key mark"></span> left of it: more than t matches</p>'
-        '<p class="soft">Across: queries, the most frequent first. Up: the share of all matches that they hold together.</p>'
+        '<p><span class="key before"></span> all matches &nbsp; <span class="key after"></span> after the balance '
+        '&nbsp; <span class="key mark"></span> left of it: more than t matches</p><p class="soft">Across: queries, '
+        "the most frequent first. Up: the share of all matches that they hold together.</p>"
     )
     first = zip(queries.names[:TOP].to_pylist(), matched[:TOP], selected[:TOP], strict=True)
     rows = "".join(
@@ -150,7 +153,8 @@ def _queries(queries: Queries | None, threshold: int) -> str:
     )
     table = (
         '<table class="narrow"><caption>Most frequent queries</caption><thead><tr><th>query</th>'
-        f'<th class="number">pairs that hold it</th><th class="number">kept</th></tr></thead><tbody>{rows}</tbody></table>'
+        '<th class="number">pairs that hold it</th><th class="number">kept</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
     )
     return f"<p>{words}</p>{curve}{legend}{table}"
 
@@ -163,9 +167,9 @@ def _shortfall(facts: dict[str, Any] | None, threshold: int) -> str:
     words = (
         f"Of {number(head)} queries with more than t = {number(threshold)} matches, "
         f"{number(facts['head_holding_t_before_top_up'])} held t pairs of their own draw after the first fetch, and "
-        f"{number(after)} ({share(after, head)}) after topping up from the reserve. {number(facts['short_queries'])} queries "
-        f"lack {number(facts['missing_pairs'])} pairs: {number(facts['reserve_spent'])} of them have spent their reserve, "
-        f"{number(facts['fewer_matches_than_t'])} had no more than t matches to begin with."
+        f"{number(after)} ({share(after, head)}) after topping up from the reserve. {number(facts['short_queries'])} "
+        f"queries lack {number(facts['missing_pairs'])} pairs: {number(facts['reserve_spent'])} of them have spent "
+        f"their reserve, {number(facts['fewer_matches_than_t'])} had no more than t matches to begin with."
     )
     lost = facts["lost_of_short_queries"]
     table = bars(list(lost.items()), "What became of the pairs that short queries drew and lost") if lost else ""
@@ -209,10 +213,14 @@ def _dropped(steps: list[Step], summary: Summary) -> str:
             for row in rows
         )
         blocks.append(
-            f"<details><summary>{escape(in_words(reason))} ({escape(rows[0]['stage'])}): {number(totals[reason])}</summary>"
-            f"<table><thead><tr><th>text or detail</th><th>address</th></tr></thead><tbody>{body}</tbody></table></details>"
+            f"<details><summary>{escape(in_words(reason))} ({escape(rows[0]['stage'])}): "
+            f"{number(totals[reason])}</summary><table><thead><tr><th>text or detail</th><th>address</th></tr></thead>"
+            f"<tbody>{body}</tbody></table></details>"
         )
-    note = "<p>Some of what each rule dropped, so that a rule that drops the wrong things is seen. All of it is in rejects/.</p>"
+    note = (
+        "<p>Some of what each rule dropped, so that a rule that drops the wrong things is seen. All of it is in "
+        "rejects/.</p>"
+    )
     return note + "".join(blocks) if blocks else ""
 
 

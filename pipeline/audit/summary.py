@@ -1,7 +1,7 @@
 """What the finished shards are made of, for people: numbers, samples of pictures and of rejects.
 
-In: a run folder whose shards are written. Out: a :class:`Summary`. One pass over the shards' Parquet files and one over the
-ledgers, batch by batch, so memory does not grow with the run.
+In: a run folder whose shards are written. Out: a :class:`Summary`. One pass over the shards' Parquet files and one over
+the ledgers, batch by batch, so memory does not grow with the run.
 """
 
 import io

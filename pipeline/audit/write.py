@@ -1,7 +1,7 @@
 """The audit of a run: what ``python -m pipeline report`` writes, and the last step of ``python -m pipeline run``.
 
-In: a run folder whose shards are written, and its configuration. Out: funnel.json, report.html, README.md (the dataset card) and
-croissant.json. Equal runs give equal files.
+In: a run folder whose shards are written, and its configuration. Out: funnel.json, report.html, README.md (the dataset
+card) and croissant.json. Equal runs give equal files.
 """
 
 import json

@@ -1,8 +1,9 @@
 """The exact cap: each pair belongs to its rarest query, and a query keeps at most t of its own pairs.
 
-Of its pairs a query keeps those with the t smallest (draw, pair id). Finding the t-th smallest needs no sort of them all: among g
-uniform draws it lies within a few standard deviations of t / g, so a pass over the batches counts the draws below that window,
-gathers the few inside, and the t-th smallest is then a small selection. Three passes, all streaming:
+Of its pairs a query keeps those with the t smallest (draw, pair id). Finding the t-th smallest needs no sort of them
+all: among g uniform draws it lies within a few standard deviations of t / g, so a pass over the batches counts the
+draws below that window, gathers the few inside, and the t-th smallest is then a small selection. Three passes, all
+streaming:
 
 1. ``count_matches``, then ``count_rarest`` (matches.py): the pairs each query owns;
 2. ``candidates`` on each batch with the ``windows``; add up ``below`` and gather the rows (by query, if they are many);
@@ -70,7 +71,8 @@ def windows(owned: Counts, t: int, slack: float = 6.0) -> Windows:
 def candidates(
     pair_ids: pa.Array, owners: Ids, windows: Windows, seed: int, *, only: npt.NDArray[np.bool_] | None = None
 ) -> tuple[Counts, pa.RecordBatch]:
-    """A batch's part in the search: for each query the draws below its window, and the rows inside it (CANDIDATE_DRAWS).
+    """A batch's part in the search: for each query the draws below its window, and the rows inside it
+    (CANDIDATE_DRAWS).
 
     ``owners`` is each row's rarest query. ``only`` restricts the search to some queries (a mask by id).
     """
@@ -88,8 +90,8 @@ def candidates(
 def cutoffs(found: Sequence[pa.RecordBatch], below: Counts, owned: Counts, t: int) -> tuple[Cutoffs, Ids]:
     """Each query's cutoff from all candidates, and the queries whose window missed it.
 
-    For the missed ones (almost always none) run ``candidates`` again with ``windows(owned, t, inf)`` and a mask of them.
-    ``found`` may hold some queries' candidates only (one bucket of many); the rest then count as missed.
+    For the missed ones (almost always none) run ``candidates`` again with ``windows(owned, t, inf)`` and a mask of
+    them. ``found`` may hold some queries' candidates only (one bucket of many); the rest then count as missed.
     """
     last_draw = np.where(owned > t, -1.0, np.inf)
     last_pair = np.zeros(len(owned), np.uint64)

@@ -1,4 +1,5 @@
-"""Settings of the balance: how many pairs a query may keep, and how that number is found. Imports the standard library alone."""
+"""Settings of the balance: how many pairs a query may keep, and how that number is found. Imports the standard library
+alone."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,20 +18,24 @@ class BalanceConfig:
 
     mode: Literal["independent", "capped", "none"] = "independent"
     """independent: keep a pair if any of its queries draws it, each with probability t / matches (the published rule).
-    capped: count each pair for its rarest query only, and keep at most t of each query. none: keep every matched pair."""
+    capped: count each pair for its rarest query only, and keep at most t of each query. none: keep every matched
+    pair."""
     t: int = 20_000
     """Pairs a query keeps (in independent mode, on average, by its own draw)."""
     tail_share: float | None = None
-    """Find t so that queries with at most t matches hold this share of all matches (0 to 1; 0.06 in the published re-creation)."""
+    """Find t so that queries with at most t matches hold this share of all matches (0 to 1; 0.06 in the published
+    re-creation)."""
     wanted_total: int | None = None
     """Find t so that this many pairs remain in the shards, after the loss given by expected_loss."""
     expected_loss: float = 0.0
-    """Share of the selected pairs that fetching and the image rules are expected to lose (0 to below 1); for wanted_total.
-    What top_up_rounds make up for is not lost."""
+    """Share of the selected pairs that fetching and the image rules are expected to lose (0 to below 1); for
+    wanted_total. What top_up_rounds make up for is not lost."""
     reserve: float = 0.5
-    """Pairs ranked as a reserve for those that are lost, as a share of t: 0.5 ranks what t * 1.5 would also have drawn."""
+    """Pairs ranked as a reserve for those that are lost, as a share of t: 0.5 ranks what t * 1.5 would also have
+    drawn."""
     top_up_rounds: int = 3
-    """Rounds of fetching from the reserve, at most, while queries hold fewer than t pairs of their own draw (0: none)."""
+    """Rounds of fetching from the reserve, at most, while queries hold fewer than t pairs of their own draw (0:
+    none)."""
 
     def __post_init__(self) -> None:
         if self.t < 1:

@@ -1,8 +1,9 @@
 """The published balance: each query of a pair draws on its own, and the pair stays if any of them draws it.
 
-A query with ``c`` matches draws each of its pairs with probability ``min(1, t / c)`` (Xu et al., ICLR 2024, after the cap of
-Radford et al. 2021). The draw is a hash of (pair, query, seed): ``draw < t / c``, here as ``draw * c < t``, so that the same number
-also says from which t on the pair is drawn. It needs no record of other pairs, so it runs on any batch in any order.
+A query with ``c`` matches draws each of its pairs with probability ``min(1, t / c)`` (Xu et al., ICLR 2024, after the
+cap of Radford et al. 2021). The draw is a hash of (pair, query, seed): ``draw < t / c``, here as ``draw * c < t``, so
+that the same number also says from which t on the pair is drawn. It needs no record of other pairs, so it runs on any
+batch in any order.
 """
 
 from dataclasses import dataclass
@@ -43,7 +44,8 @@ def draws(
     """Draws each row at ``t``.
 
     ``drawn_by`` names the queries that draw the row at t or, for a row that t does not keep, at the higher ``limit``.
-    ``probability`` is ``1 - prod(1 - min(1, t / c))`` over the row's queries. ``counts`` are over all rows, not this batch.
+    ``probability`` is ``1 - prod(1 - min(1, t / c))`` over the row's queries. ``counts`` are over all rows, not this
+    batch.
     """
     matches = flat_matches(query_ids)
     scaled = _scaled(pair_ids, matches, counts, seed)

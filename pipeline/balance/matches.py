@@ -1,7 +1,7 @@
 """Lists of query ids as flat arrays, and the two counts that the balance rests on.
 
-In: the query_ids column of MATCHED. Out: vectors with an entry a query, which are added up over batches: half a million integers,
-whatever the number of pairs.
+In: the query_ids column of MATCHED. Out: vectors with an entry a query, which are added up over batches: half a million
+integers, whatever the number of pairs.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Topping up: which pairs of the reserve make up for those that fetching and the image rules lost.
 
-In: how many pairs of its own draw each query has left, reserve rows, and the rows that came through. Out: for each query that is
-short, the draw up to which it takes: in the order of its draws, which is the same as raising t for that query alone. Pairs on
-the way that other queries have brought in already count for it, and need not be fetched.
+In: how many pairs of its own draw each query has left, reserve rows, and the rows that came through. Out: for each
+query that is short, the draw up to which it takes: in the order of its draws, which is the same as raising t for that
+query alone. Pairs on the way that other queries have brought in already count for it, and need not be fetched.
 """
 
 import numpy as np
@@ -51,9 +51,11 @@ def survival(drawn: Counts, held: Counts) -> Floats:
 
 
 def within(batch: pa.RecordBatch, plan: Plan, last: Floats) -> pa.ListArray:
-    """For each row the queries within whose reach it is: drawn at t, or at a draw of at most ``last`` where a query takes more.
+    """For each row the queries within whose reach it is: drawn at t, or at a draw of at most ``last`` where a query
+    takes more.
 
-    Needs the columns pair_id, query_ids and drawn_by. In the capped mode, where a pair belongs to one query, it is that one.
+    Needs the columns pair_id, query_ids and drawn_by. In the capped mode, where a pair belongs to one query, it is that
+    one.
     """
     if plan.mode != "independent":
         return batch.column("drawn_by")
@@ -70,7 +72,8 @@ def _draws(batch: pa.RecordBatch, column: str, seed: int) -> tuple[Matches, Floa
 
 
 def taken(batch: pa.RecordBatch, last: Floats, seed: int) -> npt.NDArray[np.bool_]:
-    """Whether each reserve row is taken when each query takes its draws up to ``last`` (an entry a query, -1 for none)."""
+    """Whether each reserve row is taken when each query takes its draws up to ``last`` (an entry a query, -1 for
+    none)."""
     own, draws = _draws(batch, "drawn_by", seed)
     result = np.zeros(batch.num_rows, dtype=bool)
     result[own.rows[draws <= last[own.queries]]] = True
@@ -84,7 +87,8 @@ def short_draws(batch: pa.RecordBatch, short: npt.NDArray[np.bool_], last: Float
 
 
 def present_draws(batch: pa.RecordBatch, plan: Plan, short: npt.NDArray[np.bool_], last: Floats) -> pa.RecordBatch:
-    """The draws by which rows that are there already lie beyond the reach of queries that are short, but not beyond the reserve."""
+    """The draws by which rows that are there already lie beyond the reach of queries that are short, but not beyond the
+    reserve."""
     matches, draws = _draws(batch, "query_ids", plan.seed)
     scaled = draws * plan.counts[matches.queries]
     beyond = (scaled >= plan.t) & (scaled < plan.limit) & (draws > last[matches.queries])
@@ -102,8 +106,9 @@ def _rows_of(
 def last_draws(table: pa.Table, lacking: Counts, share: Floats) -> pa.Table:
     """The draw up to which each query takes, so that what it lacks is likely to be there: SHORT_DRAWS, a row a query.
 
-    A pair that is there counts in full, one that has to be fetched with the ``share`` of the query's pairs that survived; one
-    standard deviation more than what is lacking is asked for. ``table`` is sorted by query and draw, queries whole.
+    A pair that is there counts in full, one that has to be fetched with the ``share`` of the query's pairs that
+    survived; one standard deviation more than what is lacking is asked for. ``table`` is sorted by query and draw,
+    queries whole.
     """
     queries, present = table.column("query_id").to_numpy(), table.column("present").to_numpy()
     worth = np.cumsum(np.where(present, 1.0, share[queries]))
@@ -116,7 +121,8 @@ def last_draws(table: pa.Table, lacking: Counts, share: Floats) -> pa.Table:
 
 
 class AtMost:
-    """Keeps at most t pairs of each query of the capped mode, those with the smallest draws: what was topped up beyond t goes.
+    """Keeps at most t pairs of each query of the capped mode, those with the smallest draws: what was topped up beyond
+    t goes.
 
     Rows of one query (``drawn_by``) are to lie together.
     """

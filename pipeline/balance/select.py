@@ -1,11 +1,12 @@
 """Which matched pairs are selected, and which are next in line.
 
-In: a MATCHED batch and the plan (the counts over all batches, t and its companions). Out: two SELECTED batches, the pairs that t
-keeps and the reserve that t * (1 + reserve) would also have kept. Both are nested: a higher t keeps all that a lower one kept.
+In: a MATCHED batch and the plan (the counts over all batches, t and its companions). Out: two SELECTED batches, the
+pairs that t keeps and the reserve that t * (1 + reserve) would also have kept. Both are nested: a higher t keeps all
+that a lower one kept.
 
-``priority`` orders pairs by the t from which on they are kept. In independent and none modes it is exact: a pair is drawn when its
-priority is below t. In capped mode it is draw * owned pairs, the expected rank among the pairs of the pair's own query: exact as an
-order within a query, while the selection itself goes by the exact cutoffs.
+``priority`` orders pairs by the t from which on they are kept. In independent and none modes it is exact: a pair is
+drawn when its priority is below t. In capped mode it is draw * owned pairs, the expected rank among the pairs of the
+pair's own query: exact as an order within a query, while the selection itself goes by the exact cutoffs.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """What queries lack of t in the end, and what became of the pairs they drew: the reject ledger, by query.
 
-In: the pairs that were drawn with the queries that drew them, and the ledger's reasons. Out: a table of losses by query and cause,
-then a row for each query with its counts.
+In: the pairs that were drawn with the queries that drew them, and the ledger's reasons. Out: a table of losses by query
+and cause, then a row for each query with its counts.
 """
 
 from collections import Counter, defaultdict

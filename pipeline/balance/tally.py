@@ -1,7 +1,8 @@
 """What the balance did to each query, as the counts table and as the lists and curves of the report.
 
-Two numbers answer "how many pairs does this query have", and they differ: ``drawn`` is what the query's own draw kept (capped near
-t), ``selected`` is every selected pair that holds the query (for a common word far above t, brought along by other queries).
+Two numbers answer "how many pairs does this query have", and they differ: ``drawn`` is what the query's own draw kept
+(capped near t), ``selected`` is every selected pair that holds the query (for a common word far above t, brought along
+by other queries).
 """
 
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ def zero_matches(counts: pa.RecordBatch) -> pa.Array:
 
 
 def cumulative_curve(matched: Counts, points: int = 200) -> npt.NDArray[np.int64]:
-    """The cumulative count of matches from the rarest query to the most common: rows of (queries so far, matches so far).
+    """The cumulative count of matches from the rarest query to the most common: rows of (queries so far, matches so
+    far).
 
     The curve by which the published re-creation chose its t: the tail is where it is still flat.
     """
@@ -59,7 +61,8 @@ def cumulative_curve(matched: Counts, points: int = 200) -> npt.NDArray[np.int64
 
 
 def summary(counts: pa.RecordBatch, t: int) -> dict[str, float]:
-    """The figures of a balance in one line each: queries with no match, in the tail, in the head; matches and their tail share."""
+    """The figures of a balance in one line each: queries with no match, in the tail, in the head; matches and their
+    tail share."""
     matched, drawn, selected = (np.asarray(counts.column(name)) for name in ("matched", "drawn", "selected"))
     in_head = matched > t
     total = int(matched.sum())

@@ -1,8 +1,8 @@
 """From t to the size of the result and back, and from t to the share of the tail and back.
 
-In independent mode a pair is kept exactly when its priority is below t, so the size of the result as a function of t is the
-distribution of the priorities: a histogram of them, added up over batches, answers every "which t gives which total". In
-capped mode the pairs each query owns answer it alone.
+In independent mode a pair is kept exactly when its priority is below t, so the size of the result as a function of t is
+the distribution of the priorities: a histogram of them, added up over batches, answers every "which t gives which
+total". In capped mode the pairs each query owns answer it alone.
 """
 
 import numpy as np
@@ -36,7 +36,8 @@ def tail_share(counts: Counts, t: int) -> float:
 
 
 def t_for_tail_share(counts: Counts, share: float) -> int:
-    """The smallest t at which the tail holds at least ``share`` of all matches. Raises ValueError where there is no match."""
+    """The smallest t at which the tail holds at least ``share`` of all matches. Raises ValueError where there is no
+    match."""
     ordered = np.sort(counts[counts > 0])
     if not len(ordered):
         raise ValueError("no pair matches any query, so no t has a tail")
@@ -48,7 +49,8 @@ def t_for_tail_share(counts: Counts, share: float) -> int:
 def priority_histogram(
     priorities: npt.NDArray[np.float64], edges: npt.NDArray[np.float64] = PRIORITY_EDGES
 ) -> npt.NDArray[np.int64]:
-    """How many priorities lie below the first edge, in each bin, and at or above the last edge: ``len(edges) + 1`` counts.
+    """How many priorities lie below the first edge, in each bin, and at or above the last edge: ``len(edges) + 1``
+    counts.
 
     Add the vectors of all batches. A sample of the pairs gives an estimate: scale the vector by pairs / sampled pairs.
     """
@@ -72,8 +74,8 @@ def t_for_total(
 ) -> int:
     """The largest t, at least 1, that keeps at most ``wanted`` pairs.
 
-    Exact when the edges about the answer are whole numbers: a second histogram with ``np.arange`` edges about a first answer
-    makes it so. Raises UserError when even every pair is fewer than wanted: no t is needed then.
+    Exact when the edges about the answer are whole numbers: a second histogram with ``np.arange`` edges about a first
+    answer makes it so. Raises UserError when even every pair is fewer than wanted: no t is needed then.
     """
     pairs = float(histogram.sum())
     if wanted >= pairs:
@@ -126,7 +128,8 @@ def resolve_t(
 ) -> int:
     """The t that the settings ask for; ``config.t`` where no pair matches, since then nothing can be kept at any t.
 
-    With ``wanted_total``, independent and none modes need the ``histogram`` of priorities, capped mode the ``owned`` counts.
+    With ``wanted_total``, independent and none modes need the ``histogram`` of priorities, capped mode the ``owned``
+    counts.
     """
     if not counts.any():
         return config.t

@@ -1,7 +1,8 @@
 """Candidates that an earlier run has already: found by address, so that nothing is fetched to learn it.
 
-In: candidates, and the addresses and keys in the shards of earlier runs, gathered by address. Out: as a rule gives them, per row
-null or a reason: ``earlier_pair`` for the same address and caption, ``earlier_url`` for the same address with another caption.
+In: candidates, and the addresses and keys in the shards of earlier runs, gathered by address. Out: as a rule gives
+them, per row null or a reason: ``earlier_pair`` for the same address and caption, ``earlier_url`` for the same address
+with another caption.
 """
 
 import numpy as np

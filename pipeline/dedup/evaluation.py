@@ -1,8 +1,8 @@
 """Pictures of evaluation sets that turn up in the data: so that a model is not tested on what it was trained on.
 
-In: evaluation pictures as folders of image files or of shards, as tars, or as Parquet tables with columns sha256 and phash (such
-as our own shards'); then columns of fetched pictures. Out: for each fetched picture the name of the evaluation picture it equals,
-or is near to, or null.
+In: evaluation pictures as folders of image files or of shards, as tars, or as Parquet tables with columns sha256 and
+phash (such as our own shards'); then columns of fetched pictures. Out: for each fetched picture the name of the
+evaluation picture it equals, or is near to, or null.
 """
 
 import os
@@ -41,8 +41,8 @@ EVALUATION = pa.schema(
 def evaluation_files(paths: Iterable[str]) -> list[str]:
     """The files of evaluation sets: of a folder its pictures, its tars, and its Parquet tables.
 
-    Where a table beside a tar has the columns sha256 and phash (a shard of ours), it stands for the tar, whose pictures are
-    smaller copies. Raises UserError for a path without anything.
+    Where a table beside a tar has the columns sha256 and phash (a shard of ours), it stands for the tar, whose pictures
+    are smaller copies. Raises UserError for a path without anything.
     """
     found = []
     for path in paths:
@@ -112,9 +112,11 @@ class EvaluationSet:
         return cls(tuple(names), tuple(contents), np.array(hashes, dtype=np.uint64))
 
     def matches(self, sha256: pa.Array, phashes: pa.Array, distance: int) -> pa.Array:
-        """For each picture the name of the evaluation picture with equal content, else of the nearest within ``distance`` bits.
+        """For each picture the name of the evaluation picture with equal content, else of the nearest within
+        ``distance`` bits.
 
-        Equally near ones are decided by their order in the set. A negative distance compares contents alone. Null: none.
+        Equally near ones are decided by their order in the set. A negative distance compares contents alone. Null:
+        none.
         """
         exact = dict(zip(reversed(self.sha256), reversed(self.names), strict=True))
         found = [exact.get(content) for content in sha256.to_pylist()]

@@ -1,8 +1,8 @@
 """Exact duplicates: the same pair found twice, and the same picture with the same caption under two addresses.
 
-In: a table in which all rows that share a key lie together (whole, or a group that a shuffle made). Out: as a rule gives them, per
-row null or a reason. Of rows that agree, the one with the smallest pair id stays (then page, then source): the id is a hash, so
-that this favours no site, and neither order nor worker count changes the choice.
+In: a table in which all rows that share a key lie together (whole, or a group that a shuffle made). Out: as a rule
+gives them, per row null or a reason. Of rows that agree, the one with the smallest pair id stays (then page, then
+source): the id is a hash, so that this favours no site, and neither order nor worker count changes the choice.
 """
 
 import numpy as np
@@ -44,7 +44,8 @@ class DuplicatePair:
 
 
 class DuplicateImageCaption:
-    """One row for each picture, by its content, and caption, in normal form. Rows with an equal ``sha256`` are to lie together.
+    """One row for each picture, by its content, and caption, in normal form. Rows with an equal ``sha256`` are to lie
+    together.
 
     The same picture with another caption stays: it says something new.
     """

@@ -1,11 +1,14 @@
-"""Near duplicates: pictures whose perceptual hashes differ in a few bits, found by joins on bands instead of comparing all pairs.
+"""Near duplicates: pictures whose perceptual hashes differ in a few bits, found by joins on bands instead of comparing
+all pairs.
 
-In: 64-bit hashes, sizes and contents. Out: for each picture the better one that it repeats, or none. The hash is cut into
-``distance + 2`` blocks; two hashes within the distance agree in at least two blocks (the pigeonhole principle), so that a join on
-every choice of two blocks misses no pair. That is 15 keys of about 21 bits for a distance of 4, and 45 of about 13 bits for 8.
+In: 64-bit hashes, sizes and contents. Out: for each picture the better one that it repeats, or none. The hash is cut
+into ``distance + 2`` blocks; two hashes within the distance agree in at least two blocks (the pigeonhole principle), so
+that a join on every choice of two blocks misses no pair. That is 15 keys of about 21 bits for a distance of 4, and 45
+of about 13 bits for 8.
 
-Which one is kept: a picture goes when a better one lies within the distance; better is one of an earlier run, then more pixels,
-then the smaller content hash. The choice needs no chains and no order, so that the verdicts of all bands can simply be united.
+Which one is kept: a picture goes when a better one lies within the distance; better is one of an earlier run, then more
+pixels, then the smaller content hash. The choice needs no chains and no order, so that the verdicts of all bands can
+simply be united.
 """
 
 import itertools
@@ -55,9 +58,9 @@ def repeated_by(
 ) -> Int64:
     """For each picture of one group, the index of the best one that it repeats; -1 where it stays.
 
-    ``pixels`` are the sizes as received; ``contents`` are hashes of the pictures' bytes, and one picture does not repeat
-    itself; those of an ``earlier`` run always stay. Of equal hashes only the best is compared with others: what is near to
-    any of them is near to it. So a group of a million equal hashes costs one sort.
+    ``pixels`` are the sizes as received; ``contents`` are hashes of the pictures' bytes, and one picture does not
+    repeat itself; those of an ``earlier`` run always stay. Of equal hashes only the best is compared with others: what
+    is near to any of them is near to it. So a group of a million equal hashes costs one sort.
     """
     earlier = np.zeros(len(hashes), dtype=bool) if earlier is None else earlier
     order = np.lexsort((contents, -pixels, ~earlier))
@@ -78,7 +81,8 @@ def repeated_by(
 
 
 def _better(ranked: UInt64, identities: UInt64, distance: int) -> Int64:
-    """For each hash, in order of rank, the first earlier one within the distance and of another picture; -1 where none is."""
+    """For each hash, in order of rank, the first earlier one within the distance and of another picture; -1 where none
+    is."""
     result = np.full(len(ranked), -1, dtype=np.int64)
     step = max(1, _CHUNK // max(1, len(ranked)))
     for start in range(0, len(ranked), step):

@@ -1,8 +1,8 @@
 """Pictures that repeat a better one, or one of an earlier run: keys to bring them together, and the verdict on each.
 
-In: rows with sha256, phash and the size as received. Out: VERDICTS, a row for each picture that goes, with what it repeats. Keys go
-through one group-by of any engine; a picture's verdicts are united by :func:`settled`, so neither the order nor the number of
-workers changes the answer.
+In: rows with sha256, phash and the size as received. Out: VERDICTS, a row for each picture that goes, with what it
+repeats. Keys go through one group-by of any engine; a picture's verdicts are united by :func:`settled`, so neither the
+order nor the number of workers changes the answer.
 """
 
 import numpy as np
@@ -118,8 +118,8 @@ def verdicts(group: pa.Table, distance: int | None) -> pa.RecordBatch:
 
 
 def settled(table: pa.Table) -> pa.Table:
-    """One verdict a picture out of those of several keys: the same picture before a near one, an earlier run's before this
-    one's, then the better keeper."""
+    """One verdict a picture out of those of several keys: the same picture before a near one, an earlier run's before
+    this one's, then the better keeper."""
     rank = pc.index_in(table.column("reason"), value_set=pa.array([SAME_EARLIER, NEAR_EARLIER, NEAR]))
     order = [("content", "ascending"), ("_reason", "ascending"), ("rank", "ascending"), ("keeper", "ascending")]
     ranked = table.append_column("_reason", rank).sort_by(order)
@@ -129,7 +129,8 @@ def settled(table: pa.Table) -> pa.Table:
 
 
 class RepeatedPicture:
-    """Drops the pictures that ``found`` (VERDICTS) lets go; the ledger's detail names the picture that stays by its content."""
+    """Drops the pictures that ``found`` (VERDICTS) lets go; the ledger's detail names the picture that stays by its
+    content."""
 
     name = "repeated_picture"
     detail = "_keeper"

@@ -1,8 +1,9 @@
-"""What a run needs on Google Cloud Dataflow: options and paths checked before anything starts, and the options of each job.
+"""What a run needs on Google Cloud Dataflow: options and paths checked before anything starts, and the options of each
+job.
 
-In: the Beam options after ``--``, the run folder, the settings. Out: the options of one job, or a UserError. Each graph of a run is
-a job of its own, so the memory that a step asks for is asked for by its job: a hint inside a graph would cost other engines
-a second environment, which Dataflow alone makes use of.
+In: the Beam options after ``--``, the run folder, the settings. Out: the options of one job, or a UserError. Each graph
+of a run is a job of its own, so the memory that a step asks for is asked for by its job: a hint inside a graph would
+cost other engines a second environment, which Dataflow alone makes use of.
 """
 
 import hashlib
@@ -23,7 +24,8 @@ NEEDED = {
     "temp_location": "a folder for the jobs' own files, gs://BUCKET/temp",
     "sdk_container_image": "the workers' image: target worker of docker/Dockerfile, pushed to your registry",
 }
-# Steps that hold several tables of 250,000 rows (about 100 MB each), waiting bodies (64 MB) and decoded pictures at a time.
+# Steps that hold several tables of 250,000 rows (about 100 MB each), waiting bodies (64 MB) and decoded pictures at a
+# time.
 HEAVY_STEPS = ("crawl round", "read ", "collect", "match", "fetch", "join", "find duplicates", "write shards")
 MEMORY_HINT = "min_ram=4GB"
 MAX_NAME = 63  # characters of a job's name: a label on the workers repeats it
@@ -88,10 +90,11 @@ def _is_remote(path: str) -> bool:
 
 
 def job_options(root: str, step: str, options: Sequence[str], parsed: Mapping[str, Any]) -> list[str]:
-    """The options of the job that runs one graph: the user's, a name that says what it does, and the memory it asks for.
+    """The options of the job that runs one graph: the user's, a name that says what it does, and the memory it asks
+    for.
 
-    The name is the same whenever the run folder is: Dataflow refuses a second job of a name, so that two drivers of one run
-    cannot crawl the same hosts at the same time.
+    The name is the same whenever the run folder is: Dataflow refuses a second job of a name, so that two drivers of one
+    run cannot crawl the same hosts at the same time.
     """
     chosen = list(options)
     base = str(parsed.get("job_name") or f"webimagetext-{hashlib.sha256(root.rstrip('/').encode()).hexdigest()[:8]}")

@@ -1,9 +1,10 @@
-"""A whole run as one Dataflow job, for a Flex Template: its only step is the driver, which submits the run's jobs and waits.
+"""A whole run as one Dataflow job, for a Flex Template: its only step is the driver, which submits the run's jobs and
+waits.
 
-In: the template's parameters, as options of a command line, and what Dataflow's launcher adds to them. Out: one graph of one
-element. A template holds exactly one graph, and a run is several, of which each is built from what the one before wrote; so the
-driver itself has to run somewhere. On a worker of this job it has no time limit of a launcher, and Dataflow starts it again
-when its machine fails: finished steps are skipped then.
+In: the template's parameters, as options of a command line, and what Dataflow's launcher adds to them. Out: one graph
+of one element. A template holds exactly one graph, and a run is several, of which each is built from what the one
+before wrote; so the driver itself has to run somewhere. On a worker of this job it has no time limit of a launcher, and
+Dataflow starts it again when its machine fails: finished steps are skipped then.
 """
 
 import argparse
@@ -51,7 +52,8 @@ class DriverFailedError(Exception):
 
 
 def main(args: Sequence[str]) -> None:
-    """Builds the job from the launcher's command line. Raises UserError for settings with which no job of the run could run."""
+    """Builds the job from the launcher's command line. Raises UserError for settings with which no job of the run could
+    run."""
     parser = argparse.ArgumentParser(prog="launch.py", allow_abbrev=False)
     for name, text in PARAMETERS.items():
         default = {"verb": "run", "beam_options": ""}.get(name)
@@ -75,7 +77,8 @@ def main(args: Sequence[str]) -> None:
 
 
 def drive(output: str, config: str, verb: str, options: Sequence[str]) -> None:
-    """Runs the driver to its end in this process. Raises DriverFailedError where the command line would end with an error."""
+    """Runs the driver to its end in this process. Raises DriverFailedError where the command line would end with an
+    error."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "config.toml")
         with files.write_atomic(path, "w") as stream:

@@ -1,7 +1,7 @@
 """Where a stage's Beam graph runs: by default on this machine's cores, else where the Beam options after ``--`` say.
 
-The local runner is Beam's FnApiRunner, named outright: "DirectRunner" stands for whatever Beam can download that day. Long stages
-use one worker process a core; short ones stay in this process, where nothing has to be started.
+The local runner is Beam's FnApiRunner, named outright: "DirectRunner" stands for whatever Beam can download that day.
+Long stages use one worker process a core; short ones stay in this process, where nothing has to be started.
 """
 
 import atexit
@@ -38,7 +38,8 @@ JOB_TRIES = 3  # of a job whose engine loses its workers
 
 
 class Engine:
-    """Runs graphs with one set of Beam options. ``workers``: processes of a local run, 0 for one a core in long stages."""
+    """Runs graphs with one set of Beam options. ``workers``: processes of a local run, 0 for one a core in long
+    stages."""
 
     def __init__(self, run: RunFolder, options: Sequence[str] = (), workers: int = 0) -> None:
         self.run_folder = run
@@ -118,7 +119,8 @@ class Engine:
 
 @contextlib.contextmanager
 def _graph(options: Sequence[str], runner: FnApiRunner | None = None) -> Iterator[beam.Pipeline]:
-    """A graph that runs at the end of the block. Its temporary folder goes also when building it fails; Beam keeps that one."""
+    """A graph that runs at the end of the block. Its temporary folder goes also when building it fails; Beam keeps that
+    one."""
     pipeline = beam.Pipeline(runner=runner, options=PipelineOptions(list(options)))
     try:
         with pipeline as root:
@@ -149,7 +151,8 @@ def _beam_files() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _shuffle_folder(run: RunFolder) -> Iterator[str]:
-    """A folder of this machine for what a graph shuffles (tables/spill.py), with the run where that is here; removed at the end."""
+    """A folder of this machine for what a graph shuffles (tables/spill.py), with the run where that is here; removed at
+    the end."""
     if files.is_url(run.root):
         with tempfile.TemporaryDirectory(prefix="webimagetext-shuffle-") as folder:
             yield folder

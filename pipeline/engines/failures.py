@@ -1,7 +1,7 @@
 """A user's mistake that only a worker can notice, such as a store that refuses a file, told as one by the driver.
 
-In: what Beam raises and logs for a UserError of a worker: the error with a note, or its traceback as text. Out: the UserError, and
-no traceback.
+In: what Beam raises and logs for a UserError of a worker: the error with a note, or its traceback as text. Out: the
+UserError, and no traceback.
 """
 
 import contextlib

@@ -1,7 +1,8 @@
 """Engines outside Python, reached through Beam's job service: what can go wrong on the way, told in a line.
 
-In: Beam's options, the errors it raises. Out: UserErrors for an address where nobody answers and for a job that failed there. The
-engine's own account of a failure is longer than a screen; Beam logs it, and the last line says what to look for.
+In: Beam's options, the errors it raises. Out: UserErrors for an address where nobody answers and for a job that failed
+there. The engine's own account of a failure is longer than a screen; Beam logs it, and the last line says what to look
+for.
 """
 
 import contextlib
@@ -39,7 +40,8 @@ def check_endpoint(options: Mapping[str, Any]) -> None:
 
 
 class LostWorkerError(UserError):
-    """A job failed by the loss of workers, not by what they did: worth another try, which goes on from what is finished.
+    """A job failed by the loss of workers, not by what they did: worth another try, which goes on from what is
+    finished.
 
     Spark tries a task again in the same Java process; where that has lost its Python, every try fails alike.
     """
@@ -47,7 +49,8 @@ class LostWorkerError(UserError):
 
 @contextlib.contextmanager
 def told_as_failed_job(name: str, runner: str) -> Iterator[None]:
-    """Raises UserError, a LostWorkerError if it is one, when ``runner`` could not do the job ``name``; other errors pass."""
+    """Raises UserError, a LostWorkerError if it is one, when ``runner`` could not do the job ``name``; other errors
+    pass."""
     try:
         yield
     except RuntimeError as error:
@@ -59,5 +62,6 @@ def told_as_failed_job(name: str, runner: str) -> Iterator[None]:
         kind = LostWorkerError if "failed in state" in text and _TRACEBACK not in text else UserError
         raise kind(
             f"{name}: the job failed on {runner}: {cause}",
-            "the engine's log (above, and in its console) says more; the same command again goes on from what is finished",
+            "the engine's log (above, and in its console) says more; the same command again goes on from what is "
+            "finished",
         ) from None

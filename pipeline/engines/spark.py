@@ -1,7 +1,8 @@
 """What a run on Spark needs beyond Beam's own options: the job server's jar, enough tries, a Python process a core.
 
-In: the words after ``--``. Out: the same words, completed where the user left something open; a UserError where the run could not
-start. A master such as ``local[*]`` puts Spark into the job server itself, on this machine; ``spark://…`` is a cluster.
+In: the words after ``--``. Out: the same words, completed where the user left something open; a UserError where the run
+could not start. A master such as ``local[*]`` puts Spark into the job server itself, on this machine; ``spark://…`` is
+a cluster.
 """
 
 import atexit
@@ -30,8 +31,8 @@ JOB_SERVER_JAR = Path(__file__).resolve().parents[1] / ".cache" / "spark" / "job
 LOCAL_MASTER = "local[*,4]"
 # How long a worker waits for the next stage of its job. Without a wait each stage starts new ones, two seconds apiece.
 WORKER_MILLIS = 10_000
-# What two steps read is kept on disk where memory is short; by Beam's default it would be computed again. Not everything that Beam
-# keeps can be written by Java's own serializer.
+# What two steps read is kept on disk where memory is short; by Beam's default it would be computed again. Not
+# everything that Beam keeps can be written by Java's own serializer.
 KEEPING = (
     "--storage_level=MEMORY_AND_DISK",
     "--job_server_jvm_properties=-Dspark.serializer=org.apache.spark.serializer.KryoSerializer",

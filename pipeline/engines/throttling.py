@@ -1,7 +1,7 @@
 """Tells the engine how long a worker waited for its hosts' turns.
 
-Dataflow reads the counter of this name, as Beam's own connectors count it, and does not add machines for work that waits on
-purpose. Other engines show it among their counters.
+Dataflow reads the counter of this name, as Beam's own connectors count it, and does not add machines for work that
+waits on purpose. Other engines show it among their counters.
 """
 
 from apache_beam.io.components.adaptive_throttler import ThrottlingSignaler
@@ -10,7 +10,8 @@ __all__ = ["Throttled"]
 
 
 class Throttled:
-    """Call it with seconds; whole ones are counted, fractions kept for the next call. To be made and called while processing."""
+    """Call it with seconds; whole ones are counted, fractions kept for the next call. To be made and called while
+    processing."""
 
     def __init__(self) -> None:
         self._signal = ThrottlingSignaler("webimagetext")

@@ -1,7 +1,7 @@
 """Progress across processes: workers leave small notes in the run folder, the driver adds them up and shows one line.
 
-Works the same in one process, in local worker processes and on a cluster with a shared file system. A run folder that is an
-object store gets no notes: there the engine's own console shows the progress.
+Works the same in one process, in local worker processes and on a cluster with a shared file system. A run folder that
+is an object store gets no notes: there the engine's own console shows the progress.
 """
 
 import contextlib
@@ -27,7 +27,8 @@ def _folder(run: RunFolder, name: str) -> str | None:
 
 
 class Beacon:
-    """What a worker reports with: ``advance(n)`` adds n units of the stage ``name``. Cheap enough to call for every unit."""
+    """What a worker reports with: ``advance(n)`` adds n units of the stage ``name``. Cheap enough to call for every
+    unit."""
 
     def __init__(self, run: RunFolder, name: str) -> None:
         folder = _folder(run, name)

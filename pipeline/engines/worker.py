@@ -1,7 +1,7 @@
 """A worker process: Beam's own harness, with its chatter below errors left out.
 
-Started by local_workers.py for a local run, with the file that says that it goes on, and by worker_pool.py for an engine outside
-Python, with an address and a name; never by hand.
+Started by local_workers.py for a local run, with the file that says that it goes on, and by worker_pool.py for an
+engine outside Python, with an address and a name; never by hand.
 """
 
 import contextlib
@@ -55,8 +55,8 @@ def _without_hang_ups(thread: threading.ExceptHookArgs) -> None:
 
 
 def main(args: list[str]) -> None:
-    """Works until the engine is done. ``args``: a file that is there while there is work; or the address of the engine's control
-    service and this worker's name.
+    """Works until the engine is done. ``args``: a file that is there while there is work; or the address of the
+    engine's control service and this worker's name.
     """
     if len(args) == 1:
         threading.Thread(target=_end_without, args=args, daemon=True).start()

@@ -1,8 +1,8 @@
 """A pool of Python workers: starts a worker process whenever an engine outside Python asks for one.
 
-In: Beam's protocol for external workers, on one port. Out: processes of ``pipeline.engines.worker``. Beam has a pool too; this one
-starts its workers with the Python that it runs in, listens on this machine alone, and its workers end with the engine that
-asked for them instead of working on for nobody.
+In: Beam's protocol for external workers, on one port. Out: processes of ``pipeline.engines.worker``. Beam has a pool
+too; this one starts its workers with the Python that it runs in, listens on this machine alone, and its workers end
+with the engine that asked for them instead of working on for nobody.
 """
 
 import subprocess
@@ -20,7 +20,8 @@ __all__ = ["start_pool"]
 
 
 class _Threads(ThreadPoolExecutor):
-    """Takes a call that comes while the interpreter ends, without doing it: an error would leave a server that cannot stop."""
+    """Takes a call that comes while the interpreter ends, without doing it: an error would leave a server that cannot
+    stop."""
 
     def submit(self, function: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
         """Begins a call; after the end the future is never done."""
@@ -58,7 +59,8 @@ class _Pool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
 
 
 def start_pool(port: int = 0, host: str = "127.0.0.1") -> tuple[str, grpc.Server, _Pool]:
-    """Starts a pool in this process; returns its address. ``port`` 0 takes a free one. Raises UserError when it is taken."""
+    """Starts a pool in this process; returns its address. ``port`` 0 takes a free one. Raises UserError when it is
+    taken."""
     server = grpc.server(_Threads(4))
     pool = _Pool()
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(pool, server)

@@ -1,8 +1,9 @@
 """Fetching the images of one bucket of hosts, politely, into a part of the image store.
 
-In: image URLs whose hosts no other worker asks. Out: a tar of stored pictures and a row for each URL, success or reason. Hosts are
-interleaved, those with most URLs begin first, and each keeps its own pace; pictures are decoded in threads while others arrive.
-A run that is killed takes up where it stopped. Nothing here knows how to be polite: that is PoliteClient.
+In: image URLs whose hosts no other worker asks. Out: a tar of stored pictures and a row for each URL, success or
+reason. Hosts are interleaved, those with most URLs begin first, and each keeps its own pace; pictures are decoded in
+threads while others arrive. A run that is killed takes up where it stopped. Nothing here knows how to be polite: that
+is PoliteClient.
 """
 
 import asyncio
@@ -75,7 +76,8 @@ def fetch_bucket(
     fetch: FetchConfig | None = None,
     waited: Callable[[float], None] | None = None,
 ) -> pa.RecordBatch:
-    """Fetches ``urls`` into ``folder/part.tar`` and ``folder/part.parquet``; returns the rows (schema IMAGES), one a URL, in order.
+    """Fetches ``urls`` into ``folder/part.tar`` and ``folder/part.parquet``; returns the rows (schema IMAGES), one a
+    URL, in order.
 
     A finished part is read back and nothing is asked. ``progress`` is told of each URL, ``waited`` of the seconds spent
     waiting for the hosts' turns. A URL given twice counts once.
@@ -85,8 +87,8 @@ def fetch_bucket(
     fetch = fetch or FetchConfig()
     if (finished := _finished(folder, part, urls, progress)) is not None:
         return finished
-    # An engine may give a bucket to a second worker while the first, which it takes for lost, is still at it. Two at a time would
-    # ask everything twice, and too fast.
+    # An engine may give a bucket to a second worker while the first, which it takes for lost, is still at it. Two at a
+    # time would ask everything twice, and too fast.
     with open_spool(folder, part, image, fetch.round_seconds) as spool:
         if (finished := _finished(folder, part, urls, progress)) is not None:
             spool.delete()

@@ -1,6 +1,7 @@
 """How a bucket of image URLs is worked through.
 
-In: the ``[fetch]`` table of a run's configuration. Out: :class:`FetchConfig`, checked. Import-light, because ``--help`` reads it.
+In: the ``[fetch]`` table of a run's configuration. Out: :class:`FetchConfig`, checked. Import-light, because ``--help``
+reads it.
 """
 
 from dataclasses import dataclass
@@ -19,8 +20,8 @@ class FetchConfig:
     retry_failed: Annotated[bool, FREE] = False
     """Ask again for images whose failure may have passed (no connection, 429, 5xx); never after a refusal."""
     round_seconds: Annotated[float, FREE] = 3600.0
-    """Seconds for one bucket of hosts. What a host's delay does not allow in that time waits for a later round, with the status
-    not_reached."""
+    """Seconds for one bucket of hosts. What a host's delay does not allow in that time waits for a later round, with
+    the status not_reached."""
     hosts: Annotated[int, FREE] = 512
     """Hosts of a bucket that are visited at once; each at its own pace, so most of them wait."""
     backlog_bytes: Annotated[int, FREE] = 64_000_000

@@ -1,7 +1,8 @@
-"""Which of the user's settings an answer of the image store hangs on, so that a changed one opens exactly those addresses again.
+"""Which of the user's settings an answer of the image store hangs on, so that a changed one opens exactly those
+addresses again.
 
-In: what became of an image's address, and the settings under which it was asked. Out: :func:`decided_by`, the text that is stored
-with the row; and :func:`holds`, whether the row still answers under the settings of today.
+In: what became of an image's address, and the settings under which it was asked. Out: :func:`decided_by`, the text that
+is stored with the row; and :func:`holds`, whether the row still answers under the settings of today.
 """
 
 import json
@@ -69,10 +70,11 @@ def fetch_settings(http: HttpConfig, image: ImageConfig) -> dict[str, Any]:
 
 
 def holds(rows: pa.RecordBatch | pa.Table, http: HttpConfig, image: ImageConfig) -> pa.Array:
-    """A boolean for each row (columns status and decided_by): whether the settings of today would not have decided otherwise.
+    """A boolean for each row (columns status and decided_by): whether the settings of today would not have decided
+    otherwise.
 
-    A stored picture holds while nothing binds that did not bind when it was asked for; a refusal while the settings that made it
-    are the same.
+    A stored picture holds while nothing binds that did not bind when it was asked for; a refusal while the settings
+    that made it are the same.
     """
     columns = [rows.column(name) for name in ("status", "decided_by")]
     pairs = list(zip(*(column.to_pylist() for column in columns), strict=True))

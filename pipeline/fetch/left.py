@@ -1,7 +1,9 @@
-"""What an interrupted fetch left in the image store, taken over by a fetch of something else, so that nothing is asked twice.
+"""What an interrupted fetch left in the image store, taken over by a fetch of something else, so that nothing is asked
+twice.
 
-A fetch that goes on with the same pairs finds its parts by their names. One that wants other pairs would not: here the parts that
-no manifest names yet, and the journals of parts that were in work, become parts of the store before the new fetch is planned.
+A fetch that goes on with the same pairs finds its parts by their names. One that wants other pairs would not: here the
+parts that no manifest names yet, and the journals of parts that were in work, become parts of the store before the new
+fetch is planned.
 """
 
 import os

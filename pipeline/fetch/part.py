@@ -1,7 +1,8 @@
-"""One part of the image store: a tar of pictures and a Parquet table of what became of each URL, which is also its marker.
+"""One part of the image store: a tar of pictures and a Parquet table of what became of each URL, which is also its
+marker.
 
-In: results by URL, in any order. Out: ``PART.tar`` and then ``PART.parquet``, both in the order of the plan, so that they do not
-depend on which server was quicker. A part whose Parquet is there is finished and is never fetched again.
+In: results by URL, in any order. Out: ``PART.tar`` and then ``PART.parquet``, both in the order of the plan, so that
+they do not depend on which server was quicker. A part whose Parquet is there is finished and is never fetched again.
 """
 
 import os
@@ -36,7 +37,8 @@ def is_of_archive(name: str) -> bool:
 
 
 def facts_of(url: str, result: Processed | Rejected, http: HttpConfig, image: ImageConfig, **more: object) -> Facts:
-    """The row of a URL that was asked for and judged under these settings; ``more`` are further columns of schema IMAGES."""
+    """The row of a URL that was asked for and judged under these settings; ``more`` are further columns of schema
+    IMAGES."""
     if isinstance(result, Rejected):
         found: Facts = {"status": result.reason, "error_message": result.detail or None}
     else:

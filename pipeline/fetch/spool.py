@@ -1,8 +1,9 @@
 """A journal of results as they arrive, so that a killed worker loses only what was under way.
 
-In: a row of facts and a picture's bytes, once a URL, in any order. Out: the same again by URL, in this process or in a later one.
-A record is a checksum, two lengths, the facts as JSON and the bytes, written by one call to the system; a record that a kill cut
-short is dropped when the file is next opened. Results lie here rather than in memory until a part's tar is written in order.
+In: a row of facts and a picture's bytes, once a URL, in any order. Out: the same again by URL, in this process or in a
+later one. A record is a checksum, two lengths, the facts as JSON and the bytes, written by one call to the system; a
+record that a kill cut short is dropped when the file is next opened. Results lie here rather than in memory until a
+part's tar is written in order.
 """
 
 import contextlib
@@ -45,8 +46,9 @@ def _locked(path: str, deadline: float) -> int | None:
 class Spool:
     """The journal at ``path`` (a local file); a context manager.
 
-    Records made under another ``fingerprint`` (of the settings) are dropped. Where another process has the file open, this one
-    waits up to ``patience`` seconds for its end, and then takes a file of its own, so that two can never write into one.
+    Records made under another ``fingerprint`` (of the settings) are dropped. Where another process has the file open,
+    this one waits up to ``patience`` seconds for its end, and then takes a file of its own, so that two can never write
+    into one.
     """
 
     def __init__(self, path: str, fingerprint: str, patience: float = 0.0) -> None:

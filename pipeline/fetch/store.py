@@ -1,4 +1,5 @@
-"""The form of the pictures in an image store: a store has one, and is claimed for it before the first picture comes in."""
+"""The form of the pictures in an image store: a store has one, and is claimed for it before the first picture comes
+in."""
 
 from pipeline.fetch.decided import stored_form
 from pipeline.image.config import ImageConfig

@@ -1,6 +1,7 @@
 """The CLIP score of a picture and its caption: the cosine of their embeddings by a model that the trainer made.
 
-In: a checkpoint; then pictures and captions. Out: a number from -1 to 1 for each pair. Imports torch only when it is made.
+In: a checkpoint; then pictures and captions. Out: a number from -1 to 1 for each pair. Imports torch only when it is
+made.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,8 @@ __all__ = ["ClipScore"]
 
 
 class ClipScore:
-    """Scores pairs with one checkpoint (its file; see trainer.run). Raises UserError when it cannot be read, or torch is not there.
+    """Scores pairs with one checkpoint (its file; see trainer.run). Raises UserError when it cannot be read, or torch
+    is not there.
 
     Computes on a GPU where there is one; the scores then differ in their last digits from those of a CPU.
     """

@@ -1,6 +1,7 @@
 """Colours: whatever mode and colour profile a decoded picture has, to plain sRGB on white.
 
-In: a decoded Pillow image with its ``info``. Out: mode RGB. Palette, grey, 16 bits, CMYK and YCCK, transparency, embedded profiles.
+In: a decoded Pillow image with its ``info``. Out: mode RGB. Palette, grey, 16 bits, CMYK and YCCK, transparency,
+embedded profiles.
 """
 
 import functools

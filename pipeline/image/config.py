@@ -23,8 +23,8 @@ class ImageConfig:
     """Decoding, resizing and encoding of pictures."""
 
     resize_mode: ResizeMode = "keep_ratio"
-    """no: as it is; keep_ratio: smaller side to image_size; keep_ratio_largest: larger side; center_crop: keep_ratio, then cut to a
-    square; border: keep_ratio_largest, then white to a square."""
+    """no: as it is; keep_ratio: smaller side to image_size; keep_ratio_largest: larger side; center_crop: keep_ratio,
+    then cut to a square; border: keep_ratio_largest, then white to a square."""
     image_size: int = 256
     """Pixels; see resize_mode."""
     upscale: bool = False
@@ -32,15 +32,18 @@ class ImageConfig:
     quality: int = 95
     """JPEG quality of the stored picture, 1 to 100."""
     min_image_size: int = 0
-    """Pixels; a picture whose smaller side is shorter is not decoded (0: any). Curation has its own rule, see package."""
+    """Pixels; a picture whose smaller side is shorter is not decoded (0: any). Curation has its own rule, see
+    package."""
     max_aspect_ratio: float = 0.0
-    """Larger side over smaller side; a picture beyond it is not decoded (0: any). Curation has its own rule, see package."""
+    """Larger side over smaller side; a picture beyond it is not decoded (0: any). Curation has its own rule, see
+    package."""
     max_pixels: int = 25_000_000
     """Pixels; a picture that states more in its header is not decoded, against decompression bombs."""
     formats: tuple[str, ...] = WEB_FORMATS
     """Formats accepted, by Pillow's names; TIFF and JPEG2000 can be added, but their decoders are less hardened."""
     decoder: Literal["pillow", "turbo"] = "pillow"
-    """turbo: read and scale JPEG with simplejpeg and OpenCV, which the extra turbo brings; faster, with slightly other pictures."""
+    """turbo: read and scale JPEG with simplejpeg and OpenCV, which the extra turbo brings; faster, with slightly other
+    pictures."""
     threads: Annotated[int, FREE] = 1
     """Threads that decode, in each worker process."""
 
@@ -62,7 +65,8 @@ class ImageRulesConfig:
     max_aspect_ratio: float = 4.0
     """Larger side over smaller side of the picture as received, at most (0: any)."""
     min_spread: float = 2.0
-    """Grey levels of 256; a picture whose grey levels deviate less from their mean (standard deviation) is blank (0: any)."""
+    """Grey levels of 256; a picture whose grey levels deviate less from their mean (standard deviation) is blank (0:
+    any)."""
     allow_animated: bool = True
     """Keep animated pictures, of which the first frame was stored."""
 
@@ -78,19 +82,21 @@ class HooksConfig:
     """Models on the stored pictures: scores, rules on scores, and edits. Functions are named module:function."""
 
     scores: Annotated[dict[str, str], CODE] = field(default_factory=dict)
-    """A score's name and the function that gives it: (list of Pillow pictures, list of captions) -> a number for each."""
+    """A score's name and the function that gives it: (list of Pillow pictures, list of captions) -> a number for
+    each."""
     clip_checkpoint: Annotated[str, CONTENTS] = ""
-    """Checkpoint file of the trainer; adds the score "clip", the cosine of the picture's and the caption's embeddings."""
+    """Checkpoint file of the trainer; adds the score "clip", the cosine of the picture's and the caption's
+    embeddings."""
     minimum: dict[str, float] = field(default_factory=dict)
     """A score's name and its least value; pairs below it are dropped."""
     maximum: dict[str, float] = field(default_factory=dict)
     """A score's name and its greatest value; pairs above it are dropped."""
     rules: Annotated[tuple[str, ...], CODE] = ()
-    """Rules of your own on what is known of pictures, after [package.rules]: record batch (columns as in the shards' metadata) -> a
-    reason for each row, or None where it stays."""
+    """Rules of your own on what is known of pictures, after [package.rules]: record batch (columns as in the shards'
+    metadata) -> a reason for each row, or None where it stays."""
     edits: Annotated[tuple[str, ...], CODE] = ()
-    """Functions that change pictures as they are written into the shards, such as blurring faces: list of Pillow pictures -> the
-    same number of pictures of the same sizes."""
+    """Functions that change pictures as they are written into the shards, such as blurring faces: list of Pillow
+    pictures -> the same number of pictures of the same sizes."""
     batch_size: Annotated[int, FREE] = 64
     """Pictures given to a function at once."""
 

@@ -1,7 +1,8 @@
 """What a camera wrote into a picture, cut down to what a dataset should carry.
 
-In: an opened Pillow image. Out: its orientation, and a small JSON object of tag names and values. The place where the picture was
-taken, serial numbers, owner names, thumbnails and maker notes are left out: nobody who shared a picture meant to publish them here.
+In: an opened Pillow image. Out: its orientation, and a small JSON object of tag names and values. The place where the
+picture was taken, serial numbers, owner names, thumbnails and maker notes are left out: nobody who shared a picture
+meant to publish them here.
 """
 
 import json

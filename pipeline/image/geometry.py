@@ -6,7 +6,8 @@ __all__ = ["scaled_size", "square_side"]
 
 
 def scaled_size(width: int, height: int, config: ImageConfig) -> tuple[int, int]:
-    """(width, height) in pixels after scaling, before ``center_crop`` cuts and ``border`` pads. Never below one pixel."""
+    """(width, height) in pixels after scaling, before ``center_crop`` cuts and ``border`` pads. Never below one
+    pixel."""
     if config.resize_mode == "no":
         return width, height
     by_larger = config.resize_mode in ("keep_ratio_largest", "border")
@@ -21,7 +22,8 @@ def scaled_size(width: int, height: int, config: ImageConfig) -> tuple[int, int]
 
 
 def square_side(width: int, height: int, config: ImageConfig) -> int:
-    """Side in pixels of the square that ``center_crop`` or ``border`` makes of a scaled picture; 0 in the other modes."""
+    """Side in pixels of the square that ``center_crop`` or ``border`` makes of a scaled picture; 0 in the other
+    modes."""
     if config.resize_mode == "center_crop":
         return min(width, height, config.image_size)
     return config.image_size if config.resize_mode == "border" else 0

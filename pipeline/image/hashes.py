@@ -1,8 +1,8 @@
 """Two numbers about a picture's looks: a perceptual hash, near for near pictures, and the spread of its grey levels.
 
-In: a decoded grey picture. Out: the 64-bit hash by discrete cosine transform (the method of Zauner's thesis of 2010: 32 x 32 grey
-pixels, the 8 x 8 lowest frequencies without the constant row and column, one bit each for above the median), and the standard
-deviation of the grey levels. Integer arithmetic, so that no processor or library gives another hash.
+In: a decoded grey picture. Out: the 64-bit hash by discrete cosine transform (the method of Zauner's thesis of 2010: 32
+x 32 grey pixels, the 8 x 8 lowest frequencies without the constant row and column, one bit each for above the median),
+and the standard deviation of the grey levels. Integer arithmetic, so that no processor or library gives another hash.
 """
 
 import math

@@ -1,8 +1,9 @@
 """Models of your own on the stored pictures: functions named ``module:function`` that score pictures or change them.
 
-A scoring function takes a list of pictures (Pillow, RGB) and the list of their captions, and gives a number for each: a safety
-classifier, an aesthetic score, a CLIP score. An editing function takes pictures and gives pictures of the same sizes: it blurs
-faces, say. In: names in the settings. Out: columns of scores, rules on them, and bytes. Nothing is fetched again to change either.
+A scoring function takes a list of pictures (Pillow, RGB) and the list of their captions, and gives a number for each: a
+safety classifier, an aesthetic score, a CLIP score. An editing function takes pictures and gives pictures of the same
+sizes: it blurs faces, say. In: names in the settings. Out: columns of scores, rules on them, and bytes. Nothing is
+fetched again to change either.
 """
 
 import io

@@ -1,8 +1,9 @@
 """From the bytes a server sent to the picture that is stored: one function, no state, safe in threads.
 
-In: bytes and :class:`ImageConfig`. Out: :class:`Processed`, an sRGB JPEG without metadata and what is known of the original, or
-:class:`Rejected` with a reason; no bytes make it raise. What the header states is judged before anything is decoded, and a
-JPEG much larger than needed is decoded at a fraction of its size. Equal bytes and settings give equal bytes.
+In: bytes and :class:`ImageConfig`. Out: :class:`Processed`, an sRGB JPEG without metadata and what is known of the
+original, or :class:`Rejected` with a reason; no bytes make it raise. What the header states is judged before anything
+is decoded, and a JPEG much larger than needed is decoded at a fraction of its size. Equal bytes and settings give equal
+bytes.
 """
 
 import hashlib
@@ -60,7 +61,8 @@ class Processed:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Why there is no picture: not_an_image, too_many_pixels, too_small, bad_aspect_ratio, unsupported_mode or decode_error."""
+    """Why there is no picture: not_an_image, too_many_pixels, too_small, bad_aspect_ratio, unsupported_mode or
+    decode_error."""
 
     reason: str
     detail: str = ""
@@ -151,7 +153,8 @@ def _decode(image: Image.Image, data: bytes, size: tuple[int, int], config: Imag
 def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     if image.size == size:
         return image
-    # Hamming's window costs as much as a bilinear one and is nearly as sharp as a bicubic; for enlarging it is too blocky.
+    # Hamming's window costs as much as a bilinear one and is nearly as sharp as a bicubic; for enlarging it is too
+    # blocky.
     shrinking = size[0] <= image.width and size[1] <= image.height
     method = Image.Resampling.HAMMING if shrinking else Image.Resampling.BICUBIC
     return image.resize(size, method, reducing_gap=3.0)

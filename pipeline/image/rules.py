@@ -1,7 +1,7 @@
 """Rules on pictures: which pairs go because of how their image is, judged from metadata that fetching stored.
 
-In: record batches of schema JOINED. Out: per row null or a reason: small_image, bad_aspect_ratio, blank_image, animated_image.
-A number that is not known (null) never drops a row.
+In: record batches of schema JOINED. Out: per row null or a reason: small_image, bad_aspect_ratio, blank_image,
+animated_image. A number that is not known (null) never drops a row.
 """
 
 import pyarrow as pa

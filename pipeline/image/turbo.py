@@ -1,4 +1,5 @@
-"""Faster JPEG decoding and scaling, with the packages simplejpeg and opencv-python-headless, which need not be installed.
+"""Faster JPEG decoding and scaling, with the packages simplejpeg and opencv-python-headless, which need not be
+installed.
 
 In: a JPEG's bytes and the size wanted. Out: the picture at that size. libjpeg-turbo decodes at any eighth of the size,
 while Pillow has the halves alone; what is left to scale is then little, and OpenCV does that with vector instructions.
@@ -28,7 +29,8 @@ def _libraries() -> tuple[Any, Any]:
 
 
 def decode_scaled(data: bytes, mode: str, size: tuple[int, int]) -> Image.Image | None:
-    """The picture in ``mode`` at ``size`` or, if that would mean enlarging, at its own; None for what only Pillow reads.
+    """The picture in ``mode`` at ``size`` or, if that would mean enlarging, at its own; None for what only Pillow
+    reads.
 
     Raises UserError where the packages are not installed.
     """

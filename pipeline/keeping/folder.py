@@ -1,9 +1,10 @@
-"""Where everything lies in a run folder, and how a shard is laid out. The one file that writers and readers of shards share.
+"""Where everything lies in a run folder, and how a shard is laid out. The one file that writers and readers of shards
+share.
 
-A shard is a tar of adjacent members ``KEY.jpg KEY.txt KEY.json`` (KEY: 16 lower-case hexadecimal digits, the pair's id) beside a
-Parquet file of the same name with a row a sample and a ``_stats.json``. ``sizes.json`` counts the samples of each tar (where there
-are none, of each Parquet file) and ``index.json`` is the index that the ``wids`` reader of webdataset expects. Imports nothing
-but the standard library.
+A shard is a tar of adjacent members ``KEY.jpg KEY.txt KEY.json`` (KEY: 16 lower-case hexadecimal digits, the pair's id)
+beside a Parquet file of the same name with a row a sample and a ``_stats.json``. ``sizes.json`` counts the samples of
+each tar (where there are none, of each Parquet file) and ``index.json`` is the index that the ``wids`` reader of
+webdataset expects. Imports nothing but the standard library.
 """
 
 from collections.abc import Sequence
@@ -87,7 +88,8 @@ class RunFolder:
 
     @property
     def crawl(self) -> str:
-        """Crawls, each in a folder named by its settings with ``round-000/`` …: the frontier, pages and pairs of each round."""
+        """Crawls, each in a folder named by its settings with ``round-000/`` …: the frontier, pages and pairs of each
+        round."""
         return self.path("crawl")
 
     @property
@@ -160,7 +162,8 @@ class RunFolder:
         return self.path("evaluation")
 
     def packing(self, number: int, table: str) -> str:
-        """A table of one round of joining: pairs (SELECTED, drawn from the reserve), pictures (JOINED) or rejects (REJECTS)."""
+        """A table of one round of joining: pairs (SELECTED, drawn from the reserve), pictures (JOINED) or rejects
+        (REJECTS)."""
         return self.path("packing", f"round-{number:03d}", table)
 
     @property

@@ -1,8 +1,8 @@
 """Manifests: what a finished folder holds, and the marker that says it is finished.
 
-A stage writes its files, then ``_MANIFEST`` (a Parquet table: file, rows, bytes, sha256; sorted by file), and last ``_SUCCESS``
-with the fingerprint of the settings and inputs it was made from. Readers trust the manifest alone: a file that it does not name is
-the remains of a killed worker and is not there for them.
+A stage writes its files, then ``_MANIFEST`` (a Parquet table: file, rows, bytes, sha256; sorted by file), and last
+``_SUCCESS`` with the fingerprint of the settings and inputs it was made from. Readers trust the manifest alone: a file
+that it does not name is the remains of a killed worker and is not there for them.
 """
 
 import datetime
@@ -87,7 +87,8 @@ def _manifest_bytes(folder: str) -> bytes:
 
 
 def remove_unnamed(folder: str, pattern: str = "[!_]*") -> None:
-    """Removes the files of ``folder`` that match ``pattern`` and that its manifest does not name: the remains of earlier work."""
+    """Removes the files of ``folder`` that match ``pattern`` and that its manifest does not name: the remains of
+    earlier work."""
     named = set(read_manifest(folder).column("file").to_pylist())
     for url in files.listing(pattern, folder):
         if url.rpartition("/")[2] not in named:

@@ -1,8 +1,9 @@
 """Whether the disk has room for a run, guessed before it begins from its settings and the size of its inputs.
 
-In: a run folder on this machine, the configuration and the input files. Out: a :class:`Need` of bytes: for the tables, which follow
-from the number of candidates, and for the pictures, which lie in the image store and once more in the shards. A guess, from the
-figures of docs/curation.md: so only a disk that cannot even hold the tables is refused, and a smaller one than guessed is named.
+In: a run folder on this machine, the configuration and the input files. Out: a :class:`Need` of bytes: for the tables,
+which follow from the number of candidates, and for the pictures, which lie in the image store and once more in the
+shards. A guess, from the figures of docs/curation.md: so only a disk that cannot even hold the tables is refused, and a
+smaller one than guessed is named.
 """
 
 import os

@@ -24,8 +24,8 @@ MODES: tuple[str, ...] = get_args(Mode)
 def build_automaton(queries_parquet: str, folder: str, mode: Mode = "words") -> str:
     """Writes the automaton of a query list into ``folder`` (a path or URL) and returns the file's path.
 
-    ``words`` matches whole words of the normal form; ``metaclip`` is the published rule: the surfaces, case-sensitive, between
-    spaces. A file that is already there is left alone. Raises UserError for a list that can't be matched.
+    ``words`` matches whole words of the normal form; ``metaclip`` is the published rule: the surfaces, case-sensitive,
+    between spaces. A file that is already there is left alone. Raises UserError for a list that can't be matched.
     """
     if mode not in MODES:
         raise UserError(f"matching '{mode}' is not known", f"one of: {', '.join(MODES)}")

@@ -1,9 +1,9 @@
 """The normal form of a whole column of texts at once: equal, row by row, to ``query_builder.normalize.normalize``.
 
-In: a column of strings. Out: their bytes in normal form, end to end, with the offsets of the rows. Most characters have a normal
-form of their own, whatever stands beside them: those go through tables, in one compiled pass. A row that holds any other
-character (a combining accent that may compose, a Greek sigma whose lower case depends on its place) goes through the scalar
-function, so the two can't differ.
+In: a column of strings. Out: their bytes in normal form, end to end, with the offsets of the rows. Most characters have
+a normal form of their own, whatever stands beside them: those go through tables, in one compiled pass. A row that holds
+any other character (a combining accent that may compose, a Greek sigma whose lower case depends on its place) goes
+through the scalar function, so the two can't differ.
 """
 
 import functools
@@ -51,7 +51,8 @@ NOT_ASCII = np.uint64(0x8080808080808080)
 
 
 class Words(NamedTuple):
-    """Texts and their words: text ``i`` has the words ``first[i]`` to ``first[i + 1]``, and word ``j`` ends before ``stops[j]``.
+    """Texts and their words: text ``i`` has the words ``first[i]`` to ``first[i + 1]``, and word ``j`` ends before
+    ``stops[j]``.
 
     A text's first word begins where the text does, any other one byte after the end of the word before.
     """
@@ -129,7 +130,8 @@ def readonly(array: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
 
 @functools.cache
 def _tables() -> tuple[npt.NDArray[np.int32], Bytes, Bytes]:
-    """For each code point the start and length of its normal form in a blob; a length of SCALAR sends its row the slow way."""
+    """For each code point the start and length of its normal form in a blob; a length of SCALAR sends its row the slow
+    way."""
     starts = np.zeros(TABLE_SIZE, np.int32)
     lengths = np.full(TABLE_SIZE, SCALAR, np.uint8)
     lengths[:0x80] = 1
@@ -256,7 +258,8 @@ def _fold(
     stops: Offsets,
     first: Offsets,
 ) -> None:
-    """Folds each row through the tables into ``out``, ``ends``, ``stops`` and ``first``; SLOW rows are those of ``normal``."""
+    """Folds each row through the tables into ``out``, ``ends``, ``stops`` and ``first``; SLOW rows are those of
+    ``normal``."""
     end, count = np.uint64(0), np.uint64(0)  # unsigned, so that no index is asked whether it is negative
     slow = 0
     for row in range(len(kinds)):

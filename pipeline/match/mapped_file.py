@@ -1,7 +1,8 @@
 """One file of named arrays that processes map into memory and share: no parsing, no copy, a few milliseconds to open.
 
-Layout: 8 bytes of magic, the length of a JSON header as 8 bytes little-endian, the header (free-form ``about`` and, for each array,
-its type, length and offset), then the arrays, each aligned to 64 bytes. A file's name carries the hash of its bytes.
+Layout: 8 bytes of magic, the length of a JSON header as 8 bytes little-endian, the header (free-form ``about`` and, for
+each array, its type, length and offset), then the arrays, each aligned to 64 bytes. A file's name carries the hash of
+its bytes.
 """
 
 import hashlib
@@ -23,7 +24,8 @@ ALIGNMENT = 64
 
 
 def pack(arrays: Arrays, about: dict[str, Any]) -> tuple[bytes, str]:
-    """The bytes of a file that holds one-dimensional ``arrays``, and the first 16 hexadecimal digits of their SHA-256."""
+    """The bytes of a file that holds one-dimensional ``arrays``, and the first 16 hexadecimal digits of their
+    SHA-256."""
     entries: dict[str, tuple[str, int, int]] = {}
     position = 0
     for name, array in arrays.items():

@@ -1,8 +1,8 @@
 """Finds every query in every caption.
 
-In: a column of captions and the automaton file. Out: for each caption the ids of the queries it holds, ascending, each once. The
-file is mapped, not read, so all workers of a machine share one copy; a file on an object store is first copied to the
-machine's temporary folder.
+In: a column of captions and the automaton file. Out: for each caption the ids of the queries it holds, ascending, each
+once. The file is mapped, not read, so all workers of a machine share one copy; a file on an object store is first
+copied to the machine's temporary folder.
 """
 
 import numpy as np
@@ -53,8 +53,9 @@ class Matcher:
 def space_marks(captions: pa.Array) -> Texts:
     """Captions as the published rule prepares them: a few marks set between spaces, tabs and line ends made spaces.
 
-    Source: the public MetaCLIP code (Xu et al., ICLR 2024). It looks for each entry with a space on either side in the text with a
-    space on either side: the same as an equality of the pieces between single spaces, empty pieces included.
+    Source: the public MetaCLIP code (Xu et al., ICLR 2024). It looks for each entry with a space on either side in the
+    text with a space on either side: the same as an equality of the pieces between single spaces, empty pieces
+    included.
     """
     texts = captions.fill_null("") if captions.null_count else captions
     for mark in SPACED_MARKS:

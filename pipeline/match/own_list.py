@@ -1,7 +1,8 @@
 """The query list of a run that was given texts instead of a list.
 
-In: the configuration, whose ``queries`` may be any file of texts. Out: the configuration with a query list, made of the texts
-by the same code as ``query_builder import``, in the run folder; equal texts give equal bytes, by which a step is known to be done.
+In: the configuration, whose ``queries`` may be any file of texts. Out: the configuration with a query list, made of the
+texts by the same code as ``query_builder import``, in the run folder; equal texts give equal bytes, by which a step is
+known to be done.
 """
 
 import dataclasses
@@ -18,7 +19,8 @@ __all__ = ["with_query_list"]
 
 
 def with_query_list(run: RunFolder, config: RunConfig) -> RunConfig:
-    """``config`` with a query list; one made of the same texts before is not made again. Raises UserError for unusable texts."""
+    """``config`` with a query list; one made of the same texts before is not made again. Raises UserError for unusable
+    texts."""
     if is_query_list(config.queries):
         return config
     published = config.matching == "metaclip"

@@ -1,9 +1,10 @@
 """Finds all phrases of a trie in texts: the inner loops of matching.
 
-In: texts in normal form, as words separated by single spaces, and the arrays of trie.py. Out: the ids of each text's phrases.
-Nearly all the time goes into waiting for memory, so the texts are taken some thousand words at a time and each step runs over
-all words of such a chunk before the next: the processor then has many loads under way at once (3 times faster than word by word).
-No array is replaced within a loop, since the compiled code would count references at every step.
+In: texts in normal form, as words separated by single spaces, and the arrays of trie.py. Out: the ids of each text's
+phrases. Nearly all the time goes into waiting for memory, so the texts are taken some thousand words at a time and each
+step runs over all words of such a chunk before the next: the processor then has many loads under way at once (3 times
+faster than word by word). No array is replaced within a loop, since the compiled code would count references at every
+step.
 """
 
 from typing import Any, NamedTuple
@@ -47,7 +48,8 @@ class Scratch(NamedTuple):
 
 
 def find_phrases(texts: Words, trie: Arrays) -> tuple[UInt32, Offsets]:
-    """The ids of the phrases in each text, ascending without repeats, end to end; and the offsets of the texts' lists."""
+    """The ids of the phrases in each text, ascending without repeats, end to end; and the offsets of the texts'
+    lists."""
     grid = padded(texts.data)
     rows = len(texts.offsets) - 1
     size = max(CHUNK, int(np.diff(texts.first).max(initial=0)))
@@ -70,7 +72,8 @@ def find_phrases(texts: Words, trie: Arrays) -> tuple[UInt32, Offsets]:
 
 @compiled
 def _find(grid: UInt64, texts: Words, tables: Tables, scratch: Scratch, row: int, found: UInt32, ends: Offsets) -> int:
-    """Searches the texts from ``row`` on; returns the first row for which ``found`` may be too small, or the number of rows.
+    """Searches the texts from ``row`` on; returns the first row for which ``found`` may be too small, or the number of
+    rows.
 
     ``grid`` is the texts' bytes as words of eight. Fills ``found`` and ``ends``.
     """
@@ -129,7 +132,8 @@ def _look_up_words(data: Bytes, stops: Offsets, count: int, tables: Tables, scra
 
 @compiled
 def _same_word(data: Bytes, start: int, stop: int, words: Bytes, place: Any) -> bool:
-    """Whether the text from ``start`` to ``stop`` is the word at ``place`` (offset and, in the low half, length) of ``words``."""
+    """Whether the text from ``start`` to ``stop`` is the word at ``place`` (offset and, in the low half, length) of
+    ``words``."""
     if np.int64(place & LOW) != stop - start:
         return False
     begin = np.int64(place >> np.uint64(32))
@@ -231,8 +235,8 @@ def _sort_unique(ids: UInt32, begin: int, end: int, copy: UInt64) -> int:
     if count > FEW:
         ids[begin:end].sort()
     else:
-        # Each id goes where the number of smaller ones says: more comparisons than other sorts, but no branch to guess wrong,
-        # and sixteen at once. Its place in the low bits tells equal ids apart.
+        # Each id goes where the number of smaller ones says: more comparisons than other sorts, but no branch to guess
+        # wrong, and sixteen at once. Its place in the low bits tells equal ids apart.
         lanes = (count + 15) & ~15
         line = ids[begin : begin + lanes]
         for index in range(len(line)):  # what lies behind the ids counts as larger than all

@@ -1,13 +1,12 @@
 """A trie of words over a large list of phrases, as flat arrays that can lie in a mapped file.
 
-In: phrases, as words separated by single spaces. Out: two open-addressing hash tables, the vocabulary (word -> number, and the
-phrase that is this one word) and the edges ((node, word) -> child node, and the phrase that ends there). Node numbers begin with
-the words' numbers, so a phrase's first word is its first node. A bitmap of the edges, small enough for the processor's cache,
-answers most of the searches for an edge that isn't there.
+In: phrases, as words separated by single spaces. Out: two open-addressing hash tables, the vocabulary (word -> number,
+and the phrase that is this one word) and the edges ((node, word) -> child node, and the phrase that ends there). Node
+numbers begin with the words' numbers, so a phrase's first word is its first node. A bitmap of the edges, small enough
+for the processor's cache, answers most of the searches for an edge that isn't there.
 
-A word's key is two 64-bit numbers, read eight bytes at a time. Up to fifteen bytes they are the word itself; longer ones are hashed
-and compared byte by byte, so a collision can't give a match.
-search.py finds the phrases in texts.
+A word's key is two 64-bit numbers, read eight bytes at a time. Up to fifteen bytes they are the word itself; longer
+ones are hashed and compared byte by byte, so a collision can't give a match. search.py finds the phrases in texts.
 """
 
 from typing import Any
@@ -28,8 +27,8 @@ MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 over the golden ratio: multip
 # The second number of a hashed word's key; that of any other has the word's length plus one in its top byte.
 LONG = np.uint64(0xFF << 56)
 MASKS = np.array([(1 << 8 * length) - 1 for length in range(9)], np.uint64)  # of the first bytes of eight
-# A slot's value: in the low half a node's number, in the high half the id plus one of the phrase that ends there, if any, and in
-# the top bit whether phrases go on from there.
+# A slot's value: in the low half a node's number, in the high half the id plus one of the phrase that ends there, if
+# any, and in the top bit whether phrases go on from there.
 LOW = np.uint64(0xFFFFFFFF)
 PHRASE = np.uint64(0x7FFFFFFF)
 CHILDREN = np.uint64(1 << 63)
@@ -145,7 +144,8 @@ def edge_slot(key: Any, mask: Any) -> Any:
 
 
 def _fill_words(words: Bytes, offsets: Offsets, values: UInt64, table: UInt64) -> UInt64:
-    """Puts words into an empty table of four numbers a slot: the key's two, the value, and where the word is in ``words``."""
+    """Puts words into an empty table of four numbers a slot: the key's two, the value, and where the word is in
+    ``words``."""
     hashes, keys = np.empty((2, len(values)), np.uint64)
     take_keys(padded(words), offsets[:-1], offsets[1:], len(values), hashes, keys)
     _fill_slots(offsets, hashes, keys, values, table)

@@ -1,7 +1,7 @@
 """Which addresses may be connected to: the public Internet, and loopback only when it is allowed.
 
-In: the numeric address a socket is about to connect to. Out: None, or why not. The check sits in the function that makes the
-socket, after every lookup, so no host name, odd spelling, redirect or changing DNS answer gets past it.
+In: the numeric address a socket is about to connect to. Out: None, or why not. The check sits in the function that
+makes the socket, after every lookup, so no host name, odd spelling, redirect or changing DNS answer gets past it.
 """
 
 import errno

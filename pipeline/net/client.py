@@ -1,8 +1,9 @@
 """The polite HTTP client, the only part of the project that talks to other people's servers.
 
-In: a URL. Out: an :class:`Answer` that always says what happened: a body, or a reason in snake_case. Before each request, and again
-before each redirect's target: the URL's form and port, the site's robots.txt, tdmrep.json and ai.txt, the host's turn; at the
-connection: the address; in the answer: the refusals in headers, the size, the time. A refusal is never asked again.
+In: a URL. Out: an :class:`Answer` that always says what happened: a body, or a reason in snake_case. Before each
+request, and again before each redirect's target: the URL's form and port, the site's robots.txt, tdmrep.json and
+ai.txt, the host's turn; at the connection: the address; in the answer: the refusals in headers, the size, the time. A
+refusal is never asked again.
 """
 
 import asyncio
@@ -69,8 +70,8 @@ class _Budget:
 class PoliteClient:
     """An asynchronous context manager; any number of :meth:`get` calls may be under way at once.
 
-    ``memory`` carries what is known of sites and hosts over to the next client; ``resolver`` replaces the system's name look-up,
-    ``slots`` the count of requests under way at once.
+    ``memory`` carries what is known of sites and hosts over to the next client; ``resolver`` replaces the system's name
+    look-up, ``slots`` the count of requests under way at once.
     """
 
     def __init__(
@@ -110,10 +111,10 @@ class PoliteClient:
     ) -> Answer:
         """Fetches one URL.
 
-        ``accept`` is the Accept header; ``max_bytes`` lowers the configured cap; ``types`` are the beginnings of the media types
-        worth reading, empty for any; ``follow="host"`` ends at a redirect to another host with reason
-        ``other_host`` and that target as ``final_url``.
-        Raises UserError when a public site would be asked without a contact.
+        ``accept`` is the Accept header; ``max_bytes`` lowers the configured cap; ``types`` are the beginnings of the
+        media types worth reading, empty for any; ``follow="host"`` ends at a redirect to another host with reason
+        ``other_host`` and that target as ``final_url``. Raises UserError when a public site would be asked without a
+        contact.
         """
         answer = Answer(url, final_url=url)
         budget = _Budget(self._config.deadline)

@@ -1,6 +1,7 @@
 """How this project behaves as a visitor of other people's sites: name, pace, limits, and which refusals bind it.
 
-In: the ``[http]`` table of a run's configuration. Out: :class:`HttpConfig`, checked. Import-light, because ``--help`` reads it.
+In: the ``[http]`` table of a run's configuration. Out: :class:`HttpConfig`, checked. Import-light, because ``--help``
+reads it.
 """
 
 from dataclasses import dataclass
@@ -30,7 +31,8 @@ class HttpConfig:
     user_agent: Annotated[str, FREE] = "webimagetext"
     """Name sent with every request, one word; rules in robots.txt and X-Robots-Tag address it."""
     contact: Annotated[str, FREE] = ""
-    """Web page (https://…) or e-mail address at which a site's owner reaches you; required for any site but loopback."""
+    """Web page (https://…) or e-mail address at which a site's owner reaches you; required for any site but
+    loopback."""
     delay: Annotated[float, FREE] = 1.0
     """Seconds between the starts of two requests to one host; a longer Crawl-delay in its robots.txt wins."""
     max_crawl_delay: Annotated[float, FREE] = 60.0

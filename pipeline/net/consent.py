@@ -1,9 +1,10 @@
 """What a site says about the use of its content, beyond robots.txt, and what follows from all of it.
 
-In: response headers, meta tags, ``/.well-known/tdmrep.json`` and ``/ai.txt``. Out: the refusals found, each as a :class:`Refusal`
-with the words it was read from, and :class:`Consent`, the decision with its evidence. Signals: X-Robots-Tag and meta robots
-(``noai``, ``noimageai``, ``noindex`` … also addressed to one agent), the TDM Reservation Protocol (W3C community group, 2024:
-header, meta, file), ai.txt. Where two declarations of a reservation differ, the refusal counts.
+In: response headers, meta tags, ``/.well-known/tdmrep.json`` and ``/ai.txt``. Out: the refusals found, each as a
+:class:`Refusal` with the words it was read from, and :class:`Consent`, the decision with its evidence. Signals:
+X-Robots-Tag and meta robots (``noai``, ``noimageai``, ``noindex`` … also addressed to one agent), the TDM Reservation
+Protocol (W3C community group, 2024: header, meta, file), ai.txt. Where two declarations of a reservation differ, the
+refusal counts.
 """
 
 import json

@@ -1,7 +1,8 @@
-"""How fast one host is asked: a turn at a time, never closer together than its delay, and no more once it is in trouble.
+"""How fast one host is asked: a turn at a time, never closer together than its delay, and no more once it is in
+trouble.
 
-In: the outcome of each request. Out: permission for the next. One :class:`HostPace` a host; what it knows
-outlives the client that made it (see :class:`HostMemory`), so that a later round of a crawl in the same process keeps the pace.
+In: the outcome of each request. Out: permission for the next. One :class:`HostPace` a host; what it knows outlives the
+client that made it (see :class:`HostMemory`), so that a later round of a crawl in the same process keeps the pace.
 """
 
 import asyncio
@@ -16,7 +17,8 @@ __all__ = ["Clock", "HostGivenUpError", "HostMemory", "HostPace"]
 
 
 class Clock:
-    """The time by which hosts are asked; a test has one of its own, for no test should wait or depend on the machine's load."""
+    """The time by which hosts are asked; a test has one of its own, for no test should wait or depend on the machine's
+    load."""
 
     def now(self) -> float:
         """Seconds since some moment; never goes back."""
@@ -72,8 +74,8 @@ class HostPace:
     async def turn(self, everyone: asyncio.Semaphore) -> AsyncIterator[Callable[[], None]]:
         """Waits for the host's turn and for a place among the requests of all hosts; the block is one request.
 
-        The block is to call what it is given at the moment the request is sent: the next turn's delay counts from there, however
-        long the connection took. Raises HostGivenUpError.
+        The block is to call what it is given at the moment the request is sent: the next turn's delay counts from
+        there, however long the connection took. Raises HostGivenUpError.
         """
         async with self._slots:
             await self._turn.acquire()
@@ -110,7 +112,8 @@ class HostPace:
     def failed(self, why: str, *, retry_after: float | None = None, attempt: int = 0) -> None:
         """The host refused for now, failed, or was not reached: slows down, or gives up after too many in a row.
 
-        ``retry_after`` is what it asked for, in seconds; ``attempt`` counts the repeats of this request, for the back-off.
+        ``retry_after`` is what it asked for, in seconds; ``attempt`` counts the repeats of this request, for the
+        back-off.
         """
         self.failures += 1
         wait = retry_after if retry_after is not None else self.config.backoff * 2.0**attempt

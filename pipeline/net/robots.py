@@ -1,8 +1,8 @@
 """robots.txt by RFC 9309, and every other file written in its language (ai.txt, the locations of tdmrep.json).
 
-In: the bytes of the file. Out: :class:`RobotsFile`, which says whether an agent may ask for a path, on which line's word, and how
-slowly. No input is an error: what cannot be read as a rule is skipped, as the RFC asks. Matching takes time linear in the
-path for each rule, whatever the pattern.
+In: the bytes of the file. Out: :class:`RobotsFile`, which says whether an agent may ask for a path, on which line's
+word, and how slowly. No input is an error: what cannot be read as a rule is skipped, as the RFC asks. Matching takes
+time linear in the path for each rule, whatever the pattern.
 """
 
 import re
@@ -56,7 +56,8 @@ def percent_normal(path: str) -> str:
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Whether ``path`` begins as ``pattern`` says: ``*`` is any run of characters, a final ``$`` the end of the path."""
+    """Whether ``path`` begins as ``pattern`` says: ``*`` is any run of characters, a final ``$`` the end of the
+    path."""
     anchored = pattern.endswith("$")
     first, *rest = (pattern[:-1] if anchored else pattern).split("*")
     if not path.startswith(first):

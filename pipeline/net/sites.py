@@ -1,8 +1,8 @@
 """What each site allows: its robots.txt, tdmrep.json and ai.txt, asked for once a day, and what they say of a URL.
 
-In: a URL. Out: :class:`Consent`, or why the site could not be asked. A missing file (any 4xx) allows everything; robots.txt
-answered with a 5xx or 429, or not at all, forbids everything until it can be read (RFC 9309, 2.3.1). A policy file that
-robots.txt itself disallows is not asked for.
+In: a URL. Out: :class:`Consent`, or why the site could not be asked. A missing file (any 4xx) allows everything;
+robots.txt answered with a 5xx or 429, or not at all, forbids everything until it can be read (RFC 9309, 2.3.1). A
+policy file that robots.txt itself disallows is not asked for.
 """
 
 import asyncio
@@ -51,7 +51,8 @@ class Memory:
 
 @functools.cache
 def process_memory(_config: HttpConfig) -> Memory:
-    """What this process has learnt with one configuration. Another one may ask for other policy files, and takes nothing over."""
+    """What this process has learnt with one configuration. Another one may ask for other policy files, and takes
+    nothing over."""
     return Memory()
 
 

@@ -1,7 +1,7 @@
 """The requests under way at once, and how long there were none because every host's next turn was yet to come.
 
-A worker that waits for its hosts is idle for their sake: more workers would not make it faster, and an engine that adds machines
-by load should be told (pipeline/engines/throttling.py does).
+A worker that waits for its hosts is idle for their sake: more workers would not make it faster, and an engine that adds
+machines by load should be told (pipeline/engines/throttling.py does).
 """
 
 import asyncio
@@ -15,8 +15,9 @@ __all__ = ["Slots"]
 class Slots(asyncio.Semaphore):
     """At most ``requests`` requests at once.
 
-    ``waited`` is told the seconds of each pause without any request, less the processor time that was spent in it: a pause in which
-    pages are parsed or pictures decoded is no waiting. It is called in the thread that runs the event loop.
+    ``waited`` is told the seconds of each pause without any request, less the processor time that was spent in it: a
+    pause in which pages are parsed or pictures decoded is no waiting. It is called in the thread that runs the event
+    loop.
     """
 
     def __init__(self, requests: int, waited: Callable[[float], None] | None = None) -> None:

@@ -1,8 +1,8 @@
 """One HTTP exchange: a request, its answer's headers, its body within the caps. No politeness here, only protection.
 
-In: a checked URL. Out: :class:`Exchange`, which always has a reason when it is not a whole, good body. One TLS context is shared by
-the process, connections are kept alive, cookies are dropped, proxies from the environment are ignored (through one, the address
-check would see the proxy alone), and redirects are handed back, never followed.
+In: a checked URL. Out: :class:`Exchange`, which always has a reason when it is not a whole, good body. One TLS context
+is shared by the process, connections are kept alive, cookies are dropped, proxies from the environment are ignored
+(through one, the address check would see the proxy alone), and redirects are handed back, never followed.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ __all__ = ["Exchange", "Headers", "Request", "Transport"]
 Headers = dict[str, tuple[str, ...]]  # by lower-case name, every value in order
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_HEADERS = 100
-# Few pages and pictures exceed the first number; of those that do, so many are read at once. With the caps on requests and bytes
-# this bounds the memory of all bodies: 64 requests hold 64 MB, and four large ones 80 MB more.
+# Few pages and pictures exceed the first number; of those that do, so many are read at once. With the caps on requests
+# and bytes this bounds the memory of all bodies: 64 requests hold 64 MB, and four large ones 80 MB more.
 _SMALL_BODY = 1_000_000  # bytes
 _LARGE_BODIES = 4
 
@@ -38,7 +38,8 @@ def _accept_all(_headers: Headers) -> None:
 
 @dataclass(frozen=True)
 class Request:
-    """One request. ``look`` sees the headers of a 2xx answer and may end it with (reason, detail) before the body is read."""
+    """One request. ``look`` sees the headers of a 2xx answer and may end it with (reason, detail) before the body is
+    read."""
 
     url: URL
     accept: str
@@ -148,7 +149,8 @@ def _tell_when_sent() -> aiohttp.TraceConfig:
 
 
 async def _body(response: aiohttp.ClientResponse, request: Request, large: asyncio.Semaphore) -> bytes:
-    """The decoded body. One that outgrows _SMALL_BODY waits for its turn, unread, so that all bodies together stay small."""
+    """The decoded body. One that outgrows _SMALL_BODY waits for its turn, unread, so that all bodies together stay
+    small."""
     declared = response.content_length
     if declared is not None and declared > request.max_bytes and not request.cut:
         raise BodyTooLargeError

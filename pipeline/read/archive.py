@@ -1,7 +1,8 @@
 """The HTTP responses of a WARC or ARC file, one after another, whatever state the file is in.
 
-In: a path or URL. Out: :class:`Response` and :class:`Problem` items in file order. FastWARC reads WARC; where a record is so broken
-that it stops, reading goes on at the next place that looks like the start of a record (or of a gzip member). warcio reads ARC.
+In: a path or URL. Out: :class:`Response` and :class:`Problem` items in file order. FastWARC reads WARC; where a record
+is so broken that it stops, reading goes on at the next place that looks like the start of a record (or of a gzip
+member). warcio reads ARC.
 """
 
 import gzip
@@ -61,10 +62,11 @@ Wanted = Callable[[str], bool]  # whether a media type is worth reading the body
 
 
 def read_responses(path: str, wanted: Wanted, max_bytes: int) -> Iterator[Item]:
-    """Every response of a wanted media type with status 200, and every problem. Raises UserError for a file that cannot be opened.
+    """Every response of a wanted media type with status 200, and every problem. Raises UserError for a file that cannot
+    be opened.
 
-    Records of other kinds are left out; those of other media types are only named; revisits, other statuses and stored bodies over
-    ``max_bytes`` are problems.
+    Records of other kinds are left out; those of other media types are only named; revisits, other statuses and stored
+    bodies over ``max_bytes`` are problems.
     """
     with open_input(path) as stream:
         if _is_arc(stream):
@@ -74,7 +76,8 @@ def read_responses(path: str, wanted: Wanted, max_bytes: int) -> Iterator[Item]:
 
 
 def read_metadata(path: str, max_bytes: int) -> Iterator[Item]:
-    """Every metadata record of JSON in a WAT file, as a response without headers. Raises UserError as :func:`read_responses`."""
+    """Every metadata record of JSON in a WAT file, as a response without headers. Raises UserError as
+    :func:`read_responses`."""
     with open_input(path) as stream:
         yield from _read_warc(stream, WarcRecordType.metadata, lambda record: _from_wat(record, max_bytes))
 

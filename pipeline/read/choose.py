@@ -16,7 +16,8 @@ def is_text(text: str) -> bool:
 
 
 def choose(texts: Iterable[tuple[str, str]]) -> tuple[list[tuple[str, str]], str]:
-    """The texts worth keeping, each once, and the caption: the first of at least three words, else of two, else the first.
+    """The texts worth keeping, each once, and the caption: the first of at least three words, else of two, else the
+    first.
 
     The caption is empty when no text says anything. ``texts`` are (kind, text) in order of preference.
     """

@@ -1,4 +1,5 @@
-"""Where candidate pairs come from: the ``[extract]`` table of a run's configuration. Import-light, because ``--help`` reads it."""
+"""Where candidate pairs come from: the ``[extract]`` table of a run's configuration. Import-light, because ``--help``
+reads it."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -21,11 +22,13 @@ class ExtractConfig:
     seeds: tuple[str, ...] = ()
     """Where a crawl begins: page URLs, bare domain names, or URLs of sitemaps."""
     inputs: Annotated[tuple[str, ...], INPUT] = ()
-    """Files for warc, wat and url_list: paths, URLs or glob patterns; or a crawl of Common Crawl by its name, CC-MAIN-2026-05."""
+    """Files for warc, wat and url_list: paths, URLs or glob patterns; or a crawl of Common Crawl by its name,
+    CC-MAIN-2026-05."""
     scope: Scope = "host"
     """Links followed: those under a seed's folder (prefix), on its host, on its domain and below, or any."""
     include: tuple[str, ...] = ()
-    """Only pages whose path matches one of these patterns ('*' is any run of characters, a final '$' the end); empty: all."""
+    """Only pages whose path matches one of these patterns ('*' is any run of characters, a final '$' the end); empty:
+    all."""
     exclude: tuple[str, ...] = ()
     """No pages whose path matches one of these patterns."""
     depth: int = 3
@@ -39,21 +42,22 @@ class ExtractConfig:
     max_page_bytes: int = 5_000_000
     """Largest page read, in bytes."""
     image_width: int = 1024
-    """Pixels; where a page offers an image in several widths, the smallest at least this wide is taken, else the widest."""
+    """Pixels; where a page offers an image in several widths, the smallest at least this wide is taken, else the
+    widest."""
     archive_images: bool = True
     """Use the images that a WARC file holds itself, instead of asking for them again."""
     sample: Annotated[float, INPUT] = 1.0
     """Share of the input files that is read, from 0 to 1, drawn by a hash of their names."""
     path_prefix: Annotated[str, INPUT] = ""
-    """Put before each line of an input that is a list of paths (*.paths, *.paths.gz); of a crawl of Common Crawl: where to read it
-    (empty: over https; s3://commoncrawl/ with an account)."""
+    """Put before each line of an input that is a list of paths (*.paths, *.paths.gz); of a crawl of Common Crawl: where
+    to read it (empty: over https; s3://commoncrawl/ with an account)."""
     url_column: str = ""
     """Column of the image's URL in a url_list; empty: found by its usual names."""
     text_columns: tuple[str, ...] = ()
     """Columns of texts in a url_list, the first with words being the caption; empty: found by their usual names."""
     reader: Annotated[str, CODE] = ""
-    """A reader of your own for url_list, module:function: the path of an input -> its rows, each a dictionary by column (url, and
-    caption or other texts)."""
+    """A reader of your own for url_list, module:function: the path of an input -> its rows, each a dictionary by column
+    (url, and caption or other texts)."""
     page_column: str = ""
     """Column of the page's URL in a url_list; empty: found by its usual names."""
 

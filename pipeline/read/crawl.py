@@ -1,7 +1,7 @@
 """One round of a crawl for one bucket of hosts: asks for each page, politely, and reads it.
 
-In: the pages to ask for (FRONTIER). Out: :class:`RoundResult`: pairs, links for the next round, a row a page, rejects. All tables
-are in the order of the pages' URLs, so the same answers give the same bytes in whatever order they came.
+In: the pages to ask for (FRONTIER). Out: :class:`RoundResult`: pairs, links for the next round, a row a page, rejects.
+All tables are in the order of the pages' URLs, so the same answers give the same bytes in whatever order they came.
 """
 
 import asyncio
@@ -75,9 +75,9 @@ def crawl_bucket(
 ) -> RoundResult:
     """Asks for every page of ``frontier`` and reads it; runs its own event loop.
 
-    No host of the frontier may be in another bucket of the same round. ``memory`` is what is known of the sites; by default what
-    this process has learnt with the same configuration. ``waited`` is told the seconds spent waiting for the hosts' turns.
-    Raises UserError as :class:`PoliteClient` does.
+    No host of the frontier may be in another bucket of the same round. ``memory`` is what is known of the sites; by
+    default what this process has learnt with the same configuration. ``waited`` is told the seconds spent waiting for
+    the hosts' turns. Raises UserError as :class:`PoliteClient` does.
     """
     slots = Slots(http.concurrency, waited)
     return asyncio.run(_crawl(frontier, http, extract, progress, memory or process_memory(http), slots))

@@ -1,4 +1,5 @@
-"""Where crawls lie in a run folder: each in a folder named by its settings, with a folder a round, and which of them is current."""
+"""Where crawls lie in a run folder: each in a folder named by its settings, with a folder a round, and which of them is
+current."""
 
 from pipeline.config import RunConfig
 from pipeline.keeping.folder import RunFolder
@@ -12,7 +13,8 @@ CURRENT_FILE = "_CURRENT"  # names the folder of the crawl that the candidates c
 
 
 def crawl_folder(run: RunFolder, config: RunConfig) -> str:
-    """The folder of the crawl that the settings ask for: crawls under other settings lie beside it until this one is whole."""
+    """The folder of the crawl that the settings ask for: crawls under other settings lie beside it until this one is
+    whole."""
     return files.join(run.crawl, fingerprint(deciding([config.extract, config.http]))[:12])
 
 

@@ -1,7 +1,7 @@
 """Which pages a crawl asks for next: breadth first, in rounds, within its scope and budgets.
 
-In: links found in a round (FRONTIER) and the pages already known. Out: the next round's frontier, in an order that depends on
-nothing but its contents. The host of a row is the unit in which a round is divided among workers.
+In: links found in a round (FRONTIER) and the pages already known. Out: the next round's frontier, in an order that
+depends on nothing but its contents. The host of a row is the unit in which a round is divided among workers.
 """
 
 from collections.abc import Collection, Iterable
@@ -80,9 +80,9 @@ def admit(
 ) -> pa.Table:
     """The links to ask for in the next round.
 
-    ``links`` may hold a URL many times: the smallest depth counts. Left out are URLs in ``seen``, out of scope, deeper than the
-    configured depth, and what exceeds the budgets, of which ``asked`` pages (``asked_by_host`` by host) are spent. The
-    order, and so what a budget keeps, is by depth, then by URL.
+    ``links`` may hold a URL many times: the smallest depth counts. Left out are URLs in ``seen``, out of scope, deeper
+    than the configured depth, and what exceeds the budgets, of which ``asked`` pages (``asked_by_host`` by host) are
+    spent. The order, and so what a budget keeps, is by depth, then by URL.
     """
     within = ScopeRules(config)
     depths: dict[str, int] = {}

@@ -1,8 +1,9 @@
-"""Which wanted images an archive has an answer for, though not under that very address or as a picture, so that none is asked for.
+"""Which wanted images an archive has an answer for, though not under that very address or as a picture, so that none is
+asked for.
 
-In: addresses of candidates, what the archive holds beside pictures (HELD), and the pictures taken from it (IMAGES). Out: rows of
-the image store for candidates that have none: those of a picture whose address is another spelling, else the reason why the
-archive's answer is no picture.
+In: addresses of candidates, what the archive holds beside pictures (HELD), and the pictures taken from it (IMAGES).
+Out: rows of the image store for candidates that have none: those of a picture whose address is another spelling, else
+the reason why the archive's answer is no picture.
 """
 
 from collections.abc import Iterable
@@ -30,8 +31,9 @@ def _encodable(row: Held) -> dict[str, str]:
 
 
 def answers(wanted: pa.Table, held: pa.Table, images: pa.Table) -> pa.Table:
-    """Rows of schema IMAGES, in order of address, for the ``wanted`` addresses that ``images`` does not have and the archive
-    answers. Of several answers a picture is taken before a reason, and the first by address or reason among equals."""
+    """Rows of schema IMAGES, in order of address, for the ``wanted`` addresses that ``images`` does not have and the
+    archive answers. Of several answers a picture is taken before a reason, and the first by address or reason among
+    equals."""
     pictures: dict[str, dict[str, object]] = {}
     for row in images.sort_by("url").to_pylist():
         if row["status"] == "success":

@@ -21,9 +21,9 @@ COMMON_CRAWL = "https://data.commoncrawl.org/"
 def expand_inputs(config: ExtractConfig) -> list[str]:
     """The files of ``config.inputs``. Raises UserError when there are none, or a pattern matches none.
 
-    A pattern with ``*``, ``?`` or ``[`` is looked up; a file ``*.paths`` or ``*.paths.gz`` holds one path a line, before each of
-    which ``config.path_prefix`` is put; a crawl's name (CC-MAIN-2026-05) stands for the published list of its WARC or WAT files.
-    ``config.sample`` keeps a path by a hash of its name, so the same share every time.
+    A pattern with ``*``, ``?`` or ``[`` is looked up; a file ``*.paths`` or ``*.paths.gz`` holds one path a line,
+    before each of which ``config.path_prefix`` is put; a crawl's name (CC-MAIN-2026-05) stands for the published list
+    of its WARC or WAT files. ``config.sample`` keeps a path by a hash of its name, so the same share every time.
     """
     if not config.inputs:
         raise UserError(

@@ -1,8 +1,8 @@
 """HTML bytes to a parsed tree, in time linear in their size whatever they hold.
 
-The parser (lexbor, through selectolax) builds the tree that browsers build, and some of that is quadratic in the number of open
-elements or of attributes in one tag. So a tag with thousands of attributes is dropped, and a page of very many tags is parsed in
-pieces. In: bytes. Out: one tree for an ordinary page, several for a huge one.
+The parser (lexbor, through selectolax) builds the tree that browsers build, and some of that is quadratic in the number
+of open elements or of attributes in one tag. So a tag with thousands of attributes is dropped, and a page of very many
+tags is parsed in pieces. In: bytes. Out: one tree for an ordinary page, several for a huge one.
 """
 
 import codecs

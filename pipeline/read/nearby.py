@@ -1,7 +1,7 @@
 """Texts beside an image: the caption of its figure, or of a block that its class marks as one.
 
-In: the node of an ``<img>``. Out: the text. Every search is bounded (levels up, nodes looked at, characters), so that a page of
-nested figures costs no more than a flat one.
+In: the node of an ``<img>``. Out: the text. Every search is bounded (levels up, nodes looked at, characters), so that a
+page of nested figures costs no more than a flat one.
 """
 
 import re
@@ -17,7 +17,8 @@ MAX_NODES = 200  # looked at for one text
 MAX_CHARACTERS = 2_000
 MAX_IMAGES = 3  # that one caption may stand for
 
-# Classes of blocks that hold an image and its caption (DocBook, MediaWiki, WordPress and others), and of the caption itself.
+# Classes of blocks that hold an image and its caption (DocBook, MediaWiki, WordPress and others), and of the caption
+# itself.
 _BLOCK = re.compile(
     r"(?:^|[\s_-])(?:figure|thumb|thumbinner|caption|image|photo|media|gallerybox|picture)(?:$|[\s_-])", re.IGNORECASE
 )
@@ -35,8 +36,8 @@ class Nearby:
         self._known: dict[int, str] = {}
 
     def __call__(self, node: LexborNode) -> tuple[str, str]:
-        """(kind, text): the figcaption of the nearest ``<figure>``, else the caption of the nearest block that has one, else the
-        caption right after the image; the text is empty where there is none.
+        """(kind, text): the figcaption of the nearest ``<figure>``, else the caption of the nearest block that has one,
+        else the caption right after the image; the text is empty where there is none.
         """
         parent = ancestor = node.parent
         caption = ""

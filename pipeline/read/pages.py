@@ -33,7 +33,8 @@ _OPEN_GRAPH = ("og:title", "og:description")
 
 @dataclass(slots=True)
 class Pair:
-    """An image of a page with its texts. ``texts`` are (kind, text) in order of preference, ``caption`` the chosen one."""
+    """An image of a page with its texts. ``texts`` are (kind, text) in order of preference, ``caption`` the chosen
+    one."""
 
     url: str
     caption: str
@@ -59,14 +60,16 @@ def extract_page(
 ) -> Page:
     """Reads a page. ``url`` is where it came from, the base of its relative URLs unless it has a ``<base>``.
 
-    Every ``<img>`` and the Open Graph image make a pair each, if they have an address and a text. Of several addresses (picture,
-    srcset, attributes of lazy loading, src) the first of these that is there is taken, and in a set the smallest at least
-    ``image_width`` pixels wide. Its texts, in order of preference: alt, figcaption (of the enclosing figure), caption (an element
-    that its class marks as the caption of the image's block, or a caption that follows the image), title, aria-label, link_title
-    (of the enclosing link); for the Open Graph image og:image:alt, og:title, og:description.
+    Every ``<img>`` and the Open Graph image make a pair each, if they have an address and a text. Of several addresses
+    (picture, srcset, attributes of lazy loading, src) the first of these that is there is taken, and in a set the
+    smallest at least ``image_width`` pixels wide. Its texts, in order of preference: alt, figcaption (of the enclosing
+    figure), caption (an element that its class marks as the caption of the image's block, or a caption that follows the
+    image), title, aria-label, link_title (of the enclosing link); for the Open Graph image og:image:alt, og:title,
+    og:description.
 
-    **The caption is the first text, in that order, of at least three words; failing that, the first of two; failing that, the
-    first.** A text that is but a file name or a URL, or has no letter, is no text. Equal (image, caption) pairs are one pair.
+    **The caption is the first text, in that order, of at least three words; failing that, the first of two; failing
+    that, the first.** A text that is but a file name or a URL, or has no letter, is no text. Equal (image, caption)
+    pairs are one pair.
     """
     text = decode(content, content_type)
     trees = parse(text, xhtml="xhtml" in content_type)

@@ -1,7 +1,7 @@
 """The body of an archived HTTP response as a browser would have seen it: without chunks, without compression.
 
-In: the stored bytes and the headers. Out: the decoded body. Archives differ in what they undo before they store, and leave
-the headers as they were, so each coding is undone only if the bytes have it.
+In: the stored bytes and the headers. Out: the decoded body. Archives differ in what they undo before they store, and
+leave the headers as they were, so each coding is undone only if the bytes have it.
 """
 
 import io

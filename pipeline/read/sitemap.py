@@ -1,7 +1,7 @@
 """Sitemaps (sitemaps.org protocol 0.9): the pages and further sitemaps they list.
 
-In: the bytes of a sitemap, plain or gzip. Out: URLs as written. Read with regular expressions, not as XML: real sitemaps are often
-broken, and no entity can be expanded this way.
+In: the bytes of a sitemap, plain or gzip. Out: URLs as written. Read with regular expressions, not as XML: real
+sitemaps are often broken, and no entity can be expanded this way.
 """
 
 import html

@@ -11,7 +11,8 @@ _DESCRIPTOR = re.compile(r"(\d{1,6}(?:\.\d{1,4})?)([wx])")
 
 
 def best_of_srcset(value: str, wanted_width: int) -> str | None:
-    """The URL of the smallest candidate at least ``wanted_width`` pixels wide, else the widest; by density where no width is given.
+    """The URL of the smallest candidate at least ``wanted_width`` pixels wide, else the widest; by density where no
+    width is given.
 
     None when there is no candidate.
     """

@@ -1,6 +1,7 @@
 """From what a page or a record held to rows of the tables CANDIDATES and REJECTS: the same for every source.
 
-In: pages with their consent, or single pairs. Out: :class:`Extracted`, a batch of candidates with the rejects found on the way.
+In: pages with their consent, or single pairs. Out: :class:`Extracted`, a batch of candidates with the rejects found on
+the way.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,8 +42,8 @@ class Held(NamedTuple):
 
 @dataclass
 class Extracted:
-    """A piece of a source's output: candidates (CANDIDATES), rejects (REJECTS), and where the source has them, image bodies and
-    the addresses for which it holds something else."""
+    """A piece of a source's output: candidates (CANDIDATES), rejects (REJECTS), and where the source has them, image
+    bodies and the addresses for which it holds something else."""
 
     candidates: pa.RecordBatch
     rejects: pa.RecordBatch

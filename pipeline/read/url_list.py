@@ -1,8 +1,8 @@
 """Candidate pairs from published lists of image URLs with texts.
 
-In: a Parquet, CSV, TSV, JSON Lines or RedCaps JSON file, also as .gz, .bz2 or .zst. Out: :class:`Extracted` pieces in file order.
-Columns are found by the names that LAION, COYO, DataComp, CC12M, CC3M, RedCaps and YFCC100M use, or given by the configuration;
-CC12M, CC3M and YFCC100M files have no line of names and are known by their shape.
+In: a Parquet, CSV, TSV, JSON Lines or RedCaps JSON file, also as .gz, .bz2 or .zst. Out: :class:`Extracted` pieces in
+file order. Columns are found by the names that LAION, COYO, DataComp, CC12M, CC3M, RedCaps and YFCC100M use, or given
+by the configuration; CC12M, CC3M and YFCC100M files have no line of names and are known by their shape.
 """
 
 import csv

@@ -80,7 +80,8 @@ def _web_url(url: URL) -> str | None:
 
 
 def picture_url(reference: str) -> str | None:
-    """An image's URL from elsewhere than a page: stripped, without fragment; None when it is no absolute http(s) URL."""
+    """An image's URL from elsewhere than a page: stripped, without fragment; None when it is no absolute http(s)
+    URL."""
     reference = reference.strip(_STRIPPED)
     return Resolver("http://-/")(reference) if reference[:4].lower() == "http" else None
 

@@ -1,8 +1,8 @@
 """Candidate pairs, and image bodies, from WARC and ARC files.
 
-In: a path or URL of an archive. Out: :class:`Extracted` pieces in file order. A record that cannot be used is a row of the
-ledger; no broken record ends the reading of a file. An image that is in the archive itself comes out as a body, and an address for
-which the archive holds anything else comes out as held, so that nobody has to ask its server again.
+In: a path or URL of an archive. Out: :class:`Extracted` pieces in file order. A record that cannot be used is a row of
+the ledger; no broken record ends the reading of a file. An image that is in the archive itself comes out as a body, and
+an address for which the archive holds anything else comes out as held, so that nobody has to ask its server again.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,8 @@ PIECE_BYTES = 64_000_000
 
 
 def read_warc(path: str, extract: ExtractConfig, http: HttpConfig) -> Iterator[Extracted]:
-    """Reads one archive. ``http`` says which refusals bind, and the largest body. Raises UserError when it cannot be opened."""
+    """Reads one archive. ``http`` says which refusals bind, and the largest body. Raises UserError when it cannot be
+    opened."""
     rows = Rows("warc")
 
     def wanted(media_type: str) -> bool:

@@ -1,8 +1,9 @@
-"""Candidate pairs from WAT files: the metadata that Common Crawl publishes for each page, so without the pages themselves.
+"""Candidate pairs from WAT files: the metadata that Common Crawl publishes for each page, so without the pages
+themselves.
 
-In: a path or URL of a WAT file. Out: :class:`Extracted` pieces in file order. A WAT record is JSON with the response's headers, the
-page's meta tags and its links; an image is a link with ``path`` ``IMG@/src`` and, where the page gave them, ``alt`` and ``title``.
-Captions of figures are not in a WAT file, so a WARC of the same pages gives more.
+In: a path or URL of a WAT file. Out: :class:`Extracted` pieces in file order. A WAT record is JSON with the response's
+headers, the page's meta tags and its links; an image is a link with ``path`` ``IMG@/src`` and, where the page gave
+them, ``alt`` and ``title``. Captions of figures are not in a WAT file, so a WARC of the same pages gives more.
 """
 
 import json

@@ -1,10 +1,11 @@
 """Archives and URL lists: one Beam graph over the input files, each of which is one unit of work with its own files.
 
-Candidates and rejects become tables, whose rows are held in memory until the end of the file; images that an archive holds go into
-the image store as if they had been fetched, so that nobody is asked for them. What else it holds is noted, and a second graph
-brings it together with the candidates of all files: an image for which the archive has an answer that is no picture is a failure
-with a reason, and is not asked for either. A unit's files are named by what they are made from, the input's content and the
-settings that decide: so inputs can be added, taken out, renamed and reordered, and only what is new is read.
+Candidates and rejects become tables, whose rows are held in memory until the end of the file; images that an archive
+holds go into the image store as if they had been fetched, so that nobody is asked for them. What else it holds is
+noted, and a second graph brings it together with the candidates of all files: an image for which the archive has an
+answer that is no picture is a failure with a reason, and is not asked for either. A unit's files are named by what they
+are made from, the input's content and the settings that decide: so inputs can be added, taken out, renamed and
+reordered, and only what is new is read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -98,7 +99,8 @@ def read_archives(
 
 
 def answer_from_archives(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
-    """Candidates, what the archives hold, and the image store so far -> a part of the store that answers for what is no picture."""
+    """Candidates, what the archives hold, and the image store so far -> a part of the store that answers for what is no
+    picture."""
     candidates, held = source_folder(run, "candidates"), source_folder(run, "held")
     sides = {
         "wanted": root | "Read candidates" >> ReadTable(candidates, ["url"]),

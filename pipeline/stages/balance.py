@@ -1,8 +1,8 @@
 """Draws the pairs: finds t and what else the balance goes by from aggregates a vector long, then draws.
 
-In: matched/ and its counts. Out: selected/ and reserve/ (SELECTED), counts.parquet, balance/ (the plan), rejects/balance/. The
-settings [balance] and ``seed`` decide. Most settings need nothing but the counts; a wanted total needs one more pass over the
-matched pairs, the exact cap two.
+In: matched/ and its counts. Out: selected/ and reserve/ (SELECTED), counts.parquet, balance/ (the plan),
+rejects/balance/. The settings [balance] and ``seed`` decide. Most settings need nothing but the counts; a wanted total
+needs one more pass over the matched pairs, the exact cap two.
 """
 
 import math

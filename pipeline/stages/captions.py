@@ -1,6 +1,7 @@
 """Finds the captions that too many pairs share to say anything of a picture.
 
-In: candidates/. Out: frequent_captions/ (CAPTION_COUNTS), which the text rules read. The setting text.max_repeats decides.
+In: candidates/. Out: frequent_captions/ (CAPTION_COUNTS), which the text rules read. The setting text.max_repeats
+decides.
 """
 
 from functools import partial
@@ -56,7 +57,8 @@ def count_captions(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> No
 
 
 class FrequentCaptions(beam.PTransform):
-    """Record batches with a column ``caption`` -> the captions that repeat too often, as (part, table of CAPTION_COUNTS)."""
+    """Record batches with a column ``caption`` -> the captions that repeat too often, as (part, table of
+    CAPTION_COUNTS)."""
 
     def __init__(self, config: TextConfig, parts: int) -> None:
         super().__init__()

@@ -1,4 +1,5 @@
-"""Steps of a user's own between the stages: the ``[steps]`` table of a run's configuration. Import-light: ``--help`` reads it."""
+"""Steps of a user's own between the stages: the ``[steps]`` table of a run's configuration. Import-light: ``--help``
+reads it."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -13,9 +14,11 @@ class StepsConfig:
     """Beam transforms of your own, named module:class, that judge or change the rows between two stages."""
 
     candidates: Annotated[tuple[str, ...], CODE] = ()
-    """On candidate pairs, before the text rules: record batches in, the same with a column ``reason`` (null keeps the row) out."""
+    """On candidate pairs, before the text rules: record batches in, the same with a column ``reason`` (null keeps the
+    row) out."""
     matched: Annotated[tuple[str, ...], CODE] = ()
-    """The same on pairs that hold a query, before they are counted and drawn. For pairs with an image see package.steps."""
+    """The same on pairs that hold a query, before they are counted and drawn. For pairs with an image see
+    package.steps."""
 
     def __post_init__(self) -> None:
         for field in ("candidates", "matched"):

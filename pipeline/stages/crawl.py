@@ -1,7 +1,8 @@
-"""A crawl, breadth first in rounds: each round is one Beam graph over buckets of hosts, and a second one plans the next round.
+"""A crawl, breadth first in rounds: each round is one Beam graph over buckets of hosts, and a second one plans the next
+round.
 
-A host lies in one bucket, and a bucket is one unit of work, so no host is ever asked by two workers. A bucket's files are its
-marker: after a kill, only the buckets that were in work are crawled again.
+A host lies in one bucket, and a bucket is one unit of work, so no host is ever asked by two workers. A bucket's files
+are its marker: after a kill, only the buckets that were in work are crawled again.
 """
 
 from collections import Counter
@@ -46,7 +47,8 @@ MARKER = "pages"
 
 
 def crawl_sites(context: Context) -> tuple[str, int]:
-    """Crawls, goes on with a crawl, or finds it done; makes it the current one. Returns its folder and the number of its rounds."""
+    """Crawls, goes on with a crawl, or finds it done; makes it the current one. Returns its folder and the number of
+    its rounds."""
     run, config = context.run, context.config
     folder = crawl_folder(run, config)
     rounds = _crawl(run, folder, config, context.engine)
@@ -80,7 +82,8 @@ def _replace_crawl(run: RunFolder, folder: str, rounds: int) -> None:
 
 
 def _crawl(run: RunFolder, folder: str, config: RunConfig, engine: Engine) -> int:
-    """Crawls all rounds and returns how many there were. Finished rounds and buckets of an interrupted crawl are kept."""
+    """Crawls all rounds and returns how many there were. Finished rounds and buckets of an interrupted crawl are
+    kept."""
     _write_seeds(folder, config)
     asked, number = 0, 0
     while True:
@@ -118,7 +121,8 @@ def _write_seeds(crawled: str, config: RunConfig) -> None:
 
 
 def _quotas(frontier: str, budget: int) -> dict[str, int]:
-    """How many pages of each bucket the budget allows: all, or shares in proportion, rounded by the largest remainder."""
+    """How many pages of each bucket the budget allows: all, or shares in proportion, rounded by the largest
+    remainder."""
     rows = {entry["file"]: entry["rows"] for entry in read_manifest(frontier).to_pylist()}
     total = sum(rows.values())
     if total <= budget:

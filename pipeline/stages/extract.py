@@ -1,8 +1,9 @@
-"""Where candidate pairs come from: a crawl, archives, or lists; whichever it is, each pair stands once in candidates/ in the end.
+"""Where candidate pairs come from: a crawl, archives, or lists; whichever it is, each pair stands once in candidates/
+in the end.
 
-In: the sites, or the files of extract.inputs by their contents. Out: candidates/ (CANDIDATES), rejects/extract/; what crawl.py and
-archives.py keep between. The settings [extract] and [http] decide, and [image] where pictures come with an archive; what was made
-before goes only when what replaces it is whole.
+In: the sites, or the files of extract.inputs by their contents. Out: candidates/ (CANDIDATES), rejects/extract/; what
+crawl.py and archives.py keep between. The settings [extract] and [http] decide, and [image] where pictures come with an
+archive; what was made before goes only when what replaces it is whole.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Asks for the images of the selected pairs, host by host.
 
-In: selected/ (or the pairs of a round of topping up) and the image store. Out: images/, the store, which is added to and never
-removed. What decides an answer is stored with it (fetch/decided.py), so that a changed setting opens exactly the addresses that it
-decided.
+In: selected/ (or the pairs of a round of topping up) and the image store. Out: images/, the store, which is added to
+and never removed. What decides an answer is stored with it (fetch/decided.py), so that a changed setting opens exactly
+the addresses that it decided.
 """
 
 from collections.abc import Iterator, Sequence
@@ -76,7 +76,8 @@ def fetch_pairs(context: Context, pairs: str, name: str) -> None:
 def fetch(
     root: beam.Pipeline, pairs: str, run: RunFolder, config: RunConfig, earlier: Sequence[Entry], name: str
 ) -> None:
-    """The pairs of a table -> images in the store, asked for host by host; what the store knows already is not asked again."""
+    """The pairs of a table -> images in the store, asked for host by host; what the store knows already is not asked
+    again."""
     selected = root | "Read pairs" >> ReadTable(pairs, ["url"])
     answered = root | "Read images" >> ReadTable(run.images, ["url", "status", "decided_by"])
     wanted = selected | "Wanted" >> beam.Map(wanted_rows)
@@ -95,8 +96,8 @@ def wanted_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
 def known_rows(batch: pa.RecordBatch, config: RunConfig) -> pa.RecordBatch:
     """Answers of the image store as rows of FETCH_PLAN: what need not be asked for.
 
-    Left out, so that they are asked again, are URLs whose turn did not come, answers that hang on settings that have changed, and,
-    if ``fetch.retry_failed``, the failures that may pass.
+    Left out, so that they are asked again, are URLs whose turn did not come, answers that hang on settings that have
+    changed, and, if ``fetch.retry_failed``, the failures that may pass.
     """
     open_urls = retry_failed(batch) if config.fetch.retry_failed else []
     known = pc.and_(
@@ -108,7 +109,8 @@ def known_rows(batch: pa.RecordBatch, config: RunConfig) -> pa.RecordBatch:
 
 
 class FetchImages(beam.PTransform):
-    """URLs (FETCH_PLAN) -> manifest rows of the parts of the image store that hold what came of those that are not known."""
+    """URLs (FETCH_PLAN) -> manifest rows of the parts of the image store that hold what came of those that are not
+    known."""
 
     def __init__(self, run: RunFolder, config: RunConfig, earlier_parts: int, name: str) -> None:
         super().__init__()
@@ -120,7 +122,8 @@ class FetchImages(beam.PTransform):
 
 
 class _FetchBucket(beam.DoFn):
-    """Fetches what a bucket of hosts wants and the store does not know; yields the manifest rows of the parts written."""
+    """Fetches what a bucket of hosts wants and the store does not know; yields the manifest rows of the parts
+    written."""
 
     def __init__(self, run: RunFolder, config: RunConfig, earlier_parts: int, name: str) -> None:
         self.run, self.config, self.earlier_parts, self.name = run, config, earlier_parts, name
@@ -133,8 +136,8 @@ class _FetchBucket(beam.DoFn):
         beacon = Beacon(self.run, self.name)
         for start in range(0, len(urls), URLS_A_PART):
             chunk = urls[start : start + URLS_A_PART]
-            # Named by its contents, so that a run that was killed finds the parts it had finished, and by what the store held
-            # before, so that a later round for the same URLs gets a part of its own.
+            # Named by its contents, so that a run that was killed finds the parts it had finished, and by what the
+            # store held before, so that a later round for the same URLs gets a part of its own.
             identity = "\n".join([str(self.earlier_parts), *chunk])
             part = f"{bucket:05d}-{key_of(hash64(identity))}"
             config = self.config

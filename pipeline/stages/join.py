@@ -1,8 +1,9 @@
-"""Joining pairs with their images, round by round: what is lost on the way is made up for from the reserve (see top_up.py).
+"""Joining pairs with their images, round by round: what is lost on the way is made up for from the reserve (see
+top_up.py).
 
-A round joins its own pairs with the image store and applies the image rules; then the pictures of all rounds together are freed of
-duplicates. In: selected/, reserve/, images/ and earlier runs' shards. Out: joined/ and the ledger of packaging. A round's tables
-are kept, so a killed run joins only what it had not joined, and pictures are judged once.
+A round joins its own pairs with the image store and applies the image rules; then the pictures of all rounds together
+are freed of duplicates. In: selected/, reserve/, images/ and earlier runs' shards. Out: joined/ and the ledger of
+packaging. A round's tables are kept, so a killed run joins only what it had not joined, and pictures are judged once.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -123,7 +124,8 @@ def _deduplicate(context: Context, number: int) -> None:
 
 
 def deduplicate(root: beam.Pipeline, context: Context, rounds: int) -> None:
-    """Pairs with an image, of all rounds -> each picture and caption once, how often each query drew them, and the ledger."""
+    """Pairs with an image, of all rounds -> each picture and caption once, how often each query drew them, and the
+    ledger."""
     run = context.run
     reach = Reach(run.plan, last_draws_of(run, rounds - 1))
     tables = [run.packing(number, "pictures") for number in range(rounds)]
@@ -168,8 +170,8 @@ def _by_verdict(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
 class FindRepeats(beam.PTransform):
     """The pictures of ``tables`` that repeat a better one, or one in the shards of earlier runs: VERDICTS.
 
-    A picture meets those that may be near in a group of each of its bands, so that what one worker holds does not grow with the
-    number of pictures.
+    A picture meets those that may be near in a group of each of its bands, so that what one worker holds does not grow
+    with the number of pictures.
     """
 
     def __init__(self, tables: Sequence[str], earlier: Sequence[str], distance: int | None) -> None:
@@ -199,7 +201,8 @@ def by_url(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
 
 
 class JoinImages(beam.PTransform):
-    """Sides ``pairs`` (SELECTED) and ``images`` (IMAGES) -> pairs with a good image, as (part, table of JOINED); and the ledger."""
+    """Sides ``pairs`` (SELECTED) and ``images`` (IMAGES) -> pairs with a good image, as (part, table of JOINED); and
+    the ledger."""
 
     def __init__(self, run: RunFolder, config: RunConfig, parts: int) -> None:
         super().__init__()
@@ -261,8 +264,8 @@ class _JoinImages(beam.DoFn):
 
 
 class _DropRepeats(beam.DoFn):
-    """Groups of rows by picture, with the verdicts on them: keeps each picture and caption once, and drops what repeats a better
-    picture or one of an earlier run. Yields (part, table)."""
+    """Groups of rows by picture, with the verdicts on them: keeps each picture and caption once, and drops what repeats
+    a better picture or one of an earlier run. Yields (part, table)."""
 
     def process(self, group: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[object]:
         part, sides = group

@@ -1,8 +1,8 @@
 """Judges the captions and finds the queries that each holds.
 
-In: candidates/, frequent_captions/, earlier runs' shards, the query list. Out: matched/ (MATCHED) with the number of matches of
-each query, automaton/ (the compiled list), rejects/match/. The settings [text] and ``matching``, the contents of the query list and
-of every file that [text] names, and the code of rules of one's own decide.
+In: candidates/, frequent_captions/, earlier runs' shards, the query list. Out: matched/ (MATCHED) with the number of
+matches of each query, automaton/ (the compiled list), rejects/match/. The settings [text] and ``matching``, the
+contents of the query list and of every file that [text] names, and the code of rules of one's own decide.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -113,10 +113,11 @@ class _DropEarlier(beam.DoFn):
 
 
 class MatchPairs(beam.PTransform):
-    """Candidates -> those that pass the text rules and hold a query, with all the queries that they hold (MATCHED); and the ledger.
+    """Candidates -> those that pass the text rules and hold a query, with all the queries that they hold (MATCHED); and
+    the ledger.
 
-    ``queries`` is the list's address and ``automaton`` its compiled form; ``frequent`` the folder of the captions that repeat, ""
-    where repeated ones may stay.
+    ``queries`` is the list's address and ``automaton`` its compiled form; ``frequent`` the folder of the captions that
+    repeat, "" where repeated ones may stay.
     """
 
     def __init__(self, config: TextConfig, queries: str, automaton: str, frequent: str = "") -> None:
@@ -149,7 +150,8 @@ class _ApplyTextRules(beam.DoFn):
 
 
 class _MatchQueries(beam.DoFn):
-    """Adds to each pair the queries its caption holds; a pair without any is rejected. Workers share one mapped automaton."""
+    """Adds to each pair the queries its caption holds; a pair without any is rejected. Workers share one mapped
+    automaton."""
 
     def __init__(self, automaton: str) -> None:
         self.automaton = automaton

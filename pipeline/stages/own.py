@@ -1,8 +1,8 @@
 """Steps of a user's own: Beam transforms between two stages, each seen to account for its rows.
 
-In: rows of a table. Out: the rows that the transforms keep, and the ledger of the others. A transform takes record batches and
-gives record batches with the same columns and one more, ``reason``: null where the row stays. It may change every value but the
-pair's id.
+In: rows of a table. Out: the rows that the transforms keep, and the ledger of the others. A transform takes record
+batches and gives record batches with the same columns and one more, ``reason``: null where the row stays. It may change
+every value but the pair's id.
 """
 
 from collections.abc import Iterator, Sequence

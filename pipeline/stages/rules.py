@@ -1,7 +1,8 @@
 """``python -m pipeline rules``: what each text rule would drop of a run's candidates, without writing anything.
 
-In: a configuration, a run folder with candidates, and how many of them to look at. Out: a line for each rule, with what it would
-drop if it stood alone, what falls to it in its place in the order, and what nothing but this rule would drop; then examples.
+In: a configuration, a run folder with candidates, and how many of them to look at. Out: a line for each rule, with what
+it would drop if it stood alone, what falls to it in its place in the order, and what nothing but this rule would drop;
+then examples.
 """
 
 from collections import Counter
@@ -66,7 +67,8 @@ def _rules(run: RunFolder, config: RunConfig) -> list[Rule]:
 
 
 def try_rules(run: RunFolder, config: RunConfig, sample: int) -> tuple[int, list[RuleCounts]]:
-    """(pairs looked at, the counts of each rule in the order of the rules). Raises UserError when there are no candidates."""
+    """(pairs looked at, the counts of each rule in the order of the rules). Raises UserError when there are no
+    candidates."""
     check("rules", run, config)
     rules = _rules(run, config)
     found = [RuleCounts(rule.name) for rule in rules]
@@ -93,7 +95,8 @@ def format_counts(seen: int, found: list[RuleCounts]) -> str:
     """The counts as text for a terminal."""
     total = sum(counts.in_order for counts in found)
     lines = [
-        f"Of {seen:,} candidate pairs the text rules would drop {total:,} ({total / max(seen, 1):.1%}). Nothing was written.",
+        f"Of {seen:,} candidate pairs the text rules would drop {total:,} ({total / max(seen, 1):.1%}). Nothing was "
+        "written.",
         "",
         f"{'rule':<16}{'alone':>12}{'in order':>12}{'only this':>12}",
     ]

@@ -1,7 +1,7 @@
 """Writes the shards: each pair with its picture, well mixed by a seeded hash, and those held out for evaluation.
 
-In: joined/ and the image store. Out: shards/ and holdout/ with their indices. The settings [package] with the code that it names,
-``seed`` and the query list decide.
+In: joined/ and the image store. Out: shards/ and holdout/ with their indices. The settings [package] with the code that
+it names, ``seed`` and the query list decide.
 """
 
 from collections.abc import Iterator
@@ -87,7 +87,8 @@ def by_place(batch: pa.RecordBatch, seed: int, shards: int) -> npt.NDArray[np.ui
 
 
 class _SplitHoldout(beam.DoFn):
-    """Two outputs: pairs for the shards, and under the tag "holdout" those whose picture is kept apart for evaluation."""
+    """Two outputs: pairs for the shards, and under the tag "holdout" those whose picture is kept apart for
+    evaluation."""
 
     def __init__(self, config: RunConfig) -> None:
         self.config = config

@@ -1,7 +1,7 @@
 """Rounds of topping up: the pairs of the reserve that a round fetches, and in the end what is still missing and why.
 
-In: joined/, the counts of the balance, reserve/. Out: the pairs of the next round, and shortfall.parquet. Only vectors of one
-number a query, and the draws of queries that are short, are gathered.
+In: joined/, the counts of the balance, reserve/. Out: the pairs of the next round, and shortfall.parquet. Only vectors
+of one number a query, and the draws of queries that are short, are gathered.
 """
 
 from collections.abc import Iterable, Iterator
@@ -58,7 +58,8 @@ def last_draws_of(run: RunFolder, number: int) -> str | None:
 
 
 def draw_from_reserve(context: Context, number: int) -> bool:
-    """Writes the pairs of round ``number`` (from 1 on); False when no query is short or the reserve holds nothing for them."""
+    """Writes the pairs of round ``number`` (from 1 on); False when no query is short or the reserve holds nothing for
+    them."""
     run, engine, reach = context.run, context.engine, Reach(context.run.plan, last_draws_of(context.run, number - 1))
     plan = reach.plan
     if plan.mode == "none" or rows_in(run.reserve) == 0:
@@ -89,10 +90,11 @@ def draw_from_reserve(context: Context, number: int) -> bool:
 
 @dataclass(frozen=True)
 class Reach:
-    """Which pairs each query's draws reach: those up to t and, in the independent mode, further ones where it takes more.
+    """Which pairs each query's draws reach: those up to t and, in the independent mode, further ones where it takes
+    more.
 
-    Called with a batch it counts them, an entry a query. ``last_url`` is of :func:`last_draws_of`. Pickled as its addresses alone:
-    the plan is too large to travel with a graph.
+    Called with a batch it counts them, an entry a query. ``last_url`` is of :func:`last_draws_of`. Pickled as its
+    addresses alone: the plan is too large to travel with a graph.
     """
 
     plan_url: str
@@ -177,7 +179,8 @@ def _by_query(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
 
 
 def write_shortfall(context: Context, rounds: int, automaton: str) -> None:
-    """Writes shortfall.parquet: of each query with matches, what it holds, what it lacks, and what became of the rest."""
+    """Writes shortfall.parquet: of each query with matches, what it holds, what it lacks, and what became of the
+    rest."""
     run = context.run
     reach = Reach(run.plan, last_draws_of(run, rounds - 1))
     plan = reach.plan
@@ -195,8 +198,8 @@ def write_shortfall(context: Context, rounds: int, automaton: str) -> None:
 
 
 def _count_losses(root: beam.Pipeline, run: RunFolder, rounds: int, reach: Reach, drawn: str, left: str) -> None:
-    """Pairs of all rounds and the ledger -> the pairs that each query reached, the rejected ones of them by cause, and what is
-    left of its reserve."""
+    """Pairs of all rounds and the ledger -> the pairs that each query reached, the rejected ones of them by cause, and
+    what is left of its reserve."""
     queries = len(reach.plan.counts)
     tables = [pairs_of(run, number) for number in range(rounds)]
     parts = parts_for(sum(map(rows_in, tables)))

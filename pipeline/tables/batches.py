@@ -42,7 +42,8 @@ def combine(batches: Iterable[pa.RecordBatch], schema: pa.Schema, sort: Sequence
 
 
 def by_part(keys: npt.NDArray[np.uint64], parts: int) -> tuple[npt.NDArray[np.int64], list[tuple[int, int, int]]]:
-    """The order that puts rows with these keys part by part (``key mod parts``), and each part present with its place in it."""
+    """The order that puts rows with these keys part by part (``key mod parts``), and each part present with its place
+    in it."""
     part_of = (keys % np.uint64(parts)).astype(np.int64)
     order = np.argsort(part_of, kind="stable")
     present, starts = np.unique(part_of[order], return_index=True)

@@ -14,7 +14,8 @@ Values = Iterable[pa.RecordBatch | Piece]
 
 
 class _SplitByKey(beam.PTransform):
-    """Record batches in; (part, rows of that part) out, the rows in a file where the engine is to shuffle through files."""
+    """Record batches in; (part, rows of that part) out, the rows in a file where the engine is to shuffle through
+    files."""
 
     def __init__(self, keys: Keys, parts: int) -> None:
         super().__init__()
@@ -36,7 +37,8 @@ def _combine(group: tuple[int, Values], schema: pa.Schema, sort: tuple[str, ...]
 
 
 class Gather(beam.PTransform):
-    """Record batches in; (part, table) out, where a row's part is ``keys(row) mod parts`` and a table is sorted by ``sort``.
+    """Record batches in; (part, table) out, where a row's part is ``keys(row) mod parts`` and a table is sorted by
+    ``sort``.
 
     A part is held in memory as a whole, so ``parts`` follows from the number of rows.
     """
@@ -62,8 +64,8 @@ def _read_sides(group: tuple[int, dict[str, Values]]) -> tuple[int, dict[str, li
 class Meet(beam.PTransform):
     """Record batches of several sides, by name, in; (part, batches of each side) out.
 
-    The rows of side ``s`` whose ``keys[s](row) mod parts`` is a part come together with those of the other sides. A part is held in
-    memory as a whole.
+    The rows of side ``s`` whose ``keys[s](row) mod parts`` is a part come together with those of the other sides. A
+    part is held in memory as a whole.
     """
 
     def __init__(self, keys: Mapping[str, Keys], parts: int) -> None:

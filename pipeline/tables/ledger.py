@@ -1,7 +1,7 @@
 """What a filter is: a plain function of a record batch that answers, for each row, why the row should go.
 
-A rule's module knows nothing of Beam. :func:`apply_rules` runs rules in order, counts nothing itself, and hands back the rows
-that stay and a ledger row for each one that went, so that no drop is silent.
+A rule's module knows nothing of Beam. :func:`apply_rules` runs rules in order, counts nothing itself, and hands back
+the rows that stay and a ledger row for each one that went, so that no drop is silent.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ __all__ = ["Rule", "apply_rules", "ledger"]
 class Rule(Protocol):
     """A filter of rows. ``name`` says what it decides; calling it gives the verdicts.
 
-    The answer is a string array, one entry a row: null to keep the row, else the reason (a short snake_case word).
-    A rule may also return columns to add to the batch, as a dictionary beside the verdicts. An attribute ``detail`` names the
-    column that the ledger quotes, by default the caption.
+    The answer is a string array, one entry a row: null to keep the row, else the reason (a short snake_case word). A
+    rule may also return columns to add to the batch, as a dictionary beside the verdicts. An attribute ``detail`` names
+    the column that the ledger quotes, by default the caption.
     """
 
     name: str
@@ -46,7 +46,8 @@ def ledger(batch: pa.RecordBatch, reasons: pa.Array, stage: str, detail: str = "
 def apply_rules(
     batch: pa.RecordBatch, rules: Sequence[Rule], stage: str
 ) -> tuple[pa.RecordBatch, list[pa.RecordBatch]]:
-    """Runs ``rules`` in order, each on the rows that the earlier ones kept; returns the rows kept and the ledger's batches."""
+    """Runs ``rules`` in order, each on the rows that the earlier ones kept; returns the rows kept and the ledger's
+    batches."""
     rejected: list[pa.RecordBatch] = []
     for rule in rules:
         if batch.num_rows == 0:

@@ -12,7 +12,8 @@ __all__ = ["ReportRows"]
 
 
 class ReportRows(beam.DoFn):
-    """Record batches in and out; reports a batch's rows as done by the stage ``name`` once the steps after this one have had it."""
+    """Record batches in and out; reports a batch's rows as done by the stage ``name`` once the steps after this one
+    have had it."""
 
     def __init__(self, run: RunFolder, name: str) -> None:
         self.run, self.name = run, name

@@ -1,6 +1,7 @@
 """The schema of every table that passes from one stage to the next: the only place where columns are named.
 
-Rows travel as Arrow record batches of these schemas. ``pair_id`` is the 64-bit content hash of (url, caption), see hashing.py.
+Rows travel as Arrow record batches of these schemas. ``pair_id`` is the 64-bit content hash of (url, caption), see
+hashing.py.
 """
 
 import pyarrow as pa

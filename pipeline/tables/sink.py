@@ -1,7 +1,7 @@
 """Writing a table in Beam so that the same rows give the same bytes on every engine and under retries.
 
-Beam's own file sinks name and fill shards by chance. Here a row's shard is a stable hash of its key, a shard is sorted before it
-is written, it appears under its name only when whole, and the manifest is written when all shards are there.
+Beam's own file sinks name and fill shards by chance. Here a row's shard is a stable hash of its key, a shard is sorted
+before it is written, it appears under its name only when whole, and the manifest is written when all shards are there.
 """
 
 from collections.abc import Sequence
@@ -72,7 +72,8 @@ class WriteGroups(beam.PTransform):
 
 
 class WriteTable(beam.PTransform):
-    """Record batches in; ``shards`` Parquet files of ``schema``, sorted by ``sort``, and their manifest out, in ``folder``."""
+    """Record batches in; ``shards`` Parquet files of ``schema``, sorted by ``sort``, and their manifest out, in
+    ``folder``."""
 
     def __init__(self, folder: str, schema: pa.Schema, keys: Keys, sort: Sequence[str], shards: int = 1) -> None:
         super().__init__()

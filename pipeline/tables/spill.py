@@ -1,9 +1,9 @@
 """A shuffle through files, for the local runner: it would hold all that goes through a GroupByKey in its own memory.
 
-In: record batches, the keys of their rows, a folder. Out: (part, :class:`Piece`), where a piece says which bytes of which file hold
-rows of the part. A worker keeps no more than ``SPILL_BYTES`` of rows before it writes them out, so the memory of a run is that, one
-part at a time and the tables of the step, a worker, however many rows there are. The folder is the engine's, which removes it
-when the graph has run.
+In: record batches, the keys of their rows, a folder. Out: (part, :class:`Piece`), where a piece says which bytes of
+which file hold rows of the part. A worker keeps no more than ``SPILL_BYTES`` of rows before it writes them out, so the
+memory of a run is that, one part at a time and the tables of the step, a worker, however many rows there are. The
+folder is the engine's, which removes it when the graph has run.
 """
 
 import os

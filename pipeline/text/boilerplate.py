@@ -1,7 +1,7 @@
 """Boilerplate rule: captions that name a part of the page, an icon, or the lack of a description.
 
-In: phrases, each a whole caption, or a beginning when it ends in ``*``. Compared in normal form, so "[Note]", "NOTE:" and
-"note" are one. The built-in list is ``boilerplate.txt``.
+In: phrases, each a whole caption, or a beginning when it ends in ``*``. Compared in normal form, so "[Note]", "NOTE:"
+and "note" are one. The built-in list is ``boilerplate.txt``.
 """
 
 import functools

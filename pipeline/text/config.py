@@ -17,8 +17,9 @@ class TextConfig:
     """Which captions stay. Every rule can be turned off."""
 
     detector: Detector = "fasttext"
-    """Language detector. fasttext: the lid.176 model, 100 times faster than langdetect and no worse. langdetect (seeded)
-    and py3langid come with the extra detectors. off: no language rule; the language probability of every pair is then empty."""
+    """Language detector. fasttext: the lid.176 model, 100 times faster than langdetect and no worse. langdetect
+    (seeded) and py3langid come with the extra detectors. off: no language rule; the language probability of every pair
+    is then empty."""
     language: str = "en"
     """Two-letter code (ISO 639-1) of the language wanted."""
     language_threshold: float = 0.5
@@ -48,16 +49,18 @@ class TextConfig:
     file_names: bool = True
     """Drop captions that are a file name, a camera's numbering, a web address or a hyphenated address part."""
     markup: bool = True
-    """Drop captions with remains of markup: HTML tags, entities, percent escapes, template or BBCode brackets, script."""
+    """Drop captions with remains of markup: HTML tags, entities, percent escapes, template or BBCode brackets,
+    script."""
     marks: tuple[Mark, ...] = ("email", "phone", "address", "ip")
     """Personal data to mark in the column ``marks`` (email, phone, address, ip)."""
     drop_marked: tuple[Mark, ...] = ()
     """Marks for which a caption is dropped. None by default: on web captions most "phone numbers" are stock codes."""
     blocked_words: Annotated[str | None, CONTENTS] = None
-    """Text file (path or URL) of words and phrases, one a line; a caption that holds one, at whole words, is dropped."""
+    """Text file (path or URL) of words and phrases, one a line; a caption that holds one, at whole words, is
+    dropped."""
     rules: Annotated[tuple[str, ...], CODE] = ()
-    """Rules of your own, module:function, before that of language: record batch (pair_id, url, caption, page_url …) -> a reason for
-    each row, or None where it stays."""
+    """Rules of your own, module:function, before that of language: record batch (pair_id, url, caption, page_url …) ->
+    a reason for each row, or None where it stays."""
     max_repeats: int = 10
     """Drop captions that occur with more than this many pairs (0: off)."""
 

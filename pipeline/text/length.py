@@ -1,7 +1,7 @@
 """Length rule: captions with too few or too many words or characters.
 
-Source of the lower limits: the basic filter of DataComp (Gadre et al. 2023) keeps captions of more than two words and more
-than five characters.
+Source of the lower limits: the basic filter of DataComp (Gadre et al. 2023) keeps captions of more than two words and
+more than five characters.
 """
 
 from dataclasses import dataclass

@@ -12,9 +12,10 @@ __all__ = ["MarkupRule"]
 PATTERNS = [
     (
         "html_tag",
-        r"(?i)</?(?:[abipqsu]|abbr|article|audio|blockquote|body|br|button|caption|center|cite|code|div|em|figcaption|figure"
-        r"|font|form|h[1-6]|head|hr|html|iframe|img|input|label|li|link|meta|nav|noscript|object|ol|option|picture|pre|script|section"
-        r"|small|source|span|strong|style|sub|sup|svg|table|tbody|td|th|thead|tr|ul|video)(?:\s[^>]*)?/?>|<!--|<\?php|<!\[CDATA\[",
+        r"(?i)</?(?:[abipqsu]|abbr|article|audio|blockquote|body|br|button|caption|center|cite|code|div|em|figcaption"
+        r"|figure|font|form|h[1-6]|head|hr|html|iframe|img|input|label|li|link|meta|nav|noscript|object|ol|option"
+        r"|picture|pre|script|section|small|source|span|strong|style|sub|sup|svg|table|tbody|td|th|thead|tr|ul|video)"
+        r"(?:\s[^>]*)?/?>|<!--|<\?php|<!\[CDATA\[",
     ),
     ("html_tag", r"(?i)<(?:a|img|iframe|script)\s+[a-z\-]+="),  # cut off before its end
     ("html_entity", r"(?i)&(?:[a-z]{2,8}|#\d{2,6}|#x[0-9a-f]{2,5});"),

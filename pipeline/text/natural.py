@@ -1,6 +1,7 @@
 """Natural-language rule: captions that are codes, lists of numbers, one word over and over, or no words at all.
 
-Two compiled passes: one over the characters of the texts, by a table of their kinds, one over the words of their normal form.
+Two compiled passes: one over the characters of the texts, by a table of their kinds, one over the words of their normal
+form.
 """
 
 import functools
@@ -60,7 +61,8 @@ class NaturalRule:
 def _characters(
     data: Bytes, offsets: Offsets, kinds: Bytes, letters: Offsets, solid: Offsets, longest: Offsets
 ) -> None:
-    """Counts, of each text, the letters and the characters that are no white space, and its longest run of letters and digits."""
+    """Counts, of each text, the letters and the characters that are no white space, and its longest run of letters and
+    digits."""
     for row in range(len(letters)):
         position, stop = offsets[row], offsets[row + 1]
         run = 0
@@ -82,7 +84,8 @@ def _characters(
 
 @compiled
 def _words(data: Bytes, offsets: Offsets, words: Offsets, distinct: Offsets) -> None:
-    """Counts the words of each text in normal form, and the different ones among them, told apart by a hash of 64 bits."""
+    """Counts the words of each text in normal form, and the different ones among them, told apart by a hash of 64
+    bits."""
     seen: npt.NDArray[np.uint64] = np.empty(64, np.uint64)
     for row in range(len(words)):
         position, stop = offsets[row], offsets[row + 1]

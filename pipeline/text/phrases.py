@@ -7,7 +7,8 @@ __all__ = ["read_phrases"]
 
 
 def read_phrases(path: str) -> list[str]:
-    """The phrases of a UTF-8 text file (path or URL), in its order. Raises UserError for a missing or undecodable file."""
+    """The phrases of a UTF-8 text file (path or URL), in its order. Raises UserError for a missing or undecodable
+    file."""
     with files.open_input(path) as stream:
         try:
             text = stream.read().decode("utf-8-sig")

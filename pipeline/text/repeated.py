@@ -1,8 +1,9 @@
 """Repeated-text rule: captions that stand beside too many different images to describe any of them.
 
-Needs a count over all pairs, so it takes two passes: ``caption_counts`` on each batch, ``add_counts`` over the answers (in any
-grouping: by a range of the hash when there are too many for one place), ``frequent`` on the sums; then the rule with the hashes.
-Captions are counted in normal form, so "Read more" and "READ MORE »" are one. Deduplicate (url, caption) first.
+Needs a count over all pairs, so it takes two passes: ``caption_counts`` on each batch, ``add_counts`` over the answers
+(in any grouping: by a range of the hash when there are too many for one place), ``frequent`` on the sums; then the rule
+with the hashes. Captions are counted in normal form, so "Read more" and "READ MORE »" are one. Deduplicate (url,
+caption) first.
 """
 
 from collections.abc import Iterable

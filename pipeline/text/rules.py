@@ -1,4 +1,5 @@
-"""The text rules of a run, in the order in which they are applied: cheap before dear, and the most telling reason first."""
+"""The text rules of a run, in the order in which they are applied: cheap before dear, and the most telling reason
+first."""
 
 import pyarrow as pa
 
@@ -23,8 +24,8 @@ __all__ = ["read_rules", "text_rules"]
 def read_rules(config: TextConfig, queries: str, repeated: pa.Array | None) -> list[Rule]:
     """All rules of a run in their order, that for repeated captions first.
 
-    ``queries`` is the query list's address, for the dictionary of the language rule; ``repeated`` are the hashes of the captions
-    that repeat too often, None where they may.
+    ``queries`` is the query list's address, for the dictionary of the language rule; ``repeated`` are the hashes of the
+    captions that repeat too often, None where they may.
     """
     dictionary = dictionary_from_queries(read_list(queries, ("query", "sources")))
     first: list[Rule] = [] if repeated is None else [RepeatedTextRule(repeated)]
@@ -32,10 +33,11 @@ def read_rules(config: TextConfig, queries: str, repeated: pa.Array | None) -> l
 
 
 def text_rules(config: TextConfig, dictionary: frozenset[str] = frozenset()) -> list[Rule]:
-    """The rules that ``config`` asks for, but for repeated captions. They add the columns ``marks`` and ``p_english`` in any case.
+    """The rules that ``config`` asks for, but for repeated captions. They add the columns ``marks`` and ``p_english``
+    in any case.
 
-    ``dictionary`` (from :func:`pipeline.text.language.dictionary_from_queries`) helps the language rule with English alone.
-    Reads the lists that the settings name; raises UserError if one is missing.
+    ``dictionary`` (from :func:`pipeline.text.language.dictionary_from_queries`) helps the language rule with English
+    alone. Reads the lists that the settings name; raises UserError if one is missing.
     """
     rules: list[Rule] = []
     if config.file_names:

@@ -26,17 +26,18 @@ class PackageConfig:
     holdout: float = 0.0
     """Share of the pictures kept apart for evaluation, 0 to 1, drawn by a hash of the picture's content."""
     near_duplicates: int | None = None
-    """Bits (0 to 8) of the 64-bit perceptual hash in which two pictures may differ and still count as one, of which the one with
-    most pixels stays; 4 is a good number. Off by default: the hash sees shapes without colour, so drawings that differ
-    in colour alone count as one, and the published sets were not thinned this way."""
+    """Bits (0 to 8) of the 64-bit perceptual hash in which two pictures may differ and still count as one, of which the
+    one with most pixels stays; 4 is a good number. Off by default: the hash sees shapes without colour, so drawings
+    that differ in colour alone count as one, and the published sets were not thinned this way."""
     evaluation_sets: Annotated[tuple[str, ...], INPUT] = ()
-    """Evaluation pictures that must not be in the data: folders of image files or shards, tars, or Parquet tables with columns
-    sha256 and phash."""
+    """Evaluation pictures that must not be in the data: folders of image files or shards, tars, or Parquet tables with
+    columns sha256 and phash."""
     evaluation_distance: int = 4
-    """Bits of the perceptual hash within which a picture counts as an evaluation picture (0 to 8; -1: equal contents alone)."""
+    """Bits of the perceptual hash within which a picture counts as an evaluation picture (0 to 8; -1: equal contents
+    alone)."""
     steps: Annotated[tuple[str, ...], CODE] = ()
-    """Beam transforms of your own, module:class, on pairs with an image that passed the rules, before duplicates are looked for;
-    as in [steps]. Each round of topping up is given by itself."""
+    """Beam transforms of your own, module:class, on pairs with an image that passed the rules, before duplicates are
+    looked for; as in [steps]. Each round of topping up is given by itself."""
     rules: ImageRulesConfig = field(default_factory=ImageRulesConfig)
     hooks: HooksConfig = field(default_factory=HooksConfig)
 

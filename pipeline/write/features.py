@@ -1,7 +1,7 @@
 """The note by which the ``datasets`` library knows what a Parquet column holds, such as pictures among bytes.
 
-In: an Arrow schema. Out: the same with the note in its metadata, under the key ``huggingface``; other readers pass it over. The
-form is that of the library's Features, as its own writer leaves it in Parquet files.
+In: an Arrow schema. Out: the same with the note in its metadata, under the key ``huggingface``; other readers pass it
+over. The form is that of the library's Features, as its own writer leaves it in Parquet files.
 """
 
 import json
@@ -15,7 +15,8 @@ _NAMES = {"float": "float32", "double": "float64"}  # Arrow's words for types wh
 
 
 def with_feature(schema: pa.Schema, column: str, kind: str) -> pa.Schema:
-    """``schema`` with the note that ``column`` is a ``kind`` of the library ("Image"); the others are as their types say."""
+    """``schema`` with the note that ``column`` is a ``kind`` of the library ("Image"); the others are as their types
+    say."""
     features = {field.name: {"_type": kind} if field.name == column else _feature(field.type) for field in schema}
     return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
 

@@ -1,4 +1,5 @@
-"""Where each pair goes: its shard, its place in the shard, and the side of the hold-out split. Hashes decide, so nothing else does.
+"""Where each pair goes: its shard, its place in the shard, and the side of the hold-out split. Hashes decide, so
+nothing else does.
 
 In: columns of ids and of content hashes. Out: arrays of the same length. Independent of order, engine and worker count.
 """
@@ -20,7 +21,8 @@ _SHARD, _ORDER = np.uint64(0x5348415244), np.uint64(0x4F52444552)
 
 
 def shard_count(samples: int, samples_per_shard: int) -> int:
-    """Shards for so many samples, at least one; each gets ``samples_per_shard`` on average, give or take its square root."""
+    """Shards for so many samples, at least one; each gets ``samples_per_shard`` on average, give or take its square
+    root."""
     return max(1, -(-samples // samples_per_shard))
 
 

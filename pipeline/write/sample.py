@@ -1,9 +1,11 @@
-"""How a row of a shard stands in KEY.json, so that every reader of JSON can hold it and may guess its types from a few samples.
+"""How a row of a shard stands in KEY.json, so that every reader of JSON can hold it and may guess its types from a few
+samples.
 
-In: a row of schema SHARD. Out: an object with the same names. Libraries infer a field's type from the first samples they see, where
-an empty list and a null say nothing; so each field is in every sample, with one type, and nothing is null: a text that is not known
-is "", a number that is not known is -1, what may be an empty list is a text of words with blanks between. No number is longer
-than 63 bits. The Parquet file beside the tar keeps nulls and lists as they are.
+In: a row of schema SHARD. Out: an object with the same names. Libraries infer a field's type from the first samples
+they see, where an empty list and a null say nothing; so each field is in every sample, with one type, and nothing is
+null: a text that is not known is "", a number that is not known is -1, what may be an empty list is a text of words
+with blanks between. No number is longer than 63 bits. The Parquet file beside the tar keeps nulls and lists as they
+are.
 """
 
 import json
@@ -20,7 +22,8 @@ _AS_WORDS = {"marks", "drawn_by"}  # lists that may be empty, of values without 
 
 
 def sample_fields(row: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a row's KEY.json; ``queries`` and ``query_ids`` are never empty, ``scores`` is the text of an object."""
+    """The fields of a row's KEY.json; ``queries`` and ``query_ids`` are never empty, ``scores`` is the text of an
+    object."""
     return {field.name: _stated(field, row[field.name], row) for field in SHARD}
 
 

@@ -1,7 +1,8 @@
 """Writing the training shards: WebDataset tars, the Parquet file beside each, statistics, and the index of them all.
 
-In: a table of schema JOINED per shard, in the order wanted, and the image store that it refers to. Out: files as keeping/folder.py
-has them, and their manifest rows. Equal rows give equal bytes; memory holds a few hundred pictures, whatever a shard's size.
+In: a table of schema JOINED per shard, in the order wanted, and the image store that it refers to. Out: files as
+keeping/folder.py has them, and their manifest rows. Equal rows give equal bytes; memory holds a few hundred pictures,
+whatever a shard's size.
 """
 
 import contextlib
@@ -91,7 +92,8 @@ def write_shard(
     format: Literal["tar", "parquet", "both"] = "tar",  # noqa: A002
     edit: Callable[[Sequence[bytes]], list[bytes]] | None = None,
 ) -> list[Entry]:
-    """Writes shard ``index`` to ``folder`` from ``rows`` (schema JOINED, in the order wanted) and the image store ``store``.
+    """Writes shard ``index`` to ``folder`` from ``rows`` (schema JOINED, in the order wanted) and the image store
+    ``store``.
 
     ``format`` is as in PackageConfig; ``edit`` changes the pictures on their way.
     Returns the manifest rows of the files written, the tar's first.
@@ -194,7 +196,8 @@ def _statistics(table: pa.Table, references: Sequence[tuple[str, int, int]]) -> 
 def write_index(folder: str, shard_entries: Sequence[Entry], name: str = "webimagetext") -> list[Entry]:
     """Writes ``sizes.json`` and ``index.json`` of the shards among ``shard_entries``; returns their manifest rows.
 
-    Both count the tars. Where only Parquet was written, the sizes are of those files, and there is no index, which is one of tars.
+    Both count the tars. Where only Parquet was written, the sizes are of those files, and there is no index, which is
+    one of tars.
     """
     ordered = sorted(shard_entries, key=lambda entry: str(entry["file"]))
     tars = [entry for entry in ordered if str(entry["file"]).endswith(".tar")]

@@ -1,4 +1,5 @@
-"""Reading pictures out of the image store, by (file, offset, length): in few, ordered reads, on a disk or an object store.
+"""Reading pictures out of the image store, by (file, offset, length): in few, ordered reads, on a disk or an object
+store.
 
 In: columns of references. Out: the bytes, in the order asked. A file that is too short or missing is a named error.
 """

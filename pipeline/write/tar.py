@@ -1,7 +1,8 @@
-"""Tar archives that depend on nothing but their members: no times, owners or machine's names, and each member's place is known.
+"""Tar archives that depend on nothing but their members: no times, owners or machine's names, and each member's place
+is known.
 
-In: names and bytes. Out: a POSIX ustar archive on a binary stream. A few lines of our own, because the standard library's writer
-spends more time on a small member than copying it takes.
+In: names and bytes. Out: a POSIX ustar archive on a binary stream. A few lines of our own, because the standard
+library's writer spends more time on a small member than copying it takes.
 """
 
 from typing import Protocol
@@ -31,7 +32,8 @@ class TarWriter:
         self.offset = 0
 
     def add(self, name: str, data: bytes) -> int:
-        """Appends a member (an ASCII name of at most 100 characters); returns the offset of its bytes in the archive."""
+        """Appends a member (an ASCII name of at most 100 characters); returns the offset of its bytes in the
+        archive."""
         size = len(data)
         place = self.offset + _BLOCK
         self._write(_header(name, size))

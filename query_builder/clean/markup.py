@@ -1,8 +1,9 @@
-"""What the cleaner knows about MediaWiki: tags, HTML entities, link prefixes, and what marks a disambiguation page or a list.
+"""What the cleaner knows about MediaWiki: tags, HTML entities, link prefixes, and what marks a disambiguation page or a
+list.
 
 In: the language code of a Wikipedia and the namespace names its dump declares. Out: the hash tables that
-:mod:`query_builder.clean.wikitext` looks names up in. Sources: MediaWiki's parser tests and documentation of extension tags, and
-each Wikipedia's own disambiguation templates.
+:mod:`query_builder.clean.wikitext` looks names up in. Sources: MediaWiki's parser tests and documentation of extension
+tags, and each Wikipedia's own disambiguation templates.
 """
 
 import html.entities
@@ -14,8 +15,8 @@ from query_builder.hash_table import HashTable, hash_table
 
 __all__ = ["Markup", "SiteRules", "markup_tables", "site_rules"]
 
-# What to do with a tag: leave it out, leave it out and break the text, drop all up to the closing tag, keep the inside as it
-# is written, or drop it as a table that may hold markup and further tables.
+# What to do with a tag: leave it out, leave it out and break the text, drop all up to the closing tag, keep the inside
+# as it is written, or drop it as a table that may hold markup and further tables.
 INLINE, BREAK, DROP, LITERAL, TABLE = range(5)
 ACTIONS = 8  # a tag's table entry is its number times this, plus its action
 
@@ -26,33 +27,35 @@ def _names(text: str) -> tuple[str, ...]:
 
 TAGS: dict[int, tuple[str, ...]] = {
     INLINE: _names(
-        "a abbr acronym b bdi bdo big cite code del dfn em font i ins kbd mark noinclude onlyinclude q rb rp rt ruby s samp small "
-        "span strike strong sub sup time tt u var wbr"
+        "a abbr acronym b bdi bdo big cite code del dfn em font i ins kbd mark noinclude onlyinclude q rb rp rt ruby "
+        "s samp small span strike strong sub sup time tt u var wbr"
     ),
     BREAK: _names(
         "blockquote br caption center col dd div dl dt h1 h2 h3 h4 h5 h6 hr li ol p poem references td th tr ul section"
     ),
     DROP: _names(
-        "ref math chem ce gallery timeline source syntaxhighlight pre score hiero graph mapframe maplink imagemap templatestyles "
-        "templatedata categorytree inputbox includeonly indicator script style"
+        "ref math chem ce gallery timeline source syntaxhighlight pre score hiero graph mapframe maplink imagemap "
+        "templatestyles templatedata categorytree inputbox includeonly indicator script style"
     ),
     LITERAL: ("nowiki",),
     TABLE: ("table",),
 }
 
-# A link whose prefix is one of these shows nothing in the text: media and categories by namespace number, and other languages.
+# A link whose prefix is one of these shows nothing in the text: media and categories by namespace number, and other
+# languages.
 FILE_AND_CATEGORY = (6, 14)
 DEFAULT_NAMESPACES = {6: ("File", "Image"), 14: ("Category",)}
 LANGUAGES = _names(
-    "aa ab ace ady af ak als alt am an ang ar arc arz as ast atj av ay az azb ba ban bar bcl be bg bh bi bjn bm bn bo bpy br bs "
-    "bug bxr ca cbk ce ceb ch chr chy ckb co cr crh cs csb cu cv cy da de din diq dsb dty dv dz ee el eml en eo es et eu ext fa "
-    "ff fi fj fo fr frp frr fur fy ga gag gan gd gl glk gn gom gor got gu gv ha hak haw he hi hif ho hr hsb ht hu hy hz ia id ie "
-    "ig ii ik ilo inh io is it iu ja jam jbo jv ka kaa kab kbd kbp kg ki kj kk kl km kn ko koi kr krc ks ksh ku kv kw ky la lad "
-    "lb lbe lez lfn lg li lij lmo ln lo lrc lt ltg lv mai mdf mg mh mhr mi min mk ml mn mr mrj ms mt mus mwl my myv mzn na nah "
-    "nap nds ne new ng nl nn no nov nrm nso nv ny oc olo om or os pa pag pam pap pcd pdc pfl pi pih pl pms pnb pnt ps pt qu rm "
-    "rmy rn ro ru rue rw sa sah sat sc scn sco sd se sg sh shn si sk sl sm sn so sq sr srn ss st stq su sv sw szl ta tcy te tet "
-    "tg th ti tk tl tn to tpi tr ts tt tum tw ty tyv udm ug uk ur uz ve vec vep vi vls vo wa war wo wuu xal xh xmf yi yo za zea "
-    "zh zu simple be-tarask be-x-old bat-smg cbk-zam fiu-vro map-bms nds-nl roa-rup roa-tara zh-classical zh-min-nan zh-yue"
+    "aa ab ace ady af ak als alt am an ang ar arc arz as ast atj av ay az azb ba ban bar bcl be bg bh bi bjn bm bn bo "
+    "bpy br bs bug bxr ca cbk ce ceb ch chr chy ckb co cr crh cs csb cu cv cy da de din diq dsb dty dv dz ee el eml "
+    "en eo es et eu ext fa ff fi fj fo fr frp frr fur fy ga gag gan gd gl glk gn gom gor got gu gv ha hak haw he hi "
+    "hif ho hr hsb ht hu hy hz ia id ie ig ii ik ilo inh io is it iu ja jam jbo jv ka kaa kab kbd kbp kg ki kj kk kl "
+    "km kn ko koi kr krc ks ksh ku kv kw ky la lad lb lbe lez lfn lg li lij lmo ln lo lrc lt ltg lv mai mdf mg mh mhr "
+    "mi min mk ml mn mr mrj ms mt mus mwl my myv mzn na nah nap nds ne new ng nl nn no nov nrm nso nv ny oc olo om or "
+    "os pa pag pam pap pcd pdc pfl pi pih pl pms pnb pnt ps pt qu rm rmy rn ro ru rue rw sa sah sat sc scn sco sd se "
+    "sg sh shn si sk sl sm sn so sq sr srn ss st stq su sv sw szl ta tcy te tet tg th ti tk tl tn to tpi tr ts tt tum "
+    "tw ty tyv udm ug uk ur uz ve vec vep vi vls vo wa war wo wuu xal xh xmf yi yo za zea zh zu simple be-tarask "
+    "be-x-old bat-smg cbk-zam fiu-vro map-bms nds-nl roa-rup roa-tara zh-classical zh-min-nan zh-yue"
 )
 
 # Lower case, spaces for underscores. The English names cover the redirects in common use.
@@ -60,13 +63,16 @@ DISAMBIGUATION: dict[str, tuple[str, ...]] = {
     "en": (
         "disambiguation", "disambig", "disamb", "dab", "dis", "disambiguation page", "disambiguation cleanup",
         "disambig-cleanup", "human name disambiguation", "hndis", "hndisambig", "place name disambiguation", "geodis",
-        "airport disambiguation", "airport disambig", "biology disambiguation", "call sign disambiguation", "callsigndis",
-        "caselaw disambiguation", "chinese title disambiguation", "genus disambiguation", "hospital disambiguation", "hospitaldis",
+        "airport disambiguation", "airport disambig", "biology disambiguation", "call sign disambiguation",
+        "callsigndis",
+        "caselaw disambiguation", "chinese title disambiguation", "genus disambiguation", "hospital disambiguation",
+        "hospitaldis",
         "letter disambiguation", "letter-number combination disambiguation", "letter-number combination disambig",
         "letter–number combination disambiguation", "lndisambig", "mathematical disambiguation", "mathdab",
         "military unit disambiguation", "mil-unit-dis", "music disambiguation", "number disambiguation", "numberdis",
         "one-letter disambiguation", "two-letter disambiguation", "phonetics disambiguation", "portal disambiguation",
-        "road disambiguation", "roaddis", "school disambiguation", "schooldis", "species latin name abbreviation disambiguation",
+        "road disambiguation", "roaddis", "school disambiguation", "schooldis",
+        "species latin name abbreviation disambiguation",
         "latindab", "species latin name disambiguation", "station disambiguation", "synagogue disambiguation",
         "taxonomic authority disambiguation", "taxonomy disambiguation", "tndis", "town disambiguation",
         "wp disambig", "wikipedia disambiguation",

@@ -1,8 +1,9 @@
 """What is open while a page is read: templates, tables and links, and where the plain text stood when each began.
 
-In: the marks that open and close. Out: how far the plain text is cut back when one closes. ``stack`` holds an entry for each that
-is open, the outermost first: the length of the plain text before it, times KINDS, plus its kind. ``counts`` holds how many of each
-kind are open. They are handed on one by one: in a tuple, the counting of references to its arrays takes longer than the work.
+In: the marks that open and close. Out: how far the plain text is cut back when one closes. ``stack`` holds an entry for
+each that is open, the outermost first: the length of the plain text before it, times KINDS, plus its kind. ``counts``
+holds how many of each kind are open. They are handed on one by one: in a tuple, the counting of references to its
+arrays takes longer than the work.
 """
 
 import numpy as np
@@ -103,7 +104,8 @@ def begin_link_text(depth: int, stack: Stack, counts: Counts) -> int:
 
 @compiled
 def give_up_targets(depth: int, stack: Stack, counts: Counts) -> int:
-    """Forgets links whose target does not end on its line: what looked like one was two square brackets. Returns the depth."""
+    """Forgets links whose target does not end on its line: what looked like one was two square brackets. Returns the
+    depth."""
     while depth and stack[depth - 1] % KINDS == LINK_TARGET:
         depth -= 1
         counts[LINK_TARGET] -= 1

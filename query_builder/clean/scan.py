@@ -1,4 +1,5 @@
-"""What the cleaner reads letter by letter: characters by number, names of tags and templates, closing tags, XML's escapes.
+"""What the cleaner reads letter by letter: characters by number, names of tags and templates, closing tags, XML's
+escapes.
 
 In: bytes and a position. Out: positions and lengths. All compiled, none ever steps back over what it has read.
 """
@@ -58,7 +59,8 @@ HIGHEST_SECOND[[0xED, 0xF4]] = 0x9F, 0x8F
 
 @compiled
 def put_code_point(out: Bytes, n: int, cp: int) -> int:
-    """Writes a code point as UTF-8 at ``out[n]``; returns the new length. Surrogates and numbers beyond Unicode give a space."""
+    """Writes a code point as UTF-8 at ``out[n]``; returns the new length. Surrogates and numbers beyond Unicode give a
+    space."""
     if cp < 0x80:
         out[n] = 32 if cp < 32 and cp != 10 else cp
         return n + 1
@@ -129,7 +131,8 @@ def unescape_xml(data: Bytes, start: int, end: int, out: Bytes) -> int:
 
 @compiled
 def _escaped(data: Bytes, i: int, end: int) -> tuple[int, int]:
-    """The character that XML escapes at ``i`` as lt, gt, amp, quot or apos, and the position behind; or -1 and ``i``."""
+    """The character that XML escapes at ``i`` as lt, gt, amp, quot or apos, and the position behind; or -1 and
+    ``i``."""
     # All bytes are read before the first is looked at: the code is quicker without a branch between.
     last = end - 1
     first, second, third = data[min(i + 1, last)], data[min(i + 2, last)], data[min(i + 3, last)]

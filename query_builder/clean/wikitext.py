@@ -1,12 +1,13 @@
 """Wikitext to plain text in one pass: a scanner that never goes back, so a page costs time in proportion to its length.
 
-In: the bytes between a dump's ``<text>`` and ``</text>`` (UTF-8, XML-escaped). Out: the words a reader sees, as UTF-8 bytes.
-Templates, tables, files, categories, comments, references, formulas and addresses are gone; where something was taken out of
-the middle of a text there is a newline, which ends a run of words just as punctuation does.
+In: the bytes between a dump's ``<text>`` and ``</text>`` (UTF-8, XML-escaped). Out: the words a reader sees, as UTF-8
+bytes. Templates, tables, files, categories, comments, references, formulas and addresses are gone; where something was
+taken out of the middle of a text there is a newline, which ends a run of words just as punctuation does.
 
-How it stays linear: text is written to ``out`` as it is met, and a stack remembers how long ``out`` was at every ``{{``, ``{|`` and
-``[[``. When the closing mark comes, ``out`` is cut back to that length. An opening that is never closed costs nothing and its
-text stays, as MediaWiki shows it. A search for a closing tag that fails is not tried again in the same page.
+How it stays linear: text is written to ``out`` as it is met, and a stack remembers how long ``out`` was at every
+``{{``, ``{|`` and ``[[``. When the closing mark comes, ``out`` is cut back to that length. An opening that is never
+closed costs nothing and its text stays, as MediaWiki shows it. A search for a closing tag that fails is not tried again
+in the same page.
 """
 
 import numpy as np
@@ -76,7 +77,8 @@ _DISAMBIGUATION_SWITCH = np.frombuffer(b"DISAMBIG", np.uint8)
 
 @compiled
 def clean(text: Bytes, length: int, out: Bytes, stack: Stack, tables: Markup) -> tuple[int, bool]:
-    """Writes the plain text of ``text[:length]`` to ``out`` (at least as long, and 8 more); ``stack`` is scratch of MAX_DEPTH.
+    """Writes the plain text of ``text[:length]`` to ``out`` (at least as long, and 8 more); ``stack`` is scratch of
+    MAX_DEPTH.
 
     Returns its length and whether the page is a disambiguation page.
     """
@@ -146,7 +148,8 @@ def _open(kind: int, out: Bytes, n: int, depth: int, stack: Stack, counts: Count
 
 @compiled
 def _cut_back(entry: int, out: Bytes, n: int) -> int:
-    """The length of the text without what a stack's ``entry`` opened, which a line end replaces; links that show stay."""
+    """The length of the text without what a stack's ``entry`` opened, which a line end replaces; links that show
+    stay."""
     if entry % KINDS >= LINK_TARGET:
         return n
     out[entry // KINDS] = NEWLINE
@@ -155,7 +158,8 @@ def _cut_back(entry: int, out: Bytes, n: int) -> int:
 
 @compiled
 def _is_listed(text: Bytes, i: int, length: int, name: Bytes, kind: int, names: HashTable) -> bool:
-    """Whether the name at ``i`` of a template or, by ``kind``, a link prefix is one of ``names``; ``name`` is scratch."""
+    """Whether the name at ``i`` of a template or, by ``kind``, a link prefix is one of ``names``; ``name`` is
+    scratch."""
     size = read_name(text, i, length, name, kind)
     return size > 0 and look_up(names[0], names[1], hash_bytes(name, 0, size)) > 0
 
@@ -175,7 +179,8 @@ def _tag(
     name: Bytes,
     tags: HashTable,
 ) -> tuple[int, int, int, int]:
-    """Steps over the comment, or the tag and what it hides, at ``i``: length, position, depth, end of what is literal."""
+    """Steps over the comment, or the tag and what it hides, at ``i``: length, position, depth, end of what is
+    literal."""
     if i + 3 < length and text[i + 1] == EXCLAMATION and text[i + 2] == DASH and text[i + 3] == DASH:
         return n, _after_comment(text, i + 4, length), depth, literal_until
     ends = i + 1 < length and text[i + 1] == SLASH
@@ -219,7 +224,8 @@ def _table_tag(ends: bool, out: Bytes, n: int, depth: int, stack: Stack, counts:
 def _find_end(
     text: Bytes, i: int, length: int, name: Bytes, size: int, number: int, unclosed: npt.NDArray[np.bool_]
 ) -> int:
-    """The position of the closing tag of the tag that ends at ``i``, or -1; looked for in vain, it is not looked for again."""
+    """The position of the closing tag of the tag that ends at ``i``, or -1; looked for in vain, it is not looked for
+    again."""
     if text[i - 2] == SLASH or unclosed[number]:
         return -1
     found = find_closing_tag(text, i, length, name, size)
@@ -313,7 +319,8 @@ def _address(text: Bytes, i: int, length: int, out: Bytes, n: int) -> tuple[int,
 
 @compiled
 def _drop_address(text: Bytes, i: int, length: int, out: Bytes, n: int, bare: bool) -> tuple[int, int]:
-    """Puts a line end in place of the address at ``i``, which a bar or brace ends too if it is ``bare``: length and position."""
+    """Puts a line end in place of the address at ``i``, which a bar or brace ends too if it is ``bare``: length and
+    position."""
     while i < length and text[i] > BLANK and text[i] != CLOSING_BRACKET and text[i] != LESS:
         if bare and (text[i] == BAR or text[i] == CLOSING_BRACE):
             break

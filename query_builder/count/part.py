@@ -1,8 +1,9 @@
 """Writes the counts of one part of a dump to disk, and reads them back: the unit of work that a restart doesn't repeat.
 
-In: a filled :class:`~query_builder.count.tokens.Counts`. Out, in a folder: ``forms.parquet`` (word in normal form, form as written,
-count; one row group a range of the word's hash, so that a range of all parts can be merged in little memory) and ``pairs.bin``
-(keys of neighbouring rows of that table with their counts, sorted, as differences in bytes of seven bits).
+In: a filled :class:`~query_builder.count.tokens.Counts`. Out, in a folder: ``forms.parquet`` (word in normal form, form
+as written, count; one row group a range of the word's hash, so that a range of all parts can be merged in little
+memory) and ``pairs.bin`` (keys of neighbouring rows of that table with their counts, sorted, as differences in bytes of
+seven bits).
 """
 
 import itertools
@@ -119,14 +120,16 @@ def _binary(data: Bytes, offsets: npt.NDArray[np.int64]) -> pa.LargeBinaryArray:
 
 
 def write_part(folder: str, counts: Counts) -> dict[str, int]:
-    """Writes ``folder`` (which must exist); returns the numbers of words, rows and pairs in it. Spends the counts' pairs."""
+    """Writes ``folder`` (which must exist); returns the numbers of words, rows and pairs in it. Spends the counts'
+    pairs."""
     size = counts.forms
     offsets = counts.offsets[: size + 1]
     occurrences = counts.occurrences
     letters = counts.letters[: int(offsets[-1])]
     plain = np.empty(size, np.bool_)
     _mark_ascii(letters, offsets, plain)
-    # A form of ASCII letters only needs lower-casing; the others go through the normal form, which may give any number of words.
+    # A form of ASCII letters only needs lower-casing; the others go through the normal form, which may give any number
+    # of words.
     forms = _binary(letters, offsets.astype(np.int64))
     lowered = _binary(LOWER[letters], offsets.astype(np.int64))
     first, last = np.arange(size, dtype=np.int64), np.arange(size, dtype=np.int64)
@@ -183,7 +186,8 @@ def _write_pairs(
     last: npt.NDArray[np.int64],
     inner: list[tuple[int, int, int]],
 ) -> int:
-    """Renames forms to rows of the table (the left one by its last word, the right one by its first), sorts and counts."""
+    """Renames forms to rows of the table (the left one by its last word, the right one by its first), sorts and
+    counts."""
     keys = counts.pairs[: int(counts.sizes[1])]
     to_last = np.where(last >= 0, place[last], -1)
     to_first = np.where(first >= 0, place[first], -1)

@@ -1,7 +1,8 @@
 """Counts one shard of a dump: the step that takes nearly all the time, and that the worker processes share.
 
-In: a shard and the site's rules. Out: a folder with one or more parts (:mod:`query_builder.count.part`), ``titles.parquet`` and
-``done.json`` (the ledger). The folder appears under its name only when it is whole: a killed run redoes the shards in work.
+In: a shard and the site's rules. Out: a folder with one or more parts (:mod:`query_builder.count.part`),
+``titles.parquet`` and ``done.json`` (the ledger). The folder appears under its name only when it is whole: a killed run
+redoes the shards in work.
 """
 
 import json

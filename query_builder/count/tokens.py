@@ -1,10 +1,12 @@
 """Splits plain text into words and counts them and their neighbours, compiled.
 
-In: UTF-8 text from the cleaner. Out, in a :class:`Counts`: every distinct form of a word as it is written (case kept), how often
-it occurs, and one 64-bit key for every two forms that stand side by side with nothing but blanks, one hyphen or nothing between.
+In: UTF-8 text from the cleaner. Out, in a :class:`Counts`: every distinct form of a word as it is written (case kept),
+how often it occurs, and one 64-bit key for every two forms that stand side by side with nothing but blanks, one hyphen
+or nothing between.
 
-The splitting agrees with :func:`query_builder.normalize.words`: a form is a piece of text that can be normalised by itself. The
-normal form is computed once for each distinct form, not for each occurrence, which is where the speed comes from.
+The splitting agrees with :func:`query_builder.normalize.words`: a form is a piece of text that can be normalised by
+itself. The normal form is computed once for each distinct form, not for each occurrence, which is where the speed comes
+from.
 """
 
 import re

@@ -1,8 +1,10 @@
-"""Adds up the bigrams of all parts in bounded memory: rename and sort each part, then merge one range of first words at a time.
+"""Adds up the bigrams of all parts in bounded memory: rename and sort each part, then merge one range of first words at
+a time.
 
-In: the parts' pairs of neighbouring forms, and the words that bigrams may have. Out: the bigrams at or above a floor (and
-those asked for), best first by ``PMI x ln(count)``, with how they are most often written. A key holds first word, second word,
-the written form of each and what stands between, so that one sort brings all spellings of a bigram together.
+In: the parts' pairs of neighbouring forms, and the words that bigrams may have. Out: the bigrams at or above a floor
+(and those asked for), best first by ``PMI x ln(count)``, with how they are most often written. A key holds first word,
+second word, the written form of each and what stands between, so that one sort brings all spellings of a bigram
+together.
 """
 
 import itertools
@@ -83,10 +85,11 @@ def bigrams_path(folder: str, number: int) -> str:
 
 
 def prepare(folder: str, words: Words, rows: npt.NDArray[np.int64], wanted: Longs, pairs: int) -> int:
-    """Writes what the tasks need: the words' hashes and counts, their forms, and the ranges of first words. Returns their number.
+    """Writes what the tasks need: the words' hashes and counts, their forms, and the ranges of first words. Returns
+    their number.
 
-    ``rows`` are the words that bigrams may have; ``wanted`` are keys ``first << 27 | second`` (positions in ``rows``) to keep at
-    any count; ``pairs`` is the number of pairs in all parts.
+    ``rows`` are the words that bigrams may have; ``wanted`` are keys ``first << 27 | second`` (positions in ``rows``)
+    to keep at any count; ``pairs`` is the number of pairs in all parts.
     """
     counts = words.counts[rows]
     lists = words.forms.take(rows)

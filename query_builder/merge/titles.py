@@ -1,8 +1,9 @@
 """Article titles with the views of every page that leads to them.
 
-In: the shards' titles and the sums of page views. Out: the names that titles give (qualifiers in parentheses taken off), each with
-its titles and the views of those articles and of all redirects to them, best first. Chains of redirects are followed, cycles
-lead nowhere. Memory is in proportion to the number of titles (about 40 bytes each), not to the page view files.
+In: the shards' titles and the sums of page views. Out: the names that titles give (qualifiers in parentheses taken
+off), each with its titles and the views of those articles and of all redirects to them, best first. Chains of redirects
+are followed, cycles lead nowhere. Memory is in proportion to the number of titles (about 40 bytes each), not to the
+page view files.
 """
 
 import json
@@ -28,7 +29,8 @@ MAX_HOPS = 40  # doublings of a redirect chain's length: far more than any chain
 
 @dataclass(frozen=True, slots=True)
 class TitleName:
-    """A name, the titles that give it (most viewed first), their views (None without page views), redirects and bytes of text."""
+    """A name, the titles that give it (most viewed first), their views (None without page views), redirects and bytes
+    of text."""
 
     name: str
     titles: tuple[str, ...]

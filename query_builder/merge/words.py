@@ -1,7 +1,7 @@
 """Adds up the words of all parts, one range of their hashes at a time.
 
-In: the parts' tables of forms. Out: the words at or above a floor (and those asked for), with their counts and how they are most
-often written. Equal hashes are checked to be equal words, so the counts are exact.
+In: the parts' tables of forms. Out: the words at or above a floor (and those asked for), with their counts and how they
+are most often written. Equal hashes are checked to be equal words, so the counts are exact.
 """
 
 import os
@@ -33,7 +33,8 @@ WORDS_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class WordRangeTask:
-    """One range of hashes, over all parts; words below ``floor`` are kept only if their hash is in the file ``wanted``."""
+    """One range of hashes, over all parts; words below ``floor`` are kept only if their hash is in the file
+    ``wanted``."""
 
     folder: str
     hash_range: int

@@ -1,9 +1,10 @@
 """Reads a bz2 file from any place in it: every block of up to 900 KB is found by its signature and decompressed alone.
 
-In: an open file and a byte offset. Out: the decompressed blocks that begin at or after it, in order, each with the offset it was
-found at. Single-stream files, multistream dumps and concatenations are all the same to it, and no index is needed, so several
-processes can share one file. A block starts with the 48 bits 0x314159265359 at any bit, a stream ends with 0x177245385090 and
-a check sum (bzip2's format as its source code states it). Each block's own check sum is verified.
+In: an open file and a byte offset. Out: the decompressed blocks that begin at or after it, in order, each with the
+offset it was found at. Single-stream files, multistream dumps and concatenations are all the same to it, and no index
+is needed, so several processes can share one file. A block starts with the 48 bits 0x314159265359 at any bit, a stream
+ends with 0x177245385090 and a check sum (bzip2's format as its source code states it). Each block's own check sum is
+verified.
 """
 
 import bz2
@@ -134,7 +135,8 @@ def _decompress(window: _Window, start: int, end: int) -> bytes | None:
 
 
 def bz2_pieces(stream: IO[bytes], url: str, start: int) -> Iterator[Piece | Gap]:
-    """The blocks that begin at byte ``start`` or later. A damaged stretch gives a :class:`Gap` where its text should be."""
+    """The blocks that begin at byte ``start`` or later. A damaged stretch gives a :class:`Gap` where its text should
+    be."""
     window = _Window(stream, start)
     if start == 0:
         if not window.read_more() or window.data[:3] != b"BZh":

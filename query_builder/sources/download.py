@@ -1,8 +1,10 @@
-"""Fetches a Wikipedia dump, a month of page views and WordNet: resumed where it stopped, checked, kept for the next time.
+"""Fetches a Wikipedia dump, a month of page views and WordNet: resumed where it stopped, checked, kept for the next
+time.
 
-In: a dump's name such as ``enwiki-20260101``. Out: the paths of the files. A file grows under a name ending in ``.part`` and gets
-its own when its size and the published SHA-1 are right; page views and WordNet have no published checksum, so their size is
-checked, the page views' own bzip2 checksums when they are read, and WordNet's number of synsets.
+In: a dump's name such as ``enwiki-20260101``. Out: the paths of the files. A file grows under a name ending in
+``.part`` and gets its own when its size and the published SHA-1 are right; page views and WordNet have no published
+checksum, so their size is checked, the page views' own bzip2 checksums when they are read, and WordNet's number of
+synsets.
 """
 
 import hashlib
@@ -69,7 +71,8 @@ def _get(session: requests.Session, url: str, headers: dict[str, str] | None = N
 
 
 def list_dump(session: requests.Session, mirror: str, name: str) -> list[RemoteFile]:
-    """The files of a dump with all articles, from its published status. Raises UserError if it isn't there or isn't finished."""
+    """The files of a dump with all articles, from its published status. Raises UserError if it isn't there or isn't
+    finished."""
     found = _NAME.fullmatch(name)
     if not found:
         raise UserError(f"--download {name}: not the name of a dump", "give database and date, such as enwiki-20260101")
@@ -97,7 +100,8 @@ def fetch(
 ) -> None:
     """Fetches one file unless it is there; goes on where an earlier attempt stopped.
 
-    Raises UserError when the server refuses, when it can't be reached in several attempts, or when the checksum is wrong.
+    Raises UserError when the server refuses, when it can't be reached in several attempts, or when the checksum is
+    wrong.
     """
     if os.path.exists(path):
         return

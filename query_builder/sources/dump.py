@@ -1,8 +1,9 @@
 """The pages of a Wikipedia dump, shard by shard.
 
-In: `pages-articles` XML files. Out: the shards they are cut into and, for a shard, its pages in the main namespace: title, redirect
-target, and where the text lies in a buffer. A page belongs to the shard that its ``<page>`` begins in; the reader goes on beyond
-the shard's end to finish the last one. Damage is raised or, where asked, left out and counted in a :class:`Ledger`.
+In: `pages-articles` XML files. Out: the shards they are cut into and, for a shard, its pages in the main namespace:
+title, redirect target, and where the text lies in a buffer. A page belongs to the shard that its ``<page>`` begins in;
+the reader goes on beyond the shard's end to finish the last one. Damage is raised or, where asked, left out and counted
+in a :class:`Ledger`.
 """
 
 import html
@@ -52,7 +53,8 @@ class SiteInfo:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of the main namespace: its title, the title it redirects to or None, and its text in the batch's buffer."""
+    """One page of the main namespace: its title, the title it redirects to or None, and its text in the batch's
+    buffer."""
 
     title: str
     target: str | None
@@ -197,7 +199,8 @@ class _Reader:
 def _split(
     pending: bytes, waiting: list[bytes], damage: Callable[[int, str, str], None], offset: int
 ) -> tuple[list[Page], bytes, bytes, bool]:
-    """Finds the whole pages in the bytes so far: pages, the buffer they point into, the rest, whether the end is in it."""
+    """Finds the whole pages in the bytes so far: pages, the buffer they point into, the rest, whether the end is in
+    it."""
     buffer = b"".join([pending, *waiting])
     pages: list[Page] = []
     start = buffer.find(_OPEN)

@@ -1,8 +1,9 @@
 """Views of a Wikipedia's pages by title, from `pageview_complete` files.
 
-In: monthly or daily files (any compression), whose lines are ``en.wikipedia TITLE ID ACCESS VIEWS HOURS`` with ``null`` or nothing
-for an unknown ID. Out, a shard at a time: the sorted hashes of titles and the sum of their views over all kinds of access. A title
-in quotation marks may be quoted or really have them, so such rows keep their text until the dump tells which title exists.
+In: monthly or daily files (any compression), whose lines are ``en.wikipedia TITLE ID ACCESS VIEWS HOURS`` with ``null``
+or nothing for an unknown ID. Out, a shard at a time: the sorted hashes of titles and the sum of their views over all
+kinds of access. A title in quotation marks may be quoted or really have them, so such rows keep their text until the
+dump tells which title exists.
 """
 
 import json
@@ -58,7 +59,8 @@ def sum_by_key(keys: Longs, values: npt.NDArray[np.int64]) -> tuple[Longs, npt.N
 def _parse_lines(
     data: Bytes, length: int, prefix: Bytes, keys: Longs, views: npt.NDArray[np.int64], odd: npt.NDArray[np.int64]
 ) -> tuple[int, int]:
-    """Reads whole lines: fills keys and views; ``odd`` gets start, end and views (-1: unreadable) of rows that need a look."""
+    """Reads whole lines: fills keys and views; ``odd`` gets start, end and views (-1: unreadable) of rows that need a
+    look."""
     rows = odd_rows = start = 0
     title = np.empty(4096, np.uint8)
     while start < length:

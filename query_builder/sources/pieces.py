@@ -1,8 +1,9 @@
 """Reads a dump from any place in it, whatever it is compressed with, so that several processes can share one file.
 
-In: a file by path or URL (plain, bz2, gzip, Zstandard; told by its first bytes) and a byte offset in it. Out: decompressed pieces,
-each with the offset it belongs to. A *shard* is a range of compressed bytes; it owns the pieces whose offsets lie in it. Plain
-and bz2 files are entered anywhere; gzip and Zstandard can only be read from the start, so a process keeps its place between shards.
+In: a file by path or URL (plain, bz2, gzip, Zstandard; told by its first bytes) and a byte offset in it. Out:
+decompressed pieces, each with the offset it belongs to. A *shard* is a range of compressed bytes; it owns the pieces
+whose offsets lie in it. Plain and bz2 files are entered anywhere; gzip and Zstandard can only be read from the start,
+so a process keeps its place between shards.
 """
 
 import gzip
@@ -100,7 +101,8 @@ def _zstandard_frames() -> Any:
 
 
 def _inflate(stream: IO[bytes], new_decompressor: Any) -> Iterator[Piece | Gap]:
-    """Decompresses members or frames one after the other. The first damage ends it: there is no way to go on behind it."""
+    """Decompresses members or frames one after the other. The first damage ends it: there is no way to go on behind
+    it."""
     import zstandard
 
     decompressor, offset, complete = new_decompressor(), 0, True

@@ -1,8 +1,8 @@
 """The texts of a list of one's own, from whatever it is kept in.
 
-In: a file by path or URL: text (one a line), CSV, TSV, JSON, JSON Lines or Parquet, also packed by gzip, bzip2 or Zstandard. Out:
-its texts in their order, each with its place and the sources that the file gives it. A file that is not what its name says, or not
-UTF-8, is a UserError that names the line.
+In: a file by path or URL: text (one a line), CSV, TSV, JSON, JSON Lines or Parquet, also packed by gzip, bzip2 or
+Zstandard. Out: its texts in their order, each with its place and the sources that the file gives it. A file that is not
+what its name says, or not UTF-8, is a UserError that names the line.
 """
 
 import bz2
@@ -45,7 +45,8 @@ class Text:
 
 
 def read_texts(url: str, column: str = "") -> Iterator[Text]:
-    """The texts of a file. ``column`` names the one that holds them, or is its number in a table without a line of names.
+    """The texts of a file. ``column`` names the one that holds them, or is its number in a table without a line of
+    names.
 
     Without it the first of TEXT_COLUMNS that is there is taken. Raises UserError for a file that cannot be read so.
     """
@@ -84,7 +85,8 @@ def _content(url: str) -> bytes:
 
 
 def _decoded(data: bytes, url: str) -> str:
-    """The text of a file in UTF-8, or in UTF-16 with a byte order mark. Raises UserError with the line of the first bad byte."""
+    """The text of a file in UTF-8, or in UTF-16 with a byte order mark. Raises UserError with the line of the first bad
+    byte."""
     encoding = next((name for mark, name in _MARKS.items() if data.startswith(mark)), "utf-8")
     try:
         text = data.decode(encoding)

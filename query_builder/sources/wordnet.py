@@ -1,7 +1,8 @@
 """The names of WordNet's synsets.
 
-In: a WordNet 3.0 or 3.1 database folder (``data.noun``, ``index.noun``…). Out: each synset's head word and its usual name such as
-``dog.n.01`` (head word, part of speech, number of the sense among the head word's). The format is wndb(5WN)'s.
+In: a WordNet 3.0 or 3.1 database folder (``data.noun``, ``index.noun``…). Out: each synset's head word and its usual
+name such as ``dog.n.01`` (head word, part of speech, number of the sense among the head word's). The format is
+wndb(5WN)'s.
 """
 
 import re
@@ -72,7 +73,8 @@ def read_wordnet(folder: str) -> list[Synset]:
 
 
 def published_names(synsets: list[Synset]) -> set[str]:
-    """The names as the published list has them: cut at the first dot, so that "st. louis" gives "st", and with "0" to "99"."""
+    """The names as the published list has them: cut at the first dot, so that "st. louis" gives "st", and with "0" to
+    "99"."""
     cut = {synset.name.split(".")[0].replace("_", " ") for synset in synsets}
     # ".22 caliber" leaves nothing
     return (cut - {""}) | {str(number) for number in range(SEEDED_NUMBERS)}

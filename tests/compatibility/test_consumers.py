@@ -1,6 +1,7 @@
 """The programs that people load shards with, on the shards of a real run: each counts the same samples.
 
-The demonstration's own, where it has been made beside this checkout (`make demo`); else those of a crawl of the small site.
+The demonstration's own, where it has been made beside this checkout (`make demo`); else those of a crawl of the small
+site.
 """
 
 import json

@@ -1,4 +1,5 @@
-"""Shards as real runs give them, in the datasets library: optional fields empty at first and filled later, hashes of any size."""
+"""Shards as real runs give them, in the datasets library: optional fields empty at first and filled later, hashes of
+any size."""
 
 import random
 from pathlib import Path
@@ -37,8 +38,11 @@ def make_shard(folder: Path, seed: int) -> list[dict[str, Any]]:
             "pair_id": draw.getrandbits(64), "url": f"https://h/{number}.png", "caption": f"picture {number} naïve «x»",
             "query_ids": [number % 2], "file": "part.tar", "offset": 0, "length": len(data), "width": 40, "height": 30,
             "sha256": f"{number:064x}", "phash": draw.getrandbits(64),
-            **{name: value if number >= filled_from[name] else draw.choice([None, [] if isinstance(value, list) else None])
-               for name, value in OPTIONAL.items()},
+            **{
+                name: value if number >= filled_from[name] else draw.choice([None, [] if isinstance(value,
+                list) else None])
+                for name, value in OPTIONAL.items()
+            },
         }
         for number in range(SAMPLES)
     ]  # fmt: skip

@@ -1,4 +1,5 @@
-"""The shards load unchanged in webdataset: as a stream, and by place in its older releases, through the index that wids reads."""
+"""The shards load unchanged in webdataset: as a stream, and by place in its older releases, through the index that wids
+reads."""
 
 from pathlib import Path
 

@@ -1,4 +1,5 @@
-"""Reads shards by place with wids, the indexed reader of webdataset's releases before 1; runs in the peers' environment.
+"""Reads shards by place with wids, the indexed reader of webdataset's releases before 1; runs in the peers'
+environment.
 
 Arguments: the index, and a folder for its cache. Last line printed: JSON with what came out.
 """

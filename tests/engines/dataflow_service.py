@@ -1,7 +1,9 @@
-"""A stand-in for the Dataflow service on loopback: takes jobs by its REST interface, runs each locally, reports it done.
+"""A stand-in for the Dataflow service on loopback: takes jobs by its REST interface, runs each locally, reports it
+done.
 
-In: a job as Beam submits it, with its graph staged in a local folder. Out: the job as JSON and the graph, for assertions; and what
-the graph writes. It shows that what is submitted is whole and in order, and nothing of the real service's scheduling or rights.
+In: a job as Beam submits it, with its graph staged in a local folder. Out: the job as JSON and the graph, for
+assertions; and what the graph writes. It shows that what is submitted is whole and in order, and nothing of the real
+service's scheduling or rights.
 """
 
 import contextlib

@@ -29,7 +29,8 @@ def _spark_home() -> Path | None:
 
 
 def missing(failed: Path = FAILED_BUILD) -> str:
-    """Why the tests on Spark cannot run, and what to do; empty where they can. ``failed``: what a failed build printed."""
+    """Why the tests on Spark cannot run, and what to do; empty where they can. ``failed``: what a failed build
+    printed."""
     for program, package in (("java", "openjdk-17-jdk-headless"), ("mvn", "maven")):
         if shutil.which(program) is None:
             return f"Spark needs the program {program} (on Debian: apt install {package}; then make spark)"

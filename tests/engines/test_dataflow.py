@@ -1,4 +1,5 @@
-"""A run on Dataflow without an account: every job as it is submitted, run on a stand-in; and what is refused before that."""
+"""A run on Dataflow without an account: every job as it is submitted, run on a stand-in; and what is refused before
+that."""
 
 import json
 import re

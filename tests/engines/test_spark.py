@@ -15,7 +15,8 @@ pytestmark = [pytest.mark.spark, needs_spark]
 @pytest.mark.timeout(900)
 def test_the_same_bytes_from_spark_inside_the_job_server(job: Job, first: RunFolder) -> None:
     before = Counter(job.site.asked)
-    # One Python process and a cheaper compiler: most of the time goes into starting both, for each of some fifteen jobs.
+    # One Python process and a cheaper compiler: most of the time goes into starting both, for each of some fifteen
+    # jobs.
     cheaper = ("--sdk_worker_parallelism=1", "--job_server_jvm_properties=-XX:TieredStopAtLevel=1")
     other = job.run("embedded", beam=("--runner=SparkRunner", "--spark_master_url=local[2,4]", *cheaper))
     assert digests(other) == digests(first)

@@ -1,4 +1,5 @@
-"""What `make spark` does with what Maven brings: checks it, keeps it, says what is wrong. A stand-in for Maven copies a file."""
+"""What `make spark` does with what Maven brings: checks it, keeps it, says what is wrong. A stand-in for Maven copies a
+file."""
 
 import hashlib
 import os

@@ -1,4 +1,5 @@
-"""A Spark worker, or its Python, is killed in the middle of fetching and of writing shards: Spark's own retry ends the job.
+"""A Spark worker, or its Python, is killed in the middle of fetching and of writing shards: Spark's own retry ends the
+job.
 
 Nothing is lost, the results are the same bytes, and no picture whose answer had been stored is asked for again.
 """
@@ -46,7 +47,8 @@ def lose_python(spark: Cluster, worker: "subprocess.Popen[bytes]") -> None:
 
 
 def run_and_kill(job: Job, output: Path, spark: Cluster, reached: Callable[[], bool], lose: Callable[[], None]) -> str:
-    """Runs the job in a process of its own and calls ``lose`` when ``reached`` says so; returns what the run printed."""
+    """Runs the job in a process of its own and calls ``lose`` when ``reached`` says so; returns what the run
+    printed."""
     command = [sys.executable, "-m", "pipeline", "run", str(job.config), "--output", str(output), "--", *spark.options]
     run = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     printed: list[str] = []

@@ -1,4 +1,5 @@
-"""The demonstration's own parts: steps that are skipped, taken up or begun afresh; its inputs; its web site; its refusals."""
+"""The demonstration's own parts: steps that are skipped, taken up or begun afresh; its inputs; its web site; its
+refusals."""
 
 import asyncio
 import hashlib

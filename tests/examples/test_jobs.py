@@ -1,4 +1,5 @@
-"""Each example configuration is run as somebody would who types the values that it asks for, in a folder of their own."""
+"""Each example configuration is run as somebody would who types the values that it asks for, in a folder of their
+own."""
 
 import csv
 import itertools

@@ -1,4 +1,5 @@
-"""The balance modes said as plainly as they can be, one pair at a time: what the fast forms must equal in tests and benchmarks.
+"""The balance modes said as plainly as they can be, one pair at a time: what the fast forms must equal in tests and
+benchmarks.
 
 In: (pair id, query ids) tuples and the limits. Out: the ids of the pairs that stay.
 """

@@ -1,4 +1,5 @@
-"""A clock that goes only where somebody sleeps: what is said of delays is then exact, and the same on a busy machine."""
+"""A clock that goes only where somebody sleeps: what is said of delays is then exact, and the same on a busy
+machine."""
 
 import asyncio
 

@@ -25,7 +25,8 @@ def write_archive(site: Path, path: Path) -> None:
 
 
 def crawl_files(site: Path, address: str, crawl: str) -> dict[str, bytes]:
-    """The files of a published crawl of the site at ``address``, one WAT file a page, and their list, by their paths."""
+    """The files of a published crawl of the site at ``address``, one WAT file a page, and their list, by their
+    paths."""
     files = {}
     for page in sorted(site.glob("page*.html")):
         links = [{"path": "IMG@/src", "url": url, "alt": alt} for url, alt in _IMAGE.findall(page.read_text())]

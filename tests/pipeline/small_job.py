@@ -1,4 +1,5 @@
-"""A whole run on the small site, by the command line: what the tests of the flow share, whatever engine or store they run it on."""
+"""A whole run on the small site, by the command line: what the tests of the flow share, whatever engine or store they
+run it on."""
 
 import contextlib
 import shutil

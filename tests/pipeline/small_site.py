@@ -1,4 +1,5 @@
-"""A small web site of drawn pictures with captions, served on loopback by a real HTTP server that remembers what was asked."""
+"""A small web site of drawn pictures with captions, served on loopback by a real HTTP server that remembers what was
+asked."""
 
 import contextlib
 import http.server
@@ -55,14 +56,16 @@ def build_site(folder: Path) -> None:
     (folder / "private" / "index.html").write_text('<img src="../images/000.png" alt="a secret red circle">')
     listing = "\n".join(links)
     (folder / "index.html").write_text(
-        f'<html lang="en"><title>Shapes</title><body><ul>{listing}</ul><a href="private/index.html">private</a></body></html>'
+        f'<html lang="en"><title>Shapes</title><body><ul>{listing}</ul>'
+        '<a href="private/index.html">private</a></body></html>'
     )
     (folder / "robots.txt").write_text("User-agent: *\nDisallow: /private/\n")
 
 
 @dataclass
 class Site:
-    """A running server: its address, the paths it was asked for and when (monotonic seconds), and those it answers with 503."""
+    """A running server: its address, the paths it was asked for and when (monotonic seconds), and those it answers with
+    503."""
 
     url: str
     asked: list[str] = field(default_factory=list)

@@ -1,4 +1,5 @@
-"""What is kept out of the shards: copies, pictures of earlier runs, pictures of evaluation sets; each with its reason and match."""
+"""What is kept out of the shards: copies, pictures of earlier runs, pictures of evaluation sets; each with its reason
+and match."""
 
 import io
 import tarfile

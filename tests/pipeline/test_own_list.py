@@ -1,4 +1,5 @@
-"""A run that is given texts instead of a query list: the list is made of them, kept in the run folder, and made once."""
+"""A run that is given texts instead of a query list: the list is made of them, kept in the run folder, and made
+once."""
 
 import json
 import os

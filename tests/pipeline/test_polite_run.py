@@ -1,7 +1,8 @@
 """The request log of a whole run on two sites: no host asked faster than its delay, nothing asked that is disallowed.
 
-Two processes crawl, round by round. What one host's requests are apart is tested exactly, by a clock of its own, in net/test_pace;
-here a busy machine may note one request late and the next in time, so what counts is how long a host's requests took in all.
+Two processes crawl, round by round. What one host's requests are apart is tested exactly, by a clock of its own, in
+net/test_pace; here a busy machine may note one request late and the next in time, so what counts is how long a host's
+requests took in all.
 """
 
 from pathlib import Path

@@ -109,7 +109,8 @@ def test_the_same_bytes(
 
 
 def remade(job: Job, first: RunFolder, name: str, *options: str, beam: tuple[str, ...] = ()) -> RunFolder:
-    """A copy of the run in which curation and the shards, five graphs, are made anew: workers start anew for each graph."""
+    """A copy of the run in which curation and the shards, five graphs, are made anew: workers start anew for each
+    graph."""
     run = job.copy(first, name)
     for folder in (run.frequent_captions, run.matched, run.selected, run.reserve, run.shards, run.holdout):
         shutil.rmtree(folder)

@@ -1,4 +1,5 @@
-"""A small dump with every kind of page, written by the tests themselves, and the places where larger real data may be."""
+"""A small dump with every kind of page, written by the tests themselves, and the places where larger real data may
+be."""
 
 import os
 from collections.abc import Iterable
@@ -39,7 +40,8 @@ def dump(pages: Iterable[str]) -> str:
 
 STORY = (
     "'''Los Angeles''' is a city. {{Infobox|name=[[Hidden]]}} The harbour of Los Angeles lies at San Pedro; it was\n"
-    "dug by hand. [[File:port.jpg|thumb|The port]] A [[steam locomotive|locomotive]] stands there.<ref>{{cite|a}}</ref>\n"
+    "dug by hand. [[File:port.jpg|thumb|The port]] A [[steam locomotive|locomotive]] stands "
+    "there.<ref>{{cite|a}}</ref>\n"
 )
 
 

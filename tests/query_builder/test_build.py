@@ -29,7 +29,8 @@ from webimagetext.errors import UserError
 VIEWS = (
     'en.wikipedia Mercury_(planet) 1 desktop 50 A50\nen.wikipedia Mercury_(planet) null mobile-web 7 A7\n'
     'en.wikipedia Mercury_(element) 2 desktop 20 A20\nen.wikipedia Hydrargyrum 3 desktop 9 A9\n'
-    'en.wikipedia Quicksilver desktop 4 A4\nen.wikipedia "Story_1" 5 desktop 3 A3\nde.wikipedia Mercury_(planet) 1 desktop 99 A99\n'
+    'en.wikipedia Quicksilver desktop 4 A4\nen.wikipedia "Story_1" 5 desktop 3 A3\n'
+    'de.wikipedia Mercury_(planet) 1 desktop 99 A99\n'
     "en.wikipedia broken\n"
 )  # fmt: skip
 
@@ -262,7 +263,8 @@ def test_unusable_settings_are_refused(config: BuildConfig) -> None:
 
 @pytest.fixture(scope="module")
 def roomy(small_dump: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """The command of a build of 20,000 words, but for its output, and the SHA-256 of what it makes where there is room."""
+    """The command of a build of 20,000 words, but for its output, and the SHA-256 of what it makes where there is
+    room."""
     folder = tmp_path_factory.mktemp("roomy")
     draw = random.Random(3)
     vocabulary = ["".join(draw.choices("abcdefghijklmnop", k=7)) for _ in range(20_000)]

@@ -1,4 +1,5 @@
-"""Both stores, started once a test process, each test with a bucket of its own; credentials as a user would set them."""
+"""Both stores, started once a test process, each test with a bucket of its own; credentials as a user would set
+them."""
 
 import gc
 import uuid
@@ -12,7 +13,8 @@ import pytest
 
 from tests.stores.servers import KEY, SECRET, Store, google_store, s3_store
 
-# What the stores' packages do not tidy up: gcsfs sends large bodies as bytes, both leave closing sockets to the collector.
+# What the stores' packages do not tidy up: gcsfs sends large bodies as bytes, both leave closing sockets to the
+# collector.
 QUIET = [
     pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning"),
     pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"),

@@ -1,6 +1,8 @@
-"""Two object stores on loopback: moto's S3 server and an emulator of Google Cloud Storage, both noting what they are asked.
+"""Two object stores on loopback: moto's S3 server and an emulator of Google Cloud Storage, both noting what they are
+asked.
 
-In: nothing. Out: running servers on free ports, in threads of the test's process, so that they answer other processes too.
+In: nothing. Out: running servers on free ports, in threads of the test's process, so that they answer other processes
+too.
 """
 
 import contextlib

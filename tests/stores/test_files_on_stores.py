@@ -1,4 +1,5 @@
-"""Files on S3 and on Google Cloud Storage: reading, listing, writing that is never half done, and how much is asked for it."""
+"""Files on S3 and on Google Cloud Storage: reading, listing, writing that is never half done, and how much is asked for
+it."""
 
 import gc
 import hashlib

@@ -1,4 +1,5 @@
-"""The whole flow with its run folder, query list and inputs on an object store: the same bytes as on a disk, and no key in them."""
+"""The whole flow with its run folder, query list and inputs on an object store: the same bytes as on a disk, and no key
+in them."""
 
 import contextlib
 import gzip
@@ -48,7 +49,8 @@ def test_the_same_bytes_as_first_and_no_key_in_them(
     words, run = command(store, job, "--workers", "1")
     assert main(words) == 0
     if store.scheme == "s3":
-        # As many requests as files, not as samples. Each file is put once, but for the markers and the manifests that grow.
+        # As many requests as files, not as samples. Each file is put once, but for the markers and the manifests that
+        # grow.
         kinds, names = store.kinds(), {name for verb, name, _ in store.asked if verb == "put"}
         assert kinds["put"] < 1.2 * len(names) and kinds["get"] + kinds["head"] < 5 * len(names)
         assert kinds["begin upload"] == 0
@@ -123,9 +125,18 @@ def test_inputs_from_a_store(s3: Store, job: Job, kind: str) -> None:
         put(f"{place}/blocked.txt", b"purple\n")  # the caption of the picture that is nowhere
         config = job.folder / f"{kind}.toml"
         config.write_text(
-            f'queries = "{job.folder}/queries.parquet"\n[extract]\nsource = "{kind}"\ninputs = ["{place}/*{name[4:]}"]\n'
-            f'[text]\ndetector = "off"\nblocked_words = "{place}/blocked.txt"\n'
-            "[http]\nallow_loopback = true\ndelay = 0.0\n[package]\nsamples_per_shard = 6\n"
+            f'queries = "{job.folder}/queries.parquet"\n'
+            "[extract]\n"
+            f'source = "{kind}"\n'
+            f'inputs = ["{place}/*{name[4:]}"]\n'
+            "[text]\n"
+            'detector = "off"\n'
+            f'blocked_words = "{place}/blocked.txt"\n'
+            "[http]\n"
+            "allow_loopback = true\n"
+            "delay = 0.0\n"
+            "[package]\n"
+            "samples_per_shard = 6\n"
         )
         made.append(RunFolder(f"{place}/from-{kind}"))
         assert main(["run", str(config), "--output", made[-1].root]) == 0
@@ -135,7 +146,8 @@ def test_inputs_from_a_store(s3: Store, job: Job, kind: str) -> None:
 
 @pytest.mark.slow
 def test_killed_runs_are_taken_up_and_leave_nothing_half(s3: Store, job: Job, first: RunFolder, tmp_path: Path) -> None:
-    """Killed while images arrive, then while a table, and then while a shard is written; each time the same command again."""
+    """Killed while images arrive, then while a table, and then while a shard is written; each time the same command
+    again."""
     words, run = command(s3, job, "--workers", "1")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)}
     running: list[subprocess.Popen[bytes]] = []

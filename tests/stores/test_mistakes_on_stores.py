@@ -91,7 +91,8 @@ def test_no_right_on_the_other_store(gs: Store) -> None:
 
 def in_another_process(code: str, s3: Store, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs ``code`` as a command with the given variables and little else."""
-    program = f"import sys\nfrom webimagetext.command import run_command\ndef body():\n    {code}\nsys.exit(run_command(body))"
+    program = "import sys\nfrom webimagetext.command import run_command\n"
+    program += f"def body():\n    {code}\nsys.exit(run_command(body))"
     variables = {
         "AWS_ENDPOINT_URL": s3.address,
         "AWS_EC2_METADATA_DISABLED": "true",

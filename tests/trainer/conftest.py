@@ -93,7 +93,8 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(shapes: Path, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
-    """The folder of a finished run of 120 steps, to be looked at or copied, and its command line but for that folder."""
+    """The folder of a finished run of 120 steps, to be looked at or copied, and its command line but for that
+    folder."""
     from trainer.run import main
 
     words = ["--preset", "tiny", "--model", str(tiny_model), "--train-data", str(shapes / "shards/*.tar")]

@@ -1,4 +1,5 @@
-"""The CLIP score by a checkpoint that was trained here: right captions score higher than others, through the hooks' settings."""
+"""The CLIP score by a checkpoint that was trained here: right captions score higher than others, through the hooks'
+settings."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,5 @@
-"""What is said where a package is missing that only an extra brings: its name, who needs it, what to type, and no traceback."""
+"""What is said where a package is missing that only an extra brings: its name, who needs it, what to type, and no
+traceback."""
 
 import subprocess
 import sys

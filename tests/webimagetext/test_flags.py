@@ -1,4 +1,5 @@
-"""The command line: options in any place, values of each kind, mistakes with the nearest right word, help in 80 columns."""
+"""The command line: options in any place, values of each kind, mistakes with the nearest right word, help in 80
+columns."""
 
 from dataclasses import dataclass, field
 from pathlib import Path

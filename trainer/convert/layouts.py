@@ -1,7 +1,8 @@
 """Names of tensors: ours, those of OpenAI's and open_clip's state dicts, and those of Hugging Face's ``CLIPModel``.
 
-In: a state dict in one of the layouts. Out: the same tensors under other names; nothing is computed but the splitting and joining
-of the query, key and value matrices. Ours differ from OpenAI's in one prefix: the text tower is a module called ``text``.
+In: a state dict in one of the layouts. Out: the same tensors under other names; nothing is computed but the splitting
+and joining of the query, key and value matrices. Ours differ from OpenAI's in one prefix: the text tower is a module
+called ``text``.
 """
 
 import re

@@ -1,6 +1,7 @@
 """The two towers as ONNX graphs, with any number of images or texts at a time.
 
-In: a model. Out: ``image.onnx`` (normalised pixels -> unit vectors) and ``text.onnx`` (token ids -> unit vectors) in a folder.
+In: a model. Out: ``image.onnx`` (normalised pixels -> unit vectors) and ``text.onnx`` (token ids -> unit vectors) in a
+folder.
 """
 
 import contextlib

@@ -1,6 +1,7 @@
 """Which text goes with a picture when several are stored.
 
-In: the caption member and the JSON member of a pair, a rule, and a uniform number. Out: one string, empty when there is none.
+In: the caption member and the JSON member of a pair, a rule, and a uniform number. Out: one string, empty when there is
+none.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,8 @@
 """From the bytes of a picture to a square of pixels: decode, resize where needed, crop, as uint8.
 
 In: an image file's bytes and two uniform numbers. Out: (side, side, 3) uint8. Numbers become floats on the device that
-computes, so that four times fewer bytes travel. A picture whose shorter side is between the wanted side and 1.3 times it is
-cropped as it is; any other is first resized to 8/7 of the side (256 pixels for 224), bicubic.
+computes, so that four times fewer bytes travel. A picture whose shorter side is between the wanted side and 1.3 times
+it is cropped as it is; any other is first resized to 8/7 of the side (256 pixels for 224), bicubic.
 """
 
 import io
@@ -33,7 +33,8 @@ class BadImageError(Exception):
 
 
 def _opened(data: bytes, least: int) -> Image.Image:
-    """The picture as RGB, on white where it is transparent; a JPEG at a reduced scale of at least ``least`` pixels a side."""
+    """The picture as RGB, on white where it is transparent; a JPEG at a reduced scale of at least ``least`` pixels a
+    side."""
     image: Image.Image = Image.open(io.BytesIO(data))
     width, height = image.size
     if width * height > MAX_PIXELS:
@@ -72,7 +73,8 @@ def _jpeg(data: bytes, least: int) -> Pixels | None:
 def square(
     data: bytes, side: int, across: float = 0.5, down: float = 0.5, crop: Literal["crop", "squash"] = "crop"
 ) -> Pixels:
-    """Decodes ``data`` and cuts a square of ``side`` pixels, at the shares ``across`` and ``down`` of the room there is.
+    """Decodes ``data`` and cuts a square of ``side`` pixels, at the shares ``across`` and ``down`` of the room there
+    is.
 
     0.5 and 0.5 is the middle. "squash" takes the whole picture instead. Raises BadImageError.
     """

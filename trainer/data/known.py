@@ -1,8 +1,9 @@
-"""The shards of a run, known by what they hold: read once, recorded in each checkpoint, and found again wherever they lie then.
+"""The shards of a run, known by what they hold: read once, recorded in each checkpoint, and found again wherever they
+lie then.
 
-In: the shards that the patterns name now, and those of a record. Out: the recorded ones at their present addresses, in the order of
-the record, so that a resumed run takes the samples that it would have taken. A local shard is known by its digest, one on an
-object store by the store's mark of its content (webimagetext/contents.py).
+In: the shards that the patterns name now, and those of a record. Out: the recorded ones at their present addresses, in
+the order of the record, so that a resumed run takes the samples that it would have taken. A local shard is known by its
+digest, one on an object store by the store's mark of its content (webimagetext/contents.py).
 """
 
 import dataclasses
@@ -56,7 +57,8 @@ def _seen(url: str) -> str:
 
 
 def found_again(now: Sources, before: Sources) -> tuple[Sources, list[Shard], int]:
-    """The shards of ``before`` at the addresses of equal ones in ``now``; those that are not there; and how many others are.
+    """The shards of ``before`` at the addresses of equal ones in ``now``; those that are not there; and how many others
+    are.
 
     Both have the same number of sources. The number of samples is that of ``before``, since it decides the order.
     """

@@ -1,8 +1,8 @@
 """The fast data path: threads that read, decode and crop ahead of the training step.
 
-In: a :class:`DataConfig`, a tokenizer, the step to begin at. Out: batches in the order of the plan: pictures as uint8, texts
-as token ids. A sample that cannot be read is counted, named in the log, and another one of its shard is taken in its
-place, the same one whoever reads, so that batches keep their size and the order stays a function of the seed.
+In: a :class:`DataConfig`, a tokenizer, the step to begin at. Out: batches in the order of the plan: pictures as uint8,
+texts as token ids. A sample that cannot be read is counted, named in the log, and another one of its shard is taken in
+its place, the same one whoever reads, so that batches keep their size and the order stays a function of the seed.
 """
 
 import os
@@ -128,7 +128,8 @@ class Dataset:
     def sample(
         self, source: int, shard: int, number: int, draws: list[float], side: int
     ) -> tuple[npt.NDArray[np.uint8], str]:
-        """The square of pixels and the caption of one sample, or of a substitute. Raises UserError when there is none."""
+        """The square of pixels and the caption of one sample, or of a substitute. Raises UserError when there is
+        none."""
         config = self.config
         shards = self.sources[source]
         across, down, draw, spread = draws

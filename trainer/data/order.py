@@ -1,11 +1,11 @@
 """The order in which pairs are read: a pure function of the seed, so that any step can be found again without reading.
 
-In: the sizes of the shards of each source, the seed, the batch size. Out: for a step, which samples of which shards form its
-batch. Nothing depends on how many threads or processes read, so a run may be resumed in the middle of an epoch with
-other numbers of both and see the same batches.
+In: the sizes of the shards of each source, the seed, the batch size. Out: for a step, which samples of which shards
+form its batch. Nothing depends on how many threads or processes read, so a run may be resumed in the middle of an epoch
+with other numbers of both and see the same batches.
 
-An epoch of a source visits its shards in a random order, ``shuffle_shards`` at a time, with the pairs of those mixed. With one
-source the rest of an epoch that doesn't fill a batch is left out, so no batch holds a pair twice.
+An epoch of a source visits its shards in a random order, ``shuffle_shards`` at a time, with the pairs of those mixed.
+With one source the rest of an epoch that doesn't fill a batch is left out, so no batch holds a pair twice.
 """
 
 from collections.abc import Sequence
@@ -86,7 +86,8 @@ class SourceOrder:
         return numbers[draws < self.probabilities[shard]]
 
     def _plan(self, epoch: int) -> tuple[list[Ints], Ints]:
-        """The epoch's windows, as the shards of each, and the position at which each window begins (and the last ends)."""
+        """The epoch's windows, as the shards of each, and the position at which each window begins (and the last
+        ends)."""
         if epoch not in self._plans:
             order = np.argsort(salted(np.arange(len(self.sizes)), self.seed, 1, epoch), kind="stable")
             windows = [order[i : i + self.shuffle_shards] for i in range(0, len(order), self.shuffle_shards)]
@@ -151,7 +152,8 @@ class Plan:
         self._taken = np.zeros(len(orders), dtype=np.int64)  # of each source before step ``_step``
 
     def _shares(self, taken: Ints) -> Ints:
-        """How many each source gives to the next batch: what its weight owes it by then, the largest debts rounded up."""
+        """How many each source gives to the next batch: what its weight owes it by then, the largest debts rounded
+        up."""
         owed = np.asarray(self.weights) * (taken.sum() + self.batch_size) - taken
         shares: Ints = np.maximum(0, np.floor(owed)).astype(np.int64)
         while shares.sum() < self.batch_size:

@@ -1,7 +1,7 @@
 """Random access to the rows of a Parquet file that holds pictures as bytes.
 
-In: a local Parquet file with a column of bytes (or structs with "bytes") and one of captions. Out: a row's picture, caption and
-other columns by number. Row groups are decoded when first needed and the last few stay in memory.
+In: a local Parquet file with a column of bytes (or structs with "bytes") and one of captions. Out: a row's picture,
+caption and other columns by number. Row groups are decoded when first needed and the last few stay in memory.
 """
 
 import threading

@@ -1,8 +1,8 @@
 """The portable data path: the ``webdataset`` library streams the tars, for layouts and stores that only it can read.
 
 In: a :class:`DataConfig` whose patterns are tars. Out: the same :class:`Batch` objects as the fast path. The order
-depends on the seed alone, since one thread reads one stream; it is resumed by skipping what was seen, which costs a pass
-over those samples' bytes. Broken samples are counted and left out.
+depends on the seed alone, since one thread reads one stream; it is resumed by skipping what was seen, which costs a
+pass over those samples' bytes. Broken samples are counted and left out.
 """
 
 import json
@@ -31,7 +31,8 @@ Square = tuple[npt.NDArray[np.uint8], str]
 
 
 class PortableLoader:
-    """Iterates over batches from ``start`` up to ``stop``; ``rank`` of ``world`` processes keeps its share of each batch."""
+    """Iterates over batches from ``start`` up to ``stop``; ``rank`` of ``world`` processes keeps its share of each
+    batch."""
 
     def __init__(
         self,

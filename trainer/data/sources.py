@@ -1,8 +1,9 @@
 """Which shards a pattern names, how many samples each holds, and opening them wherever they lie.
 
-In: patterns such as ``run/shards/*.tar``, ``s3://bucket/{00000..00127}.tar`` or ``data/*.parquet``. Out: :class:`Shard` objects; a
-remote one is copied to this machine when it is first read: into the cache folder under a name that tells its content, or, without
-one, into a temporary file that takes up the disk as long as it is open and not longer, however the process ends.
+In: patterns such as ``run/shards/*.tar``, ``s3://bucket/{00000..00127}.tar`` or ``data/*.parquet``. Out: :class:`Shard`
+objects; a remote one is copied to this machine when it is first read: into the cache folder under a name that tells its
+content, or, without one, into a temporary file that takes up the disk as long as it is open and not longer, however the
+process ends.
 """
 
 import contextlib
@@ -62,7 +63,8 @@ def expand(pattern: str) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Shard:
-    """One file of samples: its address, the samples it is said to hold, and the word for its content (trainer/data/known.py)."""
+    """One file of samples: its address, the samples it is said to hold, and the word for its content
+    (trainer/data/known.py)."""
 
     url: str
     size: int
@@ -76,7 +78,8 @@ class Shard:
 
 
 class Library:
-    """Finds, opens and keeps open the shards of a run; safe for many threads. ``fault`` is told what is wrong in a shard."""
+    """Finds, opens and keeps open the shards of a run; safe for many threads. ``fault`` is told what is wrong in a
+    shard."""
 
     def __init__(
         self,
@@ -170,7 +173,8 @@ class Library:
 
     @contextlib.contextmanager
     def _local(self, url: str) -> Iterator[str]:
-        """A path to the shard on this machine, to be opened in the block: a temporary copy has lost its name afterwards."""
+        """A path to the shard on this machine, to be opened in the block: a temporary copy has lost its name
+        afterwards."""
         if not self._cache or not is_url(url):
             with fetched(url) as path:
                 yield path

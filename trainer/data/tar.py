@@ -1,7 +1,8 @@
 """Random access to the samples of a tar shard through an index of its headers.
 
-In: the path of a local tar whose samples are adjacent members ``KEY.jpg KEY.txt KEY.json``. Out: a sample's bytes by its number.
-The index is made by hopping from header to header; the pictures themselves are not read until they are wanted.
+In: the path of a local tar whose samples are adjacent members ``KEY.jpg KEY.txt KEY.json``. Out: a sample's bytes by
+its number. The index is made by hopping from header to header; the pictures themselves are not read until they are
+wanted.
 """
 
 import contextlib
@@ -73,8 +74,9 @@ def _by_tarfile(stream: IO[bytes], position: int, length: int) -> Iterator[tuple
 class TarIndex:
     """Where each complete sample of a tar lies.
 
-    ``keys`` names the samples; ``places`` (samples, 6) holds offset and size of picture, caption and metadata (size -1 when
-    absent). ``incomplete`` counts samples without a picture or without any text; ``cut`` tells that the tar ends early.
+    ``keys`` names the samples; ``places`` (samples, 6) holds offset and size of picture, caption and metadata (size -1
+    when absent). ``incomplete`` counts samples without a picture or without any text; ``cut`` tells that the tar ends
+    early.
     """
 
     def __init__(self, path: str) -> None:

@@ -23,7 +23,8 @@ class EvaluateConfig(TrainedConfig):
     device: str = "auto"
     """"cuda", "cpu", or "auto" for the first that is there."""
     crop: Literal["auto", "center", "squash"] = "auto"
-    """The middle square of a picture, as published, or the whole picture squeezed into one; "auto": as it was trained."""
+    """The middle square of a picture, as published, or the whole picture squeezed into one; "auto": as it was
+    trained."""
 
 
 @dataclass(frozen=True)

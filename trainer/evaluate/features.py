@@ -1,6 +1,7 @@
 """Unit vectors of pictures and texts from a trained model: what every evaluation compares.
 
-In: samples of shards or files of pictures. Out: float32 arrays on the CPU, (count, embed). Pictures are decoded in threads.
+In: samples of shards or files of pictures. Out: float32 arrays on the CPU, (count, embed). Pictures are decoded in
+threads.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,7 +1,8 @@
 """Retrieval: the text of an image among all texts, and the image of a text among all images.
 
-In: a trained model and shards of pairs. Out: recall at 1, 5 and 10 both ways, beside what chance would give. Pairs with the same
-caption count as one text: any of its images is a right answer, so a model is not punished for repeated captions.
+In: a trained model and shards of pairs. Out: recall at 1, 5 and 10 both ways, beside what chance would give. Pairs with
+the same caption count as one text: any of its images is a right answer, so a model is not punished for repeated
+captions.
 """
 
 from typing import Any
@@ -41,7 +42,8 @@ def _chance(right: Tensor) -> dict[str, float]:
 
 
 def _recalls(images: Tensor, texts: Tensor, text_of_image: Tensor) -> dict[str, dict[str, float]]:
-    """Recalls and chance, both ways: unit vectors (images, d) and (texts, d), and for each image the number of its text."""
+    """Recalls and chance, both ways: unit vectors (images, d) and (texts, d), and for each image the number of its
+    text."""
     similarity = images @ texts.T
     right = text_of_image[:, None] == torch.arange(len(texts))[None]
     return {

@@ -1,7 +1,9 @@
-"""Zero-shot classification: each class becomes the mean of its prompts' vectors, each picture goes to the nearest class.
+"""Zero-shot classification: each class becomes the mean of its prompts' vectors, each picture goes to the nearest
+class.
 
-In: a trained model, and a folder with a folder of pictures a class, or shards whose JSON members state a label. Out: top-1 and
-top-5 accuracy and the mean over classes, beside chance. The class vectors are computed once (normalise, mean, normalise).
+In: a trained model, and a folder with a folder of pictures a class, or shards whose JSON members state a label. Out:
+top-1 and top-5 accuracy and the mean over classes, beside chance. The class vectors are computed once (normalise, mean,
+normalise).
 """
 
 from collections.abc import Sequence
@@ -57,7 +59,8 @@ def _named(value: Any, names: Sequence[str]) -> str:
 
 
 def _labelled(config: ZeroshotConfig) -> tuple[list[tuple[Any, str]], list[str]]:
-    """The pictures (a path or bytes, and the class) and the names of the classes. Raises UserError when there are none."""
+    """The pictures (a path or bytes, and the class) and the names of the classes. Raises UserError when there are
+    none."""
     names: list[str] = []
     if config.classes:
         with open_input(config.classes) as stream:
@@ -129,7 +132,8 @@ def _bytes_of(item: tuple[Any, str]) -> bytes:
 def render(figures: dict[str, Any]) -> str:
     """The figures as lines for people."""
     return (
-        f"{figures['images']:,} images, {figures['classes']:,} classes, {figures['prompts']} prompts, step {figures['step']:,}\n"
-        f"accuracy in percent: top-1 {100 * figures['top1']:.1f}, top-5 {100 * figures['top5']:.1f}, "
-        f"mean over classes {100 * figures['mean_per_class']:.1f}; chance {100 * figures['chance']:.1f}"
+        f"{figures['images']:,} images, {figures['classes']:,} classes, {figures['prompts']} prompts, step "
+        f"{figures['step']:,}\n"
+        f"accuracy in percent: top-1 {100 * figures['top1']:.1f}, top-5 {100 * figures['top5']:.1f}, mean over "
+        f"classes {100 * figures['mean_per_class']:.1f}; chance {100 * figures['chance']:.1f}"
     )

@@ -1,7 +1,7 @@
 """The two towers and the temperature: the model that is trained.
 
-In: a :class:`ModelSpec`. Out: a module that turns images and token ids into unit vectors of one space. ``build`` makes one with
-the published initial values from a seed.
+In: a :class:`ModelSpec`. Out: a module that turns images and token ids into unit vectors of one space. ``build`` makes
+one with the published initial values from a seed.
 """
 
 import math

@@ -1,8 +1,8 @@
 """The transformer that both towers share: pre-norm blocks of attention and an MLP with QuickGELU.
 
 Parameter names are those of the published weights (``resblocks.0.attn.in_proj_weight`` …), so that loading them is no
-translation. The last block may compute its output for one token of each sequence only: that token is all a tower reads, and the
-result is the same number for number.
+translation. The last block may compute its output for one token of each sequence only: that token is all a tower reads,
+and the result is the same number for number.
 """
 
 import math
@@ -78,7 +78,8 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """A stack of blocks; ``save_memory`` recomputes each block's inside in the backward pass (gradient checkpointing)."""
+    """A stack of blocks; ``save_memory`` recomputes each block's inside in the backward pass (gradient
+    checkpointing)."""
 
     def __init__(self, width: int, layers: int, heads: int) -> None:
         super().__init__()

@@ -100,7 +100,8 @@ class ResNet(nn.Module):
         return nn.Sequential(*stage)
 
     def initialise(self) -> None:
-        """The published initial values: convolutions as torch does, the last norm of each block zero, the pool by width."""
+        """The published initial values: convolutions as torch does, the last norm of each block zero, the pool by
+        width."""
         pool = self.attnpool
         std = pool.c_proj.in_features**-0.5
         for layer in (pool.q_proj, pool.k_proj, pool.v_proj, pool.c_proj):

@@ -98,7 +98,8 @@ SPECS = PUBLISHED | {
 
 
 def find_spec(name: str) -> ModelSpec:
-    """The model called ``name``, or the one that the TOML file ``name`` states. Raises UserError when there is neither."""
+    """The model called ``name``, or the one that the TOML file ``name`` states. Raises UserError when there is
+    neither."""
     if name in SPECS:
         return SPECS[name]
     if name.endswith(".toml"):

@@ -1,7 +1,7 @@
 """The text tower: token and position tables, a causal transformer, and a projection of the end token.
 
-In: token ids (batch, length), zeros after the end token. Out: features (batch, embed). Because attention is causal, tokens after
-the end token change nothing: a batch may be trimmed to its longest text.
+In: token ids (batch, length), zeros after the end token. Out: features (batch, embed). Because attention is causal,
+tokens after the end token change nothing: a batch may be trimmed to its longest text.
 """
 
 import torch

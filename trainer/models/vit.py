@@ -15,7 +15,8 @@ __all__ = ["VisionTransformer", "resize_positions"]
 
 
 def resize_positions(table: Tensor, grid: int) -> Tensor:
-    """A position table (1 + g², width) for a ``grid`` of another side: bicubic over the grid, the class position kept."""
+    """A position table (1 + g², width) for a ``grid`` of another side: bicubic over the grid, the class position
+    kept."""
     first, rest = table[:1], table[1:]
     side = round(rest.shape[0] ** 0.5)
     if side == grid:

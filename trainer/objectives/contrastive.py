@@ -1,10 +1,11 @@
 """The symmetric softmax loss over all pairs of a batch, exact, in memory that grows linearly with the batch.
 
-In: unit vectors of images and texts, and the logit scale. Out: the mean of the cross-entropies over rows and columns of the
-scaled similarities, as in the paper's figure 3. The matrix of similarities never exists as a whole: it is computed in tiles,
-once for the normalisers and once more for the gradient.
+In: unit vectors of images and texts, and the logit scale. Out: the mean of the cross-entropies over rows and columns of
+the scaled similarities, as in the paper's figure 3. The matrix of similarities never exists as a whole: it is computed
+in tiles, once for the normalisers and once more for the gradient.
 
-With several processes each one takes the rows of its own images and texts against everybody's, so the work is shared too.
+With several processes each one takes the rows of its own images and texts against everybody's, so the work is shared
+too.
 """
 
 from typing import Any
@@ -87,7 +88,8 @@ class _Tiled(torch.autograd.Function):
 
 
 class _Rows(torch.autograd.Function):
-    """Mean cross-entropy of some rows against all columns; the gradient is made on the way, so nothing is computed twice."""
+    """Mean cross-entropy of some rows against all columns; the gradient is made on the way, so nothing is computed
+    twice."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, columns: Tensor, scale: Tensor, offset: int, tile: int) -> Tensor:
@@ -127,8 +129,8 @@ def _product(rows: Tensor, columns: Tensor, buffer: Tensor) -> Tensor:
 def _log_sums(part: Tensor) -> tuple[Tensor, Tensor]:
     """The logarithms of the sums of exponentials of each row and each column; ``part`` is overwritten.
 
-    One exponential an element serves both, shifted by the largest of all. Where a row or column is so far below it that its sum
-    could have lost terms, the sums are taken again with a shift of their own.
+    One exponential an element serves both, shifted by the largest of all. Where a row or column is so far below it that
+    its sum could have lost terms, the sums are taken again with a shift of their own.
     """
     top = part.amax()
     if top - part.amin() > SAFE_EXPONENT:

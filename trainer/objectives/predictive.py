@@ -1,8 +1,8 @@
 """The objectives that the paper compared the contrastive one with (its figure 2), for the same image tower.
 
-In: image vectors (before normalising) and token ids. Out: a loss to train with, and scores of texts for zero-shot classification.
-``CaptionPrediction`` reads the image and writes the caption word by word; ``BagOfWordsPrediction`` predicts which words occur;
-``BagOfWordsContrast`` matches images with the mean of their words' vectors.
+In: image vectors (before normalising) and token ids. Out: a loss to train with, and scores of texts for zero-shot
+classification. ``CaptionPrediction`` reads the image and writes the caption word by word; ``BagOfWordsPrediction``
+predicts which words occur; ``BagOfWordsContrast`` matches images with the mean of their words' vectors.
 """
 
 import math

@@ -1,7 +1,8 @@
 """The pairwise sigmoid loss (SigLIP, arXiv 2303.15343): each image-text pair is a yes-or-no question of its own.
 
-In: unit vectors, a scale and a bias. Out: -1/n Σ log sigmoid(z (scale · similarity + bias)), z = 1 for the matched pairs and -1 for
-all others. Computed in tiles of rows with the gradient made on the way, so memory grows linearly with the batch.
+In: unit vectors, a scale and a bias. Out: -1/n Σ log sigmoid(z (scale · similarity + bias)), z = 1 for the matched
+pairs and -1 for all others. Computed in tiles of rows with the gradient made on the way, so memory grows linearly with
+the batch.
 """
 
 from typing import Any

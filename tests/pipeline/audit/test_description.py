@@ -23,7 +23,8 @@ import mlcroissant
 dataset = mlcroissant.Dataset(sys.argv[1])
 rows = {part: list(dataset.records(part)) for part in ("shards", "holdout")}
 first = min(rows["shards"], key=lambda row: row["shards/key"])
-print(json.dumps({"errors": list(dataset.metadata.ctx.issues.errors), "rows": {part: len(found) for part, found in rows.items()},
+print(json.dumps({"errors": list(dataset.metadata.ctx.issues.errors),
+  "rows": {part: len(found) for part, found in rows.items()},
   "caption": first["shards/caption"].decode(), "queries": [query.decode() for query in first["shards/queries"]]}))
 """
 
@@ -39,7 +40,7 @@ def test_the_card_states_counts_consent_and_settings(run: RunFolder) -> None:
     card = Path(run.card).read_text()
     assert card.startswith("---\nlicense: other\n")
     assert '"n<1K"' in card and "path: holdout/*.tar" in card
-    assert "25 pairs in\n`shards/` and 5 kept apart" in card
+    assert "25 pairs\nin `shards/` and 5 kept apart" in card
     assert "| pairs in the shards | 36 pairs | 30 | small image: 6 |" in card
     assert "`webimagetext` (contact: me@example.org), at most one request in 1.0 seconds a host" in card
     assert "x robots tag" in card and 'contact = "me@example.org"' in card

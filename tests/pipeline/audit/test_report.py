@@ -77,7 +77,8 @@ def test_what_strangers_wrote_is_shown_and_not_obeyed(run: RunFolder) -> None:
     text = Path(run.report).read_text()
     assert "<b>& its" not in text
     assert "a red dog number 5 <b>& its house</b>" in Page(text).text
-    # The first pair says that it comes from a page "javascript:alert(1)"; it is in the hold-out part, so look at all links.
+    # The first pair says that it comes from a page "javascript:alert(1)"; it is in the hold-out part, so look at all
+    # links.
     assert all(link.startswith(("#", "http://", "https://")) for link in Page(text).links)
 
 

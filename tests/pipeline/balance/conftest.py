@@ -25,7 +25,8 @@ def matched_batch(pair_ids: list[int], query_ids: list[list[int]]) -> pa.RecordB
 
 @pytest.fixture(scope="session")
 def pool() -> pa.RecordBatch:
-    """4,000 pairs with one to eight of 300 queries (the last ten of which nothing matches), and one pair without any."""
+    """4,000 pairs with one to eight of 300 queries (the last ten of which nothing matches), and one pair without
+    any."""
     generator = np.random.default_rng(5)
     weights = 1.0 / np.arange(1, QUERIES - 9)
     weights /= weights.sum()

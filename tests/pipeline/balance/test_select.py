@@ -167,7 +167,8 @@ def test_the_stored_probabilities_let_a_loader_balance(pool: pa.RecordBatch) -> 
     seen = count_matches(lists.take(pa.array(rows)), QUERIES) / epochs
     expected = np.array([probability[[query in ids for ids in lists.to_pylist()]].sum() for query in range(QUERIES)])
     assert (np.abs(seen - expected) <= 5 * np.sqrt(expected / epochs) + 1e-9).all()
-    # A query with at most t matches is seen whole in every epoch, and the head is thinned to about what the balance keeps.
+    # A query with at most t matches is seen whole in every epoch, and the head is thinned to about what the balance
+    # keeps.
     matched = counts_of(pool)
     assert np.array_equal(seen[matched <= T], matched[matched <= T])
     balanced, _ = run(pool, Plan("independent", matched, T, LIMIT, SEED))

@@ -1,4 +1,5 @@
-"""The polite client against a hostile server: every trouble has its reason, and nothing forbidden is asked or connected to."""
+"""The polite client against a hostile server: every trouble has its reason, and nothing forbidden is asked or connected
+to."""
 
 import asyncio
 import dataclasses

@@ -1,4 +1,5 @@
-"""A host's pace by a clock that stands still between sleeps: exactly its delay between two requests, and its back-off."""
+"""A host's pace by a clock that stands still between sleeps: exactly its delay between two requests, and its
+back-off."""
 
 import asyncio
 import dataclasses

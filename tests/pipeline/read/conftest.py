@@ -36,7 +36,8 @@ def archive(tmp_path: Path) -> Callable[..., str]:
 
 @pytest.fixture
 def site() -> Iterator[tuple[Site, list[str]]]:
-    """(serve, log): ``serve`` starts a web server on loopback for pages by path and returns its origin; ``log`` lists its requests.
+    """(serve, log): ``serve`` starts a web server on loopback for pages by path and returns its origin; ``log`` lists
+    its requests.
 
     A page is text or bytes (HTML), a status, or (media type, bytes); a media type "location" makes a redirect.
     """

@@ -23,7 +23,10 @@ from tests.pipeline.read.archive_records import http_block, warc_record, wat_rec
 from webimagetext.errors import UserError
 
 EXTRACT, HTTP = ExtractConfig(source="warc"), HttpConfig()
-PAGE = b"<html lang=en><img src=x.jpg alt='a dog runs'><figure><img src=y.jpg><figcaption>Two cats sleep</figcaption></figure>"
+PAGE = (
+    b"<html lang=en><img src=x.jpg alt='a dog runs'>"
+    b"<figure><img src=y.jpg><figcaption>Two cats sleep</figcaption></figure>"
+)
 Archive = Callable[..., str]
 
 

@@ -18,9 +18,12 @@ PAGES_OF_SITE: dict[str, Any] = {
     "/robots.txt": ("text/plain", b"User-agent: *\nDisallow: /private\nSitemap: /sitemap.xml\n"),
     "/": "<a href=/a.html>a</a><a href=/b.html#x>b</a><a href=/private/p.html>p</a><a href=http://10.0.0.1/>out</a>"
     "<img src=0.jpg alt='the front page'>",
-    "/a.html": "<img src=1.jpg alt='a first dog'><img src=icon.png><a href=/c.html>c</a><a href=/gone.html>g</a><a href=/>home</a>",
-    "/b.html": "<meta name=robots content='noai, nofollow'><img src=2.jpg alt='a second dog'><a href=/hidden.html>h</a>",
-    "/c.html": "<img src=3.jpg alt='a third dog'><a href=/moved.html>m</a><a href=/file.zip>z</a><a href=/other.html>o</a>",
+    "/a.html": "<img src=1.jpg alt='a first dog'><img src=icon.png><a href=/c.html>c</a><a href=/gone.html>g</a>"
+    "<a href=/>home</a>",
+    "/b.html": "<meta name=robots content='noai, nofollow'><img src=2.jpg alt='a second dog'>"
+    "<a href=/hidden.html>h</a>",
+    "/c.html": "<img src=3.jpg alt='a third dog'><a href=/moved.html>m</a><a href=/file.zip>z</a>"
+    "<a href=/other.html>o</a>",
     "/moved.html": ("location", b"/a.html?again"),
     "/a.html?again": "<img src=1.jpg alt='a first dog'>",
     "/file.zip": ("application/zip", b"PK"),

@@ -11,7 +11,10 @@ from pipeline.read.pages import Page, extract_page
 from pipeline.read.srcset import best_of_srcset
 
 BASE = "http://example.org/a/page.html"
-MEDIAWIKI = "<div class='thumb tright'><div class=thumbinner><a><img src=x></a><div class=thumbcaption>A dog runs</div></div></div>"
+MEDIAWIKI = (
+    "<div class='thumb tright'><div class=thumbinner><a><img src=x></a>"
+    "<div class=thumbcaption>A dog runs</div></div></div>"
+)
 
 
 def pairs(html: str, **options: int) -> list[tuple[str, str]]:
@@ -102,7 +105,8 @@ def test_the_head() -> None:
 
 
 def test_links() -> None:
-    html = "<a href=b.html#x>1</a><a href=b.html>2</a><a href=/c rel=nofollow>3</a><area href=//k/d><a href=mailto:x>4</a><a href>"
+    html = "<a href=b.html#x>1</a><a href=b.html>2</a><a href=/c rel=nofollow>3</a><area href=//k/d>"
+    html += "<a href=mailto:x>4</a><a href>"
     assert extract_page(html.encode(), BASE).links == ["http://example.org/a/b.html", "http://k/d"]
     assert extract_page(html.encode(), BASE, links=False).links == []
 

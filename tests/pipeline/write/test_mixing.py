@@ -1,4 +1,5 @@
-"""How well shards are mixed: hosts and queries of a run that comes host by host are spread as evenly as chance allows."""
+"""How well shards are mixed: hosts and queries of a run that comes host by host are spread as evenly as chance
+allows."""
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,8 @@ def too_uneven(labels: npt.NDArray[np.int64], shards: npt.NDArray[np.int64]) -> 
 
 
 def pairs_of_a_crawl() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Pair ids with their hosts and queries, as a crawl finds them: one host after the other, each with queries of its own."""
+    """Pair ids with their hosts and queries, as a crawl finds them: one host after the other, each with queries of its
+    own."""
     generator = np.random.default_rng(0)
     hosts = np.sort((generator.pareto(0.8, PAIRS) * 10).astype(np.int64) % 200)
     queries = (hosts * 3 + generator.integers(0, 5, PAIRS)) % 300

@@ -10,10 +10,13 @@ from pipeline.write.sample import sample_fields
 
 FULL = {
     "url": "https://h/1.png", "caption": "a red dog", "key": "00ff", "status": "success", "error_message": "slow",
-    "width": 3, "height": 2, "original_width": 30, "original_height": 20, "exif": "{}", "sha256": "ab", "page_url": "https://h/",
-    "texts": [{"kind": "alt", "text": "a dog"}], "queries": ["dog"], "query_ids": [7], "drawn_by": [7, 9], "probability": 0.25,
+    "width": 3, "height": 2, "original_width": 30, "original_height": 20, "exif": "{}", "sha256": "ab",
+    "page_url": "https://h/",
+    "texts": [{"kind": "alt", "text": "a dog"}], "queries": ["dog"], "query_ids": [7], "drawn_by": [7, 9],
+    "probability": 0.25,
     "p_english": 0.5, "page_language": "en", "marks": ["email", "ip"], "phash": "ffffffffffffffff",
-    "scores": [{"name": "clip", "score": 0.5}], "consent": "allowed", "consent_evidence": "robots.txt: none", "source": "pages",
+    "scores": [{"name": "clip", "score": 0.5}], "consent": "allowed", "consent_evidence": "robots.txt: none",
+    "source": "pages",
 }  # fmt: skip
 NEVER_EMPTY = {"url", "caption", "key", "status", "width", "height", "queries", "query_ids", "sha256"}
 MAY_BE_EMPTY = sorted(set(FULL) - NEVER_EMPTY)

@@ -73,8 +73,10 @@ def test_disambiguation_is_told_by_template(text: str, expected: bool, tables: M
 
 
 HOSTILE = [
-    "{{", "[[", "{{{", "&lt;ref&gt;", "&lt;!--", "&lt;math&gt;", "&lt;b", "{|\n", "\n|}", "[[a|", "[[File:a|", "'''", "__", "://",
-    "&lt;table&gt;", "&lt;/ref&gt;", "]]}}", "&amp;", "&amp;#", "http://a[", "{{a}}", "[[a]]", "&lt;nowiki&gt;", "\n:{|", ":",
+    "{{", "[[", "{{{", "&lt;ref&gt;", "&lt;!--", "&lt;math&gt;", "&lt;b", "{|\n", "\n|}", "[[a|", "[[File:a|", "'''",
+    "__", "://",
+    "&lt;table&gt;", "&lt;/ref&gt;", "]]}}", "&amp;", "&amp;#", "http://a[", "{{a}}", "[[a]]", "&lt;nowiki&gt;",
+    "\n:{|", ":",
 ]  # fmt: skip
 
 
