@@ -1,58 +1,148 @@
-"""The order in which a report lists why rows went: that of the rules, so that a reader follows the flow.
+"""Why rows go: one row a reason, with its stage, its cause in a summary, the setting that decides, and whether it may pass.
 
-In: counts by reason. Out: the same, ordered. What came of asking, such as http_404, comes first, the largest first;
-reasons of rules that are not ours come last.
+The rows stand in the order of the flow, which is that of every report. Not in the table, but known by their form: answers of
+servers (http_404), refusals (refused_by_robots_txt), scores (low_NAME, high_NAME). What is not known at all is a rule of the
+user's own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
-__all__ = ["OF_CONTENT", "by_frequency", "in_rule_order", "in_words", "is_answer", "is_dead_link", "setting_of"]
+__all__ = [
+    "CAUSES",
+    "Reason",
+    "by_frequency",
+    "cause_of",
+    "in_rule_order",
+    "in_words",
+    "is_answer",
+    "may_pass",
+    "setting_of",
+]
 
-# What asking for an address may come to, where nothing that is there was refused.
-_DEAD = (
-    *("connection_refused", "connection_lost", "connect_timeout", "deadline_exceeded", "dns_error", "tls_error"),
-    *("host_given_up", "robots_unreachable", "truncated_body", "empty_body", "bad_response", "bad_encoding"),
-    *(
-        "bad_url",
-        "bad_redirect",
-        "too_many_redirects",
-        "too_large",
-        "forbidden_scheme",
-        "forbidden_port",
-        "forbidden_address",
-    ),
+
+class Reason(NamedTuple):
+    """What is known of a reason. ``stage``: "asking" for what came of an address, else the name of a step of the funnel."""
+
+    stage: str
+    cause: str = ""  # one of CAUSES, of those that pairs with a query are lost to
+    setting: str = ""  # by which it is more or less; "" where none is the user's to change
+    may_pass: bool = False  # a later run may do better
+
+
+# Of pairs that were drawn, in the order of the flow.
+CAUSES = (
+    *("dead links", "refused", "not reached", "bad pictures"),
+    *("image rules", "scores", "evaluation sets", "duplicates", "other rules"),
 )
-OF_CONTENT = ("not_an_image", "wrong_type", "too_many_pixels", "too_small", "unsupported_mode", "decode_error")
-_OF_PAGES = ("no_text", "same_page", "other_host", "sitemap", "host_too_costly")
-
-ORDER = (
-    *("duplicate_pair", "earlier_pair", "earlier_url", "repeated_text"),
-    *("file_name", "camera_name", "url", "slug", "boilerplate"),
-    *("html_tag", "html_entity", "percent_escape", "template", "bbcode", "script"),
-    *("too_few_words", "too_few_characters", "too_many_words", "too_many_characters"),
-    *("no_words", "few_letters", "overlong_word", "repeated_words", "blocked_word"),
-    *("contact_email", "contact_phone", "contact_address", "contact_ip", "other_language", "no_query", "not_drawn"),
-    *("not_reached", "not_fetched", "small_image", "bad_aspect_ratio", "blank_image", "animated_image"),
-    *("in_evaluation_set", "low_", "high_"),
-    *("duplicate_image_caption", "earlier_image", "near_earlier_image", "near_duplicate", "over_t"),
-)
-_PLACE = {reason: place for place, reason in enumerate(ORDER)}
+PASSING = Reason("asking", "dead links", "fetch.retry_failed", may_pass=True)
+DEAD = Reason("asking", "dead links")
+REFUSED = Reason("asking", "refused")
+OWN = Reason("", "other rules")
 
 
-def _rule_of(reason: str) -> str:
-    """The entry of ORDER that a reason belongs to, or the reason. Scores have names of the user's: low_NAME,
-    high_NAME."""
-    return next((head for head in ("low_", "high_") if reason.startswith(head)), reason)
+def _rows(reason: Reason, *names: str) -> dict[str, Reason]:
+    return dict.fromkeys(names, reason)
 
 
-def _place(reason: str) -> int:
-    """The place of a reason in the flow."""
-    return _PLACE.get(_rule_of(reason), -1 if is_answer(reason) else len(ORDER))
+def _text(setting: str, *names: str) -> dict[str, Reason]:
+    return _rows(Reason("match", setting=f"text.{setting}"), *names)
+
+
+_REASONS = {
+    **_rows(PASSING, "connection_refused", "connection_lost", "connect_timeout", "dns_error"),
+    **_rows(PASSING, "robots_unreachable", "truncated_body", "http_429"),
+    "deadline_exceeded": PASSING._replace(setting="http.deadline"),
+    "host_given_up": PASSING._replace(setting="http.host_failures"),
+    **_rows(DEAD, "tls_error", "empty_body", "bad_response", "bad_encoding", "bad_url", "bad_redirect"),
+    **_rows(DEAD, "too_many_redirects", "forbidden_scheme"),
+    "too_large": DEAD._replace(setting="http.max_bytes"),
+    "forbidden_port": DEAD._replace(setting="http.ports"),
+    "forbidden_address": DEAD._replace(setting="http.allow_loopback"),
+    **_rows(Reason("asking"), "no_text", "same_page", "other_host", "sitemap", "host_too_costly"),
+    "not_an_image": Reason("asking", "bad pictures", "image.formats"),
+    "too_many_pixels": Reason("asking", "bad pictures", "image.max_pixels"),
+    "too_small": Reason("asking", "bad pictures", "image.min_image_size"),
+    **_rows(Reason("asking", "bad pictures"), "wrong_type", "unsupported_mode", "decode_error"),
+    "duplicate_pair": Reason("extract"),
+    "earlier_pair": Reason("match", setting="earlier_runs"),
+    "earlier_url": Reason("match", setting="earlier_runs"),
+    **_text("max_repeats", "repeated_text"),
+    **_text("file_names", "file_name", "camera_name", "url", "slug"),
+    **_text("boilerplate", "boilerplate"),
+    **_text("markup", "html_tag", "html_entity", "percent_escape", "template", "bbcode", "script"),
+    **_text("min_words", "too_few_words"),
+    **_text("min_characters", "too_few_characters"),
+    **_text("max_words", "too_many_words"),
+    **_text("max_characters", "too_many_characters"),
+    **_text("min_letter_share", "no_words", "few_letters"),
+    **_text("max_word_length", "overlong_word"),
+    **_text("min_distinct_share", "repeated_words"),
+    **_text("blocked_words", "blocked_word"),
+    **_text("drop_marked", "contact_email", "contact_phone", "contact_address", "contact_ip"),
+    **_text("language_threshold", "other_language"),
+    "no_query": Reason("match", setting="queries"),
+    "not_drawn": Reason("balance", setting="balance.t"),
+    "not_reached": Reason("join", "not reached", "fetch.round_seconds", may_pass=True),
+    "not_fetched": Reason("join", "not reached"),
+    "small_image": Reason("package", "image rules", "package.rules.min_side"),
+    "bad_aspect_ratio": Reason("package", "image rules", "package.rules.max_aspect_ratio"),
+    "blank_image": Reason("package", "image rules", "package.rules.min_spread"),
+    "animated_image": Reason("package", "image rules", "package.rules.allow_animated"),
+    "in_evaluation_set": Reason("package", "evaluation sets", "package.evaluation_sets"),
+    "low_": Reason("package", "scores", "package.hooks.minimum"),
+    "high_": Reason("package", "scores", "package.hooks.maximum"),
+    "duplicate_image_caption": Reason("package", "duplicates"),
+    "earlier_image": Reason("package", "duplicates", "earlier_runs"),
+    "near_earlier_image": Reason("package", "duplicates", "earlier_runs"),
+    "near_duplicate": Reason("package", "duplicates", "package.near_duplicates"),
+    "over_t": Reason("package", "duplicates", "balance.t"),
+}
+# Reasons that two stages give: what holds where they come of storing the picture.
+_OF_STORING = {"bad_aspect_ratio": Reason("asking", "bad pictures", "image.max_aspect_ratio")}
+STORING = ("fetch", "join")  # steps at which a reason is what became of the image's address
+_PLACE = {name: place for place, name in enumerate(_REASONS)}
+
+
+def _known(reason: str, step: str = "") -> Reason:
+    """The row of a reason that step ``step`` of the funnel gave."""
+    if step in STORING and reason in _OF_STORING:
+        return _OF_STORING[reason]
+    if reason.startswith("http_5"):
+        return PASSING
+    forms = {"http_": DEAD, "refused_by_": REFUSED, "low_": _REASONS["low_"], "high_": _REASONS["high_"]}
+    by_form = next((row for head, row in forms.items() if reason.startswith(head)), OWN)
+    return _REASONS.get(reason, by_form)
+
+
+def cause_of(reason: str, step: str = "") -> str:
+    """The cause, one of CAUSES, of a reason in the ledger of packaging, where ``step`` stands beside it."""
+    return _known(reason, step).cause or OWN.cause
+
+
+def setting_of(reason: str, step: str = "") -> str:
+    """The name of the setting that decides how many rows go for ``reason``; "" where none does."""
+    return _known(reason, step).setting
+
+
+def may_pass(reason: str) -> bool:
+    """Whether a later run may do better: trouble on the way or at the server, never a refusal or a lasting answer."""
+    return _known(reason).may_pass
+
+
+def is_answer(reason: str) -> bool:
+    """Whether ``reason`` is what came of asking for an address, and not the verdict of a rule."""
+    return _known(reason).stage == "asking"
 
 
 def in_rule_order(counts: Mapping[str, int]) -> dict[str, int]:
-    """Counts by reason in the order of the rules; where that does not decide, the largest first, then by name."""
-    return dict(sorted(counts.items(), key=lambda item: (_place(item[0]), -item[1], item[0])))
+    """Counts by reason in the order of the flow: what came of asking first, the largest first, rules of others last."""
+
+    def place(reason: str) -> int:
+        head = next((head for head in ("low_", "high_") if reason.startswith(head)), reason)
+        return -1 if is_answer(reason) else _PLACE.get(head, len(_PLACE))
+
+    return dict(sorted(counts.items(), key=lambda item: (place(item[0]), -item[1], item[0])))
 
 
 def by_frequency(counts: Mapping[str, int]) -> list[tuple[str, int]]:
@@ -65,62 +155,6 @@ def in_words(reason: str) -> str:
     return reason.replace("_", " ")
 
 
-# The setting by which each reason is more or less; reasons that are not here are not the user's to change.
-_SETTINGS = {
-    "text.file_names": ("file_name", "camera_name", "url", "slug"),
-    "text.markup": ("html_tag", "html_entity", "percent_escape", "template", "bbcode", "script"),
-    "text.boilerplate": ("boilerplate",),
-    "text.max_repeats": ("repeated_text",),
-    "text.min_words": ("too_few_words",),
-    "text.max_words": ("too_many_words",),
-    "text.min_characters": ("too_few_characters",),
-    "text.max_characters": ("too_many_characters",),
-    "text.min_letter_share": ("few_letters", "no_words"),
-    "text.max_word_length": ("overlong_word",),
-    "text.min_distinct_share": ("repeated_words",),
-    "text.blocked_words": ("blocked_word",),
-    "text.drop_marked": ("contact_email", "contact_phone", "contact_address", "contact_ip"),
-    "text.language_threshold": ("other_language",),
-    "queries": ("no_query",),
-    "balance.t": ("not_drawn", "over_t"),
-    "earlier_runs": ("earlier_pair", "earlier_url", "earlier_image", "near_earlier_image"),
-    "http.allow_loopback": ("forbidden_address",),
-    "http.ports": ("forbidden_port",),
-    "http.max_bytes": ("too_large",),
-    "http.deadline": ("deadline_exceeded",),
-    "http.host_failures": ("host_given_up",),
-    "fetch.round_seconds": ("not_reached",),
-    "fetch.retry_failed": (
-        "connection_refused",
-        "connection_lost",
-        "connect_timeout",
-        "dns_error",
-        "robots_unreachable",
-    ),
-    "image.formats": ("not_an_image",),
-    "image.max_pixels": ("too_many_pixels",),
-    "package.rules.min_side": ("small_image",),
-    "package.rules.max_aspect_ratio": ("bad_aspect_ratio",),
-    "package.rules.min_spread": ("blank_image",),
-    "package.rules.allow_animated": ("animated_image",),
-    "package.near_duplicates": ("near_duplicate",),
-    "package.evaluation_sets": ("in_evaluation_set",),
-    "package.hooks.minimum": ("low_",),
-    "package.hooks.maximum": ("high_",),
-}
-_SETTING = {reason: name for name, reasons in _SETTINGS.items() for reason in reasons}
-
-
-def setting_of(reason: str) -> str:
-    """The name of the setting that decides how many rows go for ``reason``; "" where none does."""
-    return _SETTING.get(_rule_of(reason), "")
-
-
-def is_dead_link(reason: str) -> bool:
-    """Whether ``reason`` says that an address led to nothing."""
-    return reason.startswith("http_") or reason in _DEAD
-
-
-def is_answer(reason: str) -> bool:
-    """Whether ``reason`` is what came of asking for an address, and not the verdict of a rule."""
-    return is_dead_link(reason) or reason.startswith("refused_by_") or reason in (*OF_CONTENT, *_OF_PAGES)
+def settings_named() -> Iterable[str]:
+    """Every setting that the table names."""
+    return sorted({row.setting for row in (*_REASONS.values(), *_OF_STORING.values()) if row.setting})

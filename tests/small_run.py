@@ -81,7 +81,7 @@ def make_run(root: Path) -> RunFolder:
     _table(run.rejects("balance"), _reject(rows[50:IN_MATCHED], "balance", "not_drawn"), REJECTS)
     _write_images(run, rows)
     _table(run.joined, rows[:PACKAGED], JOINED)
-    lost = _reject(rows[WITH_IMAGE:IN_SELECTED], "package", "http_404")
+    lost = _reject(rows[WITH_IMAGE:IN_SELECTED], "join", "http_404")
     _table(run.rejects("package"), lost + _reject(rows[PACKAGED:WITH_IMAGE], "package", "small_image"), REJECTS)
     _write_shards(run.shards, run, [rows[HELD_OUT:18], rows[18:PACKAGED]])
     _write_shards(run.holdout, run, [rows[:HELD_OUT]])

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.balance.plan import read_t
-from pipeline.balance.shortfall import CAUSES
 from pipeline.balance.tally import cumulative_curve, head, summary, zero_matches
 from pipeline.keeping.folder import RunFolder
+from pipeline.reasons import CAUSES
 from webimagetext import files
 from webimagetext.parquet import read_parquet
 

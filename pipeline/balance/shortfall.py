@@ -14,13 +14,11 @@ import pyarrow.compute as pc
 from pipeline.balance.matches import Counts, flat_matches
 from pipeline.balance.refill import missing
 from pipeline.hashing import from_hex
-from pipeline.reasons import OF_CONTENT, is_dead_link
+from pipeline.reasons import CAUSES, cause_of
 
 __all__ = [
-    "CAUSES",
     "LOSSES",
     "REJECTED_PAIRS",
-    "cause_of",
     "losses",
     "rejected_pairs",
     "shortfall_table",
@@ -50,43 +48,13 @@ SHORTFALL = pa.schema(
         pa.field("lost", pa.list_(pa.struct([pa.field("cause", pa.string()), pa.field("pairs", pa.int64())]))),
     ]
 )
-# In the order of the flow; what asking came to is in reasons.py.
-_OF_REASON = {
-    "image rules": {"small_image", "bad_aspect_ratio", "blank_image", "animated_image"},
-    "evaluation sets": {"in_evaluation_set"},
-    "duplicates": {
-        *("duplicate_image_caption", "near_duplicate", "earlier_image", "near_earlier_image", "over_t"),
-    },
-    "not reached": {"not_reached", "not_fetched"},
-    "bad pictures": set(OF_CONTENT),
-}
-CAUSES = (
-    "dead links",
-    "refused",
-    "not reached",
-    "bad pictures",
-    "image rules",
-    "scores",
-    "evaluation sets",
-    "duplicates",
-    "other rules",
-)
-
-
-def cause_of(reason: str) -> str:
-    """The cause, one of CAUSES, of a reason in the ledger of packaging."""
-    for beginning, cause in (("refused", "refused"), ("low_", "scores"), ("high_", "scores")):
-        if reason.startswith(beginning):
-            return cause
-    if is_dead_link(reason):
-        return "dead links"
-    return next((cause for cause, reasons in _OF_REASON.items() if reason in reasons), "other rules")
 
 
 def rejected_pairs(ledger: pa.RecordBatch) -> pa.RecordBatch:
-    """Ledger rows (key and reason) of pairs as REJECTED_PAIRS."""
+    """Ledger rows (key, reason and stage) of pairs as REJECTED_PAIRS."""
     pairs = pa.array(from_hex(ledger.column("key")))
-    causes = pa.array([cause_of(reason) for reason in ledger.column("reason").to_pylist()], pa.string())
+    told = zip(ledger.column("reason").to_pylist(), ledger.column("stage").to_pylist(), strict=True)
+    causes = pa.array([cause_of(reason, step) for reason, step in told], pa.string())
     return pa.RecordBatch.from_arrays([pairs, causes], schema=REJECTED_PAIRS)
 
 

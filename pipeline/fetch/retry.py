@@ -7,8 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.fetch.bucket import NOT_REACHED
-from pipeline.net.client import is_worth_retrying
+from pipeline.reasons import may_pass
 
 __all__ = ["best_rows", "retry_failed"]
 
@@ -19,7 +18,7 @@ def retry_failed(rows: pa.RecordBatch | pa.Table) -> list[str]:
     Never a refusal, and never an answer that would be the same again.
     """
     statuses = pc.unique(rows.column("status")).to_pylist()
-    passing = [status for status in statuses if status == NOT_REACHED or is_worth_retrying(status)]
+    passing = [status for status in statuses if may_pass(status)]
     chosen = pc.is_in(rows.column("status"), value_set=pa.array(passing, pa.string()))
     result: list[str] = rows.column("url").filter(chosen).to_pylist()
     return result

@@ -26,12 +26,11 @@ from pipeline.net.sites import Memory, Sites
 from pipeline.net.transport import Exchange, Headers, Request, Transport
 from webimagetext.errors import UserError
 
-__all__ = ["Answer", "Memory", "PoliteClient", "is_worth_retrying"]
+__all__ = ["Answer", "Memory", "PoliteClient"]
 
 _RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 _RETRIED_REASONS = frozenset({"connection_lost", "truncated_body"})
 _UNREACHED = frozenset({"connect_timeout", "connection_refused", "connection_lost", "deadline_exceeded", "dns_error"})
-_WORTH_RETRYING = _UNREACHED | {"truncated_body", "host_given_up", "robots_unreachable", "http_429"}
 _POLICY_ACCEPT = "text/plain, application/json;q=0.9, */*;q=0.1"
 
 
@@ -53,11 +52,6 @@ class Answer:
         """The first value of a header, or the empty string."""
         values = self.headers.get(name.lower())
         return values[0] if values else ""
-
-
-def is_worth_retrying(reason: str) -> bool:
-    """Whether a later run may do better: trouble on the way or at the server, never a refusal or a lasting answer."""
-    return reason in _WORTH_RETRYING or reason.startswith("http_5")
 
 
 @dataclass

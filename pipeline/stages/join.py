@@ -238,7 +238,7 @@ class _JoinImages(beam.DoFn):
             status = batch.column("status")
             failed = pc.not_equal(status, SUCCESS)
             if pc.any(failed).as_py():
-                yield from reject([ledger(batch.filter(failed), status.filter(failed), "package", "error_message")])
+                yield from reject([ledger(batch.filter(failed), status.filter(failed), "join", "error_message")])
             kept, rejected = apply_rules(
                 batch.filter(pc.invert(failed)).select(JOINED.names).cast(JOINED), self.rules, "package"
             )

@@ -206,7 +206,7 @@ def _count_losses(root: beam.Pipeline, run: RunFolder, rounds: int, reach: Reach
     read = root | "Read pairs" >> ReadTable(tables, ["pair_id", "query_ids", "drawn_by"])
     pairs = read | "Reached by" >> beam.Map(_reached, reach).with_output_types(pa.RecordBatch)
     pairs | "Count drawn" >> WriteVector(CountIds("drawn_by", queries), queries, drawn)
-    ledger = root | "Read rejects" >> ReadTable(run.rejects("package"), ["key", "reason"])
+    ledger = root | "Read rejects" >> ReadTable(run.rejects("package"), ["key", "reason", "stage"])
     rejects = ledger | "By pair id" >> beam.Map(rejected_pairs).with_output_types(pa.RecordBatch)
     sides = {"pairs": pairs, "rejects": rejects}
     met = sides | "By pair" >> Meet(dict.fromkeys(sides, by_pair), parts)

@@ -14,7 +14,7 @@ from pipeline.config import RunConfig
 from pipeline.hashing import draw
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import rows_in
-from pipeline.reasons import _SETTINGS, setting_of
+from pipeline.reasons import setting_of, settings_named
 from tests.pipeline.small_job import Job
 from tests.pipeline.small_site import CAPTIONS
 
@@ -55,7 +55,7 @@ def test_every_setting_that_is_named_exists() -> None:
             found |= names(value, f"{head}{field.name}.") if is_dataclass(value) else {head + field.name}
         return found
 
-    assert set(_SETTINGS) <= names(RunConfig())
+    assert set(settings_named()) <= names(RunConfig())
     assert setting_of("low_clip") == "package.hooks.minimum" and setting_of("http_404") == ""
 
 

@@ -15,8 +15,8 @@ from pipeline.balance.refill import (
     within,
 )
 from pipeline.balance.select import Plan
-from pipeline.balance.shortfall import CAUSES, cause_of
 from pipeline.hashing import draw, hash64
+from pipeline.reasons import CAUSES, cause_of
 
 QUERIES, SEED = 6, 4
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 from hostile_server import HostileServer, answer, redirect
 
-from pipeline.net.client import Answer, Memory, PoliteClient, is_worth_retrying
+from pipeline.net.client import Answer, Memory, PoliteClient
 from pipeline.net.config import HttpConfig
 from tests.pipeline.clock import StandingClock
 from webimagetext.errors import UserError
@@ -352,8 +352,3 @@ def test_media_types_can_be_refused_before_the_body(hostile: HostileServer, quic
 
     found = asyncio.run(run())
     assert (found.reason, found.detail) == ("wrong_type", "application/zip")
-
-
-def test_what_is_worth_another_run() -> None:
-    assert all(map(is_worth_retrying, ("http_503", "http_429", "deadline_exceeded", "dns_error", "robots_unreachable")))
-    assert not any(map(is_worth_retrying, ("http_404", "refused_by_robots_txt", "too_large", "forbidden_address", "")))

@@ -1,0 +1,87 @@
+"""Where the worker processes of a local run come from: a process that has imported all they need, and forks one for each request.
+
+Importing Beam and the pipeline takes two seconds of a core, for each worker of each graph; a fork takes milliseconds, and shares the
+memory. Started by local_workers.py, with the address of a socket; never by hand. It says nothing, is deaf to Ctrl-C like the
+workers, and ends with the process that started it.
+
+In: connections to this machine, each with one line of JSON: a secret, the worker's arguments, environment and working folder. Out:
+a worker, which ends when its connection does; its exit status is the answer.
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+from typing import Any
+
+__all__ = ["main"]
+
+LONGEST = 1 << 22  # bytes of a request
+
+
+def _line(connection: socket.socket) -> bytes:
+    found = b""
+    while not found.endswith(b"\n") and len(found) < LONGEST:
+        more = connection.recv(65536)
+        if not more:
+            return b""
+        found += more
+    return found
+
+
+def _end_with(connection: socket.socket) -> None:
+    """Ends this process when whoever asked for it has gone."""
+    with contextlib.suppress(OSError):
+        connection.recv(1)
+    os._exit(1)
+
+
+def _work(connection: socket.socket, request: dict[str, Any]) -> None:
+    """The life of a worker; does not return."""
+    status = 1
+    try:
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        os.chdir(request["folder"])
+        added = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in sys.path]
+        sys.path[:0] = [request["folder"], *added]
+        threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
+        from pipeline.engines import worker
+
+        worker.main(request["arguments"])
+        status = 0
+    finally:
+        with contextlib.suppress(OSError):
+            connection.sendall(str(status).encode())
+        os._exit(status)
+
+
+def main(secret: str) -> None:
+    """Serves until standard input ends, which is when the process that started this one does."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers: their connections tell
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        print(server.getsockname()[1], flush=True)
+        import apache_beam.runners.worker.sdk_worker_main  # noqa: F401
+
+        import pipeline.run  # noqa: F401
+
+        while True:
+            ready, _, _ = select.select([server, sys.stdin], [], [])
+            if sys.stdin in ready:
+                return
+            connection, _ = server.accept()
+            with connection:
+                line = _line(connection)
+                request = json.loads(line) if line else {}
+                if request.get("secret") == secret and os.fork() == 0:
+                    server.close()
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    _work(connection, request)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
