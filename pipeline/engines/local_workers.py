@@ -1,9 +1,9 @@
 """The worker processes of a local run, which Beam starts and nobody else can reach: how they are started, and what ends them.
 
-In: a folder of the graph's own. Out: the command for Beam, which has the nursery (nursery.py) fork a worker and lasts as long as it.
-Ctrl-C in a terminal goes to every process. A worker is deaf to it from its first instruction on, for it may still be importing and
-would show a traceback; it ends when a file has gone, which this process deletes. Beam itself would wait for a worker that is busy or
-has only begun.
+In: a folder of the graph's own. Out: the command for Beam, which has the nursery (nursery.py) fork a worker, and lasts as long as
+it. Ctrl-C in a terminal goes to every process. A worker is deaf to it from its first instruction on, for it may still be importing
+and would show a traceback; it ends when a file has gone, which this process deletes. Beam itself would wait for a worker that is
+busy or has only begun.
 """
 
 import atexit
@@ -27,8 +27,9 @@ FORKS = sys.platform == "linux"  # elsewhere a forked process may not use the sy
 # What the command does: it asks for a worker, and ends with it. Begun anew for each, so it imports next to nothing.
 ASK = """
 import json, os, socket, sys
-port, secret, sign = sys.argv[1:]
-asked = {"secret": secret, "arguments": [sign], "environment": dict(os.environ), "folder": os.getcwd()}
+port, sign = sys.argv[1:]
+secret, environment = os.environ.pop("WEBIMAGETEXT_NURSERY"), dict(os.environ)
+asked = {"secret": secret, "arguments": [sign], "environment": environment, "folder": os.getcwd()}
 with socket.create_connection(("127.0.0.1", int(port))) as connection:
     connection.sendall(json.dumps(asked).encode() + b"\\n")
     sys.exit(int(connection.recv(8) or b"1"))
@@ -46,9 +47,11 @@ class _Nursery:
 def _nursery(_process: int) -> _Nursery:
     """The nursery of this process, which lasts as long as it."""
     secret = secrets.token_hex(16)
-    command = f"trap '' INT; exec {shlex.join([sys.executable, '-m', 'pipeline.engines.nursery', secret])}"
+    command = f"trap '' INT; exec {shlex.join([sys.executable, '-m', 'pipeline.engines.nursery'])}"
     process = subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None and process.stdout is not None
+    process.stdin.write(f"{secret}\n")
+    process.stdin.flush()
     atexit.register(_end, process)
     return _Nursery(process, int(process.stdout.readline()), secret)
 
@@ -69,7 +72,10 @@ def _command(sign: str) -> list[str]:
     if nursery.process.poll() is not None:  # somebody has killed it
         _nursery.cache_clear()
         nursery = _nursery(os.getpid())
-    return [sys.executable, "-I", "-S", "-c", ASK, str(nursery.port), nursery.secret, sign]
+    os.environ["WEBIMAGETEXT_NURSERY"] = (
+        nursery.secret
+    )  # not among the arguments, which every user of a machine can read
+    return [sys.executable, "-I", "-S", "-c", ASK, str(nursery.port), sign]
 
 
 @contextlib.contextmanager

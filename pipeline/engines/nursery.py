@@ -1,11 +1,12 @@
 """Where the worker processes of a local run come from: a process that has imported all they need, and forks one for each request.
 
-Importing Beam and the pipeline takes two seconds of a core, for each worker of each graph; a fork takes milliseconds, and shares the
-memory. Started by local_workers.py, with the address of a socket; never by hand. It says nothing, is deaf to Ctrl-C like the
-workers, and ends with the process that started it.
+Importing Beam and the pipeline takes two seconds of a core, for each worker of each graph; a fork takes milliseconds, and shares
+the memory. Started by local_workers.py, never by hand. It is deaf to Ctrl-C like the workers, and ends with the process that
+started it.
 
-In: connections to this machine, each with one line of JSON: a secret, the worker's arguments, environment and working folder. Out:
-a worker, which ends when its connection does; its exit status is the answer.
+In: a secret on standard input; then connections from this machine, each with one line of JSON: the secret, the worker's
+arguments, environment and working folder. Out: the port; then workers, each of which ends when its connection does and answers with
+its status.
 """
 
 import contextlib
@@ -60,11 +61,15 @@ def _work(connection: socket.socket, request: dict[str, Any]) -> None:
         os._exit(status)
 
 
-def main(secret: str) -> None:
+def main() -> None:
     """Serves until standard input ends, which is when the process that started this one does."""
+    secret = sys.stdin.readline().strip()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers: their connections tell
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
-        print(server.getsockname()[1], flush=True)
+        try:
+            print(server.getsockname()[1], flush=True)
+        except BrokenPipeError:  # it was interrupted and has gone
+            os._exit(0)
         import apache_beam.runners.worker.sdk_worker_main  # noqa: F401
 
         import pipeline.run  # noqa: F401
@@ -77,11 +82,11 @@ def main(secret: str) -> None:
             with connection:
                 line = _line(connection)
                 request = json.loads(line) if line else {}
-                if request.get("secret") == secret and os.fork() == 0:
+                if secret and request.get("secret") == secret and os.fork() == 0:
                     server.close()
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                     _work(connection, request)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

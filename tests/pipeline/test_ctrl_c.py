@@ -10,11 +10,12 @@ from tests.pipeline.small_job import Job
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("then", [0, 0.3, 2.5])
-def test_no_worker_says_anything_and_none_stays(job: Job, then: float) -> None:
-    output = job.folder / f"interrupted-{then}"
+# While the process that workers come from starts; while they start; while they work.
+@pytest.mark.parametrize(("processes", "then"), [(1, 0), (2, 0), (3, 0.3), (3, 2.5)])
+def test_no_worker_says_anything_and_none_stays(job: Job, processes: int, then: float) -> None:
+    output = job.folder / f"interrupted-{processes}-{then}"
     command = [sys.executable, "-m", "pipeline", "run", str(job.config), "--output", str(output), "--workers", "2"]
-    status, said = interrupted(command, 2, then)
+    status, said = interrupted(command, processes, then)
     assert status == 130 and said.endswith(SAID)
     assert all(line.startswith(("[", "  ")) for line in said.removesuffix(SAID).splitlines()), said  # the steps
     assert "File " not in said
