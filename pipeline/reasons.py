@@ -1,8 +1,9 @@
-"""Why rows go: one row a reason, with its stage, its cause in a summary, the setting that decides, and whether it may pass.
+"""Why rows go: one row a reason, with its stage, its cause in a summary, the setting that decides, and whether it may
+pass.
 
-The rows stand in the order of the flow, which is that of every report. Not in the table, but known by their form: answers of
-servers (http_404), refusals (refused_by_robots_txt), scores (low_NAME, high_NAME). What is not known at all is a rule of the
-user's own.
+The rows stand in the order of the flow, which is that of every report. Not in the table, but known by their form:
+answers of servers (http_404), refusals (refused_by_robots_txt), scores (low_NAME, high_NAME). What is not known at all
+is a rule of the user's own.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,7 +23,8 @@ __all__ = [
 
 
 class Reason(NamedTuple):
-    """What is known of a reason. ``stage``: "asking" for what came of an address, else the name of a step of the funnel."""
+    """What is known of a reason. ``stage``: "asking" for what came of an address, else the name of a step of the
+    funnel."""
 
     stage: str
     cause: str = ""  # one of CAUSES, of those that pairs with a query are lost to

@@ -1,7 +1,9 @@
-"""What remained after each step of a run, and why the rest went: funnel.json, from the tables' manifests and the reject ledgers.
+"""What remained after each step of a run, and why the rest went: funnel.json, from the tables' manifests and the reject
+ledgers.
 
-In: a run folder, finished or half finished. Out: a :class:`Step` for each step that has run. Counts are data, not engine metrics,
-so they are the same whatever ran the graphs; a pair that neither stayed nor has a ledger row shows as ``unaccounted``.
+In: a run folder, finished or half finished. Out: a :class:`Step` for each step that has run. Counts are data, not
+engine metrics, so they are the same whatever ran the graphs; a pair that neither stayed nor has a ledger row shows as
+``unaccounted``.
 """
 
 import dataclasses
@@ -26,8 +28,8 @@ __all__ = ["Step", "fetch_step", "funnel_steps", "ledger_batches", "parquet_batc
 class Step:
     """One step: ``rows_in`` = ``rows_out`` + ``set_aside`` + the sum of ``rejects`` + ``unaccounted``.
 
-    ``unit`` is what is counted: pages, images, attempts (at images, in all rounds) or pairs. ``parts`` divides ``rows_out``,
-    where it has parts.
+    ``unit`` is what is counted: pages, images, attempts (at images, in all rounds) or pairs. ``parts`` divides
+    ``rows_out``, where it has parts.
     """
 
     name: str
@@ -139,7 +141,8 @@ def _pair_step(name: str, title: str, source: str, target: str, run: RunFolder, 
 
 
 def _packaging(run: RunFolder) -> list[Step]:
-    """Pairs with an image, then those in the shards. The ledger of packaging holds both and says which step a row is of."""
+    """Pairs with an image, then those in the shards. The ledger of packaging holds both and says which step a row is
+    of."""
     ledgers = _count(
         parquet_batches(run.rejects("package"), ["subject", "stage", "reason"]), "subject", "stage", "reason"
     )

@@ -1,7 +1,8 @@
-"""What a verb tells at its end: how many are left, what most was lost to and which setting would change that, and a t that fits.
+"""What a verb tells at its end: how many are left, what most was lost to and which setting would change that, and a t
+that fits.
 
-In: a run folder after a verb's steps, and the configuration. Out: lines for people, and the exit status: NOTHING_LEFT where not one
-pair is left, so that nobody takes an empty result for a good one.
+In: a run folder after a verb's steps, and the configuration. Out: lines for people, and the exit status: NOTHING_LEFT
+where not one pair is left, so that nobody takes an empty result for a good one.
 """
 
 import functools
@@ -54,7 +55,8 @@ def outcome(run: RunFolder, verb: str, config: RunConfig, counted: Sequence[Step
 
 
 def _losses(steps: list[Step], config: RunConfig) -> list[str]:
-    """The reasons that most was lost to; what is counted (pages, images, pairs) stands with each, so kinds never add up."""
+    """The reasons that most was lost to; what is counted (pages, images, pairs) stands with each, so kinds never add
+    up."""
     lost = [(count, reason, step) for step in steps for reason, count in step.rejects.items()]
     lines = []
     for count, reason, step in sorted(lost, key=lambda entry: (-entry[0], entry[1]))[:TOLD]:
@@ -83,10 +85,11 @@ def _about_t(run: RunFolder, balance: BalanceConfig) -> list[str]:
     kept = round(capped_total(limited, t) if capped else expected_pairs(lists(), counts, t))
     if kept >= pairs:
         return []
+    limit = "owns more pairs" if capped else "has more matches"
     return [
-        f"t = {balance.t:,} balanced nothing: no query {'owns' if capped else 'has'} more {'pairs' if capped else 'matches'}. "
-        f"With --balance.t {t} about {kept:,} of {pairs:,} matched pairs would stay, and queries with at most {t} matches "
-        f"hold {tail_share(counts, t):.0%} of all matches"
+        f"t = {balance.t:,} balanced nothing: no query {limit}. With --balance.t {t} about {kept:,} of {pairs:,} "
+        f"matched pairs would stay, and queries with at most {t} matches hold {tail_share(counts, t):.0%} of all "
+        "matches"
     ]
 
 
@@ -97,7 +100,8 @@ def _query_lists(run: RunFolder) -> Iterator[pa.ListArray]:
 def proposed_t(counts: Counts, limited: Counts, t: int) -> int | None:
     """The t of the published tail share where ``t`` limits no query; None where ``t`` balances, or none would.
 
-    ``counts`` are the matches of each query, ``limited`` what t is a limit of: the matches, or in capped mode the pairs it owns.
+    ``counts`` are the matches of each query, ``limited`` what t is a limit of: the matches, or in capped mode the pairs
+    it owns.
     """
     most = int(limited.max(initial=0))
     if t < most or most < 2:

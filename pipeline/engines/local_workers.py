@@ -1,9 +1,10 @@
-"""The worker processes of a local run, which Beam starts and nobody else can reach: how they are started, and what ends them.
+"""The worker processes of a local run, which Beam starts and nobody else can reach: how they are started, and what ends
+them.
 
-In: a folder of the graph's own. Out: the command for Beam, which has the nursery (nursery.py) fork a worker, and lasts as long as
-it. Ctrl-C in a terminal goes to every process. A worker is deaf to it from its first instruction on, for it may still be importing
-and would show a traceback; it ends when a file has gone, which this process deletes. Beam itself would wait for a worker that is
-busy or has only begun.
+In: a folder of the graph's own. Out: the command for Beam, which has the nursery (nursery.py) fork a worker, and lasts
+as long as it. Ctrl-C in a terminal goes to every process. A worker is deaf to it from its first instruction on, for it
+may still be importing and would show a traceback; it ends when a file has gone, which this process deletes. Beam itself
+would wait for a worker that is busy or has only begun.
 """
 
 import atexit

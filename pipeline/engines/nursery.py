@@ -1,12 +1,13 @@
-"""Where the worker processes of a local run come from: a process that has imported all they need, and forks one for each request.
+"""Where the worker processes of a local run come from: a process that has imported all they need, and forks one for
+each request.
 
-Importing Beam and the pipeline takes two seconds of a core, for each worker of each graph; a fork takes milliseconds, and shares
-the memory. Started by local_workers.py, never by hand. It is deaf to Ctrl-C like the workers, and ends with the process that
-started it.
+Importing Beam and the pipeline takes two seconds of a core, for each worker of each graph; a fork takes milliseconds,
+and shares the memory. Started by local_workers.py, never by hand. It is deaf to Ctrl-C like the workers, and ends with
+the process that started it.
 
 In: a secret on standard input; then connections from this machine, each with one line of JSON: the secret, the worker's
-arguments, environment and working folder. Out: the port; then workers, each of which ends when its connection does and answers with
-its status.
+arguments, environment and working folder. Out: the port; then workers, each of which ends when its connection does and
+answers with its status.
 """
 
 import contextlib

@@ -1,9 +1,10 @@
 """The stages of a run in order, and what decides whether one is run, continued or skipped.
 
-In: a run folder, a configuration and an engine. A step is done when its folder holds ``_SUCCESS`` with the fingerprint of what
-decides its result: the settings that decide (webimagetext/deciding.py), and the contents of its inputs and of every file that a
-setting names; then it is skipped. A step of which one of these changed starts afresh; one that was interrupted goes on where it
-stopped. The marker also says with which settings and inputs the step was made: reports read them there.
+In: a run folder, a configuration and an engine. A step is done when its folder holds ``_SUCCESS`` with the fingerprint
+of what decides its result: the settings that decide (webimagetext/deciding.py), and the contents of its inputs and of
+every file that a setting names; then it is skipped. A step of which one of these changed starts afresh; one that was
+interrupted goes on where it stopped. The marker also says with which settings and inputs the step was made: reports
+read them there.
 """
 
 import dataclasses
@@ -28,7 +29,8 @@ from webimagetext.settings import fingerprint, to_dict
 __all__ = ["Context", "Step", "counted", "run_steps", "settings_of"]
 
 STARTED_FILE = "_STARTED"
-# Raised when a step's output for the same settings changes, so that finished folders of older versions are not taken for today's.
+# Raised when a step's output for the same settings changes, so that finished folders of older versions are not taken
+# for today's.
 FORMAT = 3
 
 
@@ -39,7 +41,8 @@ class Context:
     run: RunFolder
     config: RunConfig
     engine: Engine
-    # To be called by a step that has added to one of its own inputs: what it did so far then counts for the new fingerprint.
+    # To be called by a step that has added to one of its own inputs: what it did so far then counts for the new
+    # fingerprint.
     input_extended: Callable[[], None] = lambda: None
     fresh: bool = True  # the step begins anew, and does not go on where it stopped
 
@@ -48,9 +51,9 @@ class Context:
 class Step:
     """One step of a run: from finished folders to a finished folder.
 
-    ``output`` is the folder that carries the marker; ``owned`` are the other folders the step alone writes, removed with it
-    before a fresh start. ``settings`` (by name), ``tables`` (the folders read) and ``documents`` (gives the single files read) make
-    up the fingerprint. ``result`` words what came out, for the line that is printed.
+    ``output`` is the folder that carries the marker; ``owned`` are the other folders the step alone writes, removed
+    with it before a fresh start. ``settings`` (by name), ``tables`` (the folders read) and ``documents`` (gives the
+    single files read) make up the fingerprint. ``result`` words what came out, for the line that is printed.
     """
 
     name: str
@@ -73,7 +76,8 @@ class Step:
         return fingerprint(FORMAT, self.name, deciding(self.settings), digests, contents)
 
     def facts(self, root: str) -> dict[str, Any]:
-        """What the marker says of how the output was made, besides the fingerprint; inputs by their place in the run folder."""
+        """What the marker says of how the output was made, besides the fingerprint; inputs by their place in the run
+        folder."""
         inside = [folder for folder in self.tables if folder.startswith(f"{root}/")]
         inputs = {folder.removeprefix(f"{root}/"): manifest.manifest_digest(folder) for folder in inside}
         made = {"format": FORMAT, "step": self.name, "day": manifest.today()}
@@ -86,7 +90,8 @@ def counted(folder: str, what: str) -> str:
 
 
 def settings_of(steps: Sequence[Step], run: RunFolder) -> dict[str, Any]:
-    """The settings that the finished steps of a run were made with, by name, as their markers say; a later step's word counts.
+    """The settings that the finished steps of a run were made with, by name, as their markers say; a later step's word
+    counts.
 
     Raises UserError for a step whose inputs were made anew since: what it holds is not what they say.
     """
@@ -108,7 +113,8 @@ def _begin(step: Step, mark: str) -> str:
     url = files.join(step.output, STARTED_FILE)
     if files.read(url) == mark.encode():
         return "continues where it stopped"
-    # The marks go first: a removal that is cut short must not leave a folder that looks finished, or half way to another mark.
+    # The marks go first: a removal that is cut short must not leave a folder that looks finished, or half way to
+    # another mark.
     for name in (SUCCESS_FILE, STARTED_FILE):
         files.remove_file(files.join(step.output, name))
     if not step.keep:
@@ -132,7 +138,8 @@ def _refuse_older(step: Step) -> None:
 
 
 def run_steps(steps: Sequence[Step], context: Context) -> None:
-    """Runs ``steps`` in order, skipping those that are finished. Raises UserError for a folder of an earlier version."""
+    """Runs ``steps`` in order, skipping those that are finished. Raises UserError for a folder of an earlier
+    version."""
     for step in steps:
         _refuse_older(step)
     for number, step in enumerate(steps, 1):

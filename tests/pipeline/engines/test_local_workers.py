@@ -1,4 +1,5 @@
-"""The process that local workers are forked from: one for many graphs, replaced when it is killed, and nobody else's servant."""
+"""The process that local workers are forked from: one for many graphs, replaced when it is killed, and nobody else's
+servant."""
 
 import json
 import os
