@@ -33,7 +33,7 @@ from query_builder.wordnet_only import build_from_wordnet
 from query_builder.workers import Workers
 from query_builder.write import Knowledge, write_candidates
 from webimagetext.errors import UserError
-from webimagetext.files import digest, is_url, open_input, read_ranges, size, write_atomic
+from webimagetext.files import digest, is_url, open_input, read_ranges, size, version, write_atomic
 from webimagetext.progress import Progress
 from webimagetext.settings import fingerprint
 
@@ -60,7 +60,7 @@ class _Job:
 
     def metadata(self, **counted: Any) -> dict[str, Any]:
         """What the list says of itself, with what was ``counted``."""
-        return {"identity": self.identity, "settings": self.settings, **counted}
+        return {"counting": COUNTING_VERSION, "settings": self.settings, **counted}
 
     def work(self) -> str:
         """Where the counts lie that hold for these inputs, whatever is chosen from them. Raises UserError for a URL."""
@@ -81,7 +81,7 @@ def build(config: BuildConfig) -> None:
         return
     job = _plan(config)
     known = read_metadata(config.output)
-    if known and known["identity"] == job.identity and known["settings"] == job.settings:
+    if _is_current(known, job):
         print(f"{config.output} is up to date: the same inputs and settings made it")
         return
     work = job.work()
@@ -175,17 +175,36 @@ def _settings(config: BuildConfig, budgets: Mapping[str, int]) -> dict[str, Any]
     return {**{name: getattr(config, name) for name in names}, "budgets": dict(budgets)}
 
 
-def _glance(url: str) -> tuple[str, int, str]:
-    """Tells a changed file without reading all of it: name, size, and a hash of both its ends."""
+def _glance(url: str) -> tuple[int, str, str]:
+    """Tells a changed file without reading all of it: size, time of the last change (on an object store the mark of
+    its contents), and a hash of both its ends. A file that was only moved gives the same."""
     length = size(url)
     if is_url(url):
+        changed = version(url)
         ends = b"".join(read_ranges([url, url], [0, max(0, length - ENDS)], [min(ENDS, length), length]))
     else:
+        changed = str(os.stat(url).st_mtime_ns)
         with open_input(url) as stream:
             ends = stream.read(ENDS)
             stream.seek(max(0, length - ENDS))
             ends += stream.read(ENDS)
-    return os.path.basename(url), length, hashlib.sha256(ends).hexdigest()
+    return length, changed, hashlib.sha256(ends).hexdigest()
+
+
+def _is_current(known: Mapping[str, Any] | None, job: _Job) -> bool:
+    """Whether a list was made by these settings from inputs that hold the same; they are read, where their sizes are
+    equal."""
+    if not known or known["settings"] != job.settings or known.get("counting") != COUNTING_VERSION:
+        return False
+    made_from = [(entry["bytes"], entry["sha256"]) for entry in known["inputs"]]
+    if [number for number, _ in made_from] != [size(url) for url in job.files]:
+        return False
+    with Progress("compare inputs", "B", sum(number for number, _ in made_from)) as progress:
+        for url, (number, value) in zip(job.files, made_from, strict=True):
+            if digest(url) != value:
+                return False
+            progress.advance(number)
+    return True
 
 
 def _clear_leftovers(work: str) -> None:

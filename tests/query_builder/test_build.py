@@ -152,6 +152,32 @@ def test_a_second_build_has_nothing_to_do(config: BuildConfig, capsys: pytest.Ca
     assert os.stat(config.output).st_mtime_ns != before
 
 
+def test_inputs_are_known_by_what_they_hold(
+    config: BuildConfig,
+    small_dump: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Moved and touched they are the same; changed in the middle, with the same size and ends, they are not."""
+    monkeypatch.setattr("query_builder.build.ENDS", 100)
+    old, dump = tmp_path / "plain.xml", tmp_path / "moved.xml"
+    old.write_text(small_dump)
+    config = variant(config, dump=(str(old),), keep_work=True)
+    build(config)
+    made = os.stat(config.output).st_mtime_ns
+    old.rename(dump)
+    os.utime(dump, (1, 1))
+    moved = variant(config, dump=(str(dump),))
+    build(moved)
+    assert "up to date" in capsys.readouterr().out and os.stat(config.output).st_mtime_ns == made
+    word = max((query for query in rows(config.output) if query in small_dump and query.isalpha()), key=len)
+    dump.write_text(small_dump.replace(word, "x" * len(word)))
+    build(moved)
+    assert "up to date" not in capsys.readouterr().out
+    assert word not in rows(config.output) and "x" * len(word) in rows(config.output)
+
+
 def test_budgets_and_size_are_kept(config: BuildConfig) -> None:
     small = variant(config, size=20, budget=("words=5", "bigrams=3", "titles=2", "synsets=10"))
     build(small)
