@@ -1,5 +1,6 @@
 """Ctrl-C as a terminal sends it: SIGINT to every process of a command at once."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -22,8 +23,10 @@ def interrupted(command: Sequence[str], workers: int, then: float) -> tuple[int,
     Waits for the end of all its processes, however long that takes.
     """
     environment = {**os.environ, "WEBIMAGETEXT_QUIET": "1"}
+    # A shell that runs these tests in the background has told them to ignore the signal, and children inherit that.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed
     ) as process:
         while len(children(process.pid)) < workers and process.poll() is None:
             time.sleep(0.001)

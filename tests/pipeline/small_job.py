@@ -33,10 +33,14 @@ QUERIES = [
 
 
 class Job:
-    """The site, a configuration for it, and runs of it."""
+    """The site, a configuration for it, and runs of it.
+
+    ``asked`` are the paths that each run, by its name, last asked the site for.
+    """
 
     def __init__(self, folder: Path, site: small_site.Site) -> None:
         self.folder, self.site = folder, site
+        self.asked: dict[str, list[str]] = {}
         names = sorted(map(normalize, QUERIES))
         ids = pa.array(range(len(names)), pa.uint32())
         sources = pa.array([["synset"]] * len(names))
@@ -54,7 +58,9 @@ class Job:
     def run(self, name: str, *options: str, beam: tuple[str, ...] = ()) -> RunFolder:
         output = str(self.folder / name)
         words = ["run", str(self.config), "--output", output, *options, *(("--", *beam) if beam else ())]
+        before = len(self.site.asked)
         assert main(words) == 0
+        self.asked[name] = self.site.asked[before:]
         return RunFolder(output)
 
     def copy(self, run: RunFolder, name: str) -> RunFolder:

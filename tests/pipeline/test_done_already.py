@@ -123,7 +123,8 @@ def _list_job(folder: Path, names: list[str], site: small_site.Site, more: str =
     )
 
     def run(verb: str, *options: str, status: tuple[int, ...] = (0,)) -> RunFolder:
-        assert main([verb, str(config), "--output", str(folder / "run"), *options]) in status
+        words = ["--output", str(folder / "run"), "--workers", "1", *options]
+        assert main([verb, str(config), *words]) in status
         return RunFolder(str(folder / "run"))
 
     return run

@@ -3,21 +3,15 @@ once."""
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.keeping.folder import RunFolder
 from query_builder.lists import read_list
-from tests.pipeline.small_job import QUERIES, Job, digests, serve_job
-
-
-@pytest.fixture(scope="module")
-def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
-    with serve_job(tmp_path_factory.mktemp("own-list")) as job:
-        yield job
+from tests.pipeline.small_job import QUERIES, Job, digests
 
 
 def pairs(table: str) -> set[tuple[str, tuple[int, ...]]]:
@@ -25,17 +19,18 @@ def pairs(table: str) -> set[tuple[str, tuple[int, ...]]]:
     return {(row["url"], tuple(row["query_ids"])) for row in rows}
 
 
-def test_texts_find_what_the_list_of_them_finds(job: Job, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_texts_find_what_the_list_of_them_finds(
+    job: Job, first: RunFolder, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     own = tmp_path / "my.txt"
     own.write_text("\n".join(["RED!", *QUERIES, "…"]) + "\n")
-    expected = job.run("listed")
     run = job.run("own", "--queries", str(own))
     told = capfd.readouterr().err
     assert f"{len(QUERIES) + 2} texts gave {len(QUERIES)} queries" in told
     assert "1 equal to an earlier one: 'red' = 'RED!'" in told
     assert "1 without a word: '…'" in told
-    assert pq.read_table(run.counts).equals(pq.read_table(expected.counts))
-    assert sorted(os.listdir(run.shards)) == sorted(os.listdir(expected.shards))
+    assert pq.read_table(run.counts).equals(pq.read_table(first.counts))
+    assert sorted(os.listdir(run.shards)) == sorted(os.listdir(first.shards))
     assert read_list(run.own_queries, ("sources",))["sources"].to_pylist()[0] == ["list:my.txt"]
     assert f'queries = "{own}"' in Path(run.config).read_text()
 

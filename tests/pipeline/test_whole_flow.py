@@ -56,8 +56,8 @@ def test_shards_hold_the_site_s_own_pictures_with_their_captions(first: RunFolde
 
 
 def test_a_closed_page_is_never_asked_for(job: Job, first: RunFolder) -> None:
-    assert "/robots.txt" in job.site.asked
-    assert not [path for path in job.site.asked if path.startswith("/private")]
+    assert "/robots.txt" in job.asked["first"]
+    assert not [path for path in job.asked["first"] if path.startswith("/private")]
 
 
 def test_the_same_command_again_skips_all_and_asks_nothing(
