@@ -9,6 +9,7 @@ import pytest
 import webimagetext
 from docs.cli_reference import ROOT
 from pipeline.config import RunConfig
+from pipeline.keeping.folder import RunFolder
 from tests.pipeline.small_job import Job
 from webimagetext.errors import UserError
 from webimagetext.settings import from_toml
@@ -16,22 +17,21 @@ from webimagetext.settings import from_toml
 SHOWN = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL)
 
 
-def test_a_run_from_python_is_the_run_of_the_command(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = job.run("typed")
+def test_a_run_from_python_is_the_run_of_the_command(job: Job, first: RunFolder) -> None:
     table = tomllib.loads(job.config.read_text())
     for number, config in enumerate((job.config, table, from_toml(RunConfig, job.config))):
         steps = webimagetext.run(config, str(job.folder / f"called-{number}"), workers=1)
         rows = {step.name: step.rows_out for step in steps}
         assert rows["package"] == rows["join"] == 12 or rows["package"] > 0
-        assert (job.folder / f"called-{number}" / "funnel.json").read_text() == Path(whole.funnel).read_text()
+        assert (job.folder / f"called-{number}" / "funnel.json").read_text() == Path(first.funnel).read_text()
 
 
 def test_a_mistake_is_an_error_and_no_exit(job: Job) -> None:
     with pytest.raises(UserError, match="unknown key 'sed'"):
-        webimagetext.run({"sed": 1}, str(job.folder / "wrong"))
+        webimagetext.run({"sed": 1}, str(job.folder / "mistaken"))
     with pytest.raises(UserError, match="there is no run here"):
-        webimagetext.run(job.config, str(job.folder / "wrong"), verb="curate")
-    assert not (job.folder / "wrong").exists()
+        webimagetext.run(job.config, str(job.folder / "mistaken"), verb="curate")
+    assert not (job.folder / "mistaken").exists()
 
 
 def test_the_page_shows_code_that_works(
