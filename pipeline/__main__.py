@@ -7,12 +7,14 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from pipeline.config import RunConfig
 from webimagetext.command import run_command
 from webimagetext.errors import UserError
 from webimagetext.flags import Words, split_words
 from webimagetext.options import FLAT
+from webimagetext.ranges import Range, Ranged
 from webimagetext.settings import from_toml, pop_verb
 
 __all__ = ["VERBS", "main"]
@@ -39,23 +41,23 @@ ABOUT = "Builds an image-text dataset from the web: candidates, curation, images
 
 
 @dataclass(frozen=True)
-class RunFlags:
+class RunFlags(Ranged):
     """The options of a stage, beside those of the configuration."""
 
     output: str = ""
     """Run folder, path or URL (local, s3://, gs://); needed."""
-    workers: int = 0
+    workers: Annotated[int, Range(0, 1024)] = 0
     """Worker processes of a local run; 0 takes one a core for long stages and none for short ones."""
     config: RunConfig = field(default_factory=RunConfig, metadata=FLAT)
 
 
 @dataclass(frozen=True)
-class RulesFlags:
+class RulesFlags(Ranged):
     """The options of ``rules``, beside those of the configuration."""
 
     output: str = ""
     """Run folder with candidates, path or URL; needed."""
-    sample: int = 100_000
+    sample: Annotated[int, Range(0)] = 100_000
     """Candidates to look at, about, drawn by a hash; 0 looks at all."""
     config: RunConfig = field(default_factory=RunConfig, metadata=FLAT)
 

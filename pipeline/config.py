@@ -2,7 +2,7 @@
 component."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from pipeline.balance.config import BalanceConfig
 from pipeline.fetch.config import FetchConfig
@@ -12,13 +12,13 @@ from pipeline.read.config import ExtractConfig
 from pipeline.stages.config import StepsConfig
 from pipeline.text.config import TextConfig
 from pipeline.write.config import PackageConfig
-from webimagetext.errors import UserError
+from webimagetext.ranges import Range, Ranged
 
 __all__ = ["RunConfig"]
 
 
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(Ranged):
     """Everything that decides what a run makes."""
 
     queries: str = "queries.parquet"
@@ -26,7 +26,7 @@ class RunConfig:
     JSON, Parquet), which are put into normal form and kept in the run folder."""
     matching: Literal["words", "metaclip"] = "words"
     """words: whole words in normal form. metaclip: the published re-creation's rule, case-sensitive, for comparison."""
-    seed: int = 0
+    seed: Annotated[int, Range(0, 2**63 - 1)] = 0
     """Seed of every random choice: the balance, the hold-out split and the shuffle."""
     earlier_runs: tuple[str, ...] = ()
     """Folders of earlier runs. What their shards and hold-outs hold is dropped: the same image address before fetching;
@@ -39,7 +39,3 @@ class RunConfig:
     image: ImageConfig = field(default_factory=ImageConfig)
     package: PackageConfig = field(default_factory=PackageConfig)
     steps: StepsConfig = field(default_factory=StepsConfig)
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.seed < 2**63:
-            raise UserError(f"seed {self.seed} is not a whole number from 0 to 2^63 - 1")

@@ -1,7 +1,9 @@
 """The settings of the commands; importing this loads nothing heavy, so that ``--help`` answers at once."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from webimagetext.ranges import Range, Ranged
 
 __all__ = ["PUBLISHED_BUDGETS", "SOURCES", "BuildConfig", "DiffConfig", "ImportConfig", "InspectConfig", "ReportConfig"]
 
@@ -11,7 +13,7 @@ SOURCES = ("word", "bigram", "title", "synset")
 
 
 @dataclass(frozen=True)
-class BuildConfig:
+class BuildConfig(Ranged):
     """Builds the query list from a Wikipedia dump, page views and WordNet, or from WordNet alone.
 
     The same inputs give the same bytes."""
@@ -26,15 +28,15 @@ class BuildConfig:
     queries."""
     output: str = "queries.parquet"
     """The Parquet file to write, path or URL; near misses go beside it, for `inspect`."""
-    size: int = 500_000
+    size: Annotated[int, Range(1)] = 500_000
     """Queries in the list."""
-    min_word_count: int = 100
+    min_word_count: Annotated[int, Range(0)] = 100
     """Least occurrences of a word in the dump, also for each word of a bigram. Lower it for small excerpts."""
-    min_bigram_count: int = 20
+    min_bigram_count: Annotated[int, Range(0)] = 20
     """Least occurrences of a bigram in the dump."""
-    min_pmi: float = 3.0
+    min_pmi: Annotated[float, Range()] = 3.0
     """Least pointwise mutual information of a bigram, in bits (3 = together 8 times oftener than by chance)."""
-    min_page_views: int = 70
+    min_page_views: Annotated[int, Range(0)] = 70
     """Least views of a title, summed over all page view files and all redirects to it."""
     budget: tuple[str, ...] = ()
     """Places of a source, as words=N bigrams=N titles=N synsets=N; default: the published make-up, scaled to the
@@ -46,14 +48,14 @@ class BuildConfig:
     disambiguation."""
     on_corrupt: Literal["fail", "skip"] = "fail"
     """fail: stop at damaged input, with file and byte offset; skip: leave the damaged part out and count it."""
-    workers: int = 0
+    workers: Annotated[int, Range(0, 1024)] = 0
     """Processes (0: one a core). Any number gives the same bytes; each takes up to 900 MB."""
     work: str | None = None
     """Local folder for intermediate counts (default: OUTPUT.work, in the current folder when OUTPUT is a URL); a killed
     build takes up again from it."""
     keep_work: bool = False
     """Keep that folder after success, to build again with other thresholds without reading the dump."""
-    shard_megabytes: float = 0.0
+    shard_megabytes: Annotated[float, Range(0)] = 0.0
     """Megabytes a shard, the unit that a killed build redoes; 0: 12 to 48 (compressed), by the size of all files."""
     download: str | None = None
     """Fetch everything first: a dump's name and date such as enwiki-20260101, with that month's page views and
@@ -65,7 +67,7 @@ class BuildConfig:
 
 
 @dataclass(frozen=True)
-class ImportConfig:
+class ImportConfig(Ranged):
     """Makes a query list of texts of your own: text files (one a line), CSV, TSV, JSON, JSON Lines, Parquet; also
     packed (.gz)."""
 
@@ -80,25 +82,25 @@ class ImportConfig:
 
 
 @dataclass(frozen=True)
-class InspectConfig:
+class InspectConfig(Ranged):
     """Shows what a query list is made of, or why one query is in it or not."""
 
     find: str | None = None
     """A text: says which sources it came from, or which threshold it missed."""
-    top: int = 20
+    top: Annotated[int, Range(0)] = 20
     """Queries to show of each source."""
 
 
 @dataclass(frozen=True)
-class DiffConfig:
+class DiffConfig(Ranged):
     """Compares two query lists by source."""
 
-    examples: int = 10
+    examples: Annotated[int, Range(0)] = 10
     """Queries to show on each side of each source."""
 
 
 @dataclass(frozen=True)
-class ReportConfig:
+class ReportConfig(Ranged):
     """Draws a query list: counts by rank, overlap of the sources, samples."""
 
     output: str = "queries.html"

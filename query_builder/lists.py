@@ -56,6 +56,7 @@ def read_list(url: str, columns: tuple[str, ...] = tuple(QUERIES.names), *, as_w
                 columns=[n for n in QUERIES.names if n in wanted & set(file.schema_arrow.names)], use_threads=False
             )
             table = pa.table({name: table[name].cast(QUERIES.field(name).type) for name in table.column_names})
+            table.validate(full=True)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
             raise UserError(f"{url}: not a query list: {error}", REMEDY) from None
         metadata = file.schema_arrow.metadata

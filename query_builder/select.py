@@ -4,6 +4,7 @@ In: names of each source, best first. Out: which names are in, and by which sour
 the outcome depends on nothing but the inputs.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from query_builder.config import PUBLISHED_BUDGETS
@@ -11,18 +12,18 @@ from webimagetext.errors import UserError
 
 __all__ = ["choose", "parse_budgets"]
 
+_PLACES = re.compile(r"[0-9]{1,12}")
+
 
 def parse_budgets(settings: tuple[str, ...], size: int) -> dict[str, int]:
     """Places by source. Those not set share what is left in proportion to the published make-up.
 
     Raises UserError for an unknown source, a number that isn't one, or more places than ``size``.
     """
-    if size < 1:
-        raise UserError(f"--size {size}: a query list needs at least one query")
     fixed: dict[str, int] = {}
     for setting in settings:
         name, _, value = setting.partition("=")
-        if name not in PUBLISHED_BUDGETS or not value.isdigit():
+        if name not in PUBLISHED_BUDGETS or not _PLACES.fullmatch(value):
             raise UserError(f"--budget {setting}: not SOURCE=NUMBER", f"sources: {', '.join(PUBLISHED_BUDGETS)}")
         fixed[name] = int(value)
     left = size - sum(fixed.values())

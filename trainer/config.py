@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from webimagetext.deciding import AHEAD, FREE, INPUT
+from webimagetext.ranges import Range, Ranged
 
 __all__ = ["PRESETS", "DataConfig", "ObjectiveConfig", "OptimConfig", "OutputConfig", "RunConfig", "TrainedConfig"]
 
@@ -33,7 +34,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Ranged):
     """What is read, in which order, and how."""
 
     train_data: Annotated[tuple[str, ...], INPUT] = ()
@@ -42,19 +43,19 @@ class DataConfig:
     new_data: Annotated[bool, FREE] = False
     """A resumed run keeps to the shards it began with; with this it goes on with those there are now, other ones, more
     or fewer."""
-    source_weights: tuple[float, ...] = ()
+    source_weights: Annotated[tuple[float, ...], Range(0)] = ()
     """A share for each pattern; they are scaled to sum to 1. Left out: the patterns form one source."""
-    batch_size: int = 32768
+    batch_size: Annotated[int, Range(1)] = 32768
     """Pairs a step over all processes; the loss contrasts every pair with all the others."""
     loader: Literal["indexed", "webdataset"] = "indexed"
     """"indexed" reads through an index of each shard, the fast path; "webdataset" streams through that library."""
-    workers: Annotated[int, FREE] = 0
+    workers: Annotated[int, FREE, Range(0, 1024)] = 0
     """Threads that decode pictures in each process; 0: one for each core."""
-    prefetch: Annotated[int, FREE] = 3
+    prefetch: Annotated[int, FREE, Range(1)] = 3
     """Batches that are made ready ahead of the step."""
-    shuffle_shards: int = 64
+    shuffle_shards: Annotated[int, Range(1)] = 64
     """Shards whose pairs are mixed with each other at a time."""
-    seed: int = 0
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
     """Seed of the order, the crops and the initial values."""
     crop: Literal["random", "center", "squash"] = "random"
     """A random square of the resized picture, the published augmentation; its middle; or the whole picture squeezed."""
@@ -72,12 +73,12 @@ class DataConfig:
     cache: Annotated[str, FREE] = ""
     """Folder where copies of remote shards stay; left out: a copy is deleted when it is closed, and fetched again in
     the next epoch when the run has more than 256 shards."""
-    stall_seconds: Annotated[float, FREE] = 60.0
+    stall_seconds: Annotated[float, FREE, Range(above=0)] = 60.0
     """After so many seconds without a batch, or within one step, the log names what the run is waiting for."""
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Ranged):
     """Which model is trained, from which values, and which part of it."""
 
     model: Annotated[str, INPUT] = "ViT-B/32"
@@ -87,17 +88,17 @@ class ModelConfig:
     """Weights to begin with: a checkpoint of ours, or a file in the OpenAI, open_clip or Hugging Face layout."""
     tokenizer: Annotated[str, INPUT] = ""
     """A tokenizer.json of ours or CLIP's vocabulary file; left out: trained on the run's own captions."""
-    vocab_size: int = 49408
+    vocab_size: Annotated[int, Range(1)] = 49408
     """Entries of a tokenizer that is trained here, at most those of the model."""
     lock_image: bool = False
     """Leaves the image tower as it is."""
     lock_text: bool = False
     """Leaves the text tower as it is."""
-    patch_dropout: Annotated[float, AHEAD] = 0.0
+    patch_dropout: Annotated[float, AHEAD, Range(0, below=1)] = 0.0
     """Share of the patches left out at random while training (ViT only)."""
-    low_resolution: Annotated[int, AHEAD] = 0
+    low_resolution: Annotated[int, AHEAD, Range(0)] = 0
     """Side in pixels of the training pictures before the final phase; 0: the model's own throughout."""
-    final_steps: Annotated[int, AHEAD] = 0
+    final_steps: Annotated[int, AHEAD, Range(0)] = 0
     """Steps at the end at full resolution and without patch dropout."""
     gradient_checkpointing: Annotated[bool, FREE] = False
     """Recomputes each block in the backward pass: about a third more work for far less memory."""
@@ -106,56 +107,56 @@ class ModelConfig:
 
 
 @dataclass(frozen=True)
-class ObjectiveConfig:
+class ObjectiveConfig(Ranged):
     """What is minimised."""
 
     loss: Literal["contrastive", "sigmoid"] = "contrastive"
     """The symmetric softmax loss of the paper, or the pairwise sigmoid loss."""
-    loss_tile: Annotated[int, FREE] = 2048
+    loss_tile: Annotated[int, FREE, Range(1)] = 2048
     """Side of the tiles in which similarities are computed: memory grows with it and not with the batch squared."""
-    accumulate: Annotated[int, AHEAD] = 1
+    accumulate: Annotated[int, AHEAD, Range(1)] = 1
     """Parts in which a batch passes through the model; the gradient is the one of the whole batch."""
 
 
 @dataclass(frozen=True)
-class OptimConfig:
+class OptimConfig(Ranged):
     """How the parameters move."""
 
-    learning_rate: Annotated[float | None, AHEAD] = None
+    learning_rate: Annotated[float | None, AHEAD, Range(0)] = None
     """Peak; left out: the published one of the model."""
-    warmup_steps: Annotated[int, AHEAD] = 2000
+    warmup_steps: Annotated[int, AHEAD, Range(0)] = 2000
     """Steps of linear rise, at most a tenth of the run, before the cosine to zero."""
-    weight_decay: Annotated[float, AHEAD] = 0.2
+    weight_decay: Annotated[float, AHEAD, Range(0)] = 0.2
     """Decoupled; not on gains, biases and the temperature."""
-    beta1: Annotated[float, AHEAD] = 0.9
+    beta1: Annotated[float, AHEAD, Range(0, below=1)] = 0.9
     """Decay of the mean of the gradient."""
-    beta2: Annotated[float, AHEAD] = 0.98
+    beta2: Annotated[float, AHEAD, Range(0, below=1)] = 0.98
     """Decay of the mean of its square."""
-    epsilon: Annotated[float, AHEAD] = 1e-6
+    epsilon: Annotated[float, AHEAD, Range(above=0)] = 1e-6
     """Added to the root of the mean square."""
-    clip_gradient: Annotated[float, AHEAD] = 0.0
+    clip_gradient: Annotated[float, AHEAD, Range(0)] = 0.0
     """Largest norm of the whole gradient; 0: unbounded."""
-    layer_decay: Annotated[float, AHEAD] = 1.0
+    layer_decay: Annotated[float, AHEAD, Range(above=0, most=1)] = 1.0
     """Factor on the learning rate for each block further from the output."""
-    ema: Annotated[float, AHEAD] = 0.0
+    ema: Annotated[float, AHEAD, Range(0, below=1)] = 0.0
     """Decay a step of an average of the weights, which evaluation then uses; 0: none."""
 
 
 @dataclass(frozen=True)
-class OutputConfig:
+class OutputConfig(Ranged):
     """Where results go, and how often."""
 
     output: Annotated[str, FREE] = ""
     """Folder of the run, path or URL: config.toml, tokenizer.json, log.jsonl, checkpoints/."""
     resume: Annotated[bool, FREE] = True
     """Takes up the newest checkpoint in the folder; without it, a folder with checkpoints is refused."""
-    checkpoint_steps: Annotated[int, FREE] = 0
+    checkpoint_steps: Annotated[int, FREE, Range(0)] = 0
     """Steps between two checkpoints; 0: by time alone."""
-    checkpoint_minutes: Annotated[float, FREE] = 15.0
+    checkpoint_minutes: Annotated[float, FREE, Range(0)] = 15.0
     """Minutes between two checkpoints."""
-    keep: Annotated[int, FREE] = 3
+    keep: Annotated[int, FREE, Range(1)] = 3
     """Checkpoints kept; the oldest go first."""
-    log_steps: Annotated[int, FREE] = 10
+    log_steps: Annotated[int, FREE, Range(1)] = 10
     """Steps between two lines of log.jsonl."""
     tensorboard: Annotated[bool, FREE] = False
     """Also writes TensorBoard events (needs the tensorboard package)."""
@@ -175,11 +176,11 @@ class RunConfig(OutputConfig, OptimConfig, ObjectiveConfig, ModelConfig, DataCon
     """Published values for ViTs or ResNets, or a small model for a CPU; "auto" goes by the model's name."""
     config: Annotated[str, FREE] = ""
     """A TOML file with any of these values."""
-    epochs: Annotated[float, AHEAD] = 32.0
+    epochs: Annotated[float, AHEAD, Range(above=0)] = 32.0
     """Passes over the data; the length of the learning-rate schedule."""
-    steps: Annotated[int, AHEAD] = 0
+    steps: Annotated[int, AHEAD, Range(0)] = 0
     """Steps in all, instead of --epochs."""
-    max_seconds: Annotated[float, AHEAD] = 0.0
+    max_seconds: Annotated[float, AHEAD, Range(0)] = 0.0
     """Ends the run after so many seconds of wall time, start-up included, the schedule shortened to fit; 0: no
     limit."""
     precision: Annotated[Literal["auto", "fp32", "bf16", "fp16"], AHEAD] = "auto"
@@ -191,7 +192,7 @@ class RunConfig(OutputConfig, OptimConfig, ObjectiveConfig, ModelConfig, DataCon
 
 
 @dataclass(frozen=True)
-class TrainedConfig:
+class TrainedConfig(Ranged):
     """Which trained model a program uses."""
 
     checkpoint: str = ""

@@ -7,7 +7,7 @@ This is how the best of many generated pictures for a prompt is chosen.
 import json
 import sys
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from trainer.config import TrainedConfig
 from trainer.threads import wait_asleep
@@ -15,6 +15,7 @@ from webimagetext.command import leave, run_command
 from webimagetext.errors import UserError
 from webimagetext.files import is_folder, listing, open_input, write_atomic
 from webimagetext.flags import need, parse_flags
+from webimagetext.ranges import Range
 
 __all__ = ["main"]
 
@@ -29,7 +30,7 @@ class RerankConfig(TrainedConfig):
     """The text."""
     images: tuple[str, ...] = ()
     """Picture files, patterns of them, or patterns of shards."""
-    top: int = 10
+    top: Annotated[int, Range(0)] = 10
     """How many to show; 0: all."""
     output: str = ""
     """A JSON file for the whole order."""

@@ -31,8 +31,8 @@ def check(config: RunConfig, world: World) -> ModelSpec:
         )
     if config.loss == "contrastive" and config.batch_size < 2:
         raise UserError("--batch-size: the contrastive loss needs two pairs or more")
-    if not 0 <= config.patch_dropout < 1 or (config.patch_dropout and not spec.is_vit):
-        raise UserError("--patch-dropout: a share from 0 up to 1, for ViTs alone")
+    if config.patch_dropout and not spec.is_vit:
+        raise UserError(f"--patch-dropout: is for ViTs, and --model {config.model} is none")
     side = config.low_resolution
     if side and (side % (spec.patch_size or 32) or side > spec.image_size):
         raise UserError(f"--low-resolution {side}: a multiple of {spec.patch_size or 32} up to {spec.image_size}")

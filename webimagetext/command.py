@@ -1,6 +1,9 @@
-"""The wrapper that every command runs in: how its ending is told, and with which exit status."""
+"""The wrapper that every command runs in: in which encoding it speaks, how its ending is told, and with which exit
+status."""
 
+import codecs
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -11,6 +14,8 @@ from webimagetext.extras import needed_by
 
 __all__ = ["leave", "run_command"]
 
+_PROGRAMS = ("webimagetext", "pipeline", "query_builder", "trainer")
+
 
 def run_command(command: Callable[[], int | None]) -> int:
     """Runs a command's body and turns its ending into an exit status.
@@ -18,6 +23,8 @@ def run_command(command: Callable[[], int | None]) -> int:
     Returns 0 or what the body returned; 2 after a :class:`UserError`, a full disk or an import of what an extra
     brings; 130 after Ctrl-C; 141 after a closed pipe.
     """
+    _take_names_as_utf_8()
+    _print_any_text()
     try:
         with needed_by("this command"):
             return command() or 0
@@ -37,6 +44,25 @@ def run_command(command: Callable[[], int | None]) -> int:
         print(f"error: no space left while writing {error.filename or 'a file'}", file=sys.stderr)
         print("  free some disk space, then run the same command again: finished work is kept", file=sys.stderr)
         return 2
+
+
+def _take_names_as_utf_8() -> None:
+    """Begins the program anew in Python's UTF-8 mode where it would take names of files and words for ASCII: without a
+    locale that says otherwise they are UTF-8, and so are those of its worker processes."""
+    if codecs.lookup(sys.getfilesystemencoding()).name != "ascii" or os.environ.get("PYTHONUTF8") == "1":
+        return
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    package = spec.name.partition(".")[0] if spec else os.path.basename(sys.argv[0])
+    if package in _PROGRAMS:  # and not a program of somebody else's that calls ours
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _print_any_text() -> None:
+    """Lets a terminal or file of another encoding show what it cannot hold as \\u2026, in place of an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def leave(status: int) -> NoReturn:

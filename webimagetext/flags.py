@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from webimagetext.errors import UserError
+from webimagetext.foreign import check_text
 from webimagetext.options import Option, options_of
 from webimagetext.settings import suggestion
 from webimagetext.stores import refuse_credentials
@@ -78,6 +79,7 @@ def split_words(
     exits."""
     for word in args:
         refuse_credentials(word)
+        check_text(word)
     options = list(options_of(default))
     if set(HELP) & set(args):
         print(help_text(options, prog=prog, usage=usage, about=about or type(default).__doc__ or "", first=first))
@@ -134,6 +136,13 @@ def _converted(option: Option, words: list[str] | bool, prog: str) -> Any:
     if isinstance(words, bool):
         return words
     where = f"{prog}: --{option.name}"
+    value = _value(option, words, where)
+    if option.limits is not None:
+        option.limits.refuse(value, f"{where} {' '.join(words)}")
+    return value
+
+
+def _value(option: Option, words: list[str], where: str) -> Any:
     if option.origin is tuple:
         return tuple(_one(typing.get_args(option.kind)[0], word, where) for word in words)
     if option.origin is dict:
@@ -201,7 +210,10 @@ def _described(option: Option, width: int) -> Iterator[str]:
     names = f"--{option.name}, --{option.negative}" if option.kind is bool else f"--{option.name} {option.values}"
     yield from textwrap.wrap(names, width, initial_indent="  ", subsequent_indent="      ", break_on_hyphens=False)
     shown = _shown(option.default)
-    text = f"{option.help} (default: {shown})" if shown else option.help
+    notes = [f"default: {shown}"] if shown else []
+    if option.limits is not None and option.limits.range.words:
+        notes.append(option.limits.range.words)
+    text = f"{option.help} ({'; '.join(notes)})" if notes else option.help
     indent = " " * 6
     yield from textwrap.wrap(
         text, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False

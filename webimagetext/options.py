@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Union
 
+from webimagetext.ranges import Limits, limits_of
+
 __all__ = ["FLAT", "Option", "options_of"]
 
 FLAT: dict[str, Any] = {"flat": True}
@@ -33,6 +35,7 @@ class Option:
     may_be_none: bool
     default: Any
     help: str
+    limits: Limits | None  # of its numbers
     table: str  # "" for those of the first list
     about: str  # of the table
 
@@ -67,7 +70,7 @@ def _value(kind: Any) -> str:
 
 def options_of(default: Any, table: str = "", path: tuple[str, ...] = (), about: str = "") -> Iterator[Option]:
     """The options of an instance of a dataclass, in the order of its fields, those of nested ones last."""
-    hints = typing.get_type_hints(type(default))
+    hints, limits = typing.get_type_hints(type(default)), limits_of(type(default))
     helps = _helps(type(default))
     nested = []
     for field in dataclasses.fields(default):
@@ -81,7 +84,7 @@ def options_of(default: Any, table: str = "", path: tuple[str, ...] = (), about:
         name = field.name.replace("_", "-")
         yield Option(
             f"{table}.{name}" if table else name, (*path, field.name), kinds[0], kinds != [kind], value,
-            helps.get(field.name, ""), table.partition(".")[0], about,
+            helps.get(field.name, ""), limits.get(field.name), table.partition(".")[0], about,
         )  # fmt: skip
     for field, value in nested:
         name = field.name.replace("_", "-")

@@ -20,12 +20,15 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
 from webimagetext.errors import UserError
-from webimagetext.files import read
+from webimagetext.files import is_url, read, size
+from webimagetext.foreign import check_text
+from webimagetext.ranges import limits_of
 from webimagetext.stores import refuse_credentials
 
 __all__ = ["fingerprint", "from_dict", "from_toml", "pop_verb", "read_toml", "suggestion", "to_dict", "to_toml"]
 
 T = TypeVar("T")
+MAX_BYTES = 16 << 20  # of a configuration file: anything larger is a table or an archive given in its place
 
 
 def suggestion(word: str, known: Iterable[str], *, dashes: str = "") -> str:
@@ -65,12 +68,16 @@ def from_toml(cls: type[T], path: str | os.PathLike[str]) -> T:
 def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The keys and values of a TOML file, by path or URL. Raises UserError for a missing file or bad TOML."""
     try:
+        if not is_url(str(path)) and os.path.isfile(path) and size(str(path)) > MAX_BYTES:
+            raise UserError(f"{path}: is too large for a configuration file")
         content = read(str(path))
         if content is None:
             raise UserError(f"{path}: no such configuration file")
         return tomllib.loads(content.decode("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: cannot be read: it is no text in UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path}: not valid TOML: {error}") from None
 
@@ -79,6 +86,7 @@ def from_dict(cls: type[T], data: dict[str, Any], *, where: str) -> T:
     """Builds ``cls`` from nested dictionaries; ``where`` names their origin in error messages."""
     assert dataclasses.is_dataclass(cls)
     hints = typing.get_type_hints(cls)
+    limits = limits_of(cls)
     known = {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.init}
     values: dict[str, Any] = {}
     for key, value in data.items():
@@ -87,6 +95,8 @@ def from_dict(cls: type[T], data: dict[str, Any], *, where: str) -> T:
             hint = suggestion(name, known) or f"known here: {', '.join(sorted(known))}"
             raise UserError(f"{where}: unknown key '{key}'", hint)
         values[name] = _convert(known[name], value, f"{where}: {key}")
+        if name in limits:
+            limits[name].refuse(values[name], f"{where}: {key} = {value}")
     try:
         return typing.cast(T, cls(**values))
     except (TypeError, ValueError) as error:
@@ -136,6 +146,7 @@ def _convert_plain(kind: Any, value: Any, where: str) -> Any:
     if isinstance(kind, type) and isinstance(value, kind) and (kind is bool or not switch):
         if isinstance(value, str):
             refuse_credentials(value, where)
+            check_text(value, where)
         return value
     raise UserError(f"{where}: {value!r} is not of type {getattr(kind, '__name__', kind)}")
 

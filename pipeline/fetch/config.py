@@ -8,26 +8,21 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from webimagetext.deciding import FREE
-from webimagetext.errors import UserError
+from webimagetext.ranges import Range, Ranged
 
 __all__ = ["FetchConfig"]
 
 
 @dataclass(frozen=True)
-class FetchConfig:
+class FetchConfig(Ranged):
     """Time and memory of fetching; the pace of single hosts is in [http]."""
 
     retry_failed: Annotated[bool, FREE] = False
     """Ask again for images whose failure may have passed (no connection, 429, 5xx); never after a refusal."""
-    round_seconds: Annotated[float, FREE] = 3600.0
+    round_seconds: Annotated[float, FREE, Range(above=0)] = 3600.0
     """Seconds for one bucket of hosts. What a host's delay does not allow in that time waits for a later round, with
     the status not_reached."""
-    hosts: Annotated[int, FREE] = 512
+    hosts: Annotated[int, FREE, Range(1)] = 512
     """Hosts of a bucket that are visited at once; each at its own pace, so most of them wait."""
-    backlog_bytes: Annotated[int, FREE] = 64_000_000
+    backlog_bytes: Annotated[int, FREE, Range(1)] = 64_000_000
     """Bytes of received pictures that may wait to be decoded; beyond it no new request goes out."""
-
-    def __post_init__(self) -> None:
-        for name in ("round_seconds", "hosts", "backlog_bytes"):
-            if getattr(self, name) <= 0:
-                raise UserError(f"fetch: {name} must be greater than 0")

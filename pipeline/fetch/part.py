@@ -57,7 +57,25 @@ def open_spool(folder: str, part: str, image: ImageConfig, patience: float = 0.0
         path = os.path.join(place, f"{_journals_of(folder)}{part}{JOURNAL}")
     else:
         path = files.join(folder, f"{part}{JOURNAL}")
-    return Spool(path, fingerprint(stored_form(image)), patience)
+    spool = Spool(path, fingerprint(stored_form(image)), patience)
+    for url in _unusable(spool):
+        spool.drop(url)
+    return spool
+
+
+def _unusable(spool: Spool) -> list[str]:
+    """The records that make no row of the table, such as a damaged version may have left; they are asked for again."""
+
+    def fits(urls: list[str]) -> bool:
+        rows = [spool.facts(url) for url in urls]
+        try:
+            pa.RecordBatch.from_pylist(rows, schema=IMAGES)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            return False
+        return all(isinstance(row.get("status"), str) for row in rows)
+
+    urls = list(spool)
+    return [] if fits(urls) else [url for url in urls if not fits([url])]
 
 
 def _journals_of(folder: str) -> str:

@@ -11,12 +11,15 @@ import fcntl
 import json
 import os
 import struct
+import sys
 import time
 import uuid
 import zlib
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
+
+from webimagetext.foreign import valid_values
 
 __all__ = ["Facts", "Spool"]
 
@@ -84,14 +87,25 @@ class Spool:
         return iter(self._places)
 
     def add(self, facts: Facts, data: bytes) -> None:
-        """Stores the facts of ``facts["url"]``, and its picture (empty where there is none)."""
+        """Stores the facts of ``facts["url"]``, all text in them made valid, and its picture (empty where there is
+        none)."""
+        facts = valid_values(facts)
         start = self._write(facts, data)
         self._places[facts["url"]] = (facts, start, len(data))
+
+    def facts(self, url: str) -> Facts:
+        """The facts of a URL that is in the journal."""
+        return self._places[url][0]
 
     def get(self, url: str) -> tuple[Facts, bytes]:
         """The facts and the picture of a URL that is in the journal."""
         facts, start, length = self._places[url]
         return facts, os.pread(self._handle, length, start)
+
+    def drop(self, url: str) -> None:
+        """Leaves out a record that cannot be used, as if it had not been written; says so."""
+        del self._places[url]
+        print(f"{self._path}: an unusable record of {url} is left out", file=sys.stderr)
 
     def delete(self) -> None:
         """Removes the file: what it held is safe elsewhere."""
@@ -116,11 +130,19 @@ class Spool:
             if first and facts != {"fingerprint": fingerprint}:
                 return 0
             if not first:
-                self._places[facts["url"]] = (facts, start, length)
+                self._take(facts, start, length)
             end, first = start + length, False
         return end
 
-    def _records(self) -> Iterator[tuple[Facts, int, int]]:
+    def _take(self, facts: Any, start: int, length: int) -> None:
+        """A record as an earlier process wrote it, perhaps of a version that kept text as it came."""
+        facts = valid_values(facts)
+        if isinstance(facts, dict) and isinstance(facts.get("url"), str):
+            self._places[facts["url"]] = (facts, start, length)
+        else:
+            print(f"{self._path}: the record before byte {start} is none and is left out", file=sys.stderr)
+
+    def _records(self) -> Iterator[tuple[Any, int, int]]:
         place = 0
         while len(head := os.pread(self._handle, _HEAD.size, place)) == _HEAD.size:
             checksum, text_length, length = _HEAD.unpack(head)
@@ -128,5 +150,9 @@ class Spool:
             if len(body) < text_length + length or zlib.crc32(body) != checksum:
                 return
             start = place + _HEAD.size + text_length
-            yield json.loads(body[:text_length]), start, length
+            try:
+                facts = json.loads(body[:text_length])
+            except ValueError:
+                facts = None
+            yield facts, start, length
             place = start + length

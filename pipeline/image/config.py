@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from webimagetext.deciding import CODE, CONTENTS, FREE, check_name
 from webimagetext.errors import UserError
+from webimagetext.ranges import Range, Ranged
 
 __all__ = ["PICTURE_TYPES", "HooksConfig", "ImageConfig", "ImageRulesConfig"]
 
@@ -19,66 +20,52 @@ PICTURE_TYPES = ("image/", "application/octet-stream", "binary/", "text/plain")
 
 
 @dataclass(frozen=True)
-class ImageConfig:
+class ImageConfig(Ranged):
     """Decoding, resizing and encoding of pictures."""
 
     resize_mode: ResizeMode = "keep_ratio"
     """no: as it is; keep_ratio: smaller side to image_size; keep_ratio_largest: larger side; center_crop: keep_ratio,
     then cut to a square; border: keep_ratio_largest, then white to a square."""
-    image_size: int = 256
+    image_size: Annotated[int, Range(1)] = 256
     """Pixels; see resize_mode."""
     upscale: bool = False
     """Enlarge smaller pictures to image_size too, instead of leaving them as they are."""
-    quality: int = 95
-    """JPEG quality of the stored picture, 1 to 100."""
-    min_image_size: int = 0
+    quality: Annotated[int, Range(1, 100)] = 95
+    """JPEG quality of the stored picture."""
+    min_image_size: Annotated[int, Range(0)] = 0
     """Pixels; a picture whose smaller side is shorter is not decoded (0: any). Curation has its own rule, see
     package."""
-    max_aspect_ratio: float = 0.0
+    max_aspect_ratio: Annotated[float, Range(1, also=0)] = 0.0
     """Larger side over smaller side; a picture beyond it is not decoded (0: any). Curation has its own rule, see
     package."""
-    max_pixels: int = 25_000_000
+    max_pixels: Annotated[int, Range(1)] = 25_000_000
     """Pixels; a picture that states more in its header is not decoded, against decompression bombs."""
     formats: tuple[str, ...] = WEB_FORMATS
     """Formats accepted, by Pillow's names; TIFF and JPEG2000 can be added, but their decoders are less hardened."""
     decoder: Literal["pillow", "turbo"] = "pillow"
     """turbo: read and scale JPEG with simplejpeg and OpenCV, which the extra turbo brings; faster, with slightly other
     pictures."""
-    threads: Annotated[int, FREE] = 1
+    threads: Annotated[int, FREE, Range(1, 1024)] = 1
     """Threads that decode, in each worker process."""
-
-    def __post_init__(self) -> None:
-        if self.image_size <= 0 or self.max_pixels <= 0 or self.threads <= 0:
-            raise UserError("image: image_size, max_pixels and threads must be greater than 0")
-        if not 1 <= self.quality <= 100:
-            raise UserError(f"image: quality {self.quality} is not between 1 and 100")
-        if self.min_image_size < 0 or (self.max_aspect_ratio and self.max_aspect_ratio < 1):
-            raise UserError("image: min_image_size must not be negative, and max_aspect_ratio is 0 or at least 1")
 
 
 @dataclass(frozen=True)
-class ImageRulesConfig:
+class ImageRulesConfig(Ranged):
     """Which pictures go into the shards, judged from their stored metadata; nothing is fetched again to change it."""
 
-    min_side: int = 64
+    min_side: Annotated[int, Range(0)] = 64
     """Pixels; the smaller side of the picture as received must be at least this (0: any)."""
-    max_aspect_ratio: float = 4.0
+    max_aspect_ratio: Annotated[float, Range(1, also=0)] = 4.0
     """Larger side over smaller side of the picture as received, at most (0: any)."""
-    min_spread: float = 2.0
+    min_spread: Annotated[float, Range(0)] = 2.0
     """Grey levels of 256; a picture whose grey levels deviate less from their mean (standard deviation) is blank (0:
     any)."""
     allow_animated: bool = True
     """Keep animated pictures, of which the first frame was stored."""
 
-    def __post_init__(self) -> None:
-        if self.min_side < 0 or self.min_spread < 0 or (self.max_aspect_ratio and self.max_aspect_ratio < 1):
-            raise UserError(
-                "package.rules: min_side and min_spread must not be negative, and max_aspect_ratio is 0 or at least 1"
-            )
-
 
 @dataclass(frozen=True)
-class HooksConfig:
+class HooksConfig(Ranged):
     """Models on the stored pictures: scores, rules on scores, and edits. Functions are named module:function."""
 
     scores: Annotated[dict[str, str], CODE] = field(default_factory=dict)
@@ -87,9 +74,9 @@ class HooksConfig:
     clip_checkpoint: Annotated[str, CONTENTS] = ""
     """Checkpoint file of the trainer; adds the score "clip", the cosine of the picture's and the caption's
     embeddings."""
-    minimum: dict[str, float] = field(default_factory=dict)
+    minimum: Annotated[dict[str, float], Range()] = field(default_factory=dict)
     """A score's name and its least value; pairs below it are dropped."""
-    maximum: dict[str, float] = field(default_factory=dict)
+    maximum: Annotated[dict[str, float], Range()] = field(default_factory=dict)
     """A score's name and its greatest value; pairs above it are dropped."""
     rules: Annotated[tuple[str, ...], CODE] = ()
     """Rules of your own on what is known of pictures, after [package.rules]: record batch (columns as in the shards'
@@ -97,10 +84,11 @@ class HooksConfig:
     edits: Annotated[tuple[str, ...], CODE] = ()
     """Functions that change pictures as they are written into the shards, such as blurring faces: list of Pillow
     pictures -> the same number of pictures of the same sizes."""
-    batch_size: Annotated[int, FREE] = 64
+    batch_size: Annotated[int, FREE, Range(1)] = 64
     """Pictures given to a function at once."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         known = {*self.scores, *(("clip",) if self.clip_checkpoint else ())}
         if missing := {*self.minimum, *self.maximum} - known:
             raise UserError(
@@ -108,5 +96,3 @@ class HooksConfig:
             )
         for name in (*self.scores.values(), *self.rules, *self.edits):
             check_name("package.hooks", name)
-        if self.batch_size <= 0:
-            raise UserError("package.hooks: batch_size must be greater than 0")

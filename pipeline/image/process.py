@@ -21,6 +21,7 @@ from pipeline.image.geometry import scaled_size, square_side
 from pipeline.image.hashes import grey_spread, perceptual_hash
 from pipeline.image.turbo import decode_scaled
 from webimagetext.errors import UserError
+from webimagetext.foreign import one_line
 
 __all__ = ["Processed", "Rejected", "process"]
 
@@ -79,13 +80,13 @@ def process(data: bytes, config: ImageConfig) -> Processed | Rejected:
     except Image.DecompressionBombError:
         return Rejected("too_many_pixels")
     except UnsupportedModeError as error:
-        return Rejected("unsupported_mode", str(error))
+        return Rejected("unsupported_mode", one_line(str(error)))
     except UserError:
         raise
     except Exception as error:
         # Pillow's decoders answer hostile files with almost any exception; none may stop the fetcher.
         words = _ADDRESS.sub("", f"{type(error).__name__}: {error}")
-        return Rejected("decode_error", words[:200])
+        return Rejected("decode_error", one_line(words))
 
 
 def _judge(image: Image.Image, data: bytes, config: ImageConfig) -> Rejected | None:

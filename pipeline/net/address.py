@@ -96,7 +96,7 @@ def url_problem(url: URL, config: HttpConfig) -> tuple[str, str] | None:
     host = url.raw_host
     if not host:
         return "bad_url", "no host"
-    if len(host) > 253 or (not host.isascii()):
+    if len(host) > 253 or not host.isascii() or not host.isprintable() or " " in host:
         return "bad_url", "not a host name"
     loopback = config.allow_loopback and is_loopback_name(host)
     if not loopback and url.port not in config.ports:

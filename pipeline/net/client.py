@@ -25,6 +25,7 @@ from pipeline.net.robots import MAX_ROBOTS_BYTES
 from pipeline.net.sites import Memory, Sites
 from pipeline.net.transport import Exchange, Headers, Request, Transport
 from webimagetext.errors import UserError
+from webimagetext.foreign import encodable
 
 __all__ = ["Answer", "Memory", "PoliteClient"]
 
@@ -238,7 +239,8 @@ class PoliteClient:
 def _parse(text: str, base: URL | None = None) -> URL | None:
     """The URL that ``text`` means, seen from ``base``, without its fragment; None when it is none."""
     try:
-        url = URL(text) if base is None else base.join(URL(text))
+        given = URL(encodable(text))  # what yarl cannot encode it leaves out, which would be another address
+        url = given if base is None else base.join(given)
         return url.with_fragment(None)
     except ValueError:
         return None
@@ -251,5 +253,5 @@ def _retry_after(exchange: Exchange) -> float | None:
         return float(value[:9])
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time()) if value else None
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or one of a year that no calendar has
         return None

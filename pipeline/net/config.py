@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from webimagetext.deciding import FREE
 from webimagetext.errors import UserError
+from webimagetext.ranges import Range, Ranged
 
 __all__ = ["ALL_SIGNALS", "HttpConfig", "Signal"]
 
@@ -25,7 +26,7 @@ ALL_SIGNALS: tuple[Signal, ...] = (
 
 
 @dataclass(frozen=True)
-class HttpConfig:
+class HttpConfig(Ranged):
     """Requests over HTTP: who asks, how fast, within which limits."""
 
     user_agent: Annotated[str, FREE] = "webimagetext"
@@ -33,35 +34,35 @@ class HttpConfig:
     contact: Annotated[str, FREE] = ""
     """Web page (https://…) or e-mail address at which a site's owner reaches you; required for any site but
     loopback."""
-    delay: Annotated[float, FREE] = 1.0
+    delay: Annotated[float, FREE, Range(0)] = 1.0
     """Seconds between the starts of two requests to one host; a longer Crawl-delay in its robots.txt wins."""
-    max_crawl_delay: Annotated[float, FREE] = 60.0
+    max_crawl_delay: Annotated[float, FREE, Range(0)] = 60.0
     """Seconds; a host whose robots.txt asks for a longer Crawl-delay than this is left alone."""
-    concurrency: Annotated[int, FREE] = 64
+    concurrency: Annotated[int, FREE, Range(1)] = 64
     """Requests under way at once, all hosts together."""
-    concurrency_per_host: Annotated[int, FREE] = 2
+    concurrency_per_host: Annotated[int, FREE, Range(1)] = 2
     """Requests under way at once to one host (they still start no closer than the delay)."""
-    connect_timeout: Annotated[float, FREE] = 10.0
+    connect_timeout: Annotated[float, FREE, Range(above=0)] = 10.0
     """Seconds to look up a host name, connect and agree on TLS."""
-    deadline: Annotated[float, FREE] = 30.0
+    deadline: Annotated[float, FREE, Range(above=0)] = 30.0
     """Seconds one URL may take in all, with redirects and repeats, not counting the wait for the host's turn."""
-    max_bytes: int = 20_000_000
+    max_bytes: Annotated[int, Range(1)] = 20_000_000
     """Largest body, in bytes as sent and again after decompression."""
-    max_redirects: int = 5
+    max_redirects: Annotated[int, Range(0)] = 5
     """Redirects followed for one URL; each target is checked like a new URL."""
-    max_header_bytes: int = 16_384
+    max_header_bytes: Annotated[int, Range(1)] = 16_384
     """Longest single header or status line, in bytes."""
-    ports: tuple[int, ...] = (80, 443, 8080, 8443)
+    ports: Annotated[tuple[int, ...], Range(1, 65535)] = (80, 443, 8080, 8443)
     """Ports that may be asked (on allowed loopback: any)."""
-    retries: Annotated[int, FREE] = 2
+    retries: Annotated[int, FREE, Range(0, 100)] = 2
     """Repeats after 429, 500, 502, 503, 504 or a broken connection."""
-    backoff: Annotated[float, FREE] = 1.0
+    backoff: Annotated[float, FREE, Range(0)] = 1.0
     """Seconds before the first repeat; doubled for each next one. A Retry-After header wins."""
-    max_backoff: Annotated[float, FREE] = 60.0
+    max_backoff: Annotated[float, FREE, Range(0)] = 60.0
     """Seconds; a host that asks for a longer Retry-After is given up for this round."""
-    host_failures: Annotated[int, FREE] = 5
+    host_failures: Annotated[int, FREE, Range(1)] = 5
     """Failures in a row (429, 5xx, no connection) after which a host is given up for this round."""
-    dns_cache_seconds: Annotated[int, FREE] = 300
+    dns_cache_seconds: Annotated[int, FREE, Range(0)] = 300
     """Seconds a host name's addresses are remembered."""
     binding_signals: tuple[Signal, ...] = ALL_SIGNALS
     """Refusals that bind; one left out is still noted in the evidence if it is seen, but obeyed no more."""
@@ -73,6 +74,7 @@ class HttpConfig:
     """Allow requests to this machine itself (127.0.0.0/8 and ::1): for a demonstration or a test."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         name = self.user_agent
         if not name or not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
             raise UserError(f"http: user_agent {name!r} is not one word of letters, digits, - and _")
@@ -80,20 +82,6 @@ class HttpConfig:
             raise UserError(f"http: contact {self.contact!r} is neither a web page nor an e-mail address")
         if not self.contact.isascii() or not self.contact.isprintable() or " " in self.contact:
             raise UserError(f"http: contact {self.contact!r} has characters that no header may have")
-        positive = (
-            "concurrency",
-            "concurrency_per_host",
-            "connect_timeout",
-            "deadline",
-            "max_bytes",
-            "max_header_bytes",
-        )
-        for field in (*positive, "host_failures"):
-            if getattr(self, field) <= 0:
-                raise UserError(f"http: {field} must be greater than 0")
-        for field in ("delay", "max_crawl_delay", "max_redirects", "retries", "backoff", "max_backoff"):
-            if getattr(self, field) < 0:
-                raise UserError(f"http: {field} must not be negative")
         for signal in self.binding_signals:
             if signal not in ALL_SIGNALS:
                 raise UserError(

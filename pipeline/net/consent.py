@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from pipeline.net.config import HttpConfig, Signal
 from pipeline.net.robots import matches, percent_normal
+from webimagetext.foreign import one_line
 
 __all__ = [
     "ALLOWED",
@@ -34,6 +35,7 @@ _AGENT_NAME = re.compile(r"[A-Za-z0-9_./-]+|\*")
 # Directives that carry a value after a colon, so that the word before the colon names no agent.
 _VALUED = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
 _MAX_RULES = 10_000
+MAX_WORDS = 300  # characters of one piece of evidence, which stands beside every pair of a site
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,12 @@ class TdmRule:
 
 def decide(refusals: Iterable[Refusal], looked_at: Sequence[str], config: HttpConfig) -> Consent:
     """The first refusal that binds decides; one that does not bind is noted beside the evidence in ``looked_at``."""
-    evidence = list(looked_at)
+    evidence = [one_line(piece, MAX_WORDS) for piece in looked_at]
     for refusal in refusals:
+        words = one_line(refusal.words, MAX_WORDS)
         if config.binds(refusal.signal):
-            return Consent(refusal.signal, "; ".join(evidence), refusal.words)
-        evidence.append(f"{refusal.words} (does not bind)")
+            return Consent(refusal.signal, "; ".join(evidence), words)
+        evidence.append(f"{words} (does not bind)")
     return Consent(ALLOWED, "; ".join(evidence))
 
 

@@ -8,6 +8,7 @@ is shared by the process, connections are kept alive, cookies are dropped, proxi
 import asyncio
 import contextlib
 import functools
+import re
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,12 +21,14 @@ from yarl import URL
 from pipeline.net.address import FORBIDDEN, guarded_socket
 from pipeline.net.body import BadEncodingError, BodyDecoder, BodyTooLargeError
 from pipeline.net.config import HttpConfig
+from webimagetext.foreign import one_line, valid
 
 __all__ = ["Exchange", "Headers", "Request", "Transport"]
 
 Headers = dict[str, tuple[str, ...]]  # by lower-case name, every value in order
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_HEADERS = 100
+_RAW_BYTE = re.compile("[\udc80-\udcff]")
 # Few pages and pictures exceed the first number; of those that do, so many are read at once. With the caps on requests
 # and bytes this bounds the memory of all bodies: 64 requests hold 64 MB, and four large ones 80 MB more.
 _SMALL_BODY = 1_000_000  # bytes
@@ -109,7 +112,8 @@ class Transport:
             async with asyncio.timeout(request.seconds):
                 await self._fill(result, request, sent)
         except Exception as error:
-            result.reason, result.detail = _reason(error)
+            result.reason, detail = _reason(error)
+            result.detail = one_line(detail)
             result.body = b""
         return result
 
@@ -120,11 +124,12 @@ class Transport:
         good = False
         try:
             result.status = response.status
+            received = response.headers
             result.headers = {
-                name.lower(): tuple(response.headers.getall(name)) for name in dict.fromkeys(response.headers)
+                valid(name).lower(): tuple(map(valid, received.getall(name))) for name in dict.fromkeys(received)
             }
             if result.status in _REDIRECTS and result.header("location"):
-                result.reason, result.location = "redirect", result.header("location")
+                result.reason, result.location = "redirect", _address(received["location"])
             elif not 200 <= result.status < 300:
                 result.reason = f"http_{result.status}"
             elif (problem := request.look(result.headers)) is not None:
@@ -136,6 +141,12 @@ class Transport:
         finally:
             # A connection whose body was not read to its end cannot be used again.
             response.release() if good else response.close()
+
+
+def _address(location: str) -> str:
+    """The address in a Location header: bytes that are no UTF-8, which aiohttp hands on as lone surrogates, as a server
+    expects them back."""
+    return valid(_RAW_BYTE.sub(lambda found: f"%{ord(found.group()) - 0xDC00:02X}", location))
 
 
 def _tell_when_sent() -> aiohttp.TraceConfig:
@@ -189,18 +200,20 @@ def _reason(error: Exception) -> tuple[str, str]:
     if isinstance(error, (aiohttp.ClientSSLError, aiohttp.ClientConnectorCertificateError, ssl.SSLError)):
         return "tls_error", _cause(error)
     if isinstance(error, (aiohttp.InvalidURL, UnicodeError)):
-        return "bad_url", words[:200]
+        return "bad_url", words
     if isinstance(error, aiohttp.ClientConnectorError):
         return "connection_refused", _cause(error)
     if isinstance(error, aiohttp.ClientPayloadError):
         return "truncated_body", ""
     if isinstance(error, aiohttp.ClientResponseError):
-        return "bad_response", error.message[:200]
+        return "bad_response", error.message
     if isinstance(error, (aiohttp.ClientError, OSError)):
         return "connection_lost", type(error).__name__
+    if isinstance(error, (ValueError, LookupError, ArithmeticError)):
+        return "bad_response", f"{type(error).__name__}: {error}"  # of a parser, at what it had not expected
     raise error
 
 
 def _cause(error: Exception) -> str:
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None) or error
-    return str(getattr(inner, "strerror", None) or inner)[:200]
+    return str(getattr(inner, "strerror", None) or inner)

@@ -18,6 +18,7 @@ from warcio.exceptions import ArchiveLoadFailed
 
 from pipeline.net.transport import Headers
 from webimagetext.files import open_input
+from webimagetext.foreign import one_line, valid
 
 __all__ = ["Passed", "Problem", "Response", "read_metadata", "read_responses"]
 
@@ -111,19 +112,23 @@ def _read_warc(stream: IO[bytes], kinds: Any, convert: Callable[[Any], Item | No
                 return
         except (OSError, ValueError) as error:
             problems += 1
-            yield Problem(None, "broken_record", str(error)[:200])
+            yield Problem(None, "broken_record", one_line(str(error)))
         start = _next_start(stream, last + 1)
 
 
 def _from_wat(record: Any, max_bytes: int) -> Response | Problem | None:
-    url = (record.headers.get("WARC-Target-URI") or "").strip().strip("<>")
+    url = _target(record)
     if "json" not in (record.headers.get("Content-Type") or "").lower():
         return None
     return _whole(record, url, {}, "application/json", max_bytes)
 
 
+def _target(record: Any) -> str:
+    return valid(record.headers.get("WARC-Target-URI") or "").strip().strip("<>")
+
+
 def _from_warc(record: Any, wanted: Wanted, max_bytes: int) -> Item | None:
-    url = (record.headers.get("WARC-Target-URI") or "").strip().strip("<>")
+    url = _target(record)
     if record.record_type == WarcRecordType.revisit:
         return Problem(url, "revisit")
     if record.record_type == WarcRecordType.unknown:
@@ -131,7 +136,7 @@ def _from_warc(record: Any, wanted: Wanted, max_bytes: int) -> Item | None:
     headers: Headers
     status = 200
     if record.record_type == WarcRecordType.resource:
-        headers = {"content-type": (record.headers.get("Content-Type") or "",)}
+        headers = {"content-type": (valid(record.headers.get("Content-Type") or ""),)}
     elif record.is_http and record.http_headers is not None and record.http_headers.status_code:
         headers = _grouped(record.http_headers.items())
         status = record.http_headers.status_code
@@ -190,7 +195,7 @@ def _read_arc(stream: IO[bytes], wanted: Wanted, max_bytes: int) -> Iterator[Ite
             zlib.error,
             gzip.BadGzipFile,
         ) as error:
-            yield Problem(None, "broken_record", str(error).strip()[:200])
+            yield Problem(None, "broken_record", one_line(str(error)))
             return
         if item is not None:
             yield item
@@ -203,7 +208,7 @@ def _passed(url: str, status: int) -> Passed | None:
 
 
 def _from_arc(record: Any, wanted: Wanted, max_bytes: int) -> Item | None:
-    url = record.rec_headers.get_header("uri") or ""
+    url = valid(record.rec_headers.get_header("uri") or "")
     if not url.startswith(_WEB) or record.http_headers is None:
         return None
     headers = _grouped(record.http_headers.headers)
@@ -225,8 +230,8 @@ def _from_arc(record: Any, wanted: Wanted, max_bytes: int) -> Item | None:
 def _grouped(pairs: Any) -> Headers:
     headers: Headers = {}
     for name, value in pairs:
-        name = name.lower()
-        headers[name] = (*headers.get(name, ()), value)
+        name = valid(name).lower()
+        headers[name] = (*headers.get(name, ()), valid(value))
     return headers
 
 

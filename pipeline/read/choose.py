@@ -1,13 +1,28 @@
-"""The one rule by which a pair's caption is chosen among its texts, for pages, archives and lists alike."""
+"""What counts as a text of an image, and the one rule by which a pair's caption is chosen among them, for pages,
+archives and lists alike."""
 
 import re
 from collections.abc import Iterable
 
-__all__ = ["choose", "is_text"]
+from webimagetext.foreign import valid
+
+__all__ = ["MAX_TEXT", "choose", "is_text", "plain"]
+
+MAX_TEXT = 2_000  # characters of one text
 
 _FILE_NAME = re.compile(r"\S{0,200}\.(jpe?g|png|gif|webp|avif|svg|bmp|tiff?|html?)", re.IGNORECASE)
 _URL = re.compile(r"(https?://|www\.)\S{1,4000}", re.IGNORECASE)
 _LETTER = re.compile(r"[^\W\d_]")
+
+
+def plain(text: str) -> str:
+    """The text on one line, valid, cut at a word's end."""
+    text = " ".join(text[: 2 * MAX_TEXT].split())
+    if not text.isprintable():
+        text = " ".join(valid(text).split())
+    if len(text) <= MAX_TEXT:
+        return text
+    return text[:MAX_TEXT].rpartition(" ")[0] or text[:MAX_TEXT]
 
 
 def is_text(text: str) -> bool:

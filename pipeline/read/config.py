@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from webimagetext.deciding import CODE, INPUT, check_name
 from webimagetext.errors import UserError
+from webimagetext.ranges import Range, Ranged
 
 __all__ = ["ExtractConfig"]
 
@@ -14,7 +15,7 @@ Scope = Literal["prefix", "host", "domain", "any"]
 
 
 @dataclass(frozen=True)
-class ExtractConfig:
+class ExtractConfig(Ranged):
     """Extraction of image and text pairs from pages, archives or lists."""
 
     source: Source = "pages"
@@ -31,23 +32,23 @@ class ExtractConfig:
     all."""
     exclude: tuple[str, ...] = ()
     """No pages whose path matches one of these patterns."""
-    depth: int = 3
+    depth: Annotated[int, Range(0)] = 3
     """Links followed from a seed; 0 reads the seeds alone."""
-    max_pages: int = 1000
+    max_pages: Annotated[int, Range(1)] = 1000
     """Pages asked for in all."""
-    max_pages_per_host: int = 1000
+    max_pages_per_host: Annotated[int, Range(1)] = 1000
     """Pages asked for from one host."""
     sitemaps: bool = False
     """Also follow the sitemaps that the seeds' robots.txt files name."""
-    max_page_bytes: int = 5_000_000
+    max_page_bytes: Annotated[int, Range(1)] = 5_000_000
     """Largest page read, in bytes."""
-    image_width: int = 1024
+    image_width: Annotated[int, Range(1)] = 1024
     """Pixels; where a page offers an image in several widths, the smallest at least this wide is taken, else the
     widest."""
     archive_images: bool = True
     """Use the images that a WARC file holds itself, instead of asking for them again."""
-    sample: Annotated[float, INPUT] = 1.0
-    """Share of the input files that is read, from 0 to 1, drawn by a hash of their names."""
+    sample: Annotated[float, INPUT, Range(above=0, most=1)] = 1.0
+    """Share of the input files that is read, drawn by a hash of their names."""
     path_prefix: Annotated[str, INPUT] = ""
     """Put before each line of an input that is a list of paths (*.paths, *.paths.gz); of a crawl of Common Crawl: where
     to read it (empty: over https; s3://commoncrawl/ with an account)."""
@@ -62,17 +63,11 @@ class ExtractConfig:
     """Column of the page's URL in a url_list; empty: found by its usual names."""
 
     def __post_init__(self) -> None:
-        for field in ("max_pages", "max_pages_per_host", "max_page_bytes", "image_width"):
-            if getattr(self, field) <= 0:
-                raise UserError(f"extract: {field} must be greater than 0")
-        if not 0 < self.sample <= 1:
-            raise UserError("extract: sample must be above 0 and at most 1")
+        super().__post_init__()
         if self.reader:
             check_name("extract.reader", self.reader)
             if self.source != "url_list":
                 raise UserError("extract: reader is set and source is not url_list", 'set extract.source = "url_list"')
-        if self.depth < 0:
-            raise UserError("extract: depth must not be negative")
         for pattern in (*self.include, *self.exclude):
             if not pattern.startswith(("/", "*")):
                 raise UserError(f"extract: the path pattern {pattern!r} begins with neither '/' nor '*'")

@@ -24,6 +24,7 @@ from pipeline.read.sitemap import is_sitemap_url, read_sitemap
 from pipeline.read.tables import Rows, page_consent
 from pipeline.read.urls import canonical, spelling
 from pipeline.tables.schema import PAGES
+from webimagetext.foreign import valid_values
 
 __all__ = ["RoundResult", "crawl_bucket"]
 
@@ -203,7 +204,7 @@ def _reason(visit: _Visit, known: bool) -> str:
 def _page_row(visit: _Visit, final: str, reason: str) -> dict[str, Any]:
     """A visit's row of PAGES."""
     answer, page, consent = visit.answer, visit.page, visit.consent
-    return {
+    row = {
         "url": visit.url,
         "final_url": final,
         "host": visit.host,
@@ -220,6 +221,7 @@ def _page_row(visit: _Visit, final: str, reason: str) -> dict[str, Any]:
         "consent": consent.decision or answer.consent or None,
         "consent_evidence": consent.evidence or answer.consent_evidence or None,
     }
+    return {name: valid_values(value) for name, value in row.items()}
 
 
 def _flush(rows: Rows, candidates: list[pa.RecordBatch], rejects: list[pa.RecordBatch]) -> None:

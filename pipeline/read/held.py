@@ -13,6 +13,7 @@ import pyarrow as pa
 from pipeline.read.tables import Held
 from pipeline.read.urls import spelling
 from pipeline.tables.schema import IMAGES
+from webimagetext.foreign import valid_values
 
 __all__ = ["HELD", "answers", "held_table"]
 
@@ -22,12 +23,7 @@ HELD = pa.schema([pa.field(name, pa.string(), nullable=False) for name in Held._
 def held_table(rows: Iterable[Held]) -> pa.Table:
     """The rows, each address and reason once, as a table of schema HELD."""
     chosen = {(row.url, row.reason): row for row in rows if row.url}
-    return pa.Table.from_pylist([_encodable(row) for row in chosen.values()], schema=HELD)
-
-
-def _encodable(row: Held) -> dict[str, str]:
-    """Without the lone surrogates of broken records, which no table holds."""
-    return {name: value.encode("utf-8", "replace").decode() for name, value in row._asdict().items()}
+    return pa.Table.from_pylist([valid_values(row._asdict()) for row in chosen.values()], schema=HELD)
 
 
 def answers(wanted: pa.Table, held: pa.Table, images: pa.Table) -> pa.Table:

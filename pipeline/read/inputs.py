@@ -10,6 +10,7 @@ from pipeline.hashing import hash64
 from pipeline.read.config import ExtractConfig
 from webimagetext.errors import UserError
 from webimagetext.files import listing, open_input
+from webimagetext.foreign import check_text
 
 __all__ = ["expand_inputs", "inputs_of"]
 
@@ -43,6 +44,8 @@ def expand_inputs(config: ExtractConfig) -> list[str]:
             found.update(matched)
         else:
             found.add(name)
+    for name in found:
+        check_text(name, "extract.inputs")
     kept = sorted(name for name in found if hash64(name) < config.sample * 2.0**64)
     if not kept:
         raise UserError(f"extract: sample = {config.sample} leaves none of {len(found)} inputs", "raise extract.sample")

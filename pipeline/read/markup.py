@@ -45,6 +45,8 @@ _SUPERSETS |= {
 }
 _SUPERSETS |= {"euc-kr": "cp949", "iso-8859-9": "cp1254", "x-sjis": "cp932", "utf-16": "utf-8", "utf-16le": "utf-8"}
 _NOT_TEXT = frozenset({"hex", "base64", "bz2", "zip", "zlib", "uu", "quopri", "rot13", "rot-13", "punycode", "idna"})
+# Python's own, which no page is written in, and one that browsers refuse since it hides markup.
+_NOT_TEXT |= {"undefined", "unicode-escape", "unicode_escape", "raw-unicode-escape", "raw_unicode_escape", "utf-7"}
 
 
 def decode(content: bytes, content_type: str = "") -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from pipeline.read.choose import choose
+from pipeline.read.choose import MAX_TEXT, choose, plain
 from pipeline.read.markup import decode, parse
 from pipeline.read.nearby import Nearby
 from pipeline.read.srcset import best_of_srcset
@@ -19,7 +19,6 @@ __all__ = ["Page", "Pair", "extract_page"]
 
 MAX_PAIRS = 5_000  # of one page
 MAX_LINKS = 5_000
-MAX_TEXT = 2_000  # characters of one text
 
 # Attributes in which scripts find the address of an image that is loaded late, the most telling first.
 _LAZY = ("data-src", "data-original", "data-lazy-src", "data-lazy", "data-url", "data-img-src", "data-hi-res-src")
@@ -102,7 +101,7 @@ def _read_head(page: Page, tree: LexborHTMLParser) -> None:
     html = tree.root
     if html is not None:
         attributes = html.attributes
-        page.language = (attributes.get("lang") or attributes.get("xml:lang") or "").strip()[:35].lower()
+        page.language = plain(attributes.get("lang") or attributes.get("xml:lang") or "")[:35].lower()
     for meta in tree.css("meta"):
         attributes = meta.attributes
         name = attributes.get("name") or attributes.get("property") or ""
@@ -110,9 +109,9 @@ def _read_head(page: Page, tree: LexborHTMLParser) -> None:
         if name and content:
             page.metas.append((name.strip().lower()[:100], content[:MAX_TEXT]))
         elif (attributes.get("http-equiv") or "").lower() == "content-language" and not page.language:
-            page.language = content.strip()[:35].lower()
+            page.language = plain(content)[:35].lower()
     title = tree.css_first("title")
-    page.title = _clean(title.text()) if title is not None else ""
+    page.title = plain(title.text()) if title is not None else ""
 
 
 Found = tuple[str, list[tuple[str, str]], dict[str, str | None]]  # address, texts, attributes of one image
@@ -137,7 +136,7 @@ def _images(page: Page, trees: Iterable[LexborHTMLParser], image_width: int) -> 
             *((name, graph.get(name, "")) for name in _OPEN_GRAPH),
         ]
         size: dict[str, str | None] = {"width": graph.get("og:image:width"), "height": graph.get("og:image:height")}
-        yield image, [(kind, _clean(text)) for kind, text in texts if text], size
+        yield image, [(kind, plain(text)) for kind, text in texts if text], size
 
 
 def _address(
@@ -176,7 +175,7 @@ def _texts(
     texts += [("title", attributes.get("title")), ("aria-label", attributes.get("aria-label"))]
     if parent is not None and parent.tag == "a":
         texts.append(("link_title", parent.attributes.get("title")))
-    return [(kind, cleaned) for kind, text in texts if text and (cleaned := _clean(text))]
+    return [(kind, cleaned) for kind, text in texts if text and (cleaned := plain(text))]
 
 
 def _links(trees: Iterable[LexborHTMLParser], resolve: Resolver) -> list[str]:
@@ -196,11 +195,3 @@ def _links(trees: Iterable[LexborHTMLParser], resolve: Resolver) -> list[str]:
 def _size(value: str | None) -> int | None:
     found = _NUMBER.match(value) if value else None
     return int(found.group(1)) if found else None
-
-
-def _clean(text: str) -> str:
-    """The text with runs of white space as one space, cut at a word's end."""
-    text = " ".join(text[: 2 * MAX_TEXT].split())
-    if len(text) <= MAX_TEXT:
-        return text
-    return text[:MAX_TEXT].rpartition(" ")[0] or text[:MAX_TEXT]

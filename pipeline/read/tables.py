@@ -14,7 +14,9 @@ from pipeline.hashing import pair_ids
 from pipeline.net.config import HttpConfig
 from pipeline.net.consent import Consent, decide, header_refusals, meta_refusals
 from pipeline.read.pages import Page, Pair
+from pipeline.read.urls import MAX_URL_LENGTH
 from pipeline.tables.schema import CANDIDATES, REJECTS
+from webimagetext.foreign import valid_values
 
 __all__ = ["Body", "Extracted", "Held", "Rows", "page_consent"]
 
@@ -100,11 +102,12 @@ class Rows:
 
     def hold(self, url: str, reason: str, detail: str = "") -> None:
         """An address that the archive answers with something that is no usable picture."""
-        self._held.append(Held(url, reason, detail))
+        self._held.append(Held(url[:MAX_URL_LENGTH], reason, detail[:MAX_URL_LENGTH]))
 
     def reject(self, key: str, subject: str, reason: str, url: str | None, detail: str = "") -> None:
         """One row of the ledger."""
-        self._rejects.append((key, subject, STAGE, reason, url, detail or None))
+        key, detail = key[:MAX_URL_LENGTH], detail[:MAX_URL_LENGTH]
+        self._rejects.append((key, subject, STAGE, reason, url and url[:MAX_URL_LENGTH], detail or None))
 
     def take(self) -> Extracted:
         """Everything collected since the last call, in the order it came."""
@@ -127,7 +130,7 @@ def _batch(rows: list[tuple[Any, ...]], schema: pa.Schema) -> pa.RecordBatch:
     try:
         arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
     except UnicodeEncodeError:  # a lone surrogate, which JSON can carry and UTF-8 cannot
-        return _batch([tuple(map(_encodable, row)) for row in rows], schema)
+        return _batch(valid_values(rows), schema)
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
@@ -135,12 +138,3 @@ def _candidates(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
     batch = _batch(rows, CANDIDATES)
     ids = pa.array(pair_ids(batch.column("url"), batch.column("caption")), pa.uint64())
     return batch.set_column(0, CANDIDATES.field("pair_id"), ids)
-
-
-def _encodable(value: Any) -> Any:
-    """A value with every lone surrogate replaced by a question mark."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, list):
-        return [{name: _encodable(text) for name, text in item.items()} for item in value]
-    return value

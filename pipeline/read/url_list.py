@@ -5,6 +5,7 @@ file order. Columns are found by the names that LAION, COYO, DataComp, CC12M, CC
 by the configuration; CC12M, CC3M and YFCC100M files have no line of names and are known by their shape.
 """
 
+import codecs
 import csv
 import io
 import json
@@ -21,13 +22,15 @@ import pyarrow.parquet as pq
 import zstandard
 
 from pipeline.own import failure, load
-from pipeline.read.choose import choose
+from pipeline.read.cells import may_hold_text, pixels, shown, texts_in, values_of
+from pipeline.read.choose import choose, plain
 from pipeline.read.config import ExtractConfig
-from pipeline.read.pages import MAX_TEXT, Pair
+from pipeline.read.pages import Pair
 from pipeline.read.tables import Extracted, Rows
-from pipeline.read.urls import picture_url
+from pipeline.read.urls import MAX_URL_LENGTH, picture_url
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
+from webimagetext.foreign import valid
 
 __all__ = ["first_addresses", "read_url_list"]
 
@@ -83,8 +86,7 @@ def first_addresses(path: str, extract: ExtractConfig, rows: int = 100) -> list[
                 raise UserError(
                     f"{path}: has no column {name!r}", f"set extract.{field} to one of: {', '.join(map(str, names))}"
                 )
-    found = (row.get(columns.url or "") for row in first)
-    return [url for url in found if isinstance(url, str)]
+    return [url for row in first for url in islice(texts_in(row.get(columns.url or "")), 1)]
 
 
 class _Columns:
@@ -114,32 +116,27 @@ def _pick(by_name: Mapping[str, str], wanted: str, usual: tuple[str, ...]) -> st
 
 def _add(rows: Rows, row: Row, columns: _Columns, place: str) -> None:
     given = row.get(columns.url or "")
-    url = picture_url(given) if isinstance(given, str) else None
+    url = next(filter(None, map(picture_url, islice(texts_in(given), 1))), None)
     if url is None:
-        rows.reject(place, "pair", "bad_url", None, str(given)[:200])
+        rows.reject(place, "pair", "bad_url", None, shown(given))
         return
-    texts = ((str(name).lower(), row.get(name)) for name in columns.texts)
-    kept, caption = choose((kind, " ".join(text[:MAX_TEXT].split())) for kind, text in texts if isinstance(text, str))
+    found = [(valid(str(name)).lower(), plain(text)) for name in columns.texts for text in texts_in(row.get(name))]
+    kept, caption = choose(found)
     if not caption:
-        rows.reject(url, "image", "no_text", url, place)
+        held = {type(row[name]).__name__ for name in columns.texts if row.get(name) is not None}
+        other = "" if found or not held else f": no text but {', '.join(sorted(held))}"
+        rows.reject(url, "image", "no_text", url, place + other)
         return
-    page = row.get(columns.page or "")
-    width, height = (_number(row.get(name or "")) for name in columns.sizes)
+    page = next(texts_in(row.get(columns.page or "")), "")
+    width, height = (pixels(row.get(name or "")) for name in columns.sizes)
     pair = Pair(url, caption, kept, width, height)
-    rows.add_pair(pair, page if isinstance(page, str) else None, "", "not_asked", "list: states no consent")
-
-
-def _number(value: Any) -> int | None:
-    try:
-        number = int(float(value))
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if 0 < number < 1_000_000 else None
+    page_url = valid(page) if 0 < len(page) <= MAX_URL_LENGTH else None
+    rows.add_pair(pair, page_url, "", "not_asked", "list: states no consent")
 
 
 def _rows_of(path: str, extract: ExtractConfig) -> Iterator[Row | str]:
     """The rows of a file, as :func:`_read` or the user's own reader finds them."""
-    return _own_rows(path, extract.reader) if extract.reader else _read(path)
+    return _own_rows(path, extract.reader) if extract.reader else _read(path, extract)
 
 
 def _own_rows(path: str, reader: str) -> Iterator[Row | str]:
@@ -153,7 +150,7 @@ def _own_rows(path: str, reader: str) -> Iterator[Row | str]:
         raise failure("extract.reader", reader, error) from error
 
 
-def _read(path: str) -> Iterator[Row | str]:
+def _read(path: str, extract: ExtractConfig) -> Iterator[Row | str]:
     """The rows of a file by column name; a string in place of a row is the reason why it cannot be used."""
     stem = path.lower().partition("?")[0]
     compression = next((name for suffix, name in _COMPRESSIONS.items() if stem.endswith(suffix)), None)
@@ -162,7 +159,7 @@ def _read(path: str) -> Iterator[Row | str]:
     with open_input(path) as stream:
         try:
             if stem.endswith(".parquet"):
-                yield from _read_parquet(stream)
+                yield from _read_parquet(stream, path, extract)
                 return
             plain = stream if compression is None else _decompressed(stream, compression)
             if stem.endswith((".jsonl", ".ndjson")):
@@ -185,20 +182,37 @@ def _decompressed(stream: IO[bytes], compression: str) -> IO[bytes]:
     return opened if hasattr(opened, "peek") else io.BufferedReader(opened)
 
 
-def _read_parquet(stream: IO[bytes]) -> Iterator[Row]:
-    for batch in pq.ParquetFile(stream).iter_batches(PIECE_ROWS):
-        yield from batch.to_pylist()
+def _read_parquet(stream: IO[bytes], path: str, extract: ExtractConfig) -> Iterator[Row]:
+    """Rows with a value for the columns that are used, and None for the others, which may hold anything."""
+    file = pq.ParquetFile(stream)
+    schema = file.schema_arrow
+    nothing = dict.fromkeys(schema.names)
+    columns = _Columns(nothing, extract, path)
+    used = {name for name in (columns.url, columns.page, *columns.texts, *columns.sizes) if name}
+    for names, what, setting in (([columns.url], "addresses", "url_column"), (columns.texts, "texts", "text_columns")):
+        kinds = {str(name): schema.field(schema.names.index(name)).type for name in names}
+        if not any(map(may_hold_text, kinds.values())):
+            said = ", ".join(f"the column {name} holds {kind}" for name, kind in kinds.items())
+            raise UserError(
+                f"{path}: {said}, not {what}", f"set extract.{setting} to another one of: {', '.join(nothing)}"
+            )
+    for batch in file.iter_batches(PIECE_ROWS):
+        cells = {name: values_of(batch.column(schema.names.index(name))) for name in used}
+        for values in zip(*cells.values(), strict=True):
+            yield {**nothing, **dict(zip(cells, values, strict=True))}
 
 
 def _lines(stream: IO[bytes]) -> Iterator[str | None]:
-    """Decoded lines; None for one longer than MAX_LINE."""
+    """Decoded lines, without a byte order mark; None for one longer than MAX_LINE."""
+    mark = codecs.BOM_UTF8
     while line := stream.readline(MAX_LINE):
         if len(line) == MAX_LINE and not line.endswith(b"\n"):
             while (rest := stream.readline(MAX_LINE)) and not rest.endswith(b"\n"):
                 pass
             yield None
         else:
-            yield line.decode("utf-8", "replace")
+            yield line.removeprefix(mark).decode("utf-8", "replace")
+        mark = b""
 
 
 def _read_json_lines(stream: IO[bytes]) -> Iterator[Row | str]:
@@ -217,7 +231,8 @@ def _read_json_lines(stream: IO[bytes]) -> Iterator[Row | str]:
 def _read_redcaps(stream: IO[bytes], path: str) -> Iterator[Row | str]:
     """RedCaps annotations: one object with the list ``annotations``."""
     try:
-        content = json.load(stream)
+        data = stream.read()
+        content = json.loads(data.decode(json.detect_encoding(data), "replace"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON: {error}") from None
     rows = content.get("annotations") if isinstance(content, dict) else content
@@ -233,11 +248,11 @@ def _read_delimited(stream: IO[bytes], delimiter: str) -> Iterator[Row | str]:
 
     def lines() -> Iterator[str]:
         nonlocal too_long
-        for number, line in enumerate(_lines(stream)):
+        for line in _lines(stream):
             if line is None:
                 too_long += 1
             else:
-                yield (line.removeprefix("\ufeff") if number == 0 else line).replace("\0", "")
+                yield line.replace("\0", "")
 
     # A quote in a TSV is a character like any other.
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE

@@ -9,7 +9,9 @@ from urllib.parse import urljoin
 
 from yarl import URL
 
-__all__ = ["Resolver", "canonical", "picture_url", "spelling"]
+from webimagetext.foreign import encodable
+
+__all__ = ["MAX_URL_LENGTH", "Resolver", "canonical", "picture_url", "spelling"]
 
 MAX_URL_LENGTH = 4096
 _STRIPPED = "".join(map(chr, range(33)))  # C0 controls and space
@@ -52,7 +54,8 @@ class Resolver:
         return self._slow(reference)
 
     def _slow(self, reference: str) -> str | None:
-        reference = reference.replace("\t", "").replace("\n", "").replace("\r", "")
+        # What yarl cannot encode it leaves out, which would be another address.
+        reference = encodable(reference).replace("\t", "").replace("\n", "").replace("\r", "")
         scheme = _SCHEME.match(reference)
         if scheme and scheme.group().lower() not in ("http:", "https:"):
             return None
@@ -98,7 +101,7 @@ def canonical(reference: str) -> str | None:
     if "://" not in text and re.fullmatch(r"[\w-]+(\.[\w-]+)+(:\d+)?(/.*)?", text):
         text = f"https://{text}"
     try:
-        url = URL(text)
+        url = URL(encodable(text))
         if not _is_web(url):
             return None
         if url.is_default_port():

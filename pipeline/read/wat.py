@@ -13,12 +13,13 @@ from typing import Any
 from pipeline.net.config import HttpConfig
 from pipeline.net.transport import Headers
 from pipeline.read.archive import Problem, Response, read_metadata
-from pipeline.read.choose import choose
+from pipeline.read.choose import choose, plain
 from pipeline.read.config import ExtractConfig
 from pipeline.read.pages import Page, Pair
 from pipeline.read.srcset import best_of_srcset
 from pipeline.read.tables import Extracted, Rows, page_consent
 from pipeline.read.urls import Resolver, canonical
+from webimagetext.foreign import valid
 
 __all__ = ["read_wat"]
 
@@ -54,7 +55,8 @@ def _add_record(rows: Rows, record: Response, extract: ExtractConfig, http: Http
         return  # of a request, or of something that is no page
     status = _text(_within(response, "Response-Message"), "Status")
     if status not in ("200", ""):
-        rows.reject(url, "page", f"http_{status[:3]}", url)
+        number = status.isascii() and status.isdigit() and len(status) == 3
+        rows.reject(url, "page", f"http_{status}" if number else "bad_response", url, "" if number else status)
         return
     page = _page(html, url, extract)
     rows.add_page(page, url, page_consent(page, _headers(response), http, ["robots.txt: as the archive was made"]))
@@ -77,7 +79,7 @@ def _page(html: dict[str, Any], url: str, extract: ExtractConfig) -> Page:
         if kind.endswith("srcset"):
             address = best_of_srcset(address, extract.image_width) or ""
         absolute = resolve(address)
-        texts, caption = choose((name, " ".join(_text(link, name).split())) for name in _TEXTS if _text(link, name))
+        texts, caption = choose((name, plain(_text(link, name))) for name in _TEXTS if _text(link, name))
         if absolute is None:
             page.skipped.append((address[:200], "data_uri" if address.startswith("data:") else "bad_url"))
         elif not caption:
@@ -92,7 +94,7 @@ def _headers(response: dict[str, Any]) -> Headers:
     headers: Headers = {}
     for name, value in _within(response, "Headers").items():
         values = value if isinstance(value, list) else [value]
-        headers[name.lower()] = tuple(item for item in values if isinstance(item, str))
+        headers[valid(name).lower()] = tuple(valid(item) for item in values if isinstance(item, str))
     return headers
 
 
@@ -110,4 +112,4 @@ def _dicts(value: dict[str, Any], name: str) -> Iterator[dict[str, Any]]:
 
 def _text(value: dict[str, Any], name: str) -> str:
     found = value.get(name)
-    return found if isinstance(found, str) else ""
+    return valid(found) if isinstance(found, str) else ""

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from webimagetext.deciding import CODE, check_name
+from webimagetext.ranges import Ranged
 
 __all__ = ["StepsConfig"]
 
 
 @dataclass(frozen=True)
-class StepsConfig:
+class StepsConfig(Ranged):
     """Beam transforms of your own, named module:class, that judge or change the rows between two stages."""
 
     candidates: Annotated[tuple[str, ...], CODE] = ()
@@ -21,6 +22,7 @@ class StepsConfig:
     package.steps."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for field in ("candidates", "matched"):
             for name in getattr(self, field):
                 check_name(f"steps.{field}", name)

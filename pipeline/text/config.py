@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from webimagetext.deciding import CODE, CONTENTS, check_name
 from webimagetext.errors import UserError
+from webimagetext.ranges import Range, Ranged
 
 __all__ = ["TextConfig"]
 
@@ -13,7 +14,7 @@ Mark = Literal["email", "phone", "address", "ip"]
 
 
 @dataclass(frozen=True)
-class TextConfig:
+class TextConfig(Ranged):
     """Which captions stay. Every rule can be turned off."""
 
     detector: Detector = "fasttext"
@@ -22,25 +23,25 @@ class TextConfig:
     is then empty."""
     language: str = "en"
     """Two-letter code (ISO 639-1) of the language wanted."""
-    language_threshold: float = 0.5
-    """Keep a caption whose probability of being in the wanted language is at least this (0 to 1)."""
-    language_low_threshold: float = 0.1
-    """Keep it from this probability on if it is made of dictionary words (0 to 1; English alone has a dictionary)."""
-    dictionary_share: float = 0.8
-    """Share of a caption's words that must be in the dictionary for the low threshold to count (0 to 1)."""
-    min_words: int = 3
+    language_threshold: Annotated[float, Range(0, 1)] = 0.5
+    """Keep a caption whose probability of being in the wanted language is at least this."""
+    language_low_threshold: Annotated[float, Range(0, 1)] = 0.1
+    """Keep it from this probability on if it is made of dictionary words (English alone has a dictionary)."""
+    dictionary_share: Annotated[float, Range(0, 1)] = 0.8
+    """Share of a caption's words that must be in the dictionary for the low threshold to count."""
+    min_words: Annotated[int, Range(0)] = 3
     """Fewest words in a caption (0: no limit)."""
-    max_words: int = 256
+    max_words: Annotated[int, Range(0)] = 256
     """Most words in a caption (0: no limit)."""
-    min_characters: int = 6
+    min_characters: Annotated[int, Range(0)] = 6
     """Fewest characters in a caption (0: no limit)."""
-    max_characters: int = 2000
+    max_characters: Annotated[int, Range(0)] = 2000
     """Most characters in a caption (0: no limit)."""
-    min_letter_share: float = 0.5
+    min_letter_share: Annotated[float, Range(0, 1)] = 0.5
     """Share of letters among the characters that are not white space, at least (0: off)."""
-    max_word_length: int = 45
+    max_word_length: Annotated[int, Range(0)] = 45
     """Longest run of letters and digits, in characters (0: off); longer ones are codes, not words."""
-    min_distinct_share: float = 0.34
+    min_distinct_share: Annotated[float, Range(0, 1)] = 0.34
     """Different words among the words of a caption of six words or more, at least (0: off)."""
     boilerplate: bool = True
     """Drop captions that only name a part of a page: "Next", "[Note]", "Click to enlarge", "Image may contain …"."""
@@ -61,22 +62,11 @@ class TextConfig:
     rules: Annotated[tuple[str, ...], CODE] = ()
     """Rules of your own, module:function, before that of language: record batch (pair_id, url, caption, page_url …) ->
     a reason for each row, or None where it stays."""
-    max_repeats: int = 10
+    max_repeats: Annotated[int, Range(0)] = 10
     """Drop captions that occur with more than this many pairs (0: off)."""
 
     def __post_init__(self) -> None:
-        for name in (
-            "language_threshold",
-            "language_low_threshold",
-            "dictionary_share",
-            "min_letter_share",
-            "min_distinct_share",
-        ):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"text.{name} is {getattr(self, name)}", "give a share from 0 to 1")
-        for name in ("min_words", "max_words", "min_characters", "max_characters", "max_word_length", "max_repeats"):
-            if getattr(self, name) < 0:
-                raise UserError(f"text.{name} is {getattr(self, name)}", "give 0 (off) or more")
+        super().__post_init__()
         for name in self.rules:
             check_name("text.rules", name)
         if missing := set(self.drop_marked) - set(self.marks):

@@ -22,6 +22,7 @@ import zstandard
 
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
+from webimagetext.foreign import encodable
 
 __all__ = ["TEXT_COLUMNS", "Text", "read_texts"]
 
@@ -122,7 +123,7 @@ def _from_table(text: str, column: str, url: str, *, tabs: bool) -> Iterator[Tex
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
     try:
         names = next(rows, [])
-        if column.isdigit():
+        if column.isascii() and column.isdigit():
             wanted, sources = int(column) - 1, None
             if not 0 <= wanted < len(names):
                 raise UserError(f"{url}: there is no column {column} among {len(names)}")
@@ -167,7 +168,7 @@ def _json_items(text: str, url: str) -> Iterator[tuple[int, Any]]:
     """The entries of a JSON list, or the keys of a JSON object, numbered."""
     try:
         value = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{url}: not JSON: {error}") from None
     if isinstance(value, dict):
         # Text to count, or a list under one name.
@@ -183,7 +184,7 @@ def _json_lines(text: str, url: str) -> Iterator[tuple[int, Any]]:
         if line.strip():
             try:
                 yield place, json.loads(line)
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:
                 raise UserError(f"{url}: line {place:,}: not JSON: {error}") from None
 
 
@@ -200,14 +201,14 @@ def _from_items(items: Iterator[tuple[int, Any]], column: str, url: str) -> Iter
             value, given = item, None
         if value is not None and not isinstance(value, str):
             raise UserError(f"{url}: entry {place:,} is {json.dumps(value)[:60]}, not a text")
-        yield Text(value or "", place, _sources(given))
+        yield Text(encodable(value or ""), place, _sources(given))
 
 
 def _sources(value: object) -> tuple[str, ...]:
     """One source, or several, as a file gives them."""
     if isinstance(value, str):
-        return (value,) if value else ()
-    return tuple(str(item) for item in value if item) if isinstance(value, list) else ()
+        return (encodable(value),) if value else ()
+    return tuple(encodable(str(item)) for item in value if item) if isinstance(value, list) else ()
 
 
 def _from_parquet(data: bytes, column: str, url: str) -> Iterator[Text]:
@@ -223,6 +224,7 @@ def _from_parquet(data: bytes, column: str, url: str) -> Iterator[Text]:
             raise UserError(f"{url}: the column {wanted} holds {kind}, not texts", "name another one by --column")
         place = 0
         for batch in file.iter_batches(columns=[wanted, *([given] if given else [])], use_threads=False):
+            batch.validate(full=True)
             sources = batch.column(given).to_pylist() if given else [None] * batch.num_rows
             for text, source in zip(batch.column(wanted).to_pylist(), sources, strict=True):
                 place += 1

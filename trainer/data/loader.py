@@ -61,8 +61,8 @@ class Dataset:
             raise UserError(
                 f"--source-weights has {len(weights)} numbers for {len(groups)} patterns", "give one for each pattern"
             )
-        if min(weights) < 0 or sum(weights) <= 0:
-            raise UserError("--source-weights: the shares must not be negative, and not all zero")
+        if not sum(weights):
+            raise UserError("--source-weights: not all shares may be zero")
         self.sources = settle([self.library.find(group) for group in groups])
         self.size = sum(shard.size for shards in self.sources for shard in shards)
         if config.batch_size < 1 or self.size < config.batch_size:

@@ -51,7 +51,7 @@ def members(stream: IO[bytes], length: int) -> Iterator[tuple[str, int, int]]:
             expected = _number(header[148:156])
         except ValueError:
             return
-        if sum(header[:148]) + sum(header[156:]) + 8 * 32 != expected or position + BLOCK + size > length:
+        if size < 0 or sum(header[:148]) + sum(header[156:]) + 8 * 32 != expected or position + BLOCK + size > length:
             return
         if kind in _REGULAR:
             name = header[:100].split(b"\0", 1)[0]

@@ -1,9 +1,10 @@
 """The settings of each evaluation."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from trainer.config import TrainedConfig
+from webimagetext.ranges import Range
 
 __all__ = ["EvaluateConfig", "RetrievalConfig", "ZeroshotConfig"]
 
@@ -16,9 +17,9 @@ class EvaluateConfig(TrainedConfig):
     """What to evaluate on: patterns of shards, or for zeroshot also a folder with one folder of pictures a class."""
     output: str = ""
     """A JSON file for the figures."""
-    batch_size: int = 64
+    batch_size: Annotated[int, Range(1)] = 64
     """Pictures or texts at a time."""
-    limit: int = 0
+    limit: Annotated[int, Range(0)] = 0
     """At most so many pairs or pictures; 0: all."""
     device: str = "auto"
     """"cuda", "cpu", or "auto" for the first that is there."""

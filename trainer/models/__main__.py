@@ -11,6 +11,7 @@ from typing import Any
 from trainer.threads import wait_asleep
 from webimagetext.command import leave, run_command
 from webimagetext.flags import parse_flags
+from webimagetext.ranges import Ranged
 
 __all__ = ["main"]
 
@@ -18,7 +19,7 @@ PROG = "python -m trainer.models"
 
 
 @dataclass(frozen=True)
-class ListConfig:
+class ListConfig(Ranged):
     """Lists the models this trainer knows: parameters, GFLOPs for one image, resolution in pixels."""
 
     model: tuple[str, ...] = ()

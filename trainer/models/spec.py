@@ -6,43 +6,46 @@ The numbers are those of tables 18 to 20 of the paper (arXiv 2103.00020) and of 
 
 import difflib
 from dataclasses import dataclass
+from typing import Annotated
 
 from webimagetext.errors import UserError
+from webimagetext.ranges import Range, Ranged
 from webimagetext.settings import from_toml
 
 __all__ = ["PUBLISHED", "SPECS", "ModelSpec", "find_spec"]
 
 
 @dataclass(frozen=True)
-class ModelSpec:
+class ModelSpec(Ranged):
     """Everything that decides a model's parameters; two models with equal specs have tensors of equal shapes."""
 
-    embed_dim: int
+    embed_dim: Annotated[int, Range(1)]
     """Size of the space that images and texts share."""
-    image_size: int
+    image_size: Annotated[int, Range(1)]
     """Side of the square input, pixels."""
-    vision_layers: int | tuple[int, ...]
+    vision_layers: Annotated[int | tuple[int, ...], Range(1)]
     """Transformer blocks of a ViT, or the bottleneck blocks of a ResNet's four stages."""
-    vision_width: int
+    vision_width: Annotated[int, Range(1)]
     """Channels of a ViT, or of a ResNet's stem."""
-    vision_heads: int
+    vision_heads: Annotated[int, Range(1)]
     """Attention heads of a ViT, or of a ResNet's attention pool."""
-    patch_size: int = 0
+    patch_size: Annotated[int, Range(0)] = 0
     """Side of a ViT's patches, pixels; 0 makes the image tower a ResNet."""
-    text_width: int = 512
+    text_width: Annotated[int, Range(1)] = 512
     """Channels of the text transformer."""
-    text_heads: int = 8
+    text_heads: Annotated[int, Range(1)] = 8
     """Attention heads of the text transformer."""
-    text_layers: int = 12
+    text_layers: Annotated[int, Range(1)] = 12
     """Blocks of the text transformer."""
-    context_length: int = 77
+    context_length: Annotated[int, Range(2)] = 77
     """Longest text, tokens, with the start and the end token."""
-    vocab_size: int = 49408
+    vocab_size: Annotated[int, Range(1)] = 49408
     """Rows of the token table; the tokenizer may have fewer entries, never more."""
-    learning_rate: float = 5e-4
+    learning_rate: Annotated[float, Range(above=0)] = 5e-4
     """The published peak learning rate."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.is_vit == (not isinstance(self.vision_layers, int)):
             raise ValueError("vision_layers is one number for a ViT (patch_size > 0) and four numbers for a ResNet")
         if not isinstance(self.vision_layers, int) and len(self.vision_layers) != 4:

@@ -129,7 +129,7 @@ def test_broken_lines_are_counted(write: Any) -> None:
 
 def test_lone_surrogates_are_replaced(write: Any) -> None:
     assert pairs(write("list.jsonl", '{"url": "http://h/a.jpg", "caption": "a \\ud800 dog"}')) == [
-        ("http://h/a.jpg", "a ? dog")
+        ("http://h/a.jpg", "a � dog")
     ]
 
 
