@@ -270,7 +270,7 @@ def test_mistakes_in_the_data_flags_are_explained(shapes: Path, tmp_path: Path) 
         (DataConfig(train_data=(str(shapes / "shards"),)), "is a folder"),
         (DataConfig(train_data=(good,), batch_size=1000), "the shards hold 240 pairs"),
         (DataConfig(train_data=(good,), batch_size=8, source_weights=(1.0, 2.0)), "2 numbers for 1 patterns"),
-        (DataConfig(train_data=(good,), batch_size=8, source_weights=(0.0,)), "not all zero"),
+        (DataConfig(train_data=(good,), batch_size=8, source_weights=(0.0,)), "not all shares may be zero"),
     ]
     for config, words in cases:
         with pytest.raises(UserError, match=words):

@@ -94,5 +94,5 @@ def test_the_settings_decide_which(pool: pa.RecordBatch) -> None:
     ],
 )
 def test_impossible_settings_are_refused(values: dict[str, float]) -> None:
-    with pytest.raises(UserError, match=f"balance.{next(iter(values))}"):
+    with pytest.raises(UserError, match=next(iter(values))):
         BalanceConfig(**values)  # type: ignore[arg-type]

@@ -51,5 +51,5 @@ def test_rules_can_be_switched_off() -> None:
 
 def test_wrong_settings_are_refused() -> None:
     for wrong in ({"quality": 0}, {"max_aspect_ratio": 0.5}, {"image_size": 0}):
-        with pytest.raises(UserError, match="image"):
+        with pytest.raises(UserError, match="give "):
             ImageConfig(**wrong)
