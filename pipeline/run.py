@@ -18,6 +18,7 @@ from pipeline.match.own_list import with_query_list
 from pipeline.stages import balance, captions, evaluation, extract, fetch, join, match, shards
 from webimagetext import files
 from webimagetext.errors import UserError
+from webimagetext.lock import locked
 from webimagetext.settings import to_toml
 
 __all__ = ["run_steps_of", "run_verb", "steps_of"]
@@ -61,6 +62,11 @@ def run_steps_of(verb: str, output: str, config: RunConfig, options: Sequence[st
 
     store = partial(check_store, run, config.image)
     check(verb, run, config, engine=make_engine, store=store, extracted=partial(_is_extracted, run, config))
+    with locked(run.root, f"`{verb}`"):
+        return _run_steps(verb, run, config, engines[0])
+
+
+def _run_steps(verb: str, run: RunFolder, config: RunConfig, engine: Engine) -> list[funnel.Step]:
     stated = config
     if verb in ("run", "curate", "package"):
         config = with_query_list(run, config)
@@ -68,7 +74,7 @@ def run_steps_of(verb: str, output: str, config: RunConfig, options: Sequence[st
     if steps:
         with files.write_atomic(run.config, "w") as stream:
             stream.write(to_toml(stated))
-        run_steps(steps, Context(run, config, engines[0]))
+        run_steps(steps, Context(run, config, engine))
     if verb in ("run", "report"):
         return write_audit(run, settings_of(steps_of(run, config), run))
     return funnel.funnel_steps(run)

@@ -34,6 +34,7 @@ from query_builder.workers import Workers
 from query_builder.write import Knowledge, write_candidates
 from webimagetext.errors import UserError
 from webimagetext.files import digest, is_url, open_input, read_ranges, size, version, write_atomic
+from webimagetext.lock import locked
 from webimagetext.progress import Progress
 from webimagetext.settings import fingerprint
 
@@ -85,6 +86,14 @@ def build(config: BuildConfig) -> None:
         print(f"{config.output} is up to date: the same inputs and settings made it")
         return
     work = job.work()
+    with locked(os.path.dirname(work), "`build`"):
+        _build(config, job, work)
+        if not config.keep_work:
+            shutil.rmtree(os.path.dirname(work), ignore_errors=True)
+
+
+def _build(config: BuildConfig, job: _Job, work: str) -> None:
+    """Counts, chooses, and writes the list."""
     for folder in ("shards", "views", "checksums"):
         os.makedirs(os.path.join(work, folder), exist_ok=True)
     _clear_leftovers(work)
@@ -118,8 +127,6 @@ def build(config: BuildConfig) -> None:
     write_candidates(candidates_path(config.output), knowledge, chosen, metadata)
     write_queries(config.output, rows, metadata)
     print_summary(config, rows, totals, title_statistics, knowledge, synsets)
-    if not config.keep_work:
-        shutil.rmtree(os.path.dirname(work), ignore_errors=True)
 
 
 def _plan(config: BuildConfig) -> _Job:

@@ -1,4 +1,5 @@
-"""Ctrl-C as a terminal sends it: SIGINT to every process of a command at once."""
+"""Ctrl-C as a terminal sends it, SIGINT to every process of a command at once; SIGTERM as a scheduler does, to the
+first."""
 
 import functools
 import os
@@ -16,7 +17,9 @@ ROOT = Path(__file__).resolve().parents[1]
 SAID = "\ninterrupted; the same command again takes up where this one stopped\n"
 
 
-def interrupted(command: Sequence[str], workers: int, then: float) -> tuple[int, str]:
+def interrupted(
+    command: Sequence[str], workers: int, then: float, number: signal.Signals = signal.SIGINT
+) -> tuple[int, str]:
     """Exit status and standard error of a command that is interrupted ``then`` seconds after it has so many child
     processes.
 
@@ -31,7 +34,7 @@ def interrupted(command: Sequence[str], workers: int, then: float) -> tuple[int,
         while len(children(process.pid)) < workers and process.poll() is None:
             time.sleep(0.001)
         time.sleep(then)
-        os.killpg(process.pid, signal.SIGINT)
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
         assert process.stderr is not None
         said = process.stderr.read()  # the last one closes it
     return process.returncode, said

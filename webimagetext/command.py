@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from webimagetext.errors import UserError, is_full_disk
+from webimagetext.endings import Terminated, heard, user_error
 from webimagetext.extras import needed_by
 
 __all__ = ["leave", "run_command"]
@@ -20,29 +20,28 @@ _PROGRAMS = ("webimagetext", "pipeline", "query_builder", "trainer")
 def run_command(command: Callable[[], int | None]) -> int:
     """Runs a command's body and turns its ending into an exit status.
 
-    Returns 0 or what the body returned; 2 after a :class:`UserError`, a full disk or an import of what an extra
-    brings; 130 after Ctrl-C; 141 after a closed pipe.
+    Returns 0 or what the body returned; 2 after a :class:`UserError`, after what a user can mend otherwise (a full or
+    read-only disk, a permission, a limit, memory) or an import of what an extra brings; 130 after Ctrl-C, 143 after
+    SIGTERM, 141 after a closed pipe.
     """
     _take_names_as_utf_8()
     _print_any_text()
     try:
-        with needed_by("this command"):
+        with needed_by("this command"), heard():
             return command() or 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("\ninterrupted; the same command again takes up where this one stopped", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        how, status = ("terminated", 143) if isinstance(error, Terminated) else ("interrupted", 130)
+        print(f"\n{how}; the same command again takes up where this one stopped", file=sys.stderr)
+        return status
     except BrokenPipeError:
         # Python flushes stdout once more at exit; without a reader that would print a second error.
         sys.stdout = None
         return 141
-    except OSError as error:
-        if not is_full_disk(error):
+    except Exception as error:
+        told = user_error(error)
+        if told is None:
             raise
-        print(f"error: no space left while writing {error.filename or 'a file'}", file=sys.stderr)
-        print("  free some disk space, then run the same command again: finished work is kept", file=sys.stderr)
+        print(f"error: {told}", file=sys.stderr)
         return 2
 
 

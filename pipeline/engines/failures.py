@@ -1,19 +1,29 @@
-"""A user's mistake that only a worker can notice, such as a store that refuses a file, told as one by the driver.
+"""What only a worker can notice and a user can mend, such as a store that refuses a file or a full disk, told by the
+driver.
 
-In: what Beam raises and logs for a UserError of a worker: the error with a note, or its traceback as text. Out: the
-UserError, and no traceback.
+In: what Beam raises and logs for an error of a worker: the error with a note, or its traceback as text. Out: the
+UserError, and no traceback; a defect of ours keeps it.
 """
 
 import contextlib
 import logging
 import re
+from collections import deque
 from collections.abc import Iterator
 
+from webimagetext.endings import user_error, user_error_of_text
 from webimagetext.errors import UserError
 
 __all__ = ["told_as_mistakes"]
 
-_LOGGERS = ("apache_beam.runners.common", "apache_beam.runners.portability.local_job_service")
+_LOGGERS = (
+    "apache_beam.runners.common",
+    "apache_beam.runners.portability.fn_api_runner.worker_handlers",
+    "apache_beam.runners.portability.local_job_service",
+    "apache_beam.runners.worker.data_plane",
+    "apache_beam.runners.worker.sdk_worker",
+)
+MOST_RECORDS = 100
 _NAME = f"{UserError.__module__}.{UserError.__name__}"
 # The last line of a traceback with what follows it: the problem, a note of Beam's, and the remedy, which is indented.
 _TEXT = re.compile(
@@ -22,28 +32,48 @@ _TEXT = re.compile(
 _NOTE = re.compile(r" \[while running .*?\]$")
 
 
-def _is_other(record: logging.LogRecord) -> bool:
-    """Whether a log record tells of something else than a UserError."""
-    if record.exc_info and isinstance(record.exc_info[1], UserError):
+class _Held(logging.Filter):
+    """Keeps the errors that Beam logs, until it is known whether somebody has to read them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: deque[logging.LogRecord] = deque(maxlen=MOST_RECORDS)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Takes an error, and lets the rest pass."""
+        if record.levelno < logging.ERROR:
+            return True
+        self.records.append(record)
         return False
-    return _NAME not in record.getMessage()
+
+
+def _user_error(error: Exception) -> UserError | None:
+    """What a user is told of an error of a graph; None for a defect of ours."""
+    if isinstance(error, UserError):
+        error.problem = _NOTE.sub("", error.problem)
+    elif isinstance(error, RuntimeError):
+        if found := list(_TEXT.finditer(str(error))):
+            return UserError(found[-1]["problem"], (found[-1]["remedy"] or "").strip())
+        return user_error_of_text(str(error))
+    return user_error(error)
 
 
 @contextlib.contextmanager
 def told_as_mistakes() -> Iterator[None]:
-    """Raises the UserError of a worker in the block as such, and keeps its traceback out of the log."""
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    """Raises what a user can mend as a UserError, and keeps its traceback out of the log."""
+    loggers, held = [logging.getLogger(name) for name in _LOGGERS], _Held()
     for logger in loggers:
-        logger.addFilter(_is_other)
+        logger.addFilter(held)
+    told = None
     try:
         yield
-    except UserError as error:
-        raise UserError(_NOTE.sub("", error.problem), error.remedy) from None
-    except RuntimeError as error:
-        found = list(_TEXT.finditer(str(error)))
-        if not found:
+    except Exception as error:
+        told = _user_error(error)
+        if told is None or told is error:
             raise
-        raise UserError(found[-1]["problem"], (found[-1]["remedy"] or "").strip()) from None
+        raise told from None
     finally:
         for logger in loggers:
-            logger.removeFilter(_is_other)
+            logger.removeFilter(held)
+        for record in held.records if told is None else ():
+            logging.getLogger(record.name).handle(record)

@@ -14,7 +14,6 @@ import contextlib
 import json
 import os
 import select
-import signal
 import socket
 import sys
 import threading
@@ -57,15 +56,20 @@ def _work(connection: socket.socket, request: dict[str, Any]) -> None:
         worker.main(request["arguments"])
         status = 0
     finally:
-        with contextlib.suppress(OSError):
-            connection.sendall(str(status).encode())
         os._exit(status)
+
+
+def _answer(connection: socket.socket, process: int) -> None:
+    """Tells how a worker ended: its status, or, as a shell does, 128 and the number of the signal that killed it."""
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    with contextlib.suppress(OSError), connection:
+        connection.sendall(str(status if status >= 0 else 128 - status).encode())
 
 
 def main() -> None:
     """Serves until standard input ends, which is when the process that started this one does."""
     secret = sys.stdin.readline().strip()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the workers: their connections tell
+    workers: dict[int, tuple[socket.socket, int]] = {}  # connection and process, by a handle that tells of its end
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         try:
             print(server.getsockname()[1], flush=True)
@@ -76,17 +80,25 @@ def main() -> None:
         import pipeline.run  # noqa: F401
 
         while True:
-            ready, _, _ = select.select([server, sys.stdin], [], [])
+            ready, _, _ = select.select([server, sys.stdin, *workers], [], [])
             if sys.stdin in ready:
                 return
-            connection, _ = server.accept()
-            with connection:
+            for handle in workers.keys() & set(ready):
+                _answer(*workers.pop(handle))
+                os.close(handle)
+            if server in ready:
+                connection, _ = server.accept()
                 line = _line(connection)
                 request = json.loads(line) if line else {}
-                if secret and request.get("secret") == secret and os.fork() == 0:
+                if not secret or request.get("secret") != secret:
+                    connection.close()
+                elif (process := os.fork()) == 0:
                     server.close()
-                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    for other, _ in workers.values():
+                        other.close()
                     _work(connection, request)
+                else:
+                    workers[os.pidfd_open(process)] = (connection, process)
 
 
 if __name__ == "__main__":

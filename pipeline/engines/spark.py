@@ -26,7 +26,7 @@ from webimagetext.errors import UserError
 
 __all__ = ["JOB_SERVER_JAR", "spark_options", "submitted"]
 
-JOB_SERVER_JAR = Path(__file__).resolve().parents[1] / ".cache" / "spark" / "job-server.jar"
+JOB_SERVER_JAR = Path(__file__).resolve().parents[2] / ".cache" / "spark" / "job-server.jar"
 # Every core, and four tries a task: a cluster allows as many by itself, a local master only one.
 LOCAL_MASTER = "local[*,4]"
 # How long a worker waits for the next stage of its job. Without a wait each stage starts new ones, two seconds apiece.

@@ -7,12 +7,10 @@ part's tar is written in order.
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import struct
 import sys
-import time
 import uuid
 import zlib
 from collections.abc import Iterator
@@ -20,30 +18,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from webimagetext.foreign import valid_values
+from webimagetext.lock import take
 
 __all__ = ["Facts", "Spool"]
 
 Facts = dict[str, Any]
-_POLL_SECONDS = 0.1
 _HEAD = struct.Struct("<IIQ")  # CRC-32 of what follows it, bytes of the facts, bytes of the picture
-
-
-def _locked(path: str, deadline: float) -> int | None:
-    """A handle of the file, locked for this process; None when another process holds it beyond the deadline."""
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            if time.monotonic() >= deadline:
-                return None
-            time.sleep(_POLL_SECONDS)
-            continue
-        with contextlib.suppress(FileNotFoundError):
-            if os.fstat(handle).st_ino == os.stat(path).st_ino:
-                return handle
-        os.close(handle)  # its last holder has deleted it in the meantime
 
 
 class Spool:
@@ -58,7 +38,7 @@ class Spool:
         self._path = path
         self._places: dict[str, tuple[Facts, int, int]] = {}
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        handle = _locked(path, time.monotonic() + patience)
+        handle = take(path, patience)
         if handle is None:
             self._path = f"{path}.{uuid.uuid4().hex[:12]}"
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)

@@ -12,6 +12,14 @@ from pipeline.engines.spark import spark_options, submitted
 from pipeline.keeping.folder import RunFolder
 from webimagetext.errors import UserError
 
+ROOT = Path(__file__).parents[2]
+JAR = spark.JOB_SERVER_JAR
+
+
+def test_the_job_server_is_looked_for_where_it_is_made() -> None:
+    assert f"{ROOT}/.cache/spark/job-server.jar" == str(JAR)
+    assert ".ci/spark/build .cache/spark" in (ROOT / "Makefile").read_text()
+
 
 @pytest.fixture(autouse=True)
 def java_and_jar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

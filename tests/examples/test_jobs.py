@@ -117,7 +117,7 @@ def test_common_crawl(folder: Path) -> None:
         publisher = Publisher(crawl_files(folder / "site", site.url, crawl))
         try:
             loopback = '""\nallow_loopback = true'
-            take("common_crawl.toml", path_prefix=f'"{publisher.base}"', sample="0.99", contact=loopback, delay="0.0")
+            take("common_crawl.toml", path_prefix=f'"{publisher.base}"', sample="1.0", contact=loopback, delay="0.0")
             rows = run("common_crawl.toml")
         finally:
             publisher.server.shutdown()

@@ -1,5 +1,8 @@
 """A worker's UserError is told as one, without a traceback, from this process and from worker processes."""
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import apache_beam as beam
@@ -26,6 +29,34 @@ def test_a_mistake_that_a_worker_notices(
     with pytest.raises(UserError) as caught:
         engine.run("refuse", lambda root: root | beam.Create([1, 2]) | "Refuse" >> beam.Map(refuse))
     assert (caught.value.problem, caught.value.remedy) == ("s3://bucket/0: access is denied", "use other credentials")
+    assert "Traceback" not in caplog.text + capfd.readouterr().err
+
+
+def fill(number: int) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/run/part.parquet")
+
+
+def exhaust(number: int) -> int:
+    raise MemoryError
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("work", "said"),
+    [(fill, "no space left while writing /data/run/part.parquet"), (exhaust, "out of memory")],
+)
+def test_what_the_machine_lacks_is_told_in_a_line(
+    workers: int,
+    work: Callable[[int], int],
+    said: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    engine = Engine(RunFolder(str(tmp_path)), workers=workers)
+    with pytest.raises(UserError) as caught:
+        engine.run("lack", lambda root: root | beam.Create([1, 2]) | "Lack" >> beam.Map(work))
+    assert caught.value.problem == said and caught.value.remedy
     assert "Traceback" not in caplog.text + capfd.readouterr().err
 
 

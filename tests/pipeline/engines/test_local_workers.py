@@ -14,6 +14,7 @@ import pytest
 from pipeline.engines import local_workers
 from pipeline.engines.engine import Engine
 from pipeline.keeping.folder import RunFolder
+from webimagetext.errors import UserError
 
 pytestmark = pytest.mark.skipif(not local_workers.FORKS, reason="workers are forked on Linux alone")
 
@@ -48,6 +49,54 @@ def test_graphs_of_a_process_share_a_nursery_and_a_killed_one_is_replaced(tmp_pa
     nursery.process.wait()
     second = _parents(tmp_path)
     assert len(second) == 1 and second != first
+
+
+def _die(number: int, mark: str, times: int) -> int:
+    """Kills this worker, for the first ``times`` times that anybody comes here."""
+    done = len(os.listdir(mark))
+    if done < times:
+        Path(mark, str(done)).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_worker_that_is_killed_is_noticed_and_the_graph_tried_again(
+    tmp_path: Path, times: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    mark, written = tmp_path / "mark", tmp_path / "written"
+    mark.mkdir()
+    engine = Engine(RunFolder(str(tmp_path / "run")), workers=2)
+
+    def build(root: beam.Pipeline) -> None:
+        numbers = root | beam.Create(list(range(20))) | beam.Reshuffle()
+        done = numbers | beam.Map(_die, str(mark), times)
+        done | beam.CombineGlobally(sum) | beam.Map(lambda total: written.write_text(str(total)) and None)
+
+    engine.run("die", build, heavy=True)
+    assert written.read_text() == str(sum(range(20)))
+    said = capfd.readouterr().err
+    assert "a worker process was killed by SIGKILL" in said and "trying again" in said and "Traceback" not in said
+
+
+def test_workers_that_are_killed_again_and_again_end_the_graph_in_a_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    engine = Engine(RunFolder(str(tmp_path / "run")), workers=2)
+    with pytest.raises(UserError, match="a worker process was killed by SIGKILL") as caught:
+        engine.run("die", lambda root: root | beam.Create([1]) | beam.Map(_die, str(tmp_path), 99), heavy=True)
+    assert "fewer --workers" in caught.value.remedy and "Traceback" not in capfd.readouterr().err
+
+
+def test_a_worker_that_is_killed_while_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its command ends with a status of its own, as when the memory for it is not there."""
+    ask = local_workers.ASK
+    monkeypatch.setattr(local_workers, "ASK", "import sys; sys.exit(137)")
+    engine = Engine(RunFolder(str(tmp_path / "run")), workers=2)
+    with pytest.raises(UserError, match="was killed by SIGKILL"):
+        engine.run("start", lambda root: root | beam.Create([1]) | beam.Map(str), heavy=True)
+    monkeypatch.setattr(local_workers, "ASK", ask)
+    assert _parents(tmp_path)
 
 
 def test_a_stranger_gets_no_worker(tmp_path: Path) -> None:

@@ -1,0 +1,86 @@
+"""Endings from outside in a user's words, with their exit status."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from webimagetext.command import run_command
+from webimagetext.endings import Terminated, heard, user_error, user_error_of_text
+from webimagetext.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "no space left while writing /a/b"),
+        (errno.EROFS, "/a/b: this file system may only be read"),
+        (errno.EACCES, "/a/b: permission is denied"),
+        (errno.EFBIG, "/a/b: the file would be larger"),
+        (errno.EMFILE, "too many open files, the last /a/b"),
+        (errno.ENOMEM, "out of memory"),
+    ],
+)
+def test_an_error_of_the_system(number: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    error = OSError(number, os.strerror(number), "/a/b")
+
+    def fail() -> int:
+        raise error
+
+    assert run_command(fail) == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {said}") and len(told.splitlines()) == 2
+    kind = type(error).__name__
+    text = f"Traceback (most recent call last):\n  File \"x.py\", line 3\n{kind}: {error} [while running 'Write']\n"
+    same = user_error_of_text(text)
+    assert same is not None and str(same) == str(user_error(error))
+
+
+def test_memory() -> None:
+    assert "out of memory" in str(user_error(MemoryError()))
+    text = "Traceback (most recent call last):\nnumpy._core._exceptions._ArrayMemoryError: Unable to allocate 8. GiB"
+    assert "out of memory" in str(user_error_of_text(text))
+    assert "out of memory" in str(user_error_of_text("pyarrow.lib.ArrowMemoryError: malloc of size 9 failed"))
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), OSError("words alone"), KeyError("x"), OSError(errno.EBADF, "bad")])
+def test_a_defect_keeps_its_traceback(error: Exception) -> None:
+    def fail() -> int:
+        raise error
+
+    assert user_error(error) is None and user_error_of_text(f"Traceback\n{type(error).__name__}: {error}") is None
+    with pytest.raises(type(error)):
+        run_command(fail)
+
+
+def test_sigterm_is_told_and_unwinds() -> None:
+    code = (
+        "import sys, time\nfrom webimagetext.command import run_command\n"
+        "def work():\n    try:\n        print('on', flush=True)\n        time.sleep(60)\n"
+        "    finally:\n        print('unwound', flush=True)\n"
+        "sys.exit(run_command(work))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=-1, stderr=-1, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "on\n"
+        process.terminate()
+        out, error = process.communicate(timeout=60)
+    assert process.returncode == 143 and out == "unwound\n"
+    assert error == "\nterminated; the same command again takes up where this one stopped\n"
+
+
+def test_whoever_listens_for_sigterm_goes_on_listening() -> None:
+    heard_by = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard_by.append(number))
+    try:
+        with heard():
+            signal.raise_signal(signal.SIGTERM)
+        assert heard_by == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    with pytest.raises(Terminated), heard():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert user_error(UserError("x")) is not None
