@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
+from urllib.parse import urljoin
 
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 from warcio.archiveiterator import ArchiveIterator as ArcIterator
@@ -20,7 +21,7 @@ from pipeline.net.transport import Headers
 from webimagetext.files import open_input
 from webimagetext.foreign import one_line, valid
 
-__all__ = ["Passed", "Problem", "Response", "read_metadata", "read_responses"]
+__all__ = ["REDIRECTS", "Passed", "Problem", "Response", "read_metadata", "read_responses"]
 
 _SCAN_BYTES = 1 << 20
 _RECORD_START = re.compile(rb"WARC/\d\.\d+\r?\n")
@@ -28,6 +29,7 @@ _GZIP_START = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")
 _KINDS = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.revisit | WarcRecordType.unknown
 TRUNCATED = "truncated_record"
 _WEB = ("http://", "https://")
+REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_PROBLEMS = 100_000  # places at which reading is taken up again in one file
 
 
@@ -56,6 +58,7 @@ class Passed:
 
     url: str
     reason: str
+    detail: str = ""
 
 
 Item = Response | Problem | Passed
@@ -144,11 +147,11 @@ def _from_warc(record: Any, wanted: Wanted, max_bytes: int) -> Item | None:
         return Problem(url, "no_http_headers") if url.startswith(_WEB) else None  # of a name look-up, say
     media_type = _media_type(headers)
     if not wanted(media_type):
-        return _passed(url, status)
+        return _passed(url, status, headers)
     if not url.startswith(_WEB):
         return Problem(url or None, "bad_url")
     if status != 200:
-        return Problem(url, f"http_{status}")
+        return Problem(url, f"http_{status}", _leads_to(url, status, headers))
     return _whole(record, url, headers, media_type, max_bytes)
 
 
@@ -201,10 +204,19 @@ def _read_arc(stream: IO[bytes], wanted: Wanted, max_bytes: int) -> Iterator[Ite
             yield item
 
 
-def _passed(url: str, status: int) -> Passed | None:
+def _passed(url: str, status: int, headers: Headers) -> Passed | None:
     """A record that was passed over, where it is an answer on the web."""
     reason = "wrong_type" if status == 200 else f"http_{status}"
-    return Passed(url, reason) if url.startswith(_WEB) else None
+    return Passed(url, reason, _leads_to(url, status, headers)) if url.startswith(_WEB) else None
+
+
+def _leads_to(url: str, status: int, headers: Headers) -> str:
+    """Where a redirect leads; "" for other answers, and where it does not say."""
+    location = headers.get("location", ("",))[0].strip() if status in REDIRECTS else ""
+    try:
+        return urljoin(url, location) if location else ""
+    except ValueError:
+        return ""
 
 
 def _from_arc(record: Any, wanted: Wanted, max_bytes: int) -> Item | None:
@@ -216,9 +228,9 @@ def _from_arc(record: Any, wanted: Wanted, max_bytes: int) -> Item | None:
     code = record.http_headers.get_statuscode()[:3]
     status = int(code) if code.isdigit() else 0
     if not wanted(media_type):
-        return _passed(url, status)
+        return _passed(url, status, headers)
     if status != 200:
-        return Problem(url, f"http_{status}")
+        return Problem(url, f"http_{status}", _leads_to(url, status, headers))
     body = record.raw_stream.read(max_bytes + 1)
     if len(body) > max_bytes:
         return Problem(url, "too_large")

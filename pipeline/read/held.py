@@ -8,14 +8,19 @@ the reason why the archive's answer is no picture.
 
 from collections.abc import Iterable
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from pipeline.hashing import hash64
+from pipeline.read.archive import REDIRECTS
 from pipeline.read.tables import Held
 from pipeline.read.urls import spelling
 from pipeline.tables.schema import IMAGES
 from webimagetext.foreign import valid_values
 
-__all__ = ["HELD", "answers", "held_table"]
+__all__ = ["HELD", "answers", "by_target", "held_table", "redirected", "redirects"]
 
 HELD = pa.schema([pa.field(name, pa.string(), nullable=False) for name in Held._fields])
 
@@ -26,12 +31,40 @@ def held_table(rows: Iterable[Held]) -> pa.Table:
     return pa.Table.from_pylist([valid_values(row._asdict()) for row in chosen.values()], schema=HELD)
 
 
-def answers(wanted: pa.Table, held: pa.Table, images: pa.Table) -> pa.Table:
+def _redirects(held: pa.RecordBatch | pa.Table) -> pa.RecordBatch | pa.Table:
+    """The rows of HELD that are redirects with a target."""
+    leads = pc.is_in(held.column("reason"), value_set=pa.array([f"http_{status}" for status in REDIRECTS]))
+    return held.filter(pc.and_(leads, pc.not_equal(held.column("detail"), "")))
+
+
+def by_target(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
+    """Keys redirects of HELD by the address that they lead to, as by_address keys that address itself."""
+    return np.array([hash64(spelling(url)) for url in batch.column("detail").to_pylist()], dtype=np.uint64)
+
+
+def redirects(batch: pa.RecordBatch) -> list[pa.RecordBatch]:
+    """The redirects of a batch of HELD, where it has any."""
+    found = _redirects(batch)
+    return [found] if found.num_rows else []
+
+
+def redirected(held: pa.Table, images: pa.Table) -> pa.Table:
+    """Rows of schema IMAGES, in order of address, for redirects of HELD that lead to a picture of ``images``."""
+    pictures: dict[str, dict[str, object]] = {}
+    for row in images.sort_by("url").to_pylist():
+        if row["status"] == "success":
+            pictures.setdefault(spelling(row["url"]), row)
+    leads = {row["url"]: spelling(row["detail"]) for row in _redirects(held).sort_by("detail").to_pylist()}
+    found = [{**pictures[target], "url": url} for url, target in sorted(leads.items()) if target in pictures]
+    return pa.Table.from_pylist(found, schema=IMAGES)
+
+
+def answers(wanted: pa.Table, held: pa.Table, images: pa.Table, led: pa.Table) -> pa.Table:
     """Rows of schema IMAGES, in order of address, for the ``wanted`` addresses that ``images`` does not have and the
     archive answers. Of several answers a picture is taken before a reason, and the first by address or reason among
     equals."""
     pictures: dict[str, dict[str, object]] = {}
-    for row in images.sort_by("url").to_pylist():
+    for row in [*images.sort_by("url").to_pylist(), *led.sort_by("url").to_pylist()]:
         if row["status"] == "success":
             pictures.setdefault(spelling(row["url"]), row)
     reasons: dict[str, dict[str, str]] = {}

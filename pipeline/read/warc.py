@@ -35,7 +35,7 @@ def read_warc(path: str, extract: ExtractConfig, http: HttpConfig) -> Iterator[E
 
     for item in read_responses(path, wanted, http.max_bytes):
         if isinstance(item, Passed):
-            rows.hold(item.url, item.reason)
+            rows.hold(item.url, item.reason, item.detail)
         elif isinstance(item, Problem):
             rows.reject(item.url or path, "page", item.reason, item.url, item.detail)
             rows.hold(item.url or "", item.reason, item.detail)

@@ -25,7 +25,7 @@ from pipeline.image.process import Rejected, process
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import Entry, entry_of_table, read_manifest, remove_unnamed, rows_in
 from pipeline.keeping.step import Context
-from pipeline.read.held import HELD, answers, held_table
+from pipeline.read.held import HELD, answers, by_target, held_table, redirected, redirects
 from pipeline.read.inputs import expand_inputs
 from pipeline.read.tables import Body, Extracted, Held
 from pipeline.read.url_list import read_url_list
@@ -48,6 +48,7 @@ STORED = "images"
 # The tables a file gives, in this order: the last one is its marker.
 TABLES = {"rejects": REJECTS, "held": HELD, "candidates": CANDIDATES}
 MARKER = "candidates"
+HOPS = 2  # redirects after one another that are followed within the archives
 
 
 def source_folder(run: RunFolder, table: str) -> str:
@@ -102,22 +103,43 @@ def answer_from_archives(root: beam.Pipeline, run: RunFolder, config: RunConfig)
     """Candidates, what the archives hold, and the image store so far -> a part of the store that answers for what is no
     picture."""
     candidates, held = source_folder(run, "candidates"), source_folder(run, "held")
+    rows = rows_in(candidates) + rows_in(held) + rows_in(run.images)
+    parts = parts_for(rows)
+    answered = root | "Read held" >> ReadTable(held)
+    images = root | "Read images" >> ReadTable(run.images)
+    leading, led = answered | "Redirects" >> beam.FlatMap(redirects).with_output_types(pa.RecordBatch), []
+    reached = images
+    for hop in range(1, HOPS + 1):
+        meeting = {"leading": leading, "images": reached} | f"By target {hop}" >> Meet(
+            {"leading": by_target, "images": by_address}, parts
+        )
+        led.append(meeting | f"Follow {hop}" >> beam.FlatMap(_follow).with_output_types(pa.RecordBatch))
+        reached = (images, *led) | f"Reached after {hop}" >> beam.Flatten()
     sides = {
         "wanted": root | "Read candidates" >> ReadTable(candidates, ["url"]),
-        "held": root | "Read held" >> ReadTable(held),
-        "images": root | "Read images" >> ReadTable(run.images),
+        "held": answered,
+        "images": images,
+        "led": tuple(led) | "Led to" >> beam.Flatten(),
     }
-    rows = rows_in(candidates) + rows_in(held) + rows_in(run.images)
-    met = sides | "By address" >> Meet(dict.fromkeys(sides, by_address), parts_for(rows))
+    met = sides | "By address" >> Meet(dict.fromkeys(sides, by_address), parts)
     entries = met | "Answer" >> beam.FlatMap(_answer, run.images, config)
     kept = root | "Earlier parts" >> beam.Create(read_manifest(run.images).to_pylist(), reshuffle=False)
     (entries, kept) | "All parts" >> beam.Flatten() | "Manifest of images" >> WriteManifest(run.images)
 
 
+def _follow(group: tuple[int, dict[str, list[pa.RecordBatch]]]) -> list[pa.RecordBatch]:
+    """The pictures that redirects lead to, under the addresses of the redirects."""
+    _, sides = group
+    found = redirected(combine(sides["leading"], HELD), combine(sides["images"], IMAGES))
+    batches: list[pa.RecordBatch] = found.combine_chunks().to_batches()
+    return batches
+
+
 def _answer(group: tuple[int, dict[str, list[pa.RecordBatch]]], folder: str, config: RunConfig) -> Iterator[Entry]:
     part, sides = group
     wanted = combine(sides["wanted"], pa.schema([CANDIDATES.field("url")]))
-    found = answers(wanted, combine(sides["held"], HELD), combine(sides["images"], IMAGES))
+    stored, led = (combine(sides[side], IMAGES) for side in ("images", "led"))
+    found = answers(wanted, combine(sides["held"], HELD), stored, led)
     if found.num_rows:
         decided = [decided_by(status, config.http, config.image) for status in found.column("status").to_pylist()]
         place = found.schema.get_field_index("decided_by")

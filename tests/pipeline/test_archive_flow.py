@@ -55,6 +55,7 @@ def test_nobody_is_asked_for_what_an_archive_holds_whatever_it_is(tmp_path: Path
     with serve(tmp_path / "site") as site:
         base = f"{site.url}images/"
         shown = ["000.png", "x.svg", "001.png", "002.png", "003.png", "004.png", "gone.png", "moved.png", "005.png"]
+        shown.append("led.png")
         body = "".join(
             f'<img src="images/{name}" alt="a circle, the {name[0:3].replace(chr(46), chr(120))} of all">'
             for name in shown
@@ -76,6 +77,15 @@ def test_nobody_is_asked_for_what_an_archive_holds_whatever_it_is(tmp_path: Path
             warc_record("revisit", f"{base}004.png", http_block(b"")),
             warc_record("response", f"{base}gone.png", http_block(b"", "text/html", status="404 Not Found")),
             warc_record("response", f"{base}moved.png", http_block(b"", "text/plain", status="301 Moved")),
+            # Two redirects, one after the other, to a picture of the other file.
+            warc_record(
+                "response",
+                f"{base}led.png",
+                http_block(b"", "text/html", status="302 Found", Location="/images/on.png"),
+            ),
+            warc_record(
+                "response", f"{base}on.png", http_block(b"", "image/png", status="301 Moved", Location="001.png")
+            ),
         ]
         for name, records in (("a", first), ("b", second)):
             (tmp_path / f"{name}.warc.gz").write_bytes(gzip.compress(b"".join(records)))
@@ -87,7 +97,8 @@ def test_nobody_is_asked_for_what_an_archive_holds_whatever_it_is(tmp_path: Path
         assert main(["run", str(config), "--output", str(tmp_path / "run")]) == 0
         assert [path for path in site.asked if path.startswith("/images")] == ["/images/005.png"]
     steps = funnel(tmp_path / "run")
-    assert steps["package"]["rows_out"] == 3  # 000 and 001 of the archive, 005 of the site
+    # 000 and 001 of the archive, the latter under two addresses, 005 of the site.
+    assert steps["package"]["rows_out"] == 4
     assert steps["join"]["rejects"] == {
         "not_an_image": 1,
         "wrong_type": 1,
