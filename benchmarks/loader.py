@@ -69,11 +69,11 @@ def _equal(folder: Path, pattern: str) -> bool:
 
     library = Library()
     theirs = np.load(folder / "peer.npz")["pixels"]
-    reader = library.reader(library.find((pattern,))[0])
-    for number, expected in enumerate(theirs):
-        pixels = torch.from_numpy(square(reader.read(number, False)[0], 224).copy())[None]
-        if not np.allclose(normalise_images(pixels)[0].numpy(), expected, atol=2e-6):
-            return False
+    with library.lent(library.find((pattern,))[0]) as reader:
+        for number, expected in enumerate(theirs):
+            pixels = torch.from_numpy(square(reader.read(number, False)[0], 224).copy())[None]
+            if not np.allclose(normalise_images(pixels)[0].numpy(), expected, atol=2e-6):
+                return False
     return len(theirs) > 0
 
 

@@ -136,6 +136,9 @@ class OptimConfig(Ranged):
     """Added to the root of the mean square."""
     clip_gradient: Annotated[float, AHEAD, Range(0)] = 0.0
     """Largest norm of the whole gradient; 0: unbounded."""
+    skip_spikes: Annotated[float, AHEAD, Range(0)] = 0.0
+    """Passes over a step whose loss or gradient is beyond so many times the running median, or not finite; 0: a step
+    that is not finite ends the run."""
     layer_decay: Annotated[float, AHEAD, Range(above=0, most=1)] = 1.0
     """Factor on the learning rate for each block further from the output."""
     ema: Annotated[float, AHEAD, Range(0, below=1)] = 0.0
@@ -155,7 +158,7 @@ class OutputConfig(Ranged):
     checkpoint_minutes: Annotated[float, FREE, Range(0)] = 15.0
     """Minutes between two checkpoints."""
     keep: Annotated[int, FREE, Range(1)] = 3
-    """Checkpoints kept; the oldest go first."""
+    """Checkpoints kept; the oldest go first, but never the only one that is known to be good."""
     log_steps: Annotated[int, FREE, Range(1)] = 10
     """Steps between two lines of log.jsonl."""
     tensorboard: Annotated[bool, FREE] = False
@@ -181,8 +184,8 @@ class RunConfig(OutputConfig, OptimConfig, ObjectiveConfig, ModelConfig, DataCon
     steps: Annotated[int, AHEAD, Range(0)] = 0
     """Steps in all, instead of --epochs."""
     max_seconds: Annotated[float, AHEAD, Range(0)] = 0.0
-    """Ends the run after so many seconds of wall time, start-up included, the schedule shortened to fit; 0: no
-    limit."""
+    """Ends the run after so many seconds of wall time, start-up included and over all calls, the schedule shortened to
+    fit; 0: no limit."""
     precision: Annotated[Literal["auto", "fp32", "bf16", "fp16"], AHEAD] = "auto"
     """Of the towers' arithmetic; "auto" is bf16 where the processor has units for it, else fp32."""
     parallel: Annotated[Literal["ddp", "fsdp"], FREE] = "ddp"

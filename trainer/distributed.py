@@ -40,6 +40,27 @@ class _Gather(torch.autograd.Function):
         return gradient[ctx.rank * ctx.count : (ctx.rank + 1) * ctx.count], None, None
 
 
+def _own_gradients(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """The gradients that this process has whole, and its parts of those that are sharded."""
+    whole: list[Tensor] = []
+    parts: list[Tensor] = []
+    for parameter in model.parameters():
+        gradient = parameter.grad
+        if gradient is not None:
+            if hasattr(gradient, "to_local"):
+                parts.append(cast(Any, gradient).to_local())
+            else:
+                whole.append(gradient)
+    return whole, parts
+
+
+def _square(gradients: list[Tensor], device: torch.device) -> Tensor:
+    """The square of the norm of all of them, in float64: one of a broken step may be very large."""
+    if not gradients:
+        return torch.zeros((), dtype=torch.float64, device=device)
+    return torch.stack(list(torch._foreach_norm(gradients))).double().square().sum()
+
+
 class World:
     """The processes of this run. ``close`` ends the connection between them."""
 
@@ -117,9 +138,30 @@ class World:
         rows: Tensor = _Gather.apply(own, self.rank, self.size)
         return rows
 
-    def mean(self, value: float) -> float:
-        """The mean of a number over the processes."""
-        return self._reduced(value, dist.ReduceOp.SUM) / self.size if self.size > 1 else value
+    def mean(self, value: Tensor) -> Tensor:
+        """The mean of a number over the processes; nobody waits for the device."""
+        if self.size == 1:
+            return value
+        value = value.clone()
+        dist.all_reduce(value)
+        return value / self.size
+
+    def gradient_norm(self, model: nn.Module) -> Tensor:
+        """The norm of the whole gradient, on the device."""
+        whole, parts = _own_gradients(model)
+        square = _square(whole, self.device)
+        if parts:
+            shared = _square(parts, self.device)
+            dist.all_reduce(shared)
+            square = square + shared
+        return square.sqrt()
+
+    def clip_gradient(self, model: nn.Module, norm: Tensor, largest: float) -> None:
+        """Scales the gradient, whose norm is ``norm``, down to the norm ``largest``."""
+        factor = (largest / (norm + 1e-6)).clamp(max=1.0).float()
+        for gradients in _own_gradients(model):
+            if gradients:
+                torch._foreach_mul_(gradients, factor)
 
     def largest(self, value: float) -> float:
         """The largest of a number over the processes."""
@@ -134,16 +176,16 @@ class World:
         return box[0]
 
     def first(self, make: Callable[[], T]) -> T:
-        """What ``make`` gives on the first process, on every one. Its UserError is raised on every one too: none waits
-        in vain."""
-        made: T | UserError | None = None
+        """What ``make`` gives on the first process, on every one. Its UserError is raised on every one too, and what a
+        disk answers: none waits in vain."""
+        made: T | UserError | OSError | None = None
         if self.is_first:
             try:
                 made = make()
-            except UserError as error:
+            except (UserError, OSError) as error:
                 made = error
         made = self.same(made)
-        if isinstance(made, UserError):
+        if isinstance(made, (UserError, OSError)):
             raise made
         return cast(T, made)
 

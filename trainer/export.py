@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from trainer.config import TrainedConfig
+from trainer.endings import in_words
 from trainer.threads import wait_asleep
 from webimagetext.command import leave, run_command
 from webimagetext.flags import need, parse_flags
@@ -35,6 +36,10 @@ def main(args: list[str], prog: str = PROG) -> int:
     config = parse_flags(ExportConfig, args, prog=prog)
     example = "--checkpoint DIR --output model.safetensors"
     need(config, "checkpoint", "output", prog=prog, example=example)
+    return in_words(lambda: _export(config), "the model is read whole: use a machine with more memory")
+
+
+def _export(config: ExportConfig) -> int:
     wait_asleep()
     from trainer.convert.write import WRITERS
     from trainer.weights import load_trained

@@ -6,6 +6,7 @@ what the run waits for when a batch or a step takes too long.
 
 import contextlib
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any
 
 from trainer.config import OutputConfig
-from webimagetext.errors import UserError
+from webimagetext.errors import UserError, full_disk_names
 from webimagetext.extras import needed_by
 from webimagetext.files import is_url, join, make_folder, read, write_atomic
 
@@ -25,12 +26,20 @@ __all__ = ["Log", "Watch"]
 SENT_AT = ("start", "checkpoint", "stall", "end")
 
 
+def _is_cut(path: str) -> bool:
+    """Whether a local file ends within a line."""
+    with open(path, "rb") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, end - 1))
+        return stream.read(1) not in (b"", b"\n")
+
+
 class Log:
     """Writes events; a log that is not ``active`` (another process's) swallows them."""
 
     def __init__(self, config: OutputConfig, active: bool) -> None:
         self._file: IO[str] | None = None
-        self._url = ""
+        self._path = self._url = ""
         self._board: Any = None
         self._wandb: Any = None
         self._lock = threading.Lock()
@@ -46,6 +55,9 @@ class Log:
         else:
             make_folder(config.output)
             self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
+            if _is_cut(path):
+                self._file.write("\n")  # behind a line that a full disk or a crash has cut
+            self._path = path
         if config.tensorboard:
             if is_url(config.output):
                 raise UserError("--tensorboard appends to local files", "give a local --output, or use --wandb")
@@ -63,8 +75,9 @@ class Log:
         with self._lock:
             if self._file is not None:
                 line = json.dumps({"event": kind, "time": round(time.time(), 3), **values})
-                self._file.write(line + "\n")
-                self._file.flush()
+                with full_disk_names(self._path):
+                    self._file.write(line + "\n")
+                    self._file.flush()
                 if self._url and kind in SENT_AT:
                     self._send()
             if kind == "step":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from trainer.config import TrainedConfig
+from trainer.endings import in_words
 from trainer.threads import wait_asleep
 from webimagetext.command import leave, run_command
 from webimagetext.errors import UserError
@@ -86,6 +87,10 @@ def main(args: list[str], prog: str = PROG) -> int:
     config = parse_flags(RerankConfig, args, prog=prog)
     example = "--checkpoint DIR --prompt 'a red circle' --images 'out/*.png'"
     need(config, "checkpoint", "prompt", "images", prog=prog, example=example)
+    return in_words(lambda: _rerank(config), "all pictures are held at once: give fewer --images")
+
+
+def _rerank(config: RerankConfig) -> int:
     wait_asleep()
     ranked = _ranked(config)
     for row in ranked[: config.top or None]:

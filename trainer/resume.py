@@ -51,7 +51,8 @@ def begin(config: RunConfig, world: World) -> Beginning:
         raise UserError(
             f"{config.output}: holds checkpoints already", "leave out --no-resume, or name another --output"
         )
-    content = checkpoint.read(newest) if newest else None
+    found = checkpoint.newest_whole(config.output, world.say)
+    newest, content = found or (None, None)
     start_from = identity(config.start_from) if config.start_from and content is None else ""
     changed: list[str] = []
     if content is not None and newest is not None:
@@ -195,6 +196,9 @@ def _settled(config: RunConfig, found: Sources, before: Sources, url: str, world
 
 
 def _ended_at(config: RunConfig) -> int | None:
-    """The steps after which an earlier call ended the run."""
+    """The steps after which an earlier call ended the run; None where its summary is not there or damaged."""
     summary = read(join(config.output, "summary.json"))
-    return None if summary is None else int(json.loads(summary)["steps"])
+    try:
+        return None if summary is None else int(json.loads(summary)["steps"])
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from trainer.config import PRESETS, RunConfig
+from trainer.endings import in_words
 from trainer.threads import wait_asleep
 from webimagetext.command import leave, run_command
 from webimagetext.errors import UserError
@@ -59,6 +60,14 @@ def main(args: list[str], prog: str = PROG) -> int:
     started = time.monotonic()
     config = resolve(args, prog)
     need(config, "train_data", "output", prog=prog, example="--train-data 'run/shards/*.tar' --output DIR")
+    memory = (
+        f"pass each batch in more parts, --accumulate {2 * config.accumulate}, or give a smaller --batch-size than "
+    )
+    memory += f"{config.batch_size}" + ("" if config.gradient_checkpointing else ", or --gradient-checkpointing")
+    return in_words(lambda: _train(config, started), memory)
+
+
+def _train(config: RunConfig, started: float) -> int:
     wait_asleep()
     from trainer.train import train
 

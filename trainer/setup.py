@@ -36,6 +36,8 @@ def check(config: RunConfig, world: World) -> ModelSpec:
     side = config.low_resolution
     if side and (side % (spec.patch_size or 32) or side > spec.image_size):
         raise UserError(f"--low-resolution {side}: a multiple of {spec.patch_size or 32} up to {spec.image_size}")
+    if config.skip_spikes and not config.skip_spikes > 1:
+        raise UserError(f"--skip-spikes {config.skip_spikes:g}: a factor above 1, such as 10, or 0 for none")
     if config.lock_image and config.lock_text:
         raise UserError("--lock-image and --lock-text together leave nothing to train")
     if config.loader == "webdataset" and (config.source_weights or config.sample_by):

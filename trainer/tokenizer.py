@@ -10,9 +10,11 @@ translated back.
 """
 
 import gzip
+import hashlib
 import html
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -29,6 +31,7 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 WORD_END = "</w>"
 _ENDING = 0xE000  # private-use characters that stand for a byte at the end of a word while training
+AGAIN = "get the file again; a run's own tokenizer is in each of its checkpoints too"
 _SPACE = re.compile(r"\s+")
 
 
@@ -57,6 +60,11 @@ def clean(text: str) -> str:
     if "&" in text:
         text = html.unescape(html.unescape(text))
     return _SPACE.sub(" ", text).strip().lower()
+
+
+def _digest(merges: Sequence[str], context_length: int) -> str:
+    """The checksum of a tokenizer, in its file: a byte that is another one would often give another tokenizer."""
+    return hashlib.sha256(json.dumps([list(merges), context_length]).encode()).hexdigest()
 
 
 class Tokenizer:
@@ -113,7 +121,10 @@ class Tokenizer:
 
     def to_json(self) -> str:
         """The tokenizer as a document that :meth:`load` reads."""
-        return json.dumps({"merges": [f"{a} {b}" for a, b in self.merges], "context_length": self.context_length})
+        merges = [f"{a} {b}" for a, b in self.merges]
+        return json.dumps(
+            {"merges": merges, "context_length": self.context_length, "sha256": _digest(merges, self.context_length)}
+        )
 
     @classmethod
     def load(cls, url: str, context_length: int = CONTEXT_LENGTH) -> "Tokenizer":
@@ -126,11 +137,13 @@ class Tokenizer:
             data = stream.read()
         try:
             text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
-        except (OSError, EOFError, UnicodeDecodeError) as error:
-            raise UserError(f"{url}: cannot be read: {error}") from None
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+            raise UserError(f"{url}: cannot be read as a tokenizer: {error}", AGAIN) from None
         if text.startswith("{"):
             return cls.from_json(text, url, context_length)
         lines = [line for line in text.split("\n")[1 : PUBLISHED_MERGES + 1] if line]
+        if not lines:
+            raise UserError(f"{url}: holds no merges of a tokenizer", AGAIN)
         return cls._from_pairs(lines, context_length, url)
 
     @classmethod
@@ -139,16 +152,25 @@ class Tokenizer:
         try:
             document = json.loads(text)
             merges = document["merges"] if "merges" in document else document["model"]["merges"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{origin}: not a tokenizer: {error}") from None
-        return cls._from_pairs(merges, int(document.get("context_length", context_length)), origin)
+            length = int(document.get("context_length", context_length))
+            whole = document.get("sha256") in (None, _digest(merges, length))
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+            raise UserError(f"{origin}: not a tokenizer: {type(error).__name__} {error}", AGAIN) from None
+        if not whole:
+            raise UserError(f"{origin}: damaged, its checksum is another one", AGAIN)
+        return cls._from_pairs(merges, length, origin)
 
     @classmethod
     def _from_pairs(cls, merges: Sequence[str | Sequence[str]], context_length: int, origin: str) -> "Tokenizer":
-        pairs = [tuple(item.split(" ") if isinstance(item, str) else item) for item in merges]
-        if not all(len(pair) == 2 for pair in pairs):
-            raise UserError(f"{origin}: not a list of merges", "each line is two pieces with a space between")
-        return cls([(a, b) for a, b in pairs], context_length)
+        try:
+            pairs = [tuple(item.split(" ") if isinstance(item, str) else item) for item in merges]
+            if not all(len(pair) == 2 for pair in pairs):
+                raise UserError("not a list of merges", "each line is two pieces with a space between")
+            return cls([(a, b) for a, b in pairs], context_length)
+        except UserError as error:
+            raise UserError(f"{origin}: {error.problem}", error.remedy) from None
+        except Exception as error:  # the library raises its own kind for pieces that no merge has made
+            raise UserError(f"{origin}: not a list of merges: {error}", AGAIN) from None
 
 
 def _training_words(captions: Iterable[str]) -> Iterator[str]:

@@ -10,16 +10,21 @@ import io
 import json
 import math
 import resource
+import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from trainer import checkpoint
 from trainer.config import RunConfig
 from trainer.data.loader import Batch, Loader
 from trainer.data.portable import PortableLoader
 from trainer.distributed import World
+from trainer.guard import IN_A_ROW, Guard, Seen
+from trainer.hold import Hold
 from trainer.log import Log, Watch
 from trainer.models.clip import parameter_count
 from trainer.optim import Average, clamp_scale, make_optimizer, set_rates, share_of_peak
@@ -30,7 +35,7 @@ from trainer.step import Stepper
 from trainer.stop import Stop
 from trainer.weights import spec_values
 from webimagetext.errors import UserError
-from webimagetext.files import join, write_atomic
+from webimagetext.files import is_folder, join, remove_file, write_atomic
 from webimagetext.progress import Progress, human_time
 from webimagetext.settings import to_dict, to_toml
 
@@ -57,6 +62,10 @@ class Run:
         if content is not None:
             restore(content, self.model, self.optimizer, self.scaler, self.average)
             self.step, self.seconds_before = content.step, content.seconds
+        self.first_step = self.kept_step = self.step
+        self.guard = Guard(config.skip_spikes, content.guard if content else {})
+        norms = [module for module in self.model.modules() if isinstance(module, nn.BatchNorm2d)]
+        self.statistics = [buffer for norm in norms for buffer in norm.buffers()]
         self.stepper = Stepper(self.model, self.module, config, world, self.dtype, self.scaler, config.seed)
         self.rate = self.spec.learning_rate if config.learning_rate is None else config.learning_rate
         self.log = Log(config, world.is_first)
@@ -67,6 +76,11 @@ class Run:
     def elapsed(self) -> float:
         """Seconds since the command began."""
         return time.monotonic() - self.started
+
+    @property
+    def spent(self) -> float:
+        """Seconds of training so far, over all calls."""
+        return self.seconds_before + self.elapsed
 
     @property
     def epoch(self) -> float:
@@ -82,12 +96,13 @@ class Run:
         """The share of the run that is behind us: by steps, or by time where that ends it sooner."""
         share = self.step / self.total
         if self.config.max_seconds:
-            share = max(share, self.world.same(self.elapsed / self.config.max_seconds))
+            share = max(share, self.world.same(self.spent / self.config.max_seconds))
         return share
 
     def loop(self) -> str:
-        """Trains until something ends it. Returns why: "finished", "time", or "signal"."""
-        loader, stop = self.make_loader(), Stop()
+        """Trains until something ends it. Returns why: "finished", "time", "SIGTERM" or "SIGINT"."""
+        stop = Stop()
+        loader = self.make_loader(lambda: bool(self.reason_to_end(stop)))
         watch = Watch(self.log, self.config.stall_seconds, lambda: loader.reading)
         self.saved = time.monotonic()
         self.model.train()
@@ -96,30 +111,33 @@ class Run:
                 batches = iter(loader)
                 while self.step < self.total:
                     with watch.phase("data"):
-                        batch = next(batches)
+                        batch = next(batches, None)  # None: there is a reason to end
+                    ending = self.ending(stop)
+                    if ending or batch is None:
+                        if self.step != self.kept_step:
+                            self.save()
+                        return ending
                     with watch.phase("step"):
-                        loss = self.take_step(batch)
+                        self.take_step(batch)
+                        self.heed(self.guard.look())
                     bar.set(self.step * self.config.batch_size)
                     if self.step % self.config.log_steps == 0 or self.step in (1, self.total):
-                        bar.note = self.report(float(loss), watch)
-                    ending, due = self.ending(stop), self.is_save_due()
-                    if ending or due:
+                        bar.note = self.report(watch)
+                    if self.is_save_due():
                         self.save()
-                    if ending:
-                        return ending
         finally:
             loader.close()
             watch.close()
             stop.close()
         return "finished"
 
-    def make_loader(self) -> Loader | PortableLoader:
-        """The batches from the next step on, by the path of --loader."""
+    def make_loader(self, over: Callable[[], bool]) -> Loader | PortableLoader:
+        """The batches from the next step on, by the path of --loader, until it is ``over``."""
         share = {"start": self.step, "stop": self.total, "rank": self.world.rank, "world": self.world.size}
         if self.config.loader == "indexed":
-            return Loader(self.dataset, self.tokenizer, self.side, **share)
+            return Loader(self.dataset, self.tokenizer, self.side, over=over, **share)
         urls = [shard.url for shards in self.dataset.sources for shard in shards]
-        return PortableLoader(self.config, urls, self.dataset.fault, self.tokenizer, self.side, **share)
+        return PortableLoader(self.config, urls, self.dataset.fault, self.tokenizer, self.side, over=over, **share)
 
     def progress_line(self) -> Progress:
         """What the person who looks on sees; the other processes' go nowhere."""
@@ -129,8 +147,9 @@ class Run:
         bar.resume_at(self.step * size)
         return bar
 
-    def take_step(self, batch: Batch) -> torch.Tensor:
-        """Moves the parameters by one batch; returns the loss, still on the device."""
+    def take_step(self, batch: Batch) -> None:
+        """Moves the parameters by one batch, unless the guard refuses; its values stay on the device until the guard
+        is asked for them."""
         config, device = self.config, self.world.device
         images = batch.images.to(device, non_blocking=True)
         ids = batch.ids.to(device, non_blocking=True)
@@ -139,25 +158,73 @@ class Run:
         set_rates(self.optimizer, self.rate * share)
         set_phase(self.model, config, self.step >= self.total - config.final_steps)
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.stepper.gradient(self.step, images, ids)
+        statistics = [buffer.clone() for buffer in self.statistics]
+        loss = self.world.mean(self.stepper.gradient(self.step, images, ids))
+        self.scaler.unscale_(self.optimizer)
+        norm = self.world.gradient_norm(self.model)
         if config.clip_gradient:
-            self.scaler.unscale_(self.optimizer)
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip_gradient)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+            self.world.clip_gradient(self.model, norm, config.clip_gradient)
+        self.move(loss, norm, statistics)
         clamp_scale(self.model)
         if self.average is not None:
             self.average.update(self.model)
         self.step += 1
-        return loss
+
+    def move(self, loss: Tensor, norm: Tensor, statistics: list[Tensor]) -> None:
+        """The optimizer's step, and the ``statistics`` of before where there must be none."""
+        if self.scaler.is_enabled():
+            # Half precision: the scaler passes over gradients that are not finite by itself, and cannot be told more.
+            refused = self.guard.refuse(self.step + 1, loss, norm.nan_to_num(0.0, 0.0, 0.0))
+            if not bool(refused):
+                self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            refused = self.guard.refuse(self.step + 1, loss, norm)
+            self.optimizer.found_inf = refused  # type: ignore[attr-defined] # which a fused optimizer heeds
+            self.optimizer.step()
+        for now, before in zip(self.statistics, statistics, strict=True):
+            now.copy_(torch.where(refused > 0, before, now))
+
+    def heed(self, seen: Seen | None) -> None:
+        """Logs a step that did not move the weights. Raises UserError where the run cannot go on after it."""
+        if seen is None or seen.applied:
+            return
+        if not seen.finite and (not self.config.skip_spikes or self.guard.broken >= IN_A_ROW):
+            self.world.first(lambda: self.give_up(seen))
+        numbers = {"loss": seen.loss, "gradient_norm": seen.norm}
+        told = {name: value if math.isfinite(value) else str(value) for name, value in numbers.items()}
+        self.log.event("skipped", step=seen.step, **told)
+
+    def give_up(self, seen: Seen) -> None:
+        """Raises the UserError for a step that is not finite, and says from where the run goes on.
+
+        A checkpoint of the step before leads to the same again with any learning rate, so an older one takes its place.
+        """
+        what = f"the loss is {seen.loss}" if not math.isfinite(seen.loss) else f"the gradient's norm is {seen.norm}"
+        found = checkpoint.all_in(self.config.output)
+        last = seen.step - max(1, self.guard.broken)
+        leading_on = [url for url in found if checkpoint.step_of(url) < last]
+        if found and not leading_on:
+            remedy = "begin anew into another --output with a lower --learning-rate"
+        else:
+            for url in found[len(leading_on) :]:
+                remove_file(url)
+            where = f"from step {checkpoint.step_of(leading_on[-1]):,}" if leading_on else "from the beginning"
+            remedy = f"lower --learning-rate: the same command then goes on {where}"
+        if not self.config.skip_spikes:
+            remedy += "; where single steps are bad, --skip-spikes 10 passes over them"
+        raise UserError(f"step {seen.step:,}: {what}; it did not move the weights", remedy)
+
+    def reason_to_end(self, stop: Stop) -> float:
+        """Why this process would end now: the number of a signal, 1 for the time limit, 0 to go on."""
+        limit = self.config.max_seconds
+        late = limit and self.world.is_first and self.spent > limit and self.step > self.first_step
+        return float(stop.signal or bool(late))
 
     def ending(self, stop: Stop) -> str:
         """Why to end now, agreed between all processes; empty to go on."""
-        code = 2.0 if stop.signal else 0.0
-        limit = self.config.max_seconds
-        if limit and self.world.is_first and self.elapsed > limit:
-            code = max(code, 1.0)
-        return {0.0: "", 1.0: "time", 2.0: "signal"}[self.world.largest(code)]
+        code = int(self.world.largest(self.reason_to_end(stop)))
+        return "" if not code else "time" if code == 1 else signal.Signals(code).name
 
     def is_save_due(self) -> bool:
         """Whether a checkpoint belongs here: by steps, by minutes, or after the last step. Every process must ask at
@@ -169,24 +236,30 @@ class Run:
     def save(self) -> None:
         """Writes a checkpoint; every process takes part."""
         self.saved = time.monotonic()
+        newest = self.guard.newest()
+        if newest is not None and not newest.finite and not self.config.skip_spikes:
+            self.world.first(lambda: self.give_up(newest))
         parts = collect(self.model, self.optimizer, self.scaler, self.average)
-        if self.world.is_first:
-            seconds = self.seconds_before + self.elapsed
-            values = {"spec": spec_values(self.spec), "config": to_dict(self.config), "inputs": self.inputs}
-            state = checkpoint.Checkpoint(self.step, seconds, tokenizer=self.tokenizer.to_json(), **values, **parts)
-            url = checkpoint.write(self.config.output, state, self.config.keep)
-            self.log.event("checkpoint", step=self.step, file=url)
+        self.world.first(lambda: self.write(parts, newest))
+        self.kept_step = self.step
 
-    def report(self, loss: float, watch: Watch) -> str:
-        """Logs the step's figures and returns them as a note for the progress line. Raises UserError for a broken
-        loss."""
-        loss = self.world.mean(loss)
+    def write(self, parts: dict[str, Any], newest: Seen | None) -> None:
+        """Writes a checkpoint of the state in ``parts``, taken after the step ``newest``."""
+        values = {"spec": spec_values(self.spec), "config": to_dict(self.config), "inputs": self.inputs}
+        values["guard"] = self.guard.state()
+        words = self.tokenizer.to_json()
+        state = checkpoint.Checkpoint(self.step, self.spent, tokenizer=words, **values, **parts)
+        good = newest.step if newest is not None and newest.finite else self.guard.good
+        url = checkpoint.write(self.config.output, state, self.config.keep, good)
+        self.log.event("checkpoint", step=self.step, file=url)
+
+    def report(self, watch: Watch) -> str:
+        """Logs the step's figures and returns them as a note for the progress line."""
+        newest = self.guard.newest()
+        if newest is None or not newest.finite:
+            return ""  # which the guard tells of at the next step
         scale = float(self.model.logit_scale.detach().exp())
-        if not math.isfinite(loss):
-            raise UserError(
-                f"step {self.step}: the loss is {loss}", "lower --learning-rate or give --clip-gradient 1, then resume"
-            )
-        self.losses.append(loss)
+        self.losses.append(loss := newest.loss)
         wait, memory = watch.share("data"), self.memory_gb()
         self.log.event(
             "step",
@@ -194,20 +267,22 @@ class Run:
             samples=self.step * self.config.batch_size,
             epoch=self.epoch,
             loss=loss,
+            gradient_norm=newest.norm,
             logit_scale=scale,
             learning_rate=self.optimizer.param_groups[0]["lr"] / self.optimizer.param_groups[0]["factor"],
             data_wait=round(wait, 4),
             memory_gb=round(memory, 2),
             seconds=round(self.elapsed, 2),
             faults=sum(self.dataset.faults.values()),
+            skipped=self.guard.skipped,
         )
         note = f"loss {loss:.3f}  scale {scale:.1f}  waiting for data {100 * wait:.0f} %  {memory:.1f} GB"
         return f"{note}  {human_time(self.seconds_left())} left" if self.config.max_seconds else note
 
     def seconds_left(self) -> float:
         """Until the time limit, or the last step where that comes sooner."""
-        by_steps = self.elapsed * (1 / max(1e-9, self.step / self.total) - 1)
-        return max(0.0, min(self.config.max_seconds - self.elapsed, by_steps))
+        by_steps = self.spent * (1 / max(1e-9, self.step / self.total) - 1)
+        return max(0.0, min(self.config.max_seconds - self.spent, by_steps))
 
     def memory_gb(self) -> float:
         """The most that was held so far: by torch on a GPU, by the process on a CPU."""
@@ -238,9 +313,10 @@ class Run:
         self.log.event("end", reason=ending, step=self.step, faults=faults, examples=names[:20])
         if faults:
             self.world.say(f"{faults:,} samples could not be read, e.g. {names[0]}")
-        if ending == "signal":
-            self.world.say(f"stopped and saved at step {self.step:,}; the same command goes on from there")
-            return 143
+        if ending.startswith("SIG"):
+            done = f"and saved at step {self.step:,}" if self.step else "before the first step"
+            self.world.say(f"stopped {done}; the same command goes on from there")
+            return 128 + signal.Signals[ending]
         if self.world.is_first:
             summary = self.summary(ending)
             with write_atomic(join(self.config.output, "summary.json"), "w") as stream:
@@ -254,7 +330,7 @@ class Run:
             "steps": self.step,
             "samples": self.step * self.config.batch_size,
             "epochs": self.epoch,
-            "seconds": round(self.seconds_before + self.elapsed, 1),
+            "seconds": round(self.spent, 1),
             "loss": self.losses[-1] if self.losses else None,
             "ended_by": ending,
             "checkpoint": checkpoint.newest(self.config.output),
@@ -262,12 +338,16 @@ class Run:
 
 
 def train(config: RunConfig, started: float) -> int:
-    """Runs training from beginning to end; returns the exit status (143 after a signal)."""
+    """Runs training from beginning to end; returns the exit status (143 after SIGTERM, 130 after Ctrl-C)."""
     with contextlib.ExitStack() as open_things:
         world = World(config.device)
         open_things.callback(world.close)
+        hold = Hold(config.output)
+        open_things.callback(hold.close)
+        world.first(lambda: hold.take() if is_folder(config.output) else None)
         begun = begin(config, world)
         open_things.callback(begun.dataset.library.close)
+        world.first(hold.take)
         if begun.finished and begun.content is not None:
             world.say(f"{config.output}: finished already, after {begun.content.step:,} steps; nothing to do")
             return 0

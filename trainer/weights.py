@@ -4,20 +4,20 @@ In: a path or URL. Out: a model with its tokenizer. The layouts are told apart b
 """
 
 import os
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from trainer import checkpoint
+from trainer import checkpoint, tensors
 from trainer.convert.layouts import from_any
 from trainer.models.clip import Clip
 from trainer.models.spec import ModelSpec, find_spec
 from trainer.tokenizer import Tokenizer
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
-from webimagetext.local import fetched
 from webimagetext.settings import from_dict, to_dict
 
 __all__ = ["Trained", "load_states", "load_trained", "put_states", "read_spec", "spec_values"]
@@ -34,11 +34,11 @@ class Trained:
     crop: str  # how pictures are cut for it: "center" or "squash"
 
 
-def _checkpoint_address(path: str) -> str:
-    """The checkpoint meant by a file or by a run's folder."""
+def _found(path: str) -> tuple[str, checkpoint.Checkpoint | None]:
+    """The file meant by itself or by a run's folder; with the content where it was read for that."""
     if path.endswith((".pt", ".safetensors", ".bin", ".pth")):
-        return path
-    found = checkpoint.newest(path)
+        return path, None
+    found = checkpoint.newest_whole(path, lambda text: print(text, file=sys.stderr))
     if found is None:
         raise UserError(
             f"{path}: there is no checkpoint here", "give the folder of a run (--output of trainer.run) or a file"
@@ -49,17 +49,15 @@ def _checkpoint_address(path: str) -> str:
 def load_states(path: str) -> dict[str, Tensor]:
     """The tensors of a file under our names. Raises UserError when it is no known layout."""
     if path.endswith(".safetensors"):
+        from safetensors import SafetensorError
         from safetensors.torch import load
 
         with open_input(path) as stream:
-            return from_any(load(stream.read()), path)
-    try:
-        with fetched(path) as local, open_input(local) as stream:
-            content: Any = torch.load(stream, map_location="cpu", weights_only=True)
-    except UserError:
-        raise
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise UserError(f"{path}: cannot be read as weights: {error}") from None
+            try:
+                return from_any(load(stream.read()), path)
+            except SafetensorError as error:
+                raise UserError(f"{path}: cannot be read as weights: {error}", "get the file again") from None
+    content: Any = tensors.load(path, "weights", "get the file again")
     if isinstance(content, dict) and content.get("format") == checkpoint.FORMAT:
         return dict(content["average"] or content["model"])
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
@@ -84,16 +82,19 @@ def put_states(model: Clip, states: dict[str, Tensor], path: str) -> None:
             f"{path}: does not fit the model: {first} is {found}, wanted {tuple(own[first].shape)}",
             f"{len(wrong)} tensors have another shape, {len(lacking)} are absent; choose the model they were made with",
         )
+    broken = [key for key in own if key in states and not torch.isfinite(states[key]).all()]
+    if broken:
+        raise UserError(f"{path}: {broken[0]} holds numbers that are not finite", "use other weights, or older ones")
     model.load_state_dict(states, strict=False)
 
 
 def load_trained(path: str, *, model: str = "", tokenizer: str = "") -> Trained:
     """A model and its tokenizer. Foreign weights need the ``model``'s name and a ``tokenizer`` file; ours bring
     both."""
-    address = _checkpoint_address(path)
+    address, content = _found(path)
     step, crop = 0, "center"
     if address.endswith(".pt") and not model:
-        content = checkpoint.read(address)
+        content = content or checkpoint.read(address)
         spec, states, step = read_spec(content.spec), dict(content.average or content.model), content.step
         words = Tokenizer.from_json(content.tokenizer, address)
         crop = "squash" if content.config.get("crop") == "squash" else "center"

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterator
 
-__all__ = ["UserError", "full_disk_names", "is_full_disk"]
+__all__ = ["UserError", "full_disk_names", "is_full_disk", "is_out_of_files"]
 
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 
@@ -31,6 +31,16 @@ class UserError(Exception):
 def is_full_disk(error: OSError) -> bool:
     """Whether an error says that there is no space; NumPy's says so in words alone."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and bool(_SHORT_WRITE.match(str(error))))
+
+
+def is_out_of_files(error: BaseException | None) -> bool:
+    """Whether an error says, itself or by its cause, that the process may not open another file; some libraries say it
+    in words alone."""
+    while error is not None:
+        if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE) or os.strerror(errno.EMFILE) in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 @contextlib.contextmanager

@@ -129,13 +129,21 @@ def test_the_streaming_loader_reads_from_the_store_too(store: Store, bucket: str
     assert checkpoint.read(checkpoint.newest(f"{bucket}/model") or "").step == 2
 
 
+def first_pictures(library: Library, pattern: tuple[str, ...]) -> list[bytes]:
+    found = []
+    for shard in library.find(pattern):
+        with library.lent(shard) as reader:
+            found.append(reader.read(0, False)[0])
+    return found
+
+
 def test_copies_follow_the_content_and_leave_the_disk(store: Store, bucket: str, run: Path, tmp_path: Path) -> None:
     there = put_all(run / "shards", f"{bucket}/shards")
     pattern = (f"{there}/*.tar",)
     kept = tmp_path / "cache"
     for _ in range(2):
         library = Library(str(kept))
-        found = [library.reader(shard).read(0, False)[0] for shard in library.find(pattern)]
+        found = first_pictures(library, pattern)
         library.close()
         assert len(list(kept.iterdir())) == 2
     assert len(store.of("get", "00000.tar")) == 1
@@ -143,16 +151,16 @@ def test_copies_follow_the_content_and_leave_the_disk(store: Store, bucket: str,
     with files.write_atomic(f"{there}/00000.tar") as stream:
         stream.write((run / "shards" / "00001.tar").read_bytes())
     library = Library(str(kept))
-    again = [library.reader(shard).read(0, False)[0] for shard in library.find(pattern)]
+    again = first_pictures(library, pattern)
     library.close()
     assert again == [found[1], found[1]]
     names = {hashlib.sha256(path.read_bytes()).hexdigest() for path in kept.iterdir()}
     assert len(list(kept.iterdir())) == 2 and len(names) == 1
     # Without a cache folder a copy has no name as soon as it is open, so that no ending of the process can leave one.
     library = Library()
-    readers = [library.reader(shard) for shard in library.find(pattern)]
-    assert [name for name in glob.glob(f"{tempfile.gettempdir()}/*") if "webimagetext" in name] == []
-    assert readers[0].read(0, False)[0] == found[1]
+    with library.lent(library.find(pattern)[0]) as reader:
+        assert [name for name in glob.glob(f"{tempfile.gettempdir()}/*") if "webimagetext" in name] == []
+        assert reader.read(0, False)[0] == found[1]
     library.close()
 
 

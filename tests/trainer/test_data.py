@@ -216,8 +216,8 @@ def test_balanced_sampling_reads_the_stored_field(shapes: Path) -> None:
     seen: Counter[str] = Counter()
     for pick in picks:
         for shard, sample in zip(pick.shard, pick.sample, strict=True):
-            _, _, metadata = dataset.library.reader(dataset.sources[0][shard]).read(int(sample), True)
-            seen[metadata["label"]] += 1
+            with dataset.library.lent(dataset.sources[0][shard]) as reader:
+                seen[reader.read(int(sample), True)[2]["label"]] += 1
     assert seen["ring"] > 2 * seen["circle"]
     with pytest.raises(UserError, match="states 'absent'"):
         Dataset(DataConfig(train_data=data, batch_size=8, sample_by="absent"))
@@ -299,9 +299,10 @@ def test_the_webdataset_path_gives_each_pair_and_can_be_taken_up(shapes: Path) -
 
     whole, late = stream(0), stream(4)
     assert [batch.step for batch in whole] == list(range(6))
-    stored = Counter(
-        dataset.library.reader(shard).read(number, False)[1] for shard in dataset.sources[0] for number in range(60)
-    )
+    stored: Counter[str] = Counter()
+    for shard in dataset.sources[0]:
+        with dataset.library.lent(shard) as reader:
+            stored.update(reader.read(number, False)[1] for number in range(60))
     assert Counter(caption for batch in whole for caption in batch.captions) == stored
     assert [batch.captions for batch in late] == [batch.captions for batch in whole[4:]]
     assert late[0].images.equal(whole[4].images)

@@ -196,7 +196,7 @@ def test_another_tokenizer_is_refused_and_its_own_is_not(
     shutil.copy(half_way / "tokenizer.json", tmp_path / "elsewhere.json")
     document = json.loads((tmp_path / "elsewhere.json").read_text())
     other = tmp_path / "other.json"
-    other.write_text(json.dumps(document | {"merges": document["merges"][:-1]}))
+    other.write_text(json.dumps({"merges": document["merges"][:-1]}))
     with pytest.raises(UserError, match=f"another tokenizer than --tokenizer {other}") as error:
         train(14, "--tokenizer", str(other))
     assert "leave out --tokenizer" in error.value.remedy

@@ -163,7 +163,7 @@ def test_checkpoints_by_minutes_count_from_the_last_one(
 
 def test_the_time_left_is_the_shorter_of_limit_and_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Run.__new__(Run)
-    run.started, run.step, run.total = 0.0, 30, 90
+    run.started, run.seconds_before, run.step, run.total = 0.0, 0.0, 30, 90
     monkeypatch.setattr("trainer.train.time", SimpleNamespace(monotonic=lambda: 100.0))
     for limit, left in ((1000.0, 200.0), (250.0, 150.0), (90.0, 0.0)):
         run.config = RunConfig(max_seconds=limit)

@@ -38,8 +38,16 @@ def test_a_folder_of_folders_gives_its_pictures_by_class(folders: Path) -> None:
     assert [(Path(path).name, label) for path, label in items] == [
         *(("1.jpg", "dot"), ("2.jpg", "dot"), ("3.webp", "dot"), ("a.png", "red ring"), ("b.jpg", "red ring")),
     ]
-    limited, _ = _labelled(ZeroshotConfig(data=(str(folders),), limit=2))
-    assert limited == items[::2]
+    for limit, places in (
+        (1, [0]),
+        (2, [0, 2]),
+        (3, [0, 1, 3]),
+        (4, [0, 1, 2, 3]),
+        (5, [0, 1, 2, 3, 4]),
+        (9, range(5)),
+    ):
+        limited, _ = _labelled(ZeroshotConfig(data=(str(folders),), limit=limit))
+        assert limited == [items[place] for place in places]
     classes = folders / "classes.txt"
     classes.write_text("a dot\n\n a ring \n")
     items, names = _labelled(ZeroshotConfig(data=(str(folders),), classes=str(classes)))

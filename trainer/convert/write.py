@@ -6,10 +6,10 @@ In: a :class:`Trained` and a file or folder, by path or URL. Out: the addresses 
 import json
 from collections.abc import Callable
 
-import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from trainer import tensors
 from trainer.convert import layouts, sizes
 from trainer.convert.onnx import write_onnx
 from trainer.weights import Trained, spec_values
@@ -47,8 +47,7 @@ def safetensors(trained: Trained, output: str) -> list[str]:
 
 def open_clip(trained: Trained, output: str) -> list[str]:
     """A state dict as OpenAI and open_clip name it, and the sizes as open_clip reads them, in a JSON file beside it."""
-    with write_atomic(output) as stream:
-        torch.save(layouts.to_open_clip(_states(trained)), stream)
+    tensors.save(layouts.to_open_clip(_states(trained)), output)
     values = sizes.for_open_clip(trained.model.spec, bias=trained.model.logit_bias is not None)
     description = _text(output.rpartition(".")[0] + ".json", json.dumps(values, indent=1))
     return [output, description, _words(trained, _folder_of(output))]

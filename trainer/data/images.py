@@ -13,6 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from webimagetext.errors import is_out_of_files
+
 try:
     import simplejpeg
 except ImportError:  # an optional package: Pillow does the same
@@ -98,7 +100,9 @@ def square(
         x, y = (width - cut) * across, (height - cut) * down
         box = (x, y, min(x + cut, width), min(y + cut, height))
         return np.asarray(whole.resize((side, side), Image.Resampling.BICUBIC, box=box))
-    except BadImageError:
+    except (BadImageError, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise nearly anything on broken input
+        if is_out_of_files(error):
+            raise
         raise BadImageError(str(error) or type(error).__name__) from None

@@ -9,7 +9,7 @@ import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,13 +22,15 @@ from trainer.data.captions import choose
 from trainer.data.images import BadImageError, square
 from trainer.data.order import Picks, Plan, SourceOrder, uniform
 from trainer.data.sources import Library, Shard
+from trainer.endings import out_of_files
 from trainer.tokenizer import Tokenizer
-from webimagetext.errors import UserError
+from webimagetext.errors import UserError, is_out_of_files
 
 __all__ = ["Batch", "Dataset", "Loader"]
 
 CHUNK = 8  # samples a thread takes at a time
 ATTEMPTS = 16  # samples tried in place of a broken one
+ASK_SECONDS = 0.2  # between two looks at whether to end
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class Dataset:
         self.faults: Counter[str] = Counter()
         self.fault_names: list[str] = []
         self._lock = threading.Lock()
-        self.library = Library(config.cache, config.image_column, config.caption_column, self.fault)
+        self.threads = config.workers or os.cpu_count() or 1
+        self.library = Library(config.cache, config.image_column, config.caption_column, self.fault, self.threads)
         groups = [(p,) for p in config.train_data] if config.source_weights else [config.train_data]
         weights = config.source_weights or (1.0,)
         if len(weights) != len(groups):
@@ -90,7 +93,8 @@ class Dataset:
         ) // config.batch_size
 
     def _probabilities(self, shard: Shard) -> npt.NDArray[np.float32]:
-        values = self.library.reader(shard).numbers(self.config.sample_by)
+        with self.library.lent(shard) as reader:
+            values = reader.numbers(self.config.sample_by)
         if len(values) and np.isnan(values).all():
             raise UserError(
                 f"{shard.url}: no sample states '{self.config.sample_by}'", "choose another field for --sample-by"
@@ -111,14 +115,14 @@ class Dataset:
         shards = [shard for source in self.sources for shard in source]
         each = -(-limit // len(shards))
         for shard in shards:
-            reader = self.library.reader(shard)
-            for number in range(0, len(reader), max(1, len(reader) // each)):
-                try:
-                    _, text, metadata = reader.read(number, True)
-                except (ValueError, OSError):
-                    continue
-                rule = "join" if self.config.captions != "text" else "text"
-                yield choose(rule, self.config.caption_fields, text, metadata, 0.0)
+            with self.library.lent(shard) as reader:
+                for number in range(0, len(reader), max(1, len(reader) // each)):
+                    try:
+                        _, text, metadata = reader.read(number, True)
+                    except (ValueError, OSError):
+                        continue
+                    rule = "join" if self.config.captions != "text" else "text"
+                    yield choose(rule, self.config.caption_fields, text, metadata, 0.0)
 
     def draws(self, picks: Picks) -> npt.NDArray[np.float64]:
         """For each pick four numbers in [0, 1), fixed by sample, epoch and seed: across, down, caption, substitute."""
@@ -138,15 +142,17 @@ class Dataset:
         for attempt in range(ATTEMPTS):
             entry = shards[shard]
             try:
-                reader = self.library.reader(entry)
-                if number >= len(reader):
-                    raise BadImageError("the shard holds fewer samples than its list of sizes says")
-                data, text, metadata = reader.read(number, config.captions != "text")
+                with self.library.lent(entry) as reader:
+                    if number >= len(reader):
+                        raise BadImageError("the shard holds fewer samples than its list of sizes says")
+                    data, text, metadata = reader.read(number, config.captions != "text")
                 caption = choose(config.captions, config.caption_fields, text, metadata, draw)
                 if not caption.strip():
                     raise BadImageError("no caption")
                 return square(data, side, across, down, "squash" if config.crop == "squash" else "crop"), caption
             except (BadImageError, UserError, ValueError, OSError) as error:
+                if is_out_of_files(error):
+                    raise out_of_files() from None
                 self.fault("unreadable sample", f"{entry.url} sample {number}: {error}")
             spread = (spread * 31 + 0.618) % 1.0
             if attempt >= ATTEMPTS // 2:  # the whole shard may be gone
@@ -158,7 +164,8 @@ class Dataset:
 class Loader:
     """Iterates over batches from ``start`` up to ``stop``; ``rank`` of ``world`` processes reads its share of each.
 
-    ``side`` gives the pictures' side in pixels for a step.
+    ``side`` gives the pictures' side in pixels for a step. The batches end early when it is ``over``, which is asked
+    while one is waited for.
     """
 
     def __init__(
@@ -171,12 +178,12 @@ class Loader:
         stop: int,
         rank: int = 0,
         world: int = 1,
+        over: Callable[[], bool] = lambda: False,
     ) -> None:
         self.dataset, self.tokenizer, self.side = dataset, tokenizer, side
         self.start, self.stop, self.rank, self.world = start, stop, rank, world
-        self.reading = ""
-        threads = dataset.config.workers or os.cpu_count() or 1
-        self._readers = ThreadPoolExecutor(threads, thread_name_prefix="reader")
+        self.reading, self._over = "", over
+        self._readers = ThreadPoolExecutor(dataset.threads, thread_name_prefix="reader")
         self._assembler = ThreadPoolExecutor(1, thread_name_prefix="assembler")
 
     def __iter__(self) -> Iterator[Batch]:
@@ -188,6 +195,9 @@ class Loader:
                 while step < self.stop and len(waiting) < ahead:
                     waiting.append(self._begin(step))
                     step += 1
+                while not wait([waiting[0]], ASK_SECONDS).done:
+                    if self._over():
+                        return
                 yield waiting.popleft().result()
         finally:
             self.close()

@@ -84,14 +84,19 @@ class ParquetReader:
         return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float32)
 
     def close(self) -> None:
-        """Gives the file back."""
-        self._file.close()
+        """Gives the file and the decoded row groups back."""
+        with self._lock:
+            self._groups.clear()
+            self._file.close()
 
     def _group(self, index: int) -> pa.Table:
         with self._lock:
             if index not in self._groups:
                 while len(self._groups) >= GROUPS_IN_MEMORY:
                     self._groups.popitem(last=False)
-                self._groups[index] = self._file.read_row_group(index)
+                try:
+                    self._groups[index] = self._file.read_row_group(index)
+                except pa.ArrowException as error:
+                    raise ValueError(f"row group {index}: {error}") from None
             self._groups.move_to_end(index)
             return self._groups[index]

@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -23,14 +24,18 @@ import numpy.typing as npt
 
 from pipeline.keeping.folder import SIZES_FILE
 from trainer.data.parquet import ParquetReader, rows_of
-from trainer.data.tar import TarReader
-from webimagetext.errors import UserError
+from trainer.data.tar import BLOCK, TarReader
+from trainer.endings import out_of_files
+from webimagetext.errors import UserError, is_out_of_files
 from webimagetext.files import exists, is_folder, is_url, listing, read, version
+from webimagetext.files import size as size_of
 from webimagetext.local import copy, fetched
 
 __all__ = ["Library", "Shard", "expand"]
 
 READERS_OPEN = 256
+FILES_ASIDE = 24  # for the log, checkpoints, modules and connections
+FILES_EACH = 3  # that a thread has open while it opens a shard
 _BRACES = re.compile(r"\{([^{}]*)\}")
 
 
@@ -77,9 +82,33 @@ class Shard:
         return self.url.endswith((".parquet", ".pq"))
 
 
+@dataclass
+class _Held:
+    """An open shard, and how many read from it now."""
+
+    reader: Reader
+    users: int = 1
+
+
+def _readers_at_most(threads: int) -> int:
+    """Shards to keep open: what the limit of this process on open files leaves."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return READERS_OPEN
+    try:
+        used = len(os.listdir("/proc/self/fd"))
+    except OSError:
+        used = 64
+    return max(1, min(READERS_OPEN, limit - used - FILES_ASIDE - FILES_EACH * threads))
+
+
 class Library:
-    """Finds, opens and keeps open the shards of a run; safe for many threads. ``fault`` is told what is wrong in a
-    shard."""
+    """Finds, opens and keeps open the shards of a run; safe for ``threads`` threads. ``fault`` is told what is wrong in
+    a shard, once.
+
+    The shards that were read last stay open, as many as the process's limit on open files allows; the others are
+    closed, and with that the copy of a remote one leaves the disk.
+    """
 
     def __init__(
         self,
@@ -87,13 +116,16 @@ class Library:
         image_column: str = "image",
         caption_column: str = "caption",
         fault: Callable[[str, str], None] = lambda kind, where: None,
+        threads: int = 1,
     ) -> None:
         self._columns = (image_column, caption_column)
         self._fault = fault
         if is_url(cache):
             raise UserError(f"--cache {cache}: copies are for this machine", "give a local folder")
         self._cache = cache
-        self._open: OrderedDict[str, Reader] = OrderedDict()
+        self._most = _readers_at_most(threads)
+        self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._told: set[str] = set()
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
 
@@ -129,47 +161,84 @@ class Library:
             size = known[folder].get(name)
         elif is_url(shard.url):
             size = rows_of(shard.url)  # the file's end alone, not a copy of all
-        return replace(shard, size=len(self.reader(shard)) if size is None else size)
+            if size is not None and not 0 <= size <= _most_samples(shard.url):  # a damaged list
+                self._fault("shard whose size in the list cannot be, counted anew", f"{shard.url}: {size:,}")
+                size = None
+        if size is not None:
+            return replace(shard, size=size)
+        with self.lent(shard) as reader:
+            return replace(shard, size=len(reader))
 
-    def reader(self, shard: Shard) -> Reader:
-        """The shard's reader, opened when first asked for. Raises UserError when it cannot be read."""
+    @contextlib.contextmanager
+    def lent(self, shard: Shard) -> Iterator[Reader]:
+        """The shard's reader, open while the block runs. Raises UserError when the shard cannot be read, or
+        nothing more can be opened."""
+        held = self._take(shard)
+        try:
+            yield held.reader
+        finally:
+            with self._lock:
+                held.users -= 1
+                self._close_idle(self._most)
+
+    def _take(self, shard: Shard) -> _Held:
         with self._lock:
-            if shard.url in self._open:
-                self._open.move_to_end(shard.url)
-                return self._open[shard.url]
             gate = self._opening.setdefault(shard.url, threading.Lock())
-        with gate:
+        with gate:  # one thread opens a shard, the others that want it wait for that
             with self._lock:
-                if shard.url in self._open:
-                    return self._open[shard.url]
-            with self._local(shard.url) as path:
-                reader: Reader = (
-                    ParquetReader(path, *self._columns) if shard.is_parquet else self._open_tar(path, shard)
-                )
+                if shard.url in self._held:
+                    self._held.move_to_end(shard.url)
+                    self._held[shard.url].users += 1
+                    return self._held[shard.url]
+                self._close_idle(self._most - 1)
+            held = _Held(self._opened(shard))
             with self._lock:
-                self._open[shard.url] = reader
-                while len(self._open) > READERS_OPEN:
-                    # Closed when the last thread that reads from it lets it go, not under its feet.
-                    self._open.popitem(last=False)
-            return reader
+                self._held[shard.url] = held
+            return held
+
+    def _close_idle(self, most: int) -> None:
+        """Closes shards that nobody reads from until no more than ``most`` are open, the longest unused first."""
+        idle = [url for url, held in self._held.items() if not held.users] if len(self._held) > most else []
+        for url in idle[: max(0, len(self._held) - most)]:
+            self._held.pop(url).reader.close()
+
+    def _opened(self, shard: Shard) -> Reader:
+        for last in (False, True):
+            try:
+                with self._local(shard.url) as path:
+                    return ParquetReader(path, *self._columns) if shard.is_parquet else self._open_tar(path, shard)
+            except (UserError, OSError) as error:
+                if not is_out_of_files(error):
+                    raise
+                if last:
+                    raise out_of_files() from None
+                with self._lock:  # others in this process have opened many: those of ours that are idle go
+                    self._most = max(1, len(self._held) // 2)
+                    self._close_idle(0)
+        raise AssertionError
 
     def _open_tar(self, path: str, shard: Shard) -> TarReader:
         try:
             reader = TarReader(path)
         except OSError as error:
+            if is_out_of_files(error):
+                raise
             raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
-        if reader.index.cut:
-            self._fault("shard that ends early", f"{shard.url}, after {len(reader)} samples")
-        if reader.index.incomplete:
-            self._fault("samples without picture or text", f"{shard.url}: {reader.index.incomplete}")
+        if shard.url not in self._told:
+            self._told.add(shard.url)
+            if reader.index.cut:
+                self._fault("shard that ends early", f"{shard.url}, after {len(reader)} samples")
+            if reader.index.incomplete:
+                self._fault("samples without picture or text", f"{shard.url}: {reader.index.incomplete}")
+            if shard.size not in (0, len(reader)):
+                self._fault("shard whose list of sizes is wrong", f"{shard.url}: {len(reader)}, not {shard.size}")
         return reader
 
     def close(self) -> None:
-        """Closes every file."""
+        """Closes every file; one that is read from, when that is done."""
         with self._lock:
-            for reader in self._open.values():
-                reader.close()
-            self._open.clear()
+            self._most = 0
+            self._close_idle(0)
 
     @contextlib.contextmanager
     def _local(self, url: str) -> Iterator[str]:
@@ -187,6 +256,11 @@ class Library:
                 os.unlink(stale)  # what lay under this address before
             copy(url, path)
         yield path
+
+
+def _most_samples(url: str) -> int:
+    """How many samples a tar can hold at most, by its bytes: each has two headers. A store is not asked for them."""
+    return 1 << 40 if is_url(url) else size_of(url) // (2 * BLOCK)
 
 
 def _read_sizes(url: str) -> dict[str, int]:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import tarfile
+import weakref
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -17,7 +18,7 @@ import numpy.typing as npt
 
 from pipeline.keeping.folder import CAPTION_SUFFIX, IMAGE_SUFFIXES, METADATA_SUFFIX
 
-__all__ = ["TarReader", "members"]
+__all__ = ["TarReader", "fields_in", "members"]
 
 BLOCK = 512
 _REGULAR = (b"0", b"\0")
@@ -31,27 +32,35 @@ def _number(field: bytes) -> int:
     return int(field.strip(b" \0") or b"0", 8)
 
 
-def members(stream: IO[bytes], length: int) -> Iterator[tuple[str, int, int]]:
-    """Name, offset and size of each file in a tar, up to the first header that is broken or cut off.
+def _size_in(header: bytes) -> int | None:
+    """The size of the file behind a header; None when it is none, by its checksum."""
+    try:
+        size, expected = _number(header[124:136]), _number(header[148:156])
+    except ValueError:
+        return None
+    return size if size >= 0 and sum(header[:148]) + sum(header[156:]) + 8 * 32 == expected else None
 
-    Plain headers are read directly; a tar with extended headers is left to the ``tarfile`` module.
+
+def members(stream: IO[bytes], length: int) -> Iterator[tuple[str, int, int]]:
+    """Name, offset and size of each whole file in a tar.
+
+    Behind a header that is broken the next good one is looked for. Plain headers are read directly; a tar with extended
+    headers is left to the ``tarfile`` module, from there on.
     """
-    position = 0
+    position, lost = 0, False
     while position + BLOCK <= length:
         stream.seek(position)
         header = stream.read(BLOCK)
-        if len(header) < BLOCK or header[:1] == b"\0":
+        if len(header) < BLOCK or (header[:1] == b"\0" and not lost):
             return
+        size = _size_in(header)
+        if size is None or position + BLOCK + size > length:
+            position, lost = position + BLOCK, True
+            continue
+        lost = False
         kind = header[156:157]
         if kind in _SPECIAL:
             yield from _by_tarfile(stream, position, length)
-            return
-        try:
-            size = _number(header[124:136])
-            expected = _number(header[148:156])
-        except ValueError:
-            return
-        if size < 0 or sum(header[:148]) + sum(header[156:]) + 8 * 32 != expected or position + BLOCK + size > length:
             return
         if kind in _REGULAR:
             name = header[:100].split(b"\0", 1)[0]
@@ -122,6 +131,7 @@ class TarReader:
     def __init__(self, path: str) -> None:
         self.index = TarIndex(path)
         self._file = os.open(path, os.O_RDONLY)
+        self._close = weakref.finalize(self, os.close, self._file)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -133,14 +143,27 @@ class TarReader:
         caption = os.pread(self._file, text_size, text).decode("utf-8") if text_size >= 0 else ""
         if data_size < 0 or not (with_metadata or not caption):
             return picture, caption, {}
-        metadata = json.loads(os.pread(self._file, data_size, data))
-        return picture, caption, metadata if isinstance(metadata, dict) else {}
+        return picture, caption, fields_in(os.pread(self._file, data_size, data))
 
     def numbers(self, field: str) -> npt.NDArray[np.float32]:
         """A number of each sample's metadata; NaN where it is absent."""
-        values = (self.read(number, True)[2].get(field) for number in range(len(self)))
-        return np.array([np.nan if value is None else float(value) for value in values], dtype=np.float32)
+        return np.array([self._value(number, field) for number in range(len(self))], dtype=np.float32)
+
+    def _value(self, number: int, field: str) -> float:
+        try:
+            return float(self.read(number, True)[2].get(field, np.nan))
+        except (ValueError, TypeError):  # null, no number, or metadata that cannot be read
+            return np.nan
 
     def close(self) -> None:
-        """Gives the file back."""
-        os.close(self._file)
+        """Gives the file back, once."""
+        self._close()
+
+
+def fields_in(data: bytes) -> dict[str, Any]:
+    """The metadata of a sample. Raises ValueError when it is no JSON."""
+    try:
+        metadata = json.loads(data)
+    except RecursionError:
+        raise ValueError("metadata too deep") from None
+    return metadata if isinstance(metadata, dict) else {}

@@ -7,6 +7,7 @@ import json
 import sys
 from importlib import import_module
 
+from trainer.endings import in_words
 from trainer.evaluate.config import EvaluateConfig, RetrievalConfig, ZeroshotConfig
 from trainer.threads import wait_asleep
 from webimagetext.command import leave, run_command
@@ -32,6 +33,12 @@ def main(args: list[str], prog: str = PROG) -> int:
     config = parse_flags(CONFIGS[verb], rest, prog=prog)
     example = "--checkpoint DIR --data 'run/holdout/*.tar'"
     need(config, "checkpoint", "data", prog=prog, example=example)
+    return in_words(
+        lambda: _evaluate(verb, config), f"give a smaller --batch-size than {config.batch_size}, or --limit"
+    )
+
+
+def _evaluate(verb: str, config: EvaluateConfig) -> int:
     wait_asleep()
     evaluation = import_module(f"trainer.evaluate.{verb}")
     figures = evaluation.evaluate(config)

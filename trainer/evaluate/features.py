@@ -4,6 +4,7 @@ In: samples of shards or files of pictures. Out: float32 arrays on the CPU, (cou
 threads.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -27,19 +28,27 @@ Stored = tuple[bytes, str, dict[str, Any]]  # picture, caption, metadata
 
 
 def samples(patterns: Sequence[str], limit: int) -> Iterator[Stored]:
-    """The samples of shards in stored order, at most ``limit`` (0: all). Raises UserError when there are none."""
-    library = Library()
+    """The samples of shards in stored order, at most ``limit`` (0: all). Raises UserError when there are no shards."""
+    broken: list[str] = []
+    library = Library(fault=lambda kind, where: broken.append(f"{kind}: {where}"))
     left = limit or -1
     try:
         for shard in library.find(tuple(patterns)):
-            reader = library.reader(shard)
-            for number in range(len(reader)):
-                if left == 0:
-                    return
-                yield reader.read(number, True)
-                left -= 1
+            with library.lent(shard) as reader:
+                for number in range(len(reader)):
+                    if left == 0:
+                        return
+                    try:
+                        sample = reader.read(number, True)
+                    except (ValueError, OSError) as error:
+                        broken.append(f"{shard.url} sample {number}: {error}")
+                        continue
+                    yield sample
+                    left -= 1
     finally:
         library.close()
+        if broken:
+            print(f"left out as unreadable: {len(broken):,}, e.g. {broken[0]}", file=sys.stderr)
 
 
 def _pictures_of(

@@ -84,7 +84,9 @@ def _labelled(config: ZeroshotConfig) -> tuple[list[tuple[Any, str]], list[str]]
             f"{', '.join(config.data)}: no pictures with known classes were found",
             "give a folder of folders, or shards with --label-field, or --classes",
         )
-    return items[:: max(1, len(items) // config.limit)] if config.limit else items, names
+    if config.limit and config.limit < len(items):  # evenly from all, since they lie class by class
+        items = [items[place * len(items) // config.limit] for place in range(config.limit)]
+    return items, names
 
 
 def evaluate(config: ZeroshotConfig) -> dict[str, Any]:
