@@ -172,7 +172,7 @@ def opened(shards: Path) -> Dataset:
 def test_a_list_of_sizes(shards: Path, how: str) -> None:
     path = shards / "sizes.json"
     DAMAGE[how](path)
-    if how == "missing":
+    if how in ("missing", "flipped at the start"):  # of a shard that is not listed the samples are counted
         assert opened(shards).size == 240
         return
     with pytest.raises(UserError, match=f"{path}: not a list of shard sizes") as told:
@@ -199,7 +199,7 @@ def test_a_size_that_could_be_is_named(shards: Path, wrong: int) -> None:
     for shard in dataset.sources[0]:
         dataset.sample(0, dataset.sources[0].index(shard), 3, [0.5] * 4, 32)
     assert dataset.fault_names == [
-        f"shard whose list of sizes is wrong: {shards}/00002.tar: 60, not {wrong}",
+        f"shard with another number of samples than listed: {shards}/00002.tar: 60, not {wrong}",
     ]
 
 

@@ -27,10 +27,9 @@ from webimagetext.errors import UserError, is_out_of_files
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-from webimagetext.command import run_command
+from webimagetext.command import leave, run_command
 from trainer.run import main
-status = run_command(lambda: main(sys.argv[1:]))
-sys.exit(status)
+leave(run_command(lambda: main(sys.argv[1:])))
 """
 
 

@@ -187,7 +187,8 @@ class PortableLoader:
 
     def _refuse_all_broken(self, count: int) -> None:
         """Raises UserError when ``count`` broken samples in a row are all there are, or too many."""
-        if count >= min(BROKEN_IN_A_ROW, self._epoch or BROKEN_IN_A_ROW):
+        # A good one may be the first of an epoch and the last of the next.
+        if count >= min(BROKEN_IN_A_ROW, 2 * self._epoch or BROKEN_IN_A_ROW):
             raise UserError(f"{self.reading}: {count:,} samples in a row could not be read", "check the shards")
 
     def close(self) -> None:

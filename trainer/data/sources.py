@@ -159,11 +159,11 @@ class Library:
             if folder not in known:
                 known[folder] = _read_sizes(f"{folder}/{SIZES_FILE}" if folder else SIZES_FILE)
             size = known[folder].get(name)
+            if size is not None and not 0 <= size <= _most_samples(shard.url):
+                self._fault("shard whose listed size cannot be, counted anew", f"{shard.url}: {size:,}")
+                size = None
         elif is_url(shard.url):
             size = rows_of(shard.url)  # the file's end alone, not a copy of all
-            if size is not None and not 0 <= size <= _most_samples(shard.url):  # a damaged list
-                self._fault("shard whose size in the list cannot be, counted anew", f"{shard.url}: {size:,}")
-                size = None
         if size is not None:
             return replace(shard, size=size)
         with self.lent(shard) as reader:
@@ -231,7 +231,9 @@ class Library:
             if reader.index.incomplete:
                 self._fault("samples without picture or text", f"{shard.url}: {reader.index.incomplete}")
             if shard.size not in (0, len(reader)):
-                self._fault("shard whose list of sizes is wrong", f"{shard.url}: {len(reader)}, not {shard.size}")
+                self._fault(
+                    "shard with another number of samples than listed", f"{shard.url}: {len(reader)}, not {shard.size}"
+                )
         return reader
 
     def close(self) -> None:
