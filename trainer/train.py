@@ -312,7 +312,7 @@ class Run:
         faults, names = sum(self.dataset.faults.values()), self.dataset.fault_names
         self.log.event("end", reason=ending, step=self.step, faults=faults, examples=names[:20])
         if faults:
-            self.world.say(f"{faults:,} samples could not be read, e.g. {names[0]}")
+            self.world.say(f"{faults:,} samples or shards were not as they should be, e.g. {names[0]}")
         if ending.startswith("SIG"):
             done = f"and saved at step {self.step:,}" if self.step else "before the first step"
             self.world.say(f"stopped {done}; the same command goes on from there")
