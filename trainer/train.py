@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer import checkpoint
+from trainer.broken import ended_by
 from trainer.config import RunConfig
 from trainer.data.loader import Batch, Loader
 from trainer.data.portable import PortableLoader
@@ -34,8 +35,7 @@ from trainer.state import collect, restore
 from trainer.step import Stepper
 from trainer.stop import Stop
 from trainer.weights import spec_values
-from webimagetext.errors import UserError
-from webimagetext.files import is_folder, join, remove_file, write_atomic
+from webimagetext.files import is_folder, join, write_atomic
 from webimagetext.progress import Progress, human_time
 from webimagetext.settings import to_dict, to_toml
 
@@ -196,24 +196,9 @@ class Run:
         self.log.event("skipped", step=seen.step, **told)
 
     def give_up(self, seen: Seen) -> None:
-        """Raises the UserError for a step that is not finite, and says from where the run goes on.
-
-        A checkpoint of the step before leads to the same again with any learning rate, so an older one takes its place.
-        """
-        what = f"the loss is {seen.loss}" if not math.isfinite(seen.loss) else f"the gradient's norm is {seen.norm}"
-        found = checkpoint.all_in(self.config.output)
-        last = seen.step - max(1, self.guard.broken)
-        leading_on = [url for url in found if checkpoint.step_of(url) < last]
-        if found and not leading_on:
-            remedy = "begin anew into another --output with a lower --learning-rate"
-        else:
-            for url in found[len(leading_on) :]:
-                remove_file(url)
-            where = f"from step {checkpoint.step_of(leading_on[-1]):,}" if leading_on else "from the beginning"
-            remedy = f"lower --learning-rate: the same command then goes on {where}"
-        if not self.config.skip_spikes:
-            remedy += "; where single steps are bad, --skip-spikes 10 passes over them"
-        raise UserError(f"step {seen.step:,}: {what}; it did not move the weights", remedy)
+        """Raises the UserError for a step that is not finite."""
+        in_a_row = max(1, self.guard.broken)
+        raise ended_by(seen, in_a_row, self.config.output, skipping=bool(self.config.skip_spikes))
 
     def reason_to_end(self, stop: Stop) -> float:
         """Why this process would end now: the number of a signal, 1 for the time limit, 0 to go on."""
