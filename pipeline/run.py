@@ -13,7 +13,7 @@ from pipeline.engines.engine import Engine
 from pipeline.fetch.store import check_store
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import is_complete
-from pipeline.keeping.step import Context, Step, run_steps, settings_of
+from pipeline.keeping.step import Context, Step, refuse_older, run_steps, settings_of
 from pipeline.match.own_list import with_query_list
 from pipeline.stages import balance, captions, evaluation, extract, fetch, join, match, shards
 from webimagetext import files
@@ -62,6 +62,7 @@ def run_steps_of(verb: str, output: str, config: RunConfig, options: Sequence[st
 
     store = partial(check_store, run, config.image)
     check(verb, run, config, engine=make_engine, store=store, extracted=partial(_is_extracted, run, config))
+    refuse_older(steps_of(run, config))
     with locked(run.root, f"`{verb}`"):
         return _run_steps(verb, run, config, engines[0])
 

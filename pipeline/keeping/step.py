@@ -26,7 +26,7 @@ from webimagetext.errors import UserError
 from webimagetext.progress import human_time
 from webimagetext.settings import fingerprint, to_dict
 
-__all__ = ["Context", "Step", "counted", "run_steps", "settings_of"]
+__all__ = ["Context", "Step", "counted", "refuse_older", "run_steps", "settings_of"]
 
 STARTED_FILE = "_STARTED"
 # Raised when a step's output for the same settings changes, so that finished folders of older versions are not taken
@@ -130,18 +130,17 @@ def _mark_started(step: Step, mark: str | None = None) -> None:
         stream.write(step.fingerprint() if mark is None else mark)
 
 
-def _refuse_older(step: Step) -> None:
-    made = manifest.read_success(step.output)
-    if made is not None and made.get("format") != FORMAT:
-        remedy = "give another --output, or go on with the version that made it; nothing was changed"
-        raise UserError(f"{step.output}: was made by an earlier version of this program", remedy)
+def refuse_older(steps: Sequence[Step]) -> None:
+    """Raises UserError where an earlier version of this program has made the output of one of the steps."""
+    for step in steps:
+        made = manifest.read_success(step.output)
+        if made is not None and made.get("format") != FORMAT:
+            remedy = "give another --output, or go on with the version that made it; nothing was changed"
+            raise UserError(f"{step.output}: was made by an earlier version of this program", remedy)
 
 
 def run_steps(steps: Sequence[Step], context: Context) -> None:
-    """Runs ``steps`` in order, skipping those that are finished. Raises UserError for a folder of an earlier
-    version."""
-    for step in steps:
-        _refuse_older(step)
+    """Runs ``steps`` in order, skipping those that are finished."""
     for number, step in enumerate(steps, 1):
         head = f"[{number}/{len(steps)}] {step.name}"
         mark = step.fingerprint()

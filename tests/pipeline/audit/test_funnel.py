@@ -5,13 +5,16 @@ import json
 import shutil
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.audit.funnel import funnel_steps, write_funnel
 from pipeline.keeping.folder import RunFolder, part_name
 from pipeline.keeping.manifest import entry_of, write_manifest
 from pipeline.reasons import in_rule_order
+from pipeline.tables.schema import REJECTS
 from tests.small_run import CANDIDATE, FOUND, IN_MATCHED, IN_SELECTED, PACKAGED, WITH_IMAGE, make_run
+from webimagetext import files
 
 
 def test_every_step_is_counted_with_its_reasons(tmp_path: Path) -> None:
@@ -30,6 +33,20 @@ def test_every_step_is_counted_with_its_reasons(tmp_path: Path) -> None:
     assert steps["balance"].set_aside == 10
     assert steps["package"].parts == {"shards": 25, "holdout": 5}
     assert [step.unaccounted for step in steps.values()] == [0] * len(steps)
+
+
+def test_a_reason_of_two_steps_is_counted_at_each(tmp_path: Path) -> None:
+    """A picture too narrow to be stored, and one too narrow for the data, though the image store knows the reason too."""
+    run = make_run(tmp_path)
+    url = files.join(run.rejects("package"), part_name(0))
+    rows = pq.read_table(url).to_pylist()
+    for row in rows:
+        row["reason"] = "bad_aspect_ratio"
+    pq.write_table(pa.Table.from_pylist(rows, schema=REJECTS), url)
+    write_manifest(run.rejects("package"), [entry_of(run.rejects("package"), part_name(0), len(rows))])
+    steps = {step.name: step for step in funnel_steps(run)}
+    assert steps["join"].rejects == {"bad_aspect_ratio": 4} and steps["package"].rejects == {"bad_aspect_ratio": 6}
+    assert steps["join"].unaccounted == steps["package"].unaccounted == 0
 
 
 def test_the_file_holds_the_same(tmp_path: Path) -> None:
