@@ -36,7 +36,7 @@ def test_every_step_is_counted_with_its_reasons(tmp_path: Path) -> None:
 
 
 def test_a_reason_of_two_steps_is_counted_at_each(tmp_path: Path) -> None:
-    """A picture too narrow to be stored, and one too narrow for the data, though the image store knows the reason too."""
+    """A picture too narrow to be stored, and one too narrow for the data."""
     run = make_run(tmp_path)
     url = files.join(run.rejects("package"), part_name(0))
     rows = pq.read_table(url).to_pylist()
