@@ -21,7 +21,7 @@ from pipeline.image.clip_score import ClipScore
 from pipeline.image.hooks import load_edits, load_scorers
 from pipeline.image.turbo import decode_scaled
 from pipeline.keeping.folder import RunFolder, shards_of
-from pipeline.keeping.manifest import is_complete, iter_batches, read_manifest
+from pipeline.keeping.manifest import is_complete, iter_batches, read_made, read_manifest
 from pipeline.keeping.space import free_bytes, guess, nearest_folder
 from pipeline.net.address import is_loopback_name
 from pipeline.own import load, own_rules
@@ -137,7 +137,7 @@ def _output(run: RunFolder) -> Findings:
 
 
 def _stages_before(verb: str, run: RunFolder) -> Findings:
-    missing = [(name, stage) for name, stage in NEEDED.get(verb, ()) if not is_complete(getattr(run, name))]
+    missing = [(name, stage) for name, stage in NEEDED.get(verb, ()) if read_made(getattr(run, name)) is None]
     if missing:
         name, stage = missing[0]
         problem = (

@@ -2,7 +2,8 @@
 pass.
 
 The rows stand in the order of the flow, which is that of every report. Not in the table, but known by their form:
-answers of servers (http_404), refusals (refused_by_robots_txt), scores (low_NAME, high_NAME). What is not known at all
+answers of servers (http_404), refusals (refused_by_robots_txt), scores (unscored_NAME,
+low_NAME, high_NAME). What is not known at all
 is a rule of the user's own.
 """
 
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 __all__ = [
     "CAUSES",
+    "NOT_REACHED",
     "Reason",
     "by_frequency",
     "cause_of",
@@ -20,6 +22,8 @@ __all__ = [
     "may_pass",
     "setting_of",
 ]
+
+NOT_REACHED = "not_reached"  # the status of an address whose turn did not come in the time of a round
 
 
 class Reason(NamedTuple):
@@ -61,6 +65,7 @@ _REASONS = {
     "too_large": DEAD._replace(setting="http.max_bytes"),
     "forbidden_port": DEAD._replace(setting="http.ports"),
     "forbidden_address": DEAD._replace(setting="http.allow_loopback"),
+    "no_contact": Reason("asking", "not reached", "http.contact"),
     **_rows(Reason("asking"), "no_text", "same_page", "other_host", "sitemap", "host_too_costly"),
     "not_an_image": Reason("asking", "bad pictures", "image.formats"),
     "too_many_pixels": Reason("asking", "bad pictures", "image.max_pixels"),
@@ -85,13 +90,14 @@ _REASONS = {
     **_text("language_threshold", "other_language"),
     "no_query": Reason("match", setting="queries"),
     "not_drawn": Reason("balance", setting="balance.t"),
-    "not_reached": Reason("join", "not reached", "fetch.round_seconds", may_pass=True),
+    NOT_REACHED: Reason("join", "not reached", "fetch.round_seconds", may_pass=True),
     "not_fetched": Reason("join", "not reached"),
     "small_image": Reason("package", "image rules", "package.rules.min_side"),
     "bad_aspect_ratio": Reason("package", "image rules", "package.rules.max_aspect_ratio"),
     "blank_image": Reason("package", "image rules", "package.rules.min_spread"),
     "animated_image": Reason("package", "image rules", "package.rules.allow_animated"),
     "in_evaluation_set": Reason("package", "evaluation sets", "package.evaluation_sets"),
+    "unscored_": Reason("package", "scores"),
     "low_": Reason("package", "scores", "package.hooks.minimum"),
     "high_": Reason("package", "scores", "package.hooks.maximum"),
     "duplicate_image_caption": Reason("package", "duplicates"),
@@ -102,6 +108,7 @@ _REASONS = {
 }
 # Reasons that two stages give: what holds where they come of storing the picture.
 _OF_STORING = {"bad_aspect_ratio": Reason("asking", "bad pictures", "image.max_aspect_ratio")}
+OF_SCORES = ("unscored_", "low_", "high_")
 STORING = ("fetch", "join")  # steps at which a reason is what became of the image's address
 _PLACE = {name: place for place, name in enumerate(_REASONS)}
 
@@ -112,7 +119,7 @@ def _known(reason: str, step: str = "") -> Reason:
         return _OF_STORING[reason]
     if reason.startswith("http_5"):
         return PASSING
-    forms = {"http_": DEAD, "refused_by_": REFUSED, "low_": _REASONS["low_"], "high_": _REASONS["high_"]}
+    forms = {"http_": DEAD, "refused_by_": REFUSED, **{head: _REASONS[head] for head in OF_SCORES}}
     by_form = next((row for head, row in forms.items() if reason.startswith(head)), OWN)
     return _REASONS.get(reason, by_form)
 
@@ -141,7 +148,7 @@ def in_rule_order(counts: Mapping[str, int]) -> dict[str, int]:
     """Counts by reason in the order of the flow: what came of asking first, the largest first, rules of others last."""
 
     def place(reason: str) -> int:
-        head = next((head for head in ("low_", "high_") if reason.startswith(head)), reason)
+        head = next((head for head in OF_SCORES if reason.startswith(head)), reason)
         return -1 if is_answer(reason) else _PLACE.get(head, len(_PLACE))
 
     return dict(sorted(counts.items(), key=lambda item: (place(item[0]), -item[1], item[0])))

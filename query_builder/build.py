@@ -9,6 +9,8 @@ import dataclasses
 import hashlib
 import os
 import shutil
+import sys
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 
 from query_builder.clean.markup import SiteRules, site_rules
 from query_builder.config import BuildConfig
-from query_builder.corpus import Corpus, Thresholds, Totals, merge_corpus, read_totals
+from query_builder.corpus import Corpus, Thresholds, Totals, merge_corpus, pages_of, read_totals
 from query_builder.count.shard import ShardTask, count_shard, shard_folder
 from query_builder.merge.titles import TitleName, TitleStatistics, rank_titles
 from query_builder.normalize import normalize
@@ -25,8 +27,8 @@ from query_builder.rows import write_queries
 from query_builder.schema import candidates_path, read_metadata
 from query_builder.select import choose, parse_budgets
 from query_builder.sources.download import download_all
-from query_builder.sources.dump import Shard, plan_shards, read_site_info
-from query_builder.sources.pageviews import ViewsTask, count_views, views_path
+from query_builder.sources.dump import PAGE_KINDS, Shard, plan_shards, read_site_info
+from query_builder.sources.pageviews import ROW_KINDS, ViewsTask, count_views, read_ledger, views_path
 from query_builder.sources.wordnet import Synset, read_wordnet, wordnet_files
 from query_builder.summary import print_summary
 from query_builder.wordnet_only import build_from_wordnet
@@ -40,7 +42,7 @@ from webimagetext.settings import fingerprint
 
 __all__ = ["build"]
 
-COUNTING_VERSION = 1  # raise it when the same dump would be counted differently
+COUNTING_VERSION = 2  # raise it when the same dump would be counted differently
 ENDS = 1 << 16
 NEAR_WORDS = 10  # words down to this fraction of the threshold are kept as near misses
 
@@ -105,6 +107,7 @@ def _build(config: BuildConfig, job: _Job, work: str) -> None:
             for number, url in enumerate(job.files)
         ]
         totals = _count(job, work, workers)
+        views = _check_ledgers(job, work, totals)
         titles, title_statistics = rank_titles(
             work,
             len(job.shards),
@@ -112,12 +115,14 @@ def _build(config: BuildConfig, job: _Job, work: str) -> None:
             has_views=bool(job.view_shards),
             keep=max(config.size, 1000),
         )
+        noted = title_statistics.articles + title_statistics.redirects
+        _all_accounted("articles and redirects", totals.ledger["articles"] + totals.ledger["redirects"], noted)
         synsets = synsets_read()
         merge = os.path.join(work, f"merge-{fingerprint(job.settings)[:12]}")
         os.makedirs(merge, exist_ok=True)
         knowledge = _know(config, merge, totals, titles, synsets, workers)
         inputs = [checksum() for checksum in checksums]
-    metadata = job.metadata(inputs=inputs, totals=_totals(totals, title_statistics))
+    metadata = job.metadata(inputs=inputs, totals=_totals(totals, title_statistics, views))
     if config.compat == "metaclip":
         rows = published_rows(knowledge, titles, synsets)
         chosen: Mapping[str, str] = {row.query: row.admitted for row in rows}
@@ -126,7 +131,7 @@ def _build(config: BuildConfig, job: _Job, work: str) -> None:
         rows = knowledge.rows(chosen)
     write_candidates(candidates_path(config.output), knowledge, chosen, metadata)
     write_queries(config.output, rows, metadata)
-    print_summary(config, rows, totals, title_statistics, knowledge, synsets)
+    print_summary(config, rows, totals, title_statistics, views, knowledge, synsets)
 
 
 def _plan(config: BuildConfig) -> _Job:
@@ -155,6 +160,40 @@ def _count(job: _Job, work: str, workers: Workers) -> Totals:
     if not totals.words:
         raise UserError(f"{config.dump[0]}: no article with any text in it", "give the pages-articles file of a dump")
     return totals
+
+
+def _check_ledgers(job: _Job, work: str, totals: Totals) -> Counter[str]:
+    """Compares what was read with what came of it; returns the rows of the page views, by kind, and their damage.
+
+    Raises UserError for a file that gave nothing, unless damage is to be left out: then a line says so.
+    """
+    project = f"{job.config.language}.wikipedia"
+    ledgers = [read_ledger(work, shard.number) for shard in job.view_shards]
+    views = sum(ledgers, Counter[str]())
+    _all_accounted("pages", totals.ledger.get("pages", 0), sum(totals.ledger.get(kind, 0) for kind in PAGE_KINDS))
+    _all_accounted("rows of page views", views["rows"], sum(views[kind] for kind in ROW_KINDS))
+    given: Counter[str] = Counter()
+    for shard in job.shards:
+        given[shard.url] += pages_of(work, shard.number)
+    for shard, ledger in zip(job.view_shards, ledgers, strict=True):
+        given[shard.url] += ledger["taken"]
+    for url in [*job.config.dump, *job.config.pageviews]:
+        if given[url]:
+            continue
+        of_views = url in job.config.pageviews
+        problem = f"{url}: {f'not one row of {project} that can be read' if of_views else 'not one page'} in it"
+        if job.config.on_corrupt != "skip":
+            remedy = f"give page views of {project}, or another --language" if of_views else "leave the file out"
+            raise UserError(problem, remedy)
+        print(f"warning: {problem}", file=sys.stderr)
+    return views
+
+
+def _all_accounted(what: str, read: int, counted: int) -> None:
+    """Raises UserError where some of what was read is in no count: a defect, whose list nobody should use."""
+    if read != counted:
+        problem = f"{read:,} {what} were read, and {counted:,} are accounted for: this is a defect of the program"
+        raise UserError(problem, "please report it; no list was written")
 
 
 def _work_folder(config: BuildConfig) -> str:
@@ -303,9 +342,10 @@ def _choose(
     return choose(ranked, budgets, config.size)
 
 
-def _totals(totals: Totals, titles: TitleStatistics) -> dict[str, int]:
+def _totals(totals: Totals, titles: TitleStatistics, views: Mapping[str, int]) -> dict[str, int]:
     return {
         **totals.ledger,
+        **{f"page views: {name}": count for name, count in sorted(views.items())},
         "words": totals.words,
         "names of titles": titles.names,
         "lost redirects": titles.lost_redirects,

@@ -37,7 +37,7 @@ from webimagetext.files import write_atomic
 from webimagetext.lookup import places_among
 from webimagetext.progress import Progress
 
-__all__ = ["Corpus", "Thresholds", "Totals", "merge_corpus", "read_totals"]
+__all__ = ["Corpus", "Thresholds", "Totals", "merge_corpus", "pages_of", "read_totals"]
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,7 @@ def read_totals(work: str, shards: int) -> Totals:
     parts: list[str] = []
     for number in range(shards):
         folder = shard_folder(work, number)
-        with open(os.path.join(folder, "done.json"), encoding="utf-8") as file:
-            done = json.load(file)
+        done = _read_done(folder)
         for name, count in done["ledger"].items():
             ledger[name] = ledger.get(name, 0) + count
         for index, part in enumerate(done["parts"]):
@@ -77,6 +76,17 @@ def read_totals(work: str, shards: int) -> Totals:
             pairs += part["pairs"]
             parts.append(os.path.join(folder, f"part-{index}"))
     return Totals(ledger, words, pairs, tuple(parts))
+
+
+def pages_of(work: str, number: int) -> int:
+    """The pages of a finished shard, of all kinds."""
+    return int(_read_done(shard_folder(work, number))["ledger"].get("pages", 0))
+
+
+def _read_done(folder: str) -> dict[str, Any]:
+    with open(os.path.join(folder, "done.json"), encoding="utf-8") as file:
+        done: dict[str, Any] = json.load(file)
+    return done
 
 
 _NONE = np.empty(0, np.int64)

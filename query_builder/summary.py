@@ -3,7 +3,7 @@
 import heapq
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from query_builder.config import SOURCES, BuildConfig
 from query_builder.corpus import Totals
@@ -17,7 +17,7 @@ __all__ = ["fitting_thresholds", "print_summary"]
 
 WHOLE_WIKIPEDIA = 2_500_000_000  # words of text in the English one
 LEAST_WORD, LEAST_BIGRAM = 3, 2
-USUAL = ("articles", "redirects", "disambiguation pages", "text_bytes", "xml_bytes")
+USUAL = ("pages", "articles", "redirects", "disambiguation pages", "text_bytes", "xml_bytes")
 
 
 def print_summary(
@@ -25,6 +25,7 @@ def print_summary(
     rows: Sequence[Query],
     totals: Totals,
     titles: TitleStatistics,
+    views: Mapping[str, int],
     knowledge: Knowledge,
     synsets: list[Synset],
 ) -> None:
@@ -38,6 +39,10 @@ def print_summary(
     print(f"counted  {totals.words:,} words; {knowledge.corpus.distinct_bigrams:,} distinct bigrams of the words kept")
     if config.pageviews:
         print(f"views    {titles.views:,} of known titles, {titles.views_of_unknown_titles:,} of unknown ones")
+        print(
+            f"         in {views['taken']:,} rows of {config.language}.wikipedia; "
+            f"{views['of other projects']:,} rows are of other projects"
+        )
     else:
         print("titles   no page views given: titles are ranked by the redirects to them")
     if synsets:
@@ -47,6 +52,12 @@ def print_summary(
     for name, count in sorted(ledger.items()):
         if name not in USUAL and count:
             print(f"left out {count:,} {name}")
+    for name, what in (
+        ("unreadable", "unreadable rows of page views"),
+        ("damaged stretches", "damaged stretches of page views"),
+    ):
+        if views[name]:
+            print(f"left out {views[name]:,} {what}")
     from_source = Counter(source for row in rows for source in row.sources)
     admitted = Counter(row.admitted for row in rows)
     print(f"\n{config.output}: {len(rows):,} queries")

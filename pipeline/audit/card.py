@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.audit.charts import number
 from pipeline.audit.funnel import Step
+from pipeline.audit.queries import asked_in_words
 from pipeline.audit.summary import Summary
 from pipeline.reasons import in_words
 
@@ -56,6 +57,8 @@ def _funnel(steps: list[Step]) -> str:
         went = [f"{in_words(reason)}: {number(count)}" for reason, count in step.rejects.items()]
         if step.set_aside:
             went.append(f"kept in reserve: {number(step.set_aside)}")
+        if step.open:
+            went.append(f"not asked for yet: {number(step.open)} addresses")
         lines.append(
             f"| {step.title} | {number(step.rows_in)} {step.unit} | {number(step.rows_out)} | "
             f"{', '.join(went) or '–'} |"
@@ -96,6 +99,8 @@ def render_card(name: str, steps: list[Step], summary: Summary, settings: Mappin
     queries = ""
     if summary.queries is not None:
         queries = f" {number(len(summary.queries.matched))} queries of the list have a match in the pairs."
+    if summary.asked is not None:
+        queries += f" The balance was {asked_in_words(summary.asked)}."
     language = settings.get("text", {}).get("language", "en")
     return f"""{_head(name, language, summary, parts)}
 

@@ -18,10 +18,12 @@ from pipeline.audit.queries import query_facts
 from pipeline.keeping import manifest
 from pipeline.keeping.folder import MANIFEST_FILE, RunFolder
 from pipeline.read.crawls import current_crawl
-from pipeline.reasons import in_rule_order
+from pipeline.reasons import NOT_REACHED, by_frequency, in_rule_order
 from webimagetext import files
 
 __all__ = ["Step", "fetch_step", "funnel_steps", "ledger_batches", "parquet_batches", "write_funnel"]
+
+HOSTS = 3  # named, of those with open work
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Step:
     """One step: ``rows_in`` = ``rows_out`` + ``set_aside`` + the sum of ``rejects`` + ``unaccounted``.
 
     ``unit`` is what is counted: pages, images, attempts (at images, in all rounds) or pairs. ``parts`` divides
-    ``rows_out``, where it has parts.
+    ``rows_out``, where it has parts. ``open`` are the addresses whose turn did not come: nobody asked for them, so they
+    are no rows, and the step is not finished. ``open_at`` are the hosts with most of them.
     """
 
     name: str
@@ -40,6 +43,8 @@ class Step:
     rejects: dict[str, int] = field(default_factory=dict)
     set_aside: int = 0
     parts: dict[str, int] = field(default_factory=dict)
+    open: int = 0
+    open_at: dict[str, int] = field(default_factory=dict)
 
     @property
     def unaccounted(self) -> int:
@@ -98,6 +103,7 @@ def _status_step(name: str, title: str, unit: str, folders: Iterable[str]) -> St
             {status: number for (status,), number in _count(parquet_batches(folder, ["status"]), "status").items()}
         )
     good = counts.pop("success", 0)
+    counts.pop(NOT_REACHED, None)  # was not asked
     return Step(name, title, unit, good + counts.total(), good, in_rule_order(counts))
 
 
@@ -110,14 +116,14 @@ def funnel_steps(run: RunFolder) -> list[Step]:
     if _is_written(run.candidates):
         unpaired, repeated = (_ledger(run.rejects("extract"), subject) for subject in ("image", "pair"))
         rows = manifest.rows_in(run.candidates)
-        if unpaired:
+        found = _read_in(run)
+        if found is None:
             found = rows + repeated.total()
+        if unpaired:
             steps.append(
                 Step("images", "images with a text", "images", found + unpaired.total(), found, in_rule_order(unpaired))
             )
-        steps.append(
-            Step("extract", "candidate pairs", "pairs", rows + repeated.total(), rows, in_rule_order(repeated))
-        )
+        steps.append(Step("extract", "candidate pairs", "pairs", found, rows, in_rule_order(repeated)))
     if _is_written(run.matched):
         steps.append(_pair_step("match", "pairs whose text passes and holds a query", run.candidates, run.matched, run))
     if _is_written(run.selected):
@@ -129,9 +135,29 @@ def funnel_steps(run: RunFolder) -> list[Step]:
     return steps
 
 
+def _read_in(run: RunFolder) -> int | None:
+    """Pairs that the pages or files of the source gave, before each was kept once; None where that is not known."""
+    made = manifest.read_made(run.candidates)
+    if made is None:
+        return None
+    if made["settings"]["extract"]["source"] == "pages":
+        crawled = current_crawl(run)
+        tables = files.listing("round-*/candidates", crawled) if crawled else []
+    else:
+        tables = [run.path("sources", "candidates")]
+    return sum(map(manifest.rows_in, tables)) if tables and all(map(_is_written, tables)) else None
+
+
 def fetch_step(run: RunFolder) -> Step:
     """What became of the images that were asked for."""
-    return _status_step("fetch", "images stored", "attempts", [run.images])
+    return _with_open(_status_step("fetch", "images stored", "attempts", [run.images]), run.images)
+
+
+def _with_open(step: Step, folder: str) -> Step:
+    """The step with what the marker of its folder says is still to be done."""
+    made = manifest.read_made(folder) or {}
+    hosts = by_frequency(made.get("open_by_host", {}))[:HOSTS]
+    return dataclasses.replace(step, open=made.get("open", 0), open_at=dict(hosts))
 
 
 def _pair_step(name: str, title: str, source: str, target: str, run: RunFolder, aside: str = "") -> Step:
@@ -152,7 +178,8 @@ def _packaging(run: RunFolder) -> list[Step]:
     )
     topped_up = files.listing("round-*/pairs", run.path("packing"))
     selected = manifest.rows_in(run.selected) + sum(map(manifest.rows_in, topped_up))
-    steps = [Step("join", "pairs with an image", "pairs", selected, selected - lost.total(), in_rule_order(lost))]
+    joined = Step("join", "pairs with an image", "pairs", selected, selected - lost.total(), in_rule_order(lost))
+    steps = [_with_open(joined, run.joined)]
     if _is_written(run.shards):
         parts = {"shards": _parquet_rows(run.shards), "holdout": _parquet_rows(run.holdout)}
         title = "pairs in the shards"

@@ -2,7 +2,8 @@
 that fits.
 
 In: a run folder after a verb's steps, and the configuration. Out: lines for people, and the exit status: NOTHING_LEFT
-where not one pair is left, so that nobody takes an empty result for a good one.
+where not one pair is left, so that nobody takes an empty result for a good one, and UNACCOUNTED where rows went without
+a reason. Work that is still open, and what was asked of the balance beside what came, stand last.
 """
 
 import functools
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.audit.funnel import Step
+from pipeline.audit.queries import asked_facts, asked_in_words
 from pipeline.balance.config import BalanceConfig
 from pipeline.balance.independent import chances
 from pipeline.balance.matches import Counts, count_rarest
@@ -24,12 +26,14 @@ from pipeline.keeping.manifest import iter_batches, rows_in
 from pipeline.reasons import in_words, setting_of
 from pipeline.tables.vectors import read_vector
 
-__all__ = ["NOTHING_LEFT", "expected_pairs", "outcome", "proposed_t"]
+__all__ = ["NOTHING_LEFT", "UNACCOUNTED", "expected_pairs", "open_work", "outcome", "proposed_t"]
 
-NOTHING_LEFT = 3  # exit status
+NOTHING_LEFT, UNACCOUNTED = 3, 4  # exit statuses
 TOLD = 3  # reasons
 PUBLISHED_TAIL = 0.06  # share of all matches in queries with at most t, of the published re-creation
 SMALL = 2_000_000  # matched pairs up to which a t is proposed: above, the default is meant
+# The steps whose open work each verb tells of.
+OPEN_TOLD = {"run": ("fetch", "join"), "fetch": ("fetch",), "package": ("fetch", "join")}
 # The steps of the funnel that each verb tells of.
 STEPS = {
     "extract": ("crawl", "images", "extract"),
@@ -46,12 +50,25 @@ def outcome(run: RunFolder, verb: str, config: RunConfig, counted: Sequence[Step
     if not steps or verb == "report":
         return 0
     left = steps[-1].rows_out
-    for line in [*_losses(steps, config), *(_about_t(run, config.balance) if verb in ("run", "curate") else ())]:
+    told = [step for step in counted if step.name in OPEN_TOLD.get(verb, ())]
+    lines = _losses(steps, config)
+    if verb in ("run", "curate"):
+        lines += _about_t(run, config.balance)
+    if verb != "extract" and verb != "fetch" and (asked := asked_facts(run, packaged=verb != "curate")):
+        lines.append(asked_in_words(asked))
+    lines += open_work(told, config.fetch.round_seconds)
+    for line in lines:
         print(line, file=sys.stderr)
-    if left:
-        return 0
-    print(f"nothing is left: 0 {steps[-1].title}; docs/results.md says what to look at", file=sys.stderr)
-    return NOTHING_LEFT
+    if not left:
+        print(f"nothing is left: 0 {steps[-1].title}; docs/results.md says what to look at", file=sys.stderr)
+    lost = [step for step in steps if step.unaccounted]
+    for step in lost:
+        print(
+            f"error: {step.name}: {step.unaccounted:,} of {step.rows_in:,} {step.unit} went without a reason: this is "
+            "a defect of the program, and the result is not to be trusted. Please report it",
+            file=sys.stderr,
+        )
+    return UNACCOUNTED if lost else 0 if left else NOTHING_LEFT
 
 
 def _losses(steps: list[Step], config: RunConfig) -> list[str]:
@@ -60,10 +77,30 @@ def _losses(steps: list[Step], config: RunConfig) -> list[str]:
     lost = [(count, reason, step) for step in steps for reason, count in step.rejects.items()]
     lines = []
     for count, reason, step in sorted(lost, key=lambda entry: (-entry[0], entry[1]))[:TOLD]:
-        name, unit = setting_of(reason, step.name), step.unit
+        name, unit = _in_force(setting_of(reason, step.name), config), step.unit
         said = f" ({name} = {_value(config, name)})" if name else ""
         lines.append(f"    {in_words(reason)}: {count:,} {unit if count != 1 else unit.removesuffix('s')}{said}")
     return ["most was lost to:", *lines] if lines else []
+
+
+def open_work(steps: Iterable[Step], seconds: float) -> list[str]:
+    """What is still to be asked for, where anything is: nobody is to take such a run for a finished one."""
+    lines = []
+    for step in steps:
+        if step.open:
+            hosts = ", ".join(f"{host}: {count:,}" for host, count in step.open_at.items())
+            wanted = "image addresses" if step.name == "fetch" else "image addresses of pairs from the reserve"
+            lines.append(
+                f"not finished: {step.open:,} {wanted} are open, nobody has asked for them (most of {hosts}; "
+                f"fetch.round_seconds = {seconds:,.0f}). The same command goes on with them"
+            )
+    return lines
+
+
+def _in_force(name: str, config: RunConfig) -> str:
+    """The setting that decided: where t was found for another one, that one."""
+    found_for = [other for other in ("tail_share", "wanted_total") if getattr(config.balance, other) is not None]
+    return f"balance.{found_for[0]}" if name == "balance.t" and found_for else name
 
 
 def _value(config: RunConfig, name: str) -> object:

@@ -17,7 +17,9 @@ import numpy as np
 
 from pipeline.audit.charts import bars, concentration_curve, funnel_shape, number, share
 from pipeline.audit.funnel import Step
+from pipeline.audit.queries import asked_in_words
 from pipeline.audit.summary import TOP, Queries, Sample, Summary
+from pipeline.balance.threshold import t_in_words
 from pipeline.reasons import in_words
 
 __all__ = ["render_report"]
@@ -26,14 +28,16 @@ SHOWN = 120  # characters of a text that stand there without a click
 
 
 def render_report(
-    name: str, steps: list[Step], summary: Summary, settings: str, threshold: int, formats: Sequence[str]
+    name: str, steps: list[Step], summary: Summary, settings: str, threshold: float, formats: Sequence[str]
 ) -> str:
     """The page. ``settings`` is the run's configuration as TOML, ``threshold`` the pairs a query keeps (t of the
     balance), and ``formats`` are the names of the image formats that were read."""
     sections = {
         "What remained": _funnel(steps, formats),
         "Pictures and captions": _pictures(summary.samples),
-        "Queries": _queries(summary.queries, threshold) + _shortfall(summary.shortfall, threshold),
+        "Queries": _asked(summary.asked)
+        + _queries(summary.queries, threshold)
+        + _shortfall(summary.shortfall, threshold),
         "Make-up": _makeup(summary),
         "What was dropped": _dropped(steps, summary),
         "Settings": _settings(settings),
@@ -77,6 +81,12 @@ def _lead(steps: list[Step], summary: Summary) -> str:
     warning = (
         f'<p class="warning">{number(lost)} rows are not accounted for: this run has a defect.</p>' if lost else ""
     )
+    unasked = sum(step.open for step in steps)
+    if unasked:
+        warning += (
+            f'<p class="warning">{number(unasked)} image addresses are open: nobody has asked for them yet. This '
+            "dataset is not finished, and the same command goes on with them.</p>"
+        )
     return f"<p>{text}</p>{warning}"
 
 
@@ -99,6 +109,9 @@ def _funnel(steps: list[Step], formats: Sequence[str]) -> str:
         parts = ", ".join(f"{number(count)} in {escape(part)}" for part, count in step.parts.items())
         words = f"<b>{number(step.rows_out)}</b> {escape(step.title)}{f' ({parts})' if parts else ''}"
         of = f"{share(step.rows_out, step.rows_in)} of {number(step.rows_in)} {step.unit}"
+        if step.open:
+            hosts = ", ".join(f"{escape(host)}: {number(count)}" for host, count in step.open_at.items())
+            gone += f"<p>{number(step.open)} addresses are open, most of {hosts}.</p>"
         line = f'<div class="line"><span>{words}</span><span class="soft">{of}</span></div>'
         items.append(f'<li class="{step.unit}">{line}{shape}{gone}</li>')
     note = (
@@ -125,7 +138,12 @@ def _pictures(samples: list[Sample]) -> str:
     return f'{note}<ul class="pictures">{"".join(items)}</ul>'
 
 
-def _queries(queries: Queries | None, threshold: int) -> str:
+def _asked(facts: dict[str, Any] | None) -> str:
+    """What was asked of the balance beside what came."""
+    return f"<p>The balance was {escape(asked_in_words(facts))}.</p>" if facts else ""
+
+
+def _queries(queries: Queries | None, threshold: float) -> str:
     if queries is None or not len(queries.matched):
         return ""
     matched, selected = queries.matched, queries.selected
@@ -134,7 +152,7 @@ def _queries(queries: Queries | None, threshold: int) -> str:
     before, after = share(int(matched[:head].sum()), total), share(int(selected[:head].sum()), kept)
     words = (
         f"Queries with a match: {number(len(matched))}; without: {number(queries.without_match)}. "
-        f"With more than t = {number(threshold)} matches: {number(head)}; they hold {before} of all matches, "
+        f"With more than t = {t_in_words(threshold)} matches: {number(head)}; they hold {before} of all matches, "
         f"and {after} of those in the pairs that the balance kept."
     )
     curve = concentration_curve(
@@ -159,17 +177,17 @@ def _queries(queries: Queries | None, threshold: int) -> str:
     return f"<p>{words}</p>{curve}{legend}{table}"
 
 
-def _shortfall(facts: dict[str, Any] | None, threshold: int) -> str:
+def _shortfall(facts: dict[str, Any] | None, threshold: float) -> str:
     """What queries lack of t in the end, by cause."""
     if not facts or not facts["head_queries"]:
         return ""
     head, after = facts["head_queries"], facts["head_holding_t"]
     words = (
-        f"Of {number(head)} queries with more than t = {number(threshold)} matches, "
+        f"Of {number(head)} queries that could draw more than t = {t_in_words(threshold)} pairs, "
         f"{number(facts['head_holding_t_before_top_up'])} held t pairs of their own draw after the first fetch, and "
         f"{number(after)} ({share(after, head)}) after topping up from the reserve. {number(facts['short_queries'])} "
         f"queries lack {number(facts['missing_pairs'])} pairs: {number(facts['reserve_spent'])} of them have spent "
-        f"their reserve, {number(facts['fewer_matches_than_t'])} had no more than t matches to begin with."
+        f"their reserve, {number(facts['fewer_matches_than_t'])} had no more than t pairs to draw to begin with."
     )
     lost = facts["lost_of_short_queries"]
     table = bars(list(lost.items()), "What became of the pairs that short queries drew and lost") if lost else ""

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.audit.funnel import ledger_batches, parquet_batches
-from pipeline.audit.queries import shortfall_facts
+from pipeline.audit.queries import asked_facts, shortfall_facts
 from pipeline.balance.plan import read_t
 from pipeline.keeping.folder import CAPTION_SUFFIX, IMAGE_SUFFIX, METADATA_SUFFIX, RunFolder
 from pipeline.keeping.manifest import read_manifest
@@ -76,6 +76,7 @@ class Summary:
     rejects: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # reason: rows of the ledger
     queries: Queries | None = None
     shortfall: dict[str, Any] | None = None  # of queries, see queries.py
+    asked: dict[str, Any] | None = None  # of the balance, see queries.py
 
 
 def summarise(run: RunFolder) -> Summary:
@@ -91,7 +92,7 @@ def summarise(run: RunFolder) -> Summary:
     if files.exists(run.counts):
         result.queries = _queries(run.counts)
     if (t := read_t(run)) is not None:
-        result.shortfall = shortfall_facts(run, t)
+        result.shortfall, result.asked = shortfall_facts(run, t), asked_facts(run)
     return result
 
 

@@ -14,7 +14,8 @@ __all__ = ["BalanceConfig"]
 class BalanceConfig(Ranged):
     """How matched pairs are thinned so that common queries do not drown the rare ones.
 
-    At most one of ``tail_share`` and ``wanted_total`` may be set; either one replaces ``t``.
+    At most one of ``tail_share`` and ``wanted_total`` may be set; either one replaces ``t``, and neither goes with mode
+    "none", which has no t to find.
     """
 
     mode: Literal["independent", "capped", "none"] = "independent"
@@ -27,7 +28,8 @@ class BalanceConfig(Ranged):
     """Find t so that queries with at most t matches hold this share of all matches (0.06 in the published
     re-creation)."""
     wanted_total: Annotated[int | None, Range(1)] = None
-    """Find t so that this many pairs remain in the shards, after the loss given by expected_loss."""
+    """Find t so that this many pairs remain in the shards, after the loss given by expected_loss. In independent mode
+    t is then a fraction, and exactly as many are selected; in capped mode it is whole, and at most as many are."""
     expected_loss: Annotated[float, Range(0, below=1)] = 0.0
     """Share of the selected pairs that fetching and the image rules are expected to lose, for wanted_total. What
     top_up_rounds make up for is not lost."""
@@ -42,3 +44,7 @@ class BalanceConfig(Ranged):
         super().__post_init__()
         if self.tail_share is not None and self.wanted_total is not None:
             raise UserError("balance.tail_share and balance.wanted_total are both set", "set one of them")
+        for name in ("tail_share", "wanted_total"):
+            if self.mode == "none" and getattr(self, name) is not None:
+                remedy = f"leave balance.{name} out, or choose mode = 'independent' or 'capped'"
+                raise UserError(f"balance.{name} is set, and balance.mode = 'none' keeps every pair", remedy)

@@ -21,7 +21,8 @@ def write_plan(url: str, plan: Plan) -> str:
         arrays["owned"] = plan.cap.owned
         for name, limit in (("selected", plan.cap.selected), ("reserve", plan.cap.reserve)):
             arrays[f"{name}_draw"], arrays[f"{name}_pair"] = limit.draw, limit.pair
-    about = {"mode": plan.mode, "t": plan.t, "limit": plan.limit, "seed": plan.seed}
+    about: dict[str, Any] = {"mode": plan.mode, "t": plan.t, "limit": plan.limit, "seed": plan.seed}
+    about |= {"wanted_total": plan.wanted_total}
     with files.write_atomic(url) as stream:
         np.savez(stream, about=np.array(json.dumps(about)), **arrays)
     return url
@@ -38,9 +39,10 @@ def read_plan(url: str) -> Plan:
         return dataclasses.replace(plan, cap=Cap(arrays["owned"], *limits))
 
 
-def read_t(run: RunFolder) -> int | None:
+def read_t(run: RunFolder) -> float | None:
     """The t that the balance went by; None where it has not run."""
     if not files.exists(run.plan):
         return None
     with files.open_input(run.plan) as stream, np.load(stream) as arrays:
-        return int(json.loads(str(arrays["about"]))["t"])
+        t: float = json.loads(str(arrays["about"]))["t"]
+        return t

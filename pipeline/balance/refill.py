@@ -39,9 +39,10 @@ SHORT_DRAWS = pa.schema(
 )
 
 
-def missing(matched: Counts, held: Counts, t: int) -> Counts:
-    """How many pairs of its own draw each query lacks of t, or of all its matches if they are fewer."""
-    return np.maximum(np.minimum(matched, t) - held, 0)
+def missing(target: Counts, held: Counts) -> Counts:
+    """How many pairs of its own draw each query lacks of those that it is to hold."""
+    lacking: Counts = np.maximum(target - held, 0)
+    return lacking
 
 
 def survival(drawn: Counts, held: Counts) -> Floats:

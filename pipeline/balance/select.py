@@ -41,10 +41,28 @@ class Plan:
 
     mode: Literal["independent", "capped", "none"]
     counts: Counts  # matches of each query over all pairs
-    t: int
-    limit: int  # t with the reserve: the least whole number at or above t * (1 + reserve)
+    t: float  # whole, but for a wanted total in independent mode; always whole in capped mode
+    limit: float  # t with the reserve: t * (1 + reserve), in capped mode the least whole number at or above
     seed: int
     cap: Cap | None = None  # for the capped mode
+    wanted_total: int | None = None  # pairs that are to be in the shards, where t was found for that
+
+    @property
+    def drawable(self) -> Counts:
+        """The pairs that each query may draw: its matches, in capped mode those that it owns."""
+        return self.counts if self.cap is None else self.cap.owned
+
+    def target(self, drawn: Counts) -> Counts:
+        """The pairs of its own draw that each query is to hold in the end; ``drawn`` are those that it drew.
+
+        It is t, or all that it may draw. For a wanted total of the independent mode it is what the query drew: that it
+        drew more or fewer than t by chance was counted when t was found. Without a balance no query lacks anything.
+        """
+        if self.mode == "none":
+            return np.zeros_like(self.counts)
+        if self.wanted_total is not None and self.mode == "independent":
+            return drawn
+        return np.minimum(self.drawable, int(self.t))
 
 
 def select(batch: pa.RecordBatch, plan: Plan) -> tuple[pa.RecordBatch, pa.RecordBatch]:

@@ -40,10 +40,12 @@ SHORTFALL = pa.schema(
         pa.field("query_id", pa.uint32(), nullable=False),
         pa.field("query", pa.string(), nullable=False),
         pa.field("matched", pa.int64(), nullable=False),
+        pa.field("drawable", pa.int64(), nullable=False),  # its matches; in capped mode those it owns
+        pa.field("target", pa.int64(), nullable=False),  # of its own draw it is to hold: t, or all it may draw
         pa.field("drawn", pa.int64(), nullable=False),  # by the query's own draw, as far as topping up went
         pa.field("held_before", pa.int64(), nullable=False),  # left of its own draw before topping up
         pa.field("held", pa.int64(), nullable=False),  # left of them in the end
-        pa.field("missing", pa.int64(), nullable=False),  # of t, or of its matches if they are fewer
+        pa.field("missing", pa.int64(), nullable=False),  # of its target
         pa.field("reserve_left", pa.int64(), nullable=False),  # reserve pairs of its own draw that nobody took
         pa.field("lost", pa.list_(pa.struct([pa.field("cause", pa.string()), pa.field("pairs", pa.int64())]))),
     ]
@@ -85,10 +87,11 @@ def sum_losses(table: pa.Table) -> pa.Table:
 def shortfall_table(
     names: pa.Array,
     matched: Counts,
+    drawable: Counts,
+    target: Counts,
     drawn: Counts,
     held_before: Counts,
     held: Counts,
-    t: int,
     reserve_left: npt.NDArray[np.int64],
     lost: pa.Table,
 ) -> pa.Table:
@@ -103,7 +106,7 @@ def shortfall_table(
         else []
         for query in ids.tolist()
     ]
-    vectors = [matched, drawn, held_before, held, missing(matched, held, t), reserve_left]
+    vectors = [matched, drawable, target, drawn, held_before, held, missing(target, held), reserve_left]
     columns = [pa.array(ids.astype(np.uint32)), names.take(pa.array(ids)).cast(pa.string())]
     columns += [pa.array(vector[ids].astype(np.int64)) for vector in vectors]
     return pa.table([*columns, pa.array(causes, SHORTFALL.field("lost").type)], SHORTFALL)

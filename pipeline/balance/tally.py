@@ -60,7 +60,7 @@ def cumulative_curve(matched: Counts, points: int = 200) -> npt.NDArray[np.int64
     return np.stack([queries, reached[queries]], axis=1)
 
 
-def summary(counts: pa.RecordBatch, t: int) -> dict[str, float]:
+def summary(counts: pa.RecordBatch, t: float) -> dict[str, float]:
     """The figures of a balance in one line each: queries with no match, in the tail, in the head; matches and their
     tail share."""
     matched, drawn, selected = (np.asarray(counts.column(name)) for name in ("matched", "drawn", "selected"))

@@ -24,10 +24,10 @@ from pipeline.net.client import Answer, PoliteClient
 from pipeline.net.config import HttpConfig
 from pipeline.net.sites import process_memory
 from pipeline.net.slots import Slots
+from pipeline.reasons import NOT_REACHED
 
-__all__ = ["NOT_REACHED", "fetch_bucket"]
+__all__ = ["fetch_bucket"]
 
-NOT_REACHED = "not_reached"  # the status of a URL whose turn did not come in the round's time
 # JPEG first: where a server can choose, it is the cheapest to decode.
 _ACCEPT = "image/jpeg, image/png;q=0.9, image/webp;q=0.9, image/gif;q=0.9, image/avif;q=0.8, image/*;q=0.5, */*;q=0.1"
 

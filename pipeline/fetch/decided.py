@@ -2,7 +2,8 @@
 addresses again.
 
 In: what became of an image's address, and the settings under which it was asked. Out: :func:`decided_by`, the text that
-is stored with the row; and :func:`holds`, whether the row still answers under the settings of today.
+is stored with the row; :func:`holds`, whether the row still answers under the settings of today; and
+:func:`is_answered`, whether the address need not be asked.
 """
 
 import json
@@ -10,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.image.config import ImageConfig
 from pipeline.net.config import ALL_SIGNALS, HttpConfig
+from pipeline.reasons import NOT_REACHED
 from webimagetext.deciding import deciding
 
-__all__ = ["decided_by", "fetch_settings", "holds", "stored_form"]
+__all__ = ["decided_by", "fetch_settings", "holds", "is_answered", "stored_form"]
 
 SUCCESS = "success"
 _CONSENT = ("binding_signals", "binding_directives")
@@ -23,6 +26,7 @@ _CONSENT = ("binding_signals", "binding_directives")
 _HTTP = {
     "forbidden_address": ("allow_loopback",),
     "forbidden_port": ("allow_loopback", "ports"),
+    "no_contact": ("has_contact",),
     "too_large": ("max_bytes",),
     "too_many_redirects": ("max_redirects",),
     "bad_response": ("max_header_bytes",),
@@ -80,6 +84,13 @@ def holds(rows: pa.RecordBatch | pa.Table, http: HttpConfig, image: ImageConfig)
     pairs = list(zip(*(column.to_pylist() for column in columns), strict=True))
     verdicts = {(status, stored): _holds(status, stored, http, image) for status, stored in set(pairs)}
     return pa.array(np.fromiter((verdicts[pair] for pair in pairs), bool, len(pairs)))
+
+
+def is_answered(rows: pa.RecordBatch | pa.Table, http: HttpConfig, image: ImageConfig) -> pa.Array:
+    """A boolean for each row (columns status and decided_by): whether it is an answer, which is what came of asking,
+    and one that holds."""
+    asked = pc.not_equal(rows.column("status"), NOT_REACHED)
+    return pc.and_(asked, holds(rows, http, image))
 
 
 def _holds(status: str, stored: str | None, http: HttpConfig, image: ImageConfig) -> bool:

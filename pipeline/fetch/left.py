@@ -8,11 +8,11 @@ fetch is planned.
 
 import os
 
-from pipeline.fetch.bucket import NOT_REACHED
 from pipeline.fetch.part import finish_part, is_of_archive, left_journals, open_spool
 from pipeline.image.config import ImageConfig
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import entry_of_table, read_manifest, write_manifest
+from pipeline.reasons import NOT_REACHED
 from webimagetext import files
 
 __all__ = ["adopt_parts"]

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.reasons import may_pass
+from pipeline.reasons import NOT_REACHED, may_pass
 
 __all__ = ["best_rows", "retry_failed"]
 
@@ -25,10 +25,13 @@ def retry_failed(rows: pa.RecordBatch | pa.Table) -> list[str]:
 
 
 def best_rows(rows: pa.Table) -> pa.Table:
-    """One row a URL out of several rounds (given in order): its first success, else its last failure. Sorted by URL."""
-    round_ = np.arange(rows.num_rows)
+    """One row a URL out of several rounds (given in order): its first success, else its last failure, else that it
+    was not asked. Sorted by URL."""
+    round_, count = np.arange(rows.num_rows), rows.num_rows
     failed = pc.not_equal(rows.column("status"), "success").to_numpy(zero_copy_only=False)
-    ranked = rows.append_column("_rank", pa.array(np.where(failed, 2 * rows.num_rows - round_, round_)))
+    unasked = pc.equal(rows.column("status"), NOT_REACHED).to_numpy(zero_copy_only=False)
+    rank = np.where(failed, 2 * count - round_, round_) + np.where(unasked, 2 * count, 0)
+    ranked = rows.append_column("_rank", pa.array(rank))
     ranked = ranked.sort_by([("url", "ascending"), ("_rank", "ascending")])
     urls = ranked.column("url").to_pylist()
     first = [index == 0 or urls[index - 1] != url for index, url in enumerate(urls)]

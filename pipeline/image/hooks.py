@@ -7,6 +7,7 @@ fetched again to change either.
 """
 
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
@@ -23,7 +24,7 @@ __all__ = ["edit_pictures", "load_edits", "load_scorers", "score_pictures", "sco
 
 SETTING = "package.hooks"
 Pictures = Sequence[Image.Image]
-Scorer = Callable[[Pictures, Sequence[str]], Sequence[float]]
+Scorer = Callable[[Pictures, Sequence[str]], Sequence[float | None]]
 Edit = Callable[[Pictures], Pictures]
 
 
@@ -54,7 +55,7 @@ def score_pictures(pictures: Sequence[bytes], captions: Sequence[str], scorers: 
     images = _decoded(pictures)
     columns: dict[str, list[float]] = {}
     for name, scorer in scorers.items():
-        columns[name] = [float(value) for value in scorer(images, list(captions))]
+        columns[name] = [math.nan if value is None else float(value) for value in scorer(images, list(captions))]
         if len(columns[name]) != len(images):
             raise UserError(
                 f"package.hooks: the score {name} has {len(columns[name])} values for {len(images)} pictures"
@@ -99,7 +100,23 @@ class ScoreRange:
         return reasons, {self.detail: pa.array(said, pa.string())}
 
 
+class Unscored:
+    """Drops pairs of which a model said no number, but an infinite one or none at all: no rule could judge these, and
+    no file of JSON could hold them. The reason is ``unscored_NAME``."""
+
+    name, detail = "unscored", "_unscored"
+
+    def __call__(self, batch: pa.RecordBatch) -> tuple[pa.Array, dict[str, pa.Array]]:
+        bad = [
+            next((s for s in row or () if s["score"] is None or not math.isfinite(s["score"])), None)
+            for row in batch.column("scores").to_pylist()
+        ]
+        reasons = [f"unscored_{score['name']}" if score else None for score in bad]
+        said = [f"{score['name']} {score['score']}" if score else None for score in bad]
+        return pa.array(reasons, pa.string()), {self.detail: pa.array(said, pa.string())}
+
+
 def score_rules(config: HooksConfig) -> list[Rule]:
-    """The rules on scores that the settings ask for, in order of the score's name."""
+    """The rules on scores: that each is a number, then those that the settings ask for, in order of their names."""
     names = sorted({*config.minimum, *config.maximum})
-    return [ScoreRange(name, config.minimum.get(name), config.maximum.get(name)) for name in names]
+    return [Unscored(), *(ScoreRange(name, config.minimum.get(name), config.maximum.get(name)) for name in names)]

@@ -17,6 +17,7 @@ __all__ = [
     "INDEX_FILE",
     "MANIFEST_FILE",
     "METADATA_SUFFIX",
+    "OPEN_FILE",
     "SIZES_FILE",
     "SUCCESS_FILE",
     "RunFolder",
@@ -34,6 +35,7 @@ SIZES_FILE = "sizes.json"
 INDEX_FILE = "index.json"
 MANIFEST_FILE = "_MANIFEST"  # a Parquet table, under a name that no pattern for data finds
 SUCCESS_FILE = "_SUCCESS"
+OPEN_FILE = "_OPEN"  # in the place of SUCCESS_FILE while part of the work is still to be done
 
 
 def key_of(pair_id: int) -> str:

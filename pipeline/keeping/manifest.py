@@ -2,19 +2,21 @@
 
 A stage writes its files, then ``_MANIFEST`` (a Parquet table: file, rows, bytes, sha256; sorted by file), and last
 ``_SUCCESS`` with the fingerprint of the settings and inputs it was made from. Readers trust the manifest alone: a file
-that it does not name is the remains of a killed worker and is not there for them.
+that it does not name is the remains of a killed worker and is not there for them. A folder that is whole but for work
+that is still open has ``_OPEN`` in the place of ``_SUCCESS``: what is there may be used, and it is not finished.
 """
 
 import datetime
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.keeping.folder import MANIFEST_FILE, SUCCESS_FILE
+from pipeline.keeping.folder import MANIFEST_FILE, OPEN_FILE, SUCCESS_FILE
 from pipeline.tables.schema import MANIFEST
 from webimagetext import files
 from webimagetext.errors import UserError
@@ -29,6 +31,8 @@ __all__ = [
     "iter_batches",
     "manifest_digest",
     "mark_complete",
+    "mark_open",
+    "read_made",
     "read_manifest",
     "read_success",
     "read_table",
@@ -58,7 +62,8 @@ def entry_of_table(folder: str, name: str) -> Entry:
 
 def _entry(stream: IO[bytes], name: str, rows: int) -> Entry:
     sha256 = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
-    return {"file": name, "rows": rows, "bytes": stream.tell(), "sha256": sha256}
+    size = stream.seek(0, os.SEEK_END)  # hashing what is in memory already, as a small remote file is, moves nothing
+    return {"file": name, "rows": rows, "bytes": size, "sha256": sha256}
 
 
 def entry_of_written(stream: files.HashedStream, name: str, rows: int) -> Entry:
@@ -113,8 +118,20 @@ def manifest_digest(folder: str) -> str:
 
 def mark_complete(folder: str, fingerprint: str, **facts: Any) -> None:
     """Writes the marker of completion, last of all files."""
-    with files.write_atomic(files.join(folder, SUCCESS_FILE), "w") as stream:
-        json.dump({"fingerprint": fingerprint, **facts}, stream, indent=1, sort_keys=True)
+    _mark(folder, SUCCESS_FILE, OPEN_FILE, {"fingerprint": fingerprint, **facts})
+
+
+def mark_open(folder: str, fingerprint: str, left: Mapping[str, int], **facts: Any) -> None:
+    """Writes, last of all files, that the folder is whole but for what is ``left`` to do: how much, by host, the most
+    first."""
+    told = {"fingerprint": fingerprint, **facts, "open": sum(left.values()), "open_by_host": dict(left)}
+    _mark(folder, OPEN_FILE, SUCCESS_FILE, told)
+
+
+def _mark(folder: str, name: str, other: str, content: dict[str, Any]) -> None:
+    files.remove_file(files.join(folder, other))
+    with files.write_atomic(files.join(folder, name), "w") as stream:
+        json.dump(content, stream, indent=1, sort_keys=True)
         stream.write("\n")
 
 
@@ -125,7 +142,16 @@ def today() -> str:
 
 def read_success(folder: str) -> dict[str, Any] | None:
     """What the marker of completion says, None where there is none."""
-    content = files.read(files.join(folder, SUCCESS_FILE))
+    return _read_marker(folder, SUCCESS_FILE)
+
+
+def read_made(folder: str) -> dict[str, Any] | None:
+    """What the marker of a folder that may be read says, finished or with open work; None where there is none."""
+    return _read_marker(folder, SUCCESS_FILE) or _read_marker(folder, OPEN_FILE)
+
+
+def _read_marker(folder: str, name: str) -> dict[str, Any] | None:
+    content = files.read(files.join(folder, name))
     if content is None:
         return None
     result: dict[str, Any] = json.loads(content)

@@ -3,14 +3,15 @@
 In: a run folder, a configuration and an engine. A step is done when its folder holds ``_SUCCESS`` with the fingerprint
 of what decides its result: the settings that decide (webimagetext/deciding.py), and the contents of its inputs and of
 every file that a setting names; then it is skipped. A step of which one of these changed starts afresh; one that was
-interrupted goes on where it stopped. The marker also says with which settings and inputs the step was made: reports
-read them there.
+interrupted goes on where it stopped, and so does one that left work open: it has ``_OPEN`` in the place of
+``_SUCCESS``, the steps after it run on what there is, and are done again once there is more. The marker also says with
+which settings and inputs the step was made: reports read them there.
 """
 
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 from pipeline.config import RunConfig
 from pipeline.engines.engine import Engine
 from pipeline.keeping import manifest
-from pipeline.keeping.folder import SUCCESS_FILE, RunFolder
+from pipeline.keeping.folder import OPEN_FILE, SUCCESS_FILE, RunFolder
 from webimagetext import files
 from webimagetext.contents import identity
 from webimagetext.deciding import deciding
@@ -31,7 +32,7 @@ __all__ = ["Context", "Step", "counted", "refuse_older", "run_steps", "settings_
 STARTED_FILE = "_STARTED"
 # Raised when a step's output for the same settings changes, so that finished folders of older versions are not taken
 # for today's.
-FORMAT = 3
+FORMAT = 4
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class Step:
     keep: bool = False  # the output outlives changed settings and inputs: it is added to, never removed
     always: bool = False  # runs even when it is finished
     extends: bool = False  # its work adds to one of its own inputs, after which it calls ``input_extended``
+    # What its work has left to do, by host: with any of it the step is not finished.
+    left: Callable[[Context], Mapping[str, int]] = lambda _: {}
 
     def fingerprint(self) -> str:
         """Of what decides the step's result; raises UserError when an input is missing."""
@@ -90,14 +93,14 @@ def counted(folder: str, what: str) -> str:
 
 
 def settings_of(steps: Sequence[Step], run: RunFolder) -> dict[str, Any]:
-    """The settings that the finished steps of a run were made with, by name, as their markers say; a later step's word
+    """The settings that the steps of a run were made with, by name, as their markers say; a later step's word
     counts.
 
     Raises UserError for a step whose inputs were made anew since: what it holds is not what they say.
     """
     found: dict[str, Any] = {}
     for step in steps:
-        if (made := manifest.read_success(step.output)) is None:
+        if (made := manifest.read_made(step.output)) is None:
             continue
         for name, digest in made.get("inputs", {}).items():
             folder = run.path(name)
@@ -111,11 +114,13 @@ def settings_of(steps: Sequence[Step], run: RunFolder) -> dict[str, Any]:
 def _begin(step: Step, mark: str) -> str:
     """Prepares the step's folders; says how it begins: "" afresh, or that it continues."""
     url = files.join(step.output, STARTED_FILE)
-    if files.read(url) == mark.encode():
-        return "continues where it stopped"
+    left = files.exists(files.join(step.output, OPEN_FILE))
+    # What was open may be had now. A step that does not add to its output makes it again, from all there is then.
+    if files.read(url) == mark.encode() and (step.keep or not left):
+        return "goes on with what is open" if left else "continues where it stopped"
     # The marks go first: a removal that is cut short must not leave a folder that looks finished, or half way to
     # another mark.
-    for name in (SUCCESS_FILE, STARTED_FILE):
+    for name in (SUCCESS_FILE, OPEN_FILE, STARTED_FILE):
         files.remove_file(files.join(step.output, name))
     if not step.keep:
         for folder in (step.output, *step.owned):
@@ -133,7 +138,7 @@ def _mark_started(step: Step, mark: str | None = None) -> None:
 def refuse_older(steps: Sequence[Step]) -> None:
     """Raises UserError where an earlier version of this program has made the output of one of the steps."""
     for step in steps:
-        made = manifest.read_success(step.output)
+        made = manifest.read_made(step.output)
         if made is not None and made.get("format") != FORMAT:
             remedy = "give another --output, or go on with the version that made it; nothing was changed"
             raise UserError(f"{step.output}: was made by an earlier version of this program", remedy)
@@ -153,5 +158,10 @@ def run_steps(steps: Sequence[Step], context: Context) -> None:
         step.work(dataclasses.replace(context, input_extended=partial(_mark_started, step), fresh=not how))
         if step.extends:
             mark = step.fingerprint()
-        manifest.mark_complete(step.output, mark, **step.facts(context.run.root.rstrip("/")))
-        print(f"    {step.result(context)}, {human_time(time.monotonic() - start)}", file=sys.stderr)
+        left, facts = step.left(context), step.facts(context.run.root.rstrip("/"))
+        if left:
+            manifest.mark_open(step.output, mark, left, **facts)
+        else:
+            manifest.mark_complete(step.output, mark, **facts)
+        still = f", {sum(left.values()):,} are open" if left else ""
+        print(f"    {step.result(context)}{still}, {human_time(time.monotonic() - start)}", file=sys.stderr)

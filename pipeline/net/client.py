@@ -108,14 +108,14 @@ class PoliteClient:
 
         ``accept`` is the Accept header; ``max_bytes`` lowers the configured cap; ``types`` are the beginnings of the
         media types worth reading, empty for any; ``follow="host"`` ends at a redirect to another host with reason
-        ``other_host`` and that target as ``final_url``. Raises UserError when a public site would be asked without a
-        contact.
+        ``other_host`` and that target as ``final_url``. Raises UserError when ``url`` itself is of a public site and
+        there is no contact; a redirect there ends with reason ``no_contact``.
         """
         answer = Answer(url, final_url=url)
         budget = _Budget(self._config.deadline)
         limit = min(max_bytes or self._config.max_bytes, self._config.max_bytes)
         current, first = _parse(url), ""
-        for _ in range(self._config.max_redirects + 1):
+        for hops in range(self._config.max_redirects + 1):
             if current is None:
                 answer.reason = "bad_redirect" if first else "bad_url"
                 return answer
@@ -127,6 +127,9 @@ class PoliteClient:
             first = first or host_name(current)
             if follow == "host" and host_name(current) != first:
                 answer.reason = "other_host"
+                return answer
+            if hops and (refusal := self._lacks_contact(current)):
+                answer.reason, answer.detail = refusal
                 return answer
             exchange = await self._consented(answer, current, accept, limit, types, budget)
             if exchange is None or exchange.reason != "redirect":
@@ -176,12 +179,16 @@ class PoliteClient:
             answer.consent_evidence = "; ".join(filter(None, (consent.evidence, consent.detail)))
         return consent.allowed
 
+    def _lacks_contact(self, url: URL) -> tuple[str, str] | None:
+        """Reason and detail where ``url`` may not be asked, since a public site is to know who asks."""
+        if self._config.has_contact or is_loopback_name(url.raw_host or ""):
+            return None
+        return "no_contact", f"{url}: a public site is asked only by a visitor who says who it is"
+
     def _require_contact(self, url: URL) -> None:
-        if not self._config.contact and not is_loopback_name(url.raw_host or ""):
-            raise UserError(
-                f"{url}: a public site is asked only by a visitor who says who it is",
-                "set contact in [http] to a web page or e-mail address at which the site's owner can reach you",
-            )
+        if (refusal := self._lacks_contact(url)) is not None:
+            remedy = "set contact in [http] to a web page or e-mail address at which the site's owner can reach you"
+            raise UserError(refusal[1], remedy)
 
     def _pace(self, url: URL) -> HostPace:
         """The pace of the URL's host."""
@@ -203,7 +210,8 @@ class PoliteClient:
             problem = url_problem(current, self._config)
             if problem is not None:
                 return Exchange(reason="bad_redirect", detail=" ".join(problem))
-            self._require_contact(current)
+            if (refusal := self._lacks_contact(current)) is not None:
+                return Exchange(reason=refusal[0], detail=refusal[1])
             exchange = await self._repeated(Request(current, _POLICY_ACCEPT, MAX_ROBOTS_BYTES, 0.0, cut=True), budget)
             if exchange.reason != "redirect":
                 return exchange

@@ -93,6 +93,11 @@ class HttpConfig(Ranged):
         return signal in self.binding_signals
 
     @property
+    def has_contact(self) -> bool:
+        """Whether public sites may be asked."""
+        return bool(self.contact)
+
+    @property
     def user_agent_header(self) -> str:
         """The User-Agent header: the name and, in brackets, the contact."""
         return f"{self.user_agent} (+{self.contact})" if self.contact else self.user_agent

@@ -2,7 +2,7 @@
 
 In: matched/ and its counts. Out: selected/ and reserve/ (SELECTED), counts.parquet, balance/ (the plan),
 rejects/balance/. The settings [balance] and ``seed`` decide. Most settings need nothing but the counts; a wanted total
-needs one more pass over the matched pairs, the exact cap two.
+needs two or three more passes over the matched pairs, the exact cap two.
 """
 
 import math
@@ -24,7 +24,7 @@ from pipeline.balance.matches import Counts, count_rarest, rarest
 from pipeline.balance.plan import read_plan, write_plan
 from pipeline.balance.select import Cap, Plan, select
 from pipeline.balance.tally import counts_table
-from pipeline.balance.threshold import PRIORITY_EDGES, priority_histogram, resolve_t
+from pipeline.balance.threshold import Edges, priority_histogram, resolve_t
 from pipeline.config import RunConfig
 from pipeline.engines.engine import Engine
 from pipeline.keeping.folder import RunFolder
@@ -90,39 +90,40 @@ class _CountOwned:
         return count_rarest(batch.column("query_ids"), self.counts)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _CountPriorities:
-    """A histogram of the t from which on each row of a batch is kept."""
+    """A histogram, between ``edges``, of the t from which on each row of a batch is kept."""
 
     counts_url: str
     seed: int
+    edges: Edges
 
     @cached_property
     def counts(self) -> Counts:
         return read_vector(self.counts_url)
 
     def __call__(self, batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
-        return priority_histogram(
-            priorities(batch.column("pair_id"), batch.column("query_ids"), self.counts, self.seed)
-        )
+        found = priorities(batch.column("pair_id"), batch.column("query_ids"), self.counts, self.seed)
+        return priority_histogram(found, self.edges)
 
 
 def make_plan(run: RunFolder, config: BalanceConfig, seed: int, engine: Engine) -> str:
     """Runs the passes that the settings need, writes the plan and returns its address."""
     counts = read_vector(run.match_counts)
-    owned = histogram = None
+    owned = None
     if config.mode == "capped":
         count = _CountOwned(run.match_counts)
         owned = _sum(run, engine, "count owned pairs", count, len(counts))
-    elif config.wanted_total is not None and config.mode == "independent":
-        count_priorities = _CountPriorities(run.match_counts, seed)
-        histogram = _sum(run, engine, "count priorities", count_priorities, len(PRIORITY_EDGES) + 1)
-    t = resolve_t(config, counts, histogram=histogram, owned=owned)
-    limit = max(t, math.ceil(t * (1 + config.reserve)))
-    cap = None
+
+    def histogram_at(edges: Edges) -> Counts:
+        return _sum(run, engine, "count priorities", _CountPriorities(run.match_counts, seed, edges), len(edges) + 1)
+
+    t = resolve_t(config, counts, histogram_at=histogram_at, owned=owned)
+    limit, cap = t * (1 + config.reserve), None
     if owned is not None:
-        cap = Cap(owned, *(_cutoffs(run, engine, owned, number, seed) for number in (t, limit)))
-    return write_plan(run.plan, Plan(config.mode, counts, t, limit, seed, cap))
+        limit = math.ceil(limit)
+        cap = Cap(owned, *(_cutoffs(run, engine, owned, int(number), seed) for number in (t, limit)))
+    return write_plan(run.plan, Plan(config.mode, counts, t, limit, seed, cap, config.wanted_total))
 
 
 def _sum(run: RunFolder, engine: Engine, name: str, count: _CountOwned | _CountPriorities, size: int) -> Counts:

@@ -2,9 +2,11 @@
 
 In: selected/ (or the pairs of a round of topping up) and the image store. Out: images/, the store, which is added to
 and never removed. What decides an answer is stored with it (fetch/decided.py), so that a changed setting opens exactly
-the addresses that it decided.
+the addresses that it decided. Addresses whose turn did not come are open: the step is not finished with any, and the
+same command goes on with them.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -16,15 +18,16 @@ from pipeline.audit.funnel import fetch_step
 from pipeline.config import RunConfig
 from pipeline.engines.throttling import Throttled
 from pipeline.engines.watching import Beacon
-from pipeline.fetch.bucket import NOT_REACHED, fetch_bucket
-from pipeline.fetch.decided import fetch_settings, holds
+from pipeline.fetch.bucket import fetch_bucket
+from pipeline.fetch.decided import fetch_settings, is_answered
 from pipeline.fetch.left import adopt_parts
 from pipeline.fetch.retry import retry_failed
 from pipeline.fetch.store import claim_store
+from pipeline.fetch.unasked import open_addresses
 from pipeline.hashing import hash64
 from pipeline.hosts import by_host
 from pipeline.keeping.folder import RunFolder, key_of
-from pipeline.keeping.manifest import Entry, entry_of, read_manifest, rows_in
+from pipeline.keeping.manifest import Entry, entry_of, iter_batches, read_manifest, rows_in
 from pipeline.keeping.step import Context, Step
 from pipeline.reasons import by_frequency, in_words
 from pipeline.tables.gather import Gather
@@ -32,7 +35,7 @@ from pipeline.tables.schema import FETCH_PLAN
 from pipeline.tables.sink import WriteManifest
 from pipeline.tables.source import ReadTable
 
-__all__ = ["FetchImages", "fetch_pairs", "known_rows", "step"]
+__all__ = ["FetchImages", "fetch_pairs", "known_rows", "left_of", "step"]
 BUCKETS = 64
 URLS_A_PART = 10_000  # images of one tar in the store
 
@@ -49,17 +52,31 @@ def step(run: RunFolder, config: RunConfig) -> Step:
         work=lambda context: fetch_pairs(context, run.selected, "fetch images"),
         result=lambda _: _answers(run),
         keep=True,
+        left=lambda context: left_of(context, [run.selected]),
         always=config.fetch.retry_failed,
     )
 
 
 def _answers(run: RunFolder) -> str:
-    """What became of the image addresses: how many were had, and the most frequent reasons of the others."""
+    """What became of the image addresses that were asked for: how many were had, and why most others were not."""
     step = fetch_step(run)
     lost = by_frequency(step.rejects)
     words = [f"{count:,} {in_words(reason)}" for reason, count in lost[:3]]
     words += [f"{sum(count for _, count in lost[3:]):,} for other reasons"] if lost[3:] else []
     return f"{step.rows_in:,} image URLs: {', '.join([f'{step.rows_out:,} stored', *words])}"
+
+
+def left_of(context: Context, tables: Sequence[str]) -> Counter[str]:
+    """How many of the addresses that the pairs of ``tables`` want nobody has asked for yet, by host, the most first."""
+    run, config = context.run, context.config
+    answers = partial(iter_batches, run.images, ["url", "status", "decided_by"], _tables_of(run.images))
+    wanted = (batch for table in tables for batch in iter_batches(table, ["url"]))
+    return open_addresses(answers, lambda: wanted, config.http, config.image)
+
+
+def _tables_of(folder: str) -> list[str]:
+    names: list[str] = read_manifest(folder).column("file").to_pylist()
+    return [name for name in names if name.endswith(".parquet")]
 
 
 def fetch_pairs(context: Context, pairs: str, name: str) -> None:
@@ -101,7 +118,7 @@ def known_rows(batch: pa.RecordBatch, config: RunConfig) -> pa.RecordBatch:
     """
     open_urls = retry_failed(batch) if config.fetch.retry_failed else []
     known = pc.and_(
-        pc.and_(pc.not_equal(batch.column("status"), NOT_REACHED), holds(batch, config.http, config.image)),
+        is_answered(batch, config.http, config.image),
         pc.invert(pc.is_in(batch.column("url"), value_set=pa.array(open_urls, pa.string()))),
     )
     urls = batch.column("url").filter(known)

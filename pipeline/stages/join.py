@@ -6,6 +6,7 @@ are freed of duplicates. In: selected/, reserve/, images/ and earlier runs' shar
 packaging. A round's tables are kept, so a killed run joins only what it had not joined, and pictures are judged once.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
@@ -36,7 +37,7 @@ from pipeline.keeping.manifest import (
 )
 from pipeline.keeping.step import Context, Step, counted
 from pipeline.own import own_rules
-from pipeline.stages.fetch import fetch_pairs
+from pipeline.stages.fetch import fetch_pairs, left_of
 from pipeline.stages.match import automaton_of
 from pipeline.stages.own import apply_own
 from pipeline.stages.top_up import Reach, draw_from_reserve, last_draws_of, pairs_of, write_shortfall
@@ -75,7 +76,15 @@ def step(run: RunFolder, config: RunConfig) -> Step:
         work=_work,
         result=lambda _: counted(run.joined, "pairs with an image"),
         extends=True,
+        left=_left,
     )
+
+
+def _left(context: Context) -> Counter[str]:
+    """What topping up wanted and nobody has asked for yet; that of the selected pairs is told by fetching."""
+    numbers = range(1, context.config.balance.top_up_rounds + 1)
+    tables = [pairs_of(context.run, number) for number in numbers]
+    return left_of(context, [table for table in tables if is_complete(table)])
 
 
 def _work(context: Context) -> None:
@@ -139,16 +148,26 @@ def deduplicate(root: beam.Pipeline, context: Context, rounds: int) -> None:
     once, repeated = split_outputs(groups, "Keep each picture once", _DropRepeats(), Group)
     rejects = [repeated]
     if rounds > 1 and context.config.balance.mode == "capped":
-        t = reach.plan.t
+        t = int(reach.plan.t)
         by_query = once | "Unique" >> _Batches() | "By query" >> Gather(_by_owner, parts, JOINED, ["pair_id"])
         once, over = split_outputs(by_query, "Keep at most t", RuleOnGroups(AtMost(t), "package"), Group)
         rejects.append(over)
+    if rounds > 1:  # a pair may have come for one query, and lie within the further reach of another too
+        once |= "Who reaches" >> beam.Map(_with_reach, reach).with_output_types(Group)
     once | "Write joined" >> WriteGroups(run.joined)
     held = once | "Held" >> _Batches()
     held | "Count held" >> WriteVector(reach, len(reach.plan.counts), run.held_counts(rounds - 1))
     earlier = root | "Read rejects" >> ReadTable([run.packing(number, "rejects") for number in range(rounds)])
     total = sum(rows_in(pairs_of(run, number)) for number in range(rounds))
     write_rejects([earlier, *rejects], run.rejects("package"), total)
+
+
+def _with_reach(group: tuple[int, pa.Table], reach: Reach) -> tuple[int, pa.Table]:
+    """Rows of JOINED with the queries in ``drawn_by`` whose draws reach them now that topping up is over."""
+    part, table = group
+    place = JOINED.get_field_index("drawn_by")
+    columns = [batch.set_column(place, JOINED.field(place), reach.queries(batch)) for batch in table.to_batches()]
+    return part, pa.Table.from_batches(columns, JOINED)
 
 
 class _Batches(beam.PTransform):

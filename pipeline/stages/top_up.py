@@ -70,7 +70,7 @@ def draw_from_reserve(context: Context, number: int) -> bool:
     folder = run.packing(number, "plan")
     search = _Search(
         reach,
-        write_vector(missing(plan.counts, held, plan.t), files.join(folder, "lacking.npy")),
+        write_vector(missing(plan.target(drawn), held), files.join(folder, "lacking.npy")),
         write_vector(survival(drawn, first), files.join(folder, "survival.npy")),
     )
     engine.run(f"find reserve of round {number}", partial(_find, run=run, search=search, folder=folder))
@@ -190,9 +190,10 @@ def write_shortfall(context: Context, rounds: int, automaton: str) -> None:
     )
     before, held = (read_vector(run.held_counts(number)) for number in (0, rounds - 1))
     lost = read_table(run.losses, LOSSES)
-    t = 0 if plan.mode == "none" else plan.t  # without a balance no query lacks anything
+    target = plan.target(read_vector(run.selected_counts("drawn_by")))
     names = Matcher(automaton).queries
-    table = shortfall_table(names, plan.counts, read_vector(drawn), before, held, t, read_vector(left), lost)
+    vectors = (plan.counts, plan.drawable, target, read_vector(drawn), before, held)
+    table = shortfall_table(names, *vectors, read_vector(left), lost)
     with files.write_atomic(run.shortfall) as stream:
         pq.write_table(table, stream)
 

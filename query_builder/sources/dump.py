@@ -3,7 +3,7 @@
 In: `pages-articles` XML files. Out: the shards they are cut into and, for a shard, its pages in the main namespace:
 title, redirect target, and where the text lies in a buffer. A page belongs to the shard that its ``<page>`` begins in;
 the reader goes on beyond the shard's end to finish the last one. Damage is raised or, where asked, left out and counted
-in a :class:`Ledger`.
+in a :class:`Ledger`, in which every page is: ``pages`` are all, and each of them is one of PAGE_KINDS.
 """
 
 import html
@@ -18,7 +18,7 @@ from query_builder.sources.pieces import PLAIN, container, pieces_from
 from webimagetext.errors import UserError
 from webimagetext.files import size
 
-__all__ = ["Batch", "Ledger", "Shard", "plan_shards", "read_pages", "read_site_info"]
+__all__ = ["PAGE_KINDS", "Batch", "Ledger", "Shard", "plan_shards", "read_pages", "read_site_info"]
 
 # Enough shards to keep any number of workers busy to the end; large ones, since each part costs the merge an open file.
 FEWEST_SHARDS = 64
@@ -30,6 +30,8 @@ _OPEN, _CLOSE, _END = b"<page>", b"</page>", b"</mediawiki>"
 _NAMESPACE = re.compile(r'<namespace key="(-?\d+)"[^>]*>([^<]*)</namespace>')
 
 Ledger = Counter[str]
+OTHER_NAMESPACES, MALFORMED = "pages in other namespaces", "malformed pages"
+PAGE_KINDS = ("articles", "redirects", OTHER_NAMESPACES, MALFORMED, "pages with invalid UTF-8")
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,12 @@ def plan_shards(urls: tuple[str, ...], shard_bytes: int | None = None) -> list[S
 
 
 def read_site_info(url: str) -> SiteInfo:
-    """The header of a dump. Raises UserError if the file is not a MediaWiki export."""
+    """The header of a dump. Raises UserError if the file is not a MediaWiki export, or damaged before it says so."""
     head = b""
     for piece in pieces_from(url, 0):
         if isinstance(piece, Gap):
+            if b"<mediawiki" not in head:
+                raise CorruptInputError(url, piece.offset, piece.reason)
             break
         head += piece.data
         if b"</siteinfo>" in head or len(head) > LONGEST_HEADER:
@@ -166,7 +170,7 @@ class _Reader:
 
     def batch(self) -> Batch:
         """The whole pages in what has come."""
-        pages, buffer, self.pending, ended = _split(self.pending, self.waiting, self.damage, self.offset)
+        pages, buffer, self.pending, ended = _split(self.pending, self.waiting, self.damage, self.offset, self.ledger)
         self.ended = ended or (self.ended and not pages)  # a batch may hold what follows the end, a line break say
         self.ledger["xml_bytes"] += self.gathered
         self.waiting, self.gathered = [], 0
@@ -183,7 +187,7 @@ class _Reader:
                 return
             stop = last.find(_CLOSE, start)
             if stop >= 0:
-                pages, buffer, _, _ = _split(b"", [last[: stop + len(_CLOSE)]], self.damage, self.offset)
+                pages, buffer, _, _ = _split(b"", [last[: stop + len(_CLOSE)]], self.damage, self.offset, self.ledger)
                 yield self._counted(buffer, pages)
                 return
             self.pending = last
@@ -197,10 +201,10 @@ class _Reader:
 
 
 def _split(
-    pending: bytes, waiting: list[bytes], damage: Callable[[int, str, str], None], offset: int
+    pending: bytes, waiting: list[bytes], damage: Callable[[int, str, str], None], offset: int, ledger: Ledger
 ) -> tuple[list[Page], bytes, bytes, bool]:
     """Finds the whole pages in the bytes so far: pages, the buffer they point into, the rest, whether the end is in
-    it."""
+    it. ``ledger`` counts all, and those of other namespaces."""
     buffer = b"".join([pending, *waiting])
     pages: list[Page] = []
     start = buffer.find(_OPEN)
@@ -209,13 +213,16 @@ def _split(
         stop = buffer.find(_CLOSE, start, following if following >= 0 else len(buffer))
         if stop < 0 and following < 0:
             return pages, buffer, buffer[start:], False
+        ledger["pages"] += 1
         if stop < 0:
-            damage(offset, "a <page> begins within another: the XML is damaged", "malformed pages")
+            damage(offset, "a <page> begins within another: the XML is damaged", MALFORMED)
         else:
             page = _parse(buffer, start, stop)
             if isinstance(page, str):
-                damage(offset, page, "malformed pages")
-            elif page is not None:
+                damage(offset, page, MALFORMED)
+            elif page is None:
+                ledger[OTHER_NAMESPACES] += 1
+            else:
                 pages.append(page)
         start = following
     tail = buffer[buffer.rfind(_CLOSE) + 1 :] if pages else buffer

@@ -3,11 +3,12 @@
 In: monthly or daily files (any compression), whose lines are ``en.wikipedia TITLE ID ACCESS VIEWS HOURS`` with ``null``
 or nothing for an unknown ID. Out, a shard at a time: the sorted hashes of titles and the sum of their views over all
 kinds of access. A title in quotation marks may be quoted or really have them, so such rows keep their text until the
-dump tells which title exists.
+dump tells which title exists. Every row is counted in a ledger: ``rows`` are all, and each is one of ROW_KINDS.
 """
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,12 +23,12 @@ from query_builder.sources.pieces import pieces_from
 from webimagetext.compiled import compiled
 from webimagetext.files import write_atomic
 
-__all__ = ["ViewsTask", "count_views", "sum_by_key", "views_path"]
+__all__ = ["ROW_KINDS", "ViewsTask", "count_views", "read_ledger", "sum_by_key", "views_path"]
 
 BATCH = 8 << 20
 SHORTEST_LINE = 12
-# What a line turned out to be.
-VIEWS, QUOTED, UNREADABLE = range(3)
+TAKEN, OTHER, UNREADABLE = ROW_KINDS = ("taken", "of other projects", "unreadable")
+DAMAGE = "damaged stretches"
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,12 @@ def views_path(work: str, number: int) -> str:
     return os.path.join(work, "views", f"{number:05}.npz")
 
 
+def read_ledger(work: str, number: int) -> Counter[str]:
+    """What a finished shard noted: rows, by kind, and damage."""
+    with np.load(views_path(work, number)) as sums:
+        return Counter(json.loads(sums["note"].tobytes())["ledger"])
+
+
 def sum_by_key(keys: Longs, values: npt.NDArray[np.int64]) -> tuple[Longs, npt.NDArray[np.int64]]:
     """The distinct keys, sorted, and the sum of the values of each."""
     if not len(keys):
@@ -58,15 +65,16 @@ def sum_by_key(keys: Longs, values: npt.NDArray[np.int64]) -> tuple[Longs, npt.N
 @compiled
 def _parse_lines(
     data: Bytes, length: int, prefix: Bytes, keys: Longs, views: npt.NDArray[np.int64], odd: npt.NDArray[np.int64]
-) -> tuple[int, int]:
+) -> tuple[int, int, int]:
     """Reads whole lines: fills keys and views; ``odd`` gets start, end and views (-1: unreadable) of rows that need a
-    look."""
-    rows = odd_rows = start = 0
+    look. Returns how many of both there are, and how many lines that are not empty."""
+    rows = odd_rows = lines = start = 0
     title = np.empty(4096, np.uint8)
     while start < length:
         end = start
         while end < length and data[end] != NEWLINE:
             end += 1
+        lines += end > start
         first = start
         while first < end and first - start < len(prefix) and data[first] == prefix[first - start]:
             first += 1
@@ -86,7 +94,7 @@ def _parse_lines(
                 views[rows] = number
                 rows += 1
         start = end + 1
-    return rows, odd_rows
+    return rows, odd_rows, lines
 
 
 @compiled
@@ -104,7 +112,7 @@ def _views(data: Bytes, stop: int, end: int) -> int:
     return number if parted and stop < digits < at - 1 else -1
 
 
-def _owned_lines(task: ViewsTask, ledger: dict[str, int]) -> Iterator[bytes]:
+def _owned_lines(task: ViewsTask, ledger: Counter[str]) -> Iterator[bytes]:
     """The shard's lines, whole, in batches. A line belongs to the shard that the line break before it lies in."""
     shard = task.shard
     started = shard.start == 0
@@ -115,7 +123,7 @@ def _owned_lines(task: ViewsTask, ledger: dict[str, int]) -> Iterator[bytes]:
         if isinstance(piece, Gap):
             if not task.skip_corrupt:
                 raise CorruptInputError(shard.url, piece.offset, piece.reason)
-            ledger["damaged stretches"] = ledger.get("damaged stretches", 0) + (not beyond)
+            ledger[DAMAGE] += not beyond
             text = b"".join(pending)
             yield text[: text.rfind(b"\n") + 1]
             pending, gathered, started = [], 0, False
@@ -153,16 +161,17 @@ def count_views(task: ViewsTask) -> int:
     prefix = as_bytes(task.project + " ")
     keys, views = np.empty(0, np.uint64), np.empty(0, np.int64)
     quoted: dict[str, int] = {}
-    ledger: dict[str, int] = {}
+    ledger: Counter[str] = Counter()
     for text in _owned_lines(task, ledger):
         data = as_bytes(text)
         room = len(data) // SHORTEST_LINE + 1
         new_keys, new_views, odd = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty((room, 3), np.int64)
-        rows, odd_rows = _parse_lines(data, len(data), prefix, new_keys, new_views, odd)
+        rows, odd_rows, lines = _parse_lines(data, len(data), prefix, new_keys, new_views, odd)
         keys, views = sum_by_key(np.concatenate([keys, new_keys[:rows]]), np.concatenate([views, new_views[:rows]]))
+        ledger.update({"rows": lines, TAKEN: rows, OTHER: lines - rows - odd_rows})
         for first, stop, number in odd[:odd_rows].tolist():
+            ledger[TAKEN if number >= 0 else UNREADABLE] += 1
             if number < 0:
-                ledger["unreadable lines"] = ledger.get("unreadable lines", 0) + 1
                 continue
             title = text[first:stop].decode("utf-8", "replace").replace("_", " ")
             quoted[title] = quoted.get(title, 0) + number

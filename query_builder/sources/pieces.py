@@ -123,4 +123,5 @@ def _inflate(stream: IO[bytes], new_decompressor: Any) -> Iterator[Piece | Gap]:
                     complete = False
         offset = stream.tell()
     if not complete:
-        yield Gap(offset, "the file is cut off")
+        # At the last byte, and not behind it: some shard has to own the damage.
+        yield Gap(max(0, offset - 1), "the file is cut off")

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -421,3 +422,51 @@ def _unpack(path: Path, folder: Path) -> Path:
     target = folder / "unpacked.xml"
     target.write_bytes(bz2.decompress(path.read_bytes()))
     return target
+
+
+def test_an_input_that_gives_nothing_stops_the_build(
+    config: BuildConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.gz"
+    other.write_bytes(gzip.compress(VIEWS.replace("en.wikipedia ", "en.wikibooks ").encode()))
+    for pageviews in ((str(other),), (*config.pageviews, str(other))):
+        with pytest.raises(UserError, match=r"other.gz: not one row of en.wikipedia"):
+            build(variant(config, pageviews=pageviews))
+        assert not Path(config.output).exists()
+    build(variant(config, pageviews=(*config.pageviews, str(other)), on_corrupt="skip"))
+    told = capsys.readouterr()
+    assert "other.gz: not one row of en.wikipedia that can be read" in told.err
+    assert "in 6 rows of en.wikipedia; 9 rows are of other projects" in told.out
+    assert "left out 1 unreadable rows of page views" in told.out
+    empty = tmp_path / "empty.xml"
+    empty.write_text("<mediawiki>\n<siteinfo></siteinfo>\n</mediawiki>\n")
+    with pytest.raises(UserError, match=r"empty.xml: not one page"):
+        build(variant(config, dump=(*config.dump, str(empty))))
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress], ids=["gzip", "zstd"])
+def test_a_cut_dump_stops_the_build(
+    config: BuildConfig, small_dump: str, tmp_path: Path, pack: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "cut.packed"
+    whole = pack(small_dump.encode())
+    path.write_bytes(whole[: len(whole) * 3 // 4])
+    with pytest.raises(UserError, match=r"cut.packed: at byte [0-9,]+: the file is cut off"):
+        build(variant(config, dump=(str(path),)))
+    assert not Path(config.output).exists()
+
+
+def test_every_page_and_row_is_accounted_for(config: BuildConfig) -> None:
+    build(config)
+    totals = (read_metadata(config.output) or {})["totals"]
+    kinds = ("articles", "redirects", "pages in other namespaces")
+    assert [totals[kind] for kind in kinds] == [44, 4, 1] and totals["pages"] == 49
+    kinds = ("taken", "of other projects", "unreadable")
+    assert [totals[f"page views: {kind}"] for kind in kinds] == [6, 1, 1] and totals["page views: rows"] == 8
+
+
+def test_what_is_not_accounted_for_is_an_error(config: BuildConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("query_builder.build.PAGE_KINDS", ("articles", "redirects"))
+    with pytest.raises(UserError, match=r"49 pages were read, and 48 are accounted for: this is a defect"):
+        build(config)
+    assert not Path(config.output).exists()

@@ -2,21 +2,26 @@
 
 import re
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from pipeline.__main__ import main
-from pipeline.audit.outcome import NOTHING_LEFT, expected_pairs, proposed_t
+from pipeline.audit.funnel import Step, funnel_steps
+from pipeline.audit.outcome import NOTHING_LEFT, UNACCOUNTED, _losses, expected_pairs, outcome, proposed_t
+from pipeline.balance.config import BalanceConfig
 from pipeline.config import RunConfig
 from pipeline.hashing import draw
-from pipeline.keeping.folder import RunFolder
-from pipeline.keeping.manifest import rows_in
+from pipeline.keeping.folder import RunFolder, part_name
+from pipeline.keeping.manifest import entry_of, rows_in, write_manifest
 from pipeline.reasons import setting_of, settings_named
 from tests.pipeline.small_job import Job
 from tests.pipeline.small_site import CAPTIONS
+from tests.small_run import make_run
 
 
 def test_a_run_says_what_most_was_lost_to(job: Job, first: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,3 +116,31 @@ def test_the_expectation_is_the_mean_of_real_draws() -> None:
     expected = expected_pairs(columns, counts, t)
     assert abs(expected - np.mean(kept)) < 4 * np.std(kept) / np.sqrt(len(kept))
     assert expected_pairs(columns, counts, 10_000) == pytest.approx(200)
+
+
+def test_rows_that_went_without_a_reason_end_the_run_with_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(tmp_path)
+    config = RunConfig(balance=BalanceConfig(mode="none"))  # no t to propose
+    assert outcome(run, "run", config, funnel_steps(run)) == 0
+    assert "error:" not in capsys.readouterr().err
+    path = Path(run.rejects("match")) / part_name(0)
+    table = pq.read_table(path)
+    pq.write_table(table.slice(3), path)
+    write_manifest(run.rejects("match"), [entry_of(run.rejects("match"), part_name(0), table.num_rows - 3)])
+    for verb, status in (("run", UNACCOUNTED), ("curate", UNACCOUNTED), ("package", 0), ("extract", 0)):
+        assert outcome(run, verb, config, funnel_steps(run)) == status
+        told = capsys.readouterr().err
+        assert ("error: match: 3 of 90 pairs went without a reason" in told) == (status != 0)
+
+
+def test_the_setting_in_force_is_named() -> None:
+    lost = [Step("balance", "pairs that the balance kept", "pairs", 10, 4, {"not_drawn": 6})]
+    for options, said in (
+        ({}, "balance.t = 20000"),
+        ({"wanted_total": 4}, "balance.wanted_total = 4"),
+        ({"tail_share": 0.5}, "balance.tail_share = 0.5"),
+    ):
+        config = RunConfig(balance=BalanceConfig(**options))  # type: ignore[arg-type]
+        assert _losses(lost, config) == ["most was lost to:", f"    not drawn: 6 pairs ({said})"]

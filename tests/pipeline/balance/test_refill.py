@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 
+from pipeline.balance.capped import Cutoffs
 from pipeline.balance.refill import (
     SHORT_DRAWS,
     AtMost,
@@ -14,7 +15,7 @@ from pipeline.balance.refill import (
     taken,
     within,
 )
-from pipeline.balance.select import Plan
+from pipeline.balance.select import Cap, Plan
 from pipeline.hashing import draw, hash64
 from pipeline.reasons import CAUSES, cause_of
 
@@ -38,8 +39,8 @@ def data(rows: int = 400) -> pa.RecordBatch:
 
 
 def test_what_is_missing_and_what_survives() -> None:
-    matched, held = np.array([100, 100, 5, 100]), np.array([20, 14, 3, 30])
-    assert missing(matched, held, 20).tolist() == [0, 6, 2, 0]
+    target, held = np.array([20, 20, 5, 20]), np.array([20, 14, 3, 30])
+    assert missing(target, held).tolist() == [0, 6, 2, 0]
     assert survival(np.array([28, 20, 0, 30]), np.array([14, 14, 0, 30])).tolist() == [0.5, 0.7, 0.05, 1.0]
 
 
@@ -113,3 +114,21 @@ def test_every_reason_has_a_cause() -> None:
     assert {cause_of(reason) for reason in ("small_image", "in_evaluation_set", "not_reached", "decode_error")} < set(
         CAUSES
     )
+
+
+def test_what_a_query_is_to_hold() -> None:
+    """t, or all that it may draw: in capped mode that is what it owns. For a wanted total, what it drew."""
+    counts, owned, drawn = np.array([100, 30, 5, 0]), np.array([60, 3, 5, 0]), np.array([17, 23, 5, 0])
+    nothing = np.zeros(0)
+    cap = Cap(owned, Cutoffs(nothing, nothing.astype(np.uint64)), Cutoffs(nothing, nothing.astype(np.uint64)))
+    plans = {
+        "t": (Plan("independent", counts, 20, 30, SEED), [20, 20, 5, 0]),
+        "wanted": (Plan("independent", counts, 20.7, 30, SEED, wanted_total=40), [17, 23, 5, 0]),
+        "capped": (Plan("capped", counts, 20, 30, SEED, cap), [20, 3, 5, 0]),
+        "capped, wanted": (Plan("capped", counts, 20, 30, SEED, cap, 40), [20, 3, 5, 0]),
+        "none": (Plan("none", counts, 20, 30, SEED), [0, 0, 0, 0]),
+    }
+    for name, (plan, target) in plans.items():
+        assert plan.target(drawn).tolist() == target, name
+    held = np.array([18, 1, 5, 0])
+    assert missing(plans["capped"][0].target(drawn), held).sum() == 2 + 2

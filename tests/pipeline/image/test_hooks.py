@@ -1,6 +1,7 @@
 """Models on pictures: scores, rules on them, and edits."""
 
 import io
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image, ImageFilter
 
 from pipeline.image.config import HooksConfig
 from pipeline.image.hooks import edit_pictures, load_edits, load_scorers, score_pictures, score_rules
+from pipeline.reasons import cause_of
 from pipeline.tables.ledger import apply_rules
 from pipeline.tables.schema import JOINED
 from webimagetext.errors import UserError
@@ -53,6 +55,27 @@ def test_scores_are_stored_and_judged() -> None:
     assert [entry["name"] for entry in stored] == ["light"] and 100 < stored[0]["score"] < 140
     told = [(row["reason"], row["detail"].split()[0]) for found in rejected for row in found.to_pylist()]
     assert told == [("low_light", "light"), ("high_light", "light")]
+
+
+def odd_scores(images: Sequence[Image.Image], captions: Sequence[str]) -> list[float | None]:
+    return [{"nan": math.nan, "inf": -math.inf, "none": None}.get(text, 0.25) for text in captions]
+
+
+@pytest.mark.parametrize("limits", [{}, {"minimum": {"odd": 0.1}}, {"maximum": {"odd": 0.9}}])
+def test_what_is_no_number_is_a_counted_reject(limits: dict[str, dict[str, float]]) -> None:
+    """A model that says not-a-number has judged nothing: no limit may let it pass, and no JSON could hold it."""
+    config = HooksConfig(scores={"light": f"{HERE}:brightness", "odd": f"{HERE}:odd_scores"}, **limits)
+    captions = ["a", "nan", "b", "inf", "none"]
+    scores = score_pictures([jpeg(120)] * 5, captions, load_scorers(config))
+    rows = [{"pair_id": n, "url": "u", "caption": text, "query_ids": []} for n, text in enumerate(captions)]
+    batch = pa.RecordBatch.from_pylist(rows, schema=JOINED)
+    batch = batch.set_column(JOINED.get_field_index("scores"), JOINED.field("scores"), scores)
+    kept, rejected = apply_rules(batch, score_rules(config), "package")
+    assert kept.column("caption").to_pylist() == ["a", "b"]
+    told = [(row["key"][-1], row["reason"], row["detail"]) for found in rejected for row in found.to_pylist()]
+    assert [(key, detail) for key, _, detail in told] == [("1", "odd nan"), ("3", "odd -inf"), ("4", "odd nan")]
+    assert {reason for _, reason, _ in told} == {"unscored_odd"}
+    assert cause_of("unscored_odd", "package") == "scores"
 
 
 def test_edits_change_the_bytes_and_not_the_sizes() -> None:

@@ -14,6 +14,7 @@ from hostile_server import HostileServer, answer, redirect
 
 from pipeline.net.client import Answer, Memory, PoliteClient
 from pipeline.net.config import HttpConfig
+from pipeline.reasons import setting_of
 from tests.pipeline.clock import StandingClock
 from webimagetext.errors import UserError
 
@@ -235,6 +236,23 @@ def test_a_public_site_needs_a_contact(quick: HttpConfig, connections: list[str]
     with pytest.raises(UserError, match="contact"):
         get(nameless, "http://example.org/")
     assert connections == []
+
+
+def test_a_redirect_to_a_public_site_without_a_contact_costs_that_url_alone(
+    quick: HttpConfig, connections: list[str]
+) -> None:
+    nameless = dataclasses.replace(quick, contact="")
+    away = redirect("http://93.184.216.34/page")
+    with HostileServer({"/away": away, "/page": answer(b"here")}) as server:
+        found = get_all(nameless, [server.url + "/away", server.url + "/page"])
+        assert [each.reason for each in found] == ["no_contact", ""]
+        assert (
+            found[0].detail == "http://93.184.216.34/page: a public site is asked only by a visitor who says who it is"
+        )
+    with HostileServer({"/robots.txt": away, "/page": answer(b"here")}) as server:
+        assert get(nameless, server.url + "/page").reason == "no_contact"
+    assert set(connections) == {"127.0.0.1"}
+    assert setting_of("no_contact") == "http.contact"
 
 
 def test_tls_errors_have_their_reason(hostile: HostileServer, quick: HttpConfig) -> None:

@@ -17,6 +17,7 @@ ANSWERED = [
     "forbidden_scheme",
     "too_large",
     "forbidden_port",
+    "no_contact",
 ]
 MAY_PASS = ["http_503", "connect_timeout", "host_given_up"]
 CONFIG = RunConfig()
@@ -48,7 +49,8 @@ def test_an_answer_is_known_until_it_may_pass_and_is_to_be_asked_again() -> None
         ({"user_agent": "other"}, ["refused_by_robots_txt"]),
         ({"host_failures": 9}, ["host_given_up"]),
         ({"connect_timeout": 3.0}, ["connect_timeout"]),
-        ({"delay": 9.0, "contact": "you@example.org", "concurrency": 1, "retries": 7}, []),
+        ({"contact": "you@example.org"}, ["no_contact"]),
+        ({"delay": 9.0, "concurrency": 1, "retries": 7}, []),
     ],
 )
 def test_a_changed_setting_opens_exactly_what_it_decided(change: dict[str, object], opened: list[str]) -> None:

@@ -1,13 +1,17 @@
 """The pages of a dump, the same for any shards, and what is said of one that is not whole."""
 
 import bz2
+import gzip
 import itertools
+import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from query_builder.sources import dump
-from query_builder.sources.dump import Ledger, Shard, plan_shards, read_pages
+from query_builder.sources.dump import PAGE_KINDS, Ledger, Shard, plan_shards, read_pages
 from query_builder.sources.piece import CorruptInputError
 
 HEAD, END = "<mediawiki>\n<siteinfo></siteinfo>\n", "</mediawiki>\n"
@@ -50,7 +54,8 @@ def test_any_cut_gives_every_page_once(tmp_path: Path, monkeypatch: pytest.Monke
     for at in range(1, path.stat().st_size - len(END)):
         found, ledger = read(path, cut(path, [at]))
         assert found == expected, at
-        assert ledger == {"articles": 4, "redirects": 1, "xml_bytes": path.stat().st_size}
+        counts = {"articles": 4, "redirects": 1, "pages in other namespaces": 1}
+        assert ledger == {"pages": 6, **counts, "xml_bytes": path.stat().st_size}
 
 
 @pytest.mark.parametrize("piece", range(30, 60))
@@ -80,6 +85,7 @@ def test_what_is_not_whole_is_said_or_counted(tmp_path: Path, content: str, said
         read(path, cut(path, []))
     found, ledger = read(path, cut(path, []), skip=True)
     assert (len(found), ledger[counted]) == (1, 1)
+    assert ledger["pages"] == sum(ledger[kind] for kind in PAGE_KINDS)
 
 
 def test_a_file_that_ends_in_a_page_of_the_shard_before_says_so(
@@ -108,3 +114,22 @@ def test_damage_costs_the_pages_it_lies_in(tmp_path: Path) -> None:
         found, ledger = read(path, shards, skip=True)
         assert [title for title, _, _ in found] == ["P0", "P1", "P3", "P4", "P5"]
         assert ledger["damaged stretches"] == 1
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress, bz2.compress], ids=["gzip", "zstd", "bz2"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.97, 0.9999])
+def test_a_file_that_is_cut_off_says_so(tmp_path: Path, pack: Callable[[bytes], bytes], share: float) -> None:
+    """Whatever it is packed with and however it is divided: what is left of it is not taken for all of it."""
+    words = random.Random(3)
+    pages = [page(n, " ".join(str(words.random()) for _ in range(200))) for n in range(400)]
+    whole = pack((HEAD + "".join(pages) + END).encode())
+    path = tmp_path / "dump.xml.packed"
+    path.write_bytes(whole[: int(len(whole) * share)])
+    for count in (1, 2, 5):
+        shards = plan_shards((str(path),), path.stat().st_size // count)
+        with pytest.raises(CorruptInputError, match=r"cut off|ends with|not complete|cannot be decompressed"):
+            read(path, shards)
+        found, ledger = read(path, shards, skip=True)
+        assert len(found) == ledger["articles"] == ledger["pages"] < 400 + (share > 0.99)
+        told = ("damaged stretches", "files without their end", "pages cut off")
+        assert sum(ledger[kind] for kind in told) >= 1, (count, ledger)
