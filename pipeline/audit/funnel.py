@@ -120,9 +120,8 @@ def funnel_steps(run: RunFolder) -> list[Step]:
         if found is None:
             found = rows + repeated.total()
         if unpaired:
-            steps.append(
-                Step("images", "images with a text", "images", found + unpaired.total(), found, in_rule_order(unpaired))
-            )
+            images = found + unpaired.total()
+            steps.append(Step("images", "images with a text", "images", images, found, in_rule_order(unpaired)))
         steps.append(Step("extract", "candidate pairs", "pairs", found, rows, in_rule_order(repeated)))
     if _is_written(run.matched):
         steps.append(_pair_step("match", "pairs whose text passes and holds a query", run.candidates, run.matched, run))
@@ -136,16 +135,21 @@ def funnel_steps(run: RunFolder) -> list[Step]:
 
 
 def _read_in(run: RunFolder) -> int | None:
-    """Pairs that the pages or files of the source gave, before each was kept once; None where that is not known."""
+    """Pairs that the pages or files of the source gave, and rows that were none, before each pair was kept once; None
+    where that is not known."""
     made = manifest.read_made(run.candidates)
     if made is None:
         return None
     if made["settings"]["extract"]["source"] == "pages":
         crawled = current_crawl(run)
-        tables = files.listing("round-*/candidates", crawled) if crawled else []
+        pairs, rejects = (
+            files.listing(f"round-*/{table}", crawled or run.crawl) for table in ("candidates", "rejects")
+        )
     else:
-        tables = [run.path("sources", "candidates")]
-    return sum(map(manifest.rows_in, tables)) if tables and all(map(_is_written, tables)) else None
+        pairs, rejects = ([run.path("sources", table)] for table in ("candidates", "rejects"))
+    if not pairs or not all(map(_is_written, pairs)):
+        return None
+    return sum(map(manifest.rows_in, pairs)) + sum(_ledger(folder, "pair").total() for folder in rejects)
 
 
 def fetch_step(run: RunFolder) -> Step:

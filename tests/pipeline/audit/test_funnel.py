@@ -6,11 +6,12 @@ import shutil
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.audit.funnel import funnel_steps, write_funnel
 from pipeline.keeping.folder import RunFolder, part_name
-from pipeline.keeping.manifest import entry_of, write_manifest
+from pipeline.keeping.manifest import entry_of, mark_complete, write_manifest
 from pipeline.reasons import in_rule_order
 from pipeline.tables.schema import REJECTS
 from tests.small_run import CANDIDATE, FOUND, IN_MATCHED, IN_SELECTED, PACKAGED, WITH_IMAGE, make_run
@@ -88,3 +89,28 @@ def test_a_half_finished_run_counts_what_is_there(tmp_path: Path) -> None:
         shutil.rmtree(folder)
     assert [step.name for step in funnel_steps(run)] == ["crawl", "images", "extract", "match"]
     assert funnel_steps(RunFolder(str(tmp_path / "nothing"))) == []
+
+
+def test_a_pair_lost_between_the_source_and_the_candidates_shows(tmp_path: Path) -> None:
+    """What the files gave is counted where they were read, and not from what became of it."""
+    run = make_run(tmp_path)
+    mark_complete(run.candidates, "", settings={"extract": {"source": "url_list"}})
+    sources = {name: run.path("sources", name) for name in ("candidates", "rejects")}
+    ledger = pq.read_table(Path(run.rejects("extract")) / part_name(0))
+    for name, folder in sources.items():
+        shutil.copytree(run.candidates if name == "candidates" else run.rejects("extract"), folder)
+    # Of the source: the pairs with those that repeat, ten rows that were none, and images without a text.
+    found = pq.read_table(Path(run.candidates) / part_name(0))
+    pq.write_table(pa.concat_tables([found, found.slice(0, 10)]), Path(sources["candidates"]) / part_name(0))
+    bad = ledger.filter(pc.equal(ledger.column("subject"), "pair"))
+    bad = bad.set_column(bad.schema.get_field_index("reason"), "reason", pa.array(["bad_url"] * 10))
+    pq.write_table(bad, Path(sources["rejects"]) / part_name(0))
+    pq.write_table(pa.concat_tables([ledger, bad.cast(ledger.schema)]), Path(run.rejects("extract")) / part_name(0))
+    for folder, rows in ((sources["candidates"], 100), (sources["rejects"], 10), (run.rejects("extract"), 40)):
+        write_manifest(folder, [entry_of(folder, part_name(0), rows)])
+    steps = {step.name: step for step in funnel_steps(run)}
+    assert (steps["extract"].rows_in, steps["extract"].rows_out, steps["extract"].unaccounted) == (110, CANDIDATE, 0)
+    pq.write_table(found.slice(4), Path(run.candidates) / part_name(0))
+    write_manifest(run.candidates, [entry_of(run.candidates, part_name(0), CANDIDATE - 4)])
+    steps = {step.name: step for step in funnel_steps(run)}
+    assert steps["extract"].unaccounted == 4
