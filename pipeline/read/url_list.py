@@ -31,6 +31,7 @@ from pipeline.read.urls import MAX_URL_LENGTH, picture_url
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
 from webimagetext.foreign import valid
+from webimagetext.zstd import open_zstd
 
 __all__ = ["first_addresses", "read_url_list"]
 
@@ -178,6 +179,8 @@ def _read(path: str, extract: ExtractConfig) -> Iterator[Row | str]:
 
 
 def _decompressed(stream: IO[bytes], compression: str) -> IO[bytes]:
+    if compression == "zstd":
+        return open_zstd(stream)
     opened: Any = fsspec.compression.compr[compression](stream, mode="rb")
     return opened if hasattr(opened, "peek") else io.BufferedReader(opened)
 

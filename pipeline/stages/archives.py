@@ -8,6 +8,8 @@ are made from, the input's content and the settings that decide: so inputs can b
 reordered, and only what is new is read.
 """
 
+import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 
@@ -67,7 +69,18 @@ def read_files(context: Context) -> None:
     context.engine.run(name, build, total=len(units), unit="files", heavy=len(units) > 1)
     if config.extract.source == "warc" and config.extract.archive_images:
         context.engine.run("find what the archives hold", partial(answer_from_archives, run=run, config=config))
+    for path in _gave_nothing(run, units):
+        print(f"warning: {path}: nothing is in it, neither a pair nor a row that could not be used", file=sys.stderr)
     _remove_unused(run)
+
+
+def _gave_nothing(run: RunFolder, units: dict[str, str]) -> list[str]:
+    """The input files of which no table has a row."""
+    rows: Counter[str] = Counter()
+    for table in TABLES:
+        for entry in read_manifest(source_folder(run, table)).to_pylist():
+            rows[entry["file"]] += entry["rows"]
+    return sorted(path for unit, path in units.items() if not rows[f"part-{unit}.parquet"])
 
 
 def _units_of(paths: Sequence[str], config: RunConfig) -> dict[str, str]:

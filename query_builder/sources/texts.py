@@ -23,6 +23,7 @@ import zstandard
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
 from webimagetext.foreign import encodable
+from webimagetext.zstd import open_zstd
 
 __all__ = ["TEXT_COLUMNS", "Text", "read_texts"]
 
@@ -30,7 +31,7 @@ TEXT_COLUMNS = ("query", "text", "name", "surface", "phrase", "keyword", "term",
 SOURCE_COLUMNS = ("sources", "source")
 MAX_BYTES = 2 << 30  # of an unpacked file: many times the longest list that can be matched
 MAX_CELL = 1 << 24  # characters; Python's own limit stops at 131,072
-_OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\x28\xb5\x2f\xfd": zstandard.open, b"\xfd7zXZ": lzma.open}
+_OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\x28\xb5\x2f\xfd": open_zstd, b"\xfd7zXZ": lzma.open}
 _PACKED = (".gz", ".bz2", ".zst", ".xz")
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _BAD_PACKING = (EOFError, OSError, zlib.error, zstandard.ZstdError, lzma.LZMAError)

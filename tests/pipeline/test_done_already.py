@@ -168,6 +168,19 @@ def test_inputs_are_known_by_what_they_hold(tmp_path: Path, site: small_site.Sit
     assert {path.name for path in sources.glob("part-*")} == set(times)
 
 
+def test_an_input_that_gives_nothing_is_told(
+    tmp_path: Path, site: small_site.Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A warning names it; one whose rows are all rejects has them in the ledger."""
+    _write_list(tmp_path, "a", site, range(3))
+    _write_list(tmp_path, "empty", site, range(0))
+    (tmp_path / "lists/bad.tsv").write_text("url\tcaption\nnowhere\ta red thing\n")
+    run = _list_job(tmp_path, [], site)
+    assert rows_in(run("extract").candidates) == 3
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning:")]
+    assert len(told) == 1 and "lists/empty.tsv: nothing is in it" in told[0]
+
+
 def test_a_broken_input_taken_out_hides_no_other(tmp_path: Path, site: small_site.Site) -> None:
     for name, numbers in (("b", range(3)), ("c", range(3, 8))):
         _write_list(tmp_path, name, site, numbers)

@@ -2,12 +2,14 @@
 
 import gzip
 import json
+import random
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from query_builder.config import DiffConfig, InspectConfig, ReportConfig
 from query_builder.diff import compare, diff
@@ -20,6 +22,8 @@ from query_builder.schema import QUERIES
 from webimagetext.errors import UserError
 
 NAMES = ["a cat", "dog", "日 本"]
+
+LONG = random.Random(1).randbytes(300_000).hex()  # a packed file of several blocks
 
 
 def ids(count: int) -> pa.Array:
@@ -174,6 +178,11 @@ def test_what_became_of_the_texts_is_told(tmp_path: Path) -> None:
         ("a.csv", b'text\n"dog\ncat\n', "not a table"),
         ("a.csv", b"1,dog\n2,cat\n", "no column with a usual name, such as query, text or name, among: 1, dog"),
         ("a.txt.gz", gzip.compress(b"dog\n" * 99, mtime=0)[:-9], "cannot be unpacked"),
+        (
+            "a.txt.zst",
+            zstandard.compress(b"dog\n" + LONG.encode())[:-9],
+            "cannot be unpacked",
+        ),
     ],
 )
 def test_unreadable_texts_are_named(tmp_path: Path, name: str, content: bytes, problem: str) -> None:
