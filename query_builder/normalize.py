@@ -5,6 +5,7 @@ combining marks; every other character separates words, so "(dog)", "dog/cat" an
 "U.S." is "u s". Scripts written without spaces (Han, kana, Thai, Lao, Khmer, Burmese) give one word a character.
 """
 
+import functools
 import re
 import unicodedata
 
@@ -20,6 +21,7 @@ UNSPACED = (
     "\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _UNSPACED_CHARACTER = re.compile(f"([{UNSPACED}])")
+_LONG = 2_000  # characters: a shorter text is quick whatever it holds
 _DOT_ABOVE = "\u0307"
 # Accents that stand alone, often in place of an apostrophe ("l´eau"): NFKC would make them a space and a combining
 # mark.
@@ -40,12 +42,22 @@ def words(text: str) -> list[str]:
     """The words of ``text`` in normal form, in order."""
     if text.isascii():
         return text.encode().translate(ASCII_TABLE).decode().split()
+    if len(text) > _LONG:
+        text = _runs_of_marks().sub(r"\1", text)
     text = _LONE_ACCENT.sub(" ", text)
     # Lower-casing can undo the composition (İ becomes i and a dot) and composing can bring back capitals, so fold
     # around it.
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower()).lower()
     text = text.replace("i" + _DOT_ABOVE, "i")
     return text.translate(_SEPARATED).split()
+
+
+@functools.cache
+def _runs_of_marks() -> re.Pattern[str]:
+    """More combining marks in a row than any language has: Python sorts them by insertion, so a long text of nothing
+    else would take for ever. The number is that of the stream-safe form (Unicode, UAX #15)."""
+    marks = "".join(c for c in map(chr, range(0x300, 0x1F000)) if unicodedata.combining(c))
+    return re.compile(f"([{marks}]{{30}})[{marks}]+")
 
 
 class _Separated(dict[int, str]):
