@@ -76,7 +76,7 @@ def _split(
     prog = f"{prog} {verb}"
     words = split_words(flags, args, prog=prog, usage=usage, about=about, first=TABLES.get(verb, ()))
     if len(words.files) > 1:
-        raise UserError(f"{prog}: '{words.files[1]}' belongs to no option", f"usage: {prog} {usage}")
+        raise UserError(f"{prog}: {words.files[1]!r} belongs to no option", f"usage: {prog} {usage}")
     if not words.files and verb != "rules":
         # An option with any number of values takes the words after it, a configuration too.
         taken = [

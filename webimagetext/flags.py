@@ -61,7 +61,7 @@ def parse_flags(
     start = cls() if default is None else default
     words = split_words(start, args, prog=prog, usage=usage)
     if words.files:
-        raise UserError(f"{prog}: '{words.files[0]}' belongs to no option", f"usage: {prog} {usage}")
+        raise UserError(f"{prog}: {words.files[0]!r} belongs to no option", f"usage: {prog} {usage}")
     return words.apply(start)
 
 
@@ -129,7 +129,7 @@ def _unknown(word: str, names: Sequence[str], prog: str) -> UserError:
     # One without its table: --t for --balance.t.
     inner = [name for name in names if name.rpartition(".")[2].lower() == bare.lower()]
     hint = f"did you mean '--{inner[0]}'?" if inner else suggestion(bare, names, dashes="--")
-    return UserError(f"{prog}: there is no option '{word}'", hint or f"{prog} --help lists them")
+    return UserError(f"{prog}: there is no option {word!r}", hint or f"{prog} --help lists them")
 
 
 def _converted(option: Option, words: list[str] | bool, prog: str) -> Any:
@@ -147,7 +147,7 @@ def _value(option: Option, words: list[str], where: str) -> Any:
         return tuple(_one(typing.get_args(option.kind)[0], word, where) for word in words)
     if option.origin is dict:
         if len(words) % 2:
-            raise UserError(f"{where}: '{words[-1]}' has no value", f"--{option.name} {option.values}")
+            raise UserError(f"{where}: {words[-1]!r} has no value", f"--{option.name} {option.values}")
         kind = typing.get_args(option.kind)[1]
         return {name: _one(kind, word, where) for name, word in zip(words[::2], words[1::2], strict=True)}
     if option.may_be_none and words[0] == "None":
@@ -160,13 +160,13 @@ def _one(kind: Any, word: str, where: str) -> Any:
         choices = typing.get_args(kind)
         if word not in choices:
             hint = suggestion(word, choices) or f"one of: {', '.join(choices)}"
-            raise UserError(f"{where}: '{word}' is not one of {', '.join(map(repr, choices))}", hint)
+            raise UserError(f"{where}: {word!r} is not one of {', '.join(map(repr, choices))}", hint)
         return word
     if kind in (int, float):
         try:
             return kind(word)
         except ValueError:
-            raise UserError(f"{where}: '{word}' is not a {'whole ' if kind is int else ''}number") from None
+            raise UserError(f"{where}: {word!r} is not a {'whole ' if kind is int else ''}number") from None
     return Path(word) if kind is Path else word
 
 

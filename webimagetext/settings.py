@@ -53,7 +53,7 @@ def pop_verb(args: Sequence[str], verbs: dict[str, str], *, prog: str, about: st
         sys.exit(0 if args else 2)
     if args[0] not in verbs:
         hint = suggestion(args[0], verbs) or f"one of: {', '.join(verbs)}"
-        raise UserError(f"{prog}: there is no command '{args[0]}'", hint)
+        raise UserError(f"{prog}: there is no command {args[0]!r}", hint)
     return args[0], list(args[1:])
 
 
@@ -93,7 +93,7 @@ def from_dict(cls: type[T], data: dict[str, Any], *, where: str) -> T:
         name = key.replace("-", "_")
         if name not in known:
             hint = suggestion(name, known) or f"known here: {', '.join(sorted(known))}"
-            raise UserError(f"{where}: unknown key '{key}'", hint)
+            raise UserError(f"{where}: unknown key {key!r}", hint)
         values[name] = _convert(known[name], value, f"{where}: {key}")
         if name in limits:
             limits[name].refuse(values[name], f"{where}: {key} = {value}")

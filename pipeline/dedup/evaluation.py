@@ -191,8 +191,11 @@ def _pictures(path: str) -> Iterator[tuple[str, bytes]]:
         if not path.endswith(".tar"):
             yield path, stream.read()
             return
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
-            for member in archive:
-                content = archive.extractfile(member) if member.name.lower().endswith(IMAGE_SUFFIXES) else None
-                if content is not None:
-                    yield f"{path}#{member.name}", content.read()
+        try:
+            with tarfile.open(fileobj=stream, mode="r|") as archive:
+                for member in archive:
+                    content = archive.extractfile(member) if member.name.lower().endswith(IMAGE_SUFFIXES) else None
+                    if content is not None:
+                        yield f"{path}#{member.name}", content.read()
+        except tarfile.TarError as error:
+            raise UserError(f"{path}: not a whole tar: {error}", "get the file again, or leave it out") from None

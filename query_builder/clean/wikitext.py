@@ -77,8 +77,8 @@ _DISAMBIGUATION_SWITCH = np.frombuffer(b"DISAMBIG", np.uint8)
 
 @compiled
 def clean(text: Bytes, length: int, out: Bytes, stack: Stack, tables: Markup) -> tuple[int, bool]:
-    """Writes the plain text of ``text[:length]`` to ``out`` (at least as long, and 8 more); ``stack`` is scratch of
-    MAX_DEPTH.
+    """Writes the plain text of ``text[:length]`` to ``out`` (at least a fifth longer, and 8 more); ``stack`` is scratch
+    of MAX_DEPTH.
 
     Returns its length and whether the page is a disambiguation page.
     """

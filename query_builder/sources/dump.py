@@ -246,7 +246,10 @@ def _parse(buffer: bytes, start: int, stop: int) -> Page | str | None:
         target = None
         redirect = buffer.find(b'<redirect title="', to, text)
         if redirect >= 0:
-            target = html.unescape(buffer[redirect + 17 : buffer.find(b'"', redirect + 17, text)].decode())
+            ends = buffer.find(b'"', redirect + 17, text)
+            if ends < 0:
+                return f"the redirect of the page '{title}' has no end: the XML is damaged"
+            target = html.unescape(buffer[redirect + 17 : ends].decode())
     except UnicodeDecodeError:
         return "a page's title is not valid UTF-8"
     opened = buffer.find(b">", text, stop) + 1

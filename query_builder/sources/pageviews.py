@@ -29,6 +29,7 @@ BATCH = 8 << 20
 SHORTEST_LINE = 12
 TAKEN, OTHER, UNREADABLE = ROW_KINDS = ("taken", "of other projects", "unreadable")
 DAMAGE = "damaged stretches"
+MOST_VIEWS = 10**15  # in one row: a longer number is none, and would not fit 64 bits
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ def _views(data: Bytes, stop: int, end: int) -> int:
     while at > stop and data[at] != BLANK:
         at -= 1
     number, factor, digits = 0, 1, at - 1
-    while digits > stop and 48 <= data[digits] <= 57:
+    while digits > stop and 48 <= data[digits] <= 57 and factor < MOST_VIEWS:
         number += (data[digits] - 48) * factor
         factor *= 10
         digits -= 1

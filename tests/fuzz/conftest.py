@@ -4,9 +4,13 @@ anew."""
 import os
 
 from hypothesis import HealthCheck, settings
+from hypothesis.configuration import set_hypothesis_home_dir
+
+from docs.cli_reference import ROOT
 
 MORE = os.environ.get("WEBIMAGETEXT_FUZZ", "")
 
+set_hypothesis_home_dir(str(ROOT / ".cache" / "hypothesis"))
 settings.register_profile(
     "webimagetext",
     max_examples=int(MORE or 50),

@@ -17,6 +17,7 @@ from trainer.data.captions import choose
 from trainer.data.images import BadImageError, square
 from trainer.data.loader import Batch, Dataset, Loader
 from trainer.data.order import Plan, SourceOrder, uniform
+from trainer.data.parquet import ParquetReader
 from trainer.data.sources import Library, expand
 from trainer.data.tar import TarReader
 from trainer.tokenizer import train_tokenizer
@@ -308,3 +309,18 @@ def test_the_webdataset_path_gives_each_pair_and_can_be_taken_up(shapes: Path) -
     assert late[0].images.equal(whole[4].images)
     assert stream(5, rank=1, world=2)[0].captions == whole[5].captions[1::2]
     assert not dataset.faults
+
+
+def test_captions_of_any_kind_in_foreign_parquet(tmp_path: Path) -> None:
+    captions = [["two texts", "here"], [], None, [None, "one"]]
+    structs = [{"text": "a dog"}, None, {"text": None}, {"text": "cats"}]
+    for name, values, found in (
+        ("a", captions, ["two texts", "", "", "one"]),
+        ("b", structs, ["a dog", "", "", "cats"]),
+    ):
+        path = str(tmp_path / f"{name}.parquet")
+        pq.write_table(pa.table({"image": [b"x"] * 4, "caption": values}), path)
+        reader = ParquetReader(path, "image", "caption")
+        assert [reader.read(number, False)[1] for number in range(4)] == found
+    pq.write_table(pa.table({"image": [b"x"], "caption": [5]}), tmp_path / "c.parquet")
+    assert ParquetReader(str(tmp_path / "c.parquet"), "image", "caption").read(0, False)[1] == ""

@@ -7,19 +7,19 @@ none.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["choose"]
+__all__ = ["choose", "texts_in"]
 
 
-def _texts_in(value: Any) -> Iterator[str]:
+def texts_in(value: Any) -> Iterator[str]:
     """The strings in a stored value: itself, a list of strings, or a list of records with a "text"."""
     if isinstance(value, str):
         if value.strip():
             yield value
     elif isinstance(value, Mapping):
-        yield from _texts_in(value.get("text"))
+        yield from texts_in(value.get("text"))
     elif isinstance(value, (list, tuple)):
         for item in value:
-            yield from _texts_in(item)
+            yield from texts_in(item)
 
 
 def choose(rule: str, fields: tuple[str, ...], text: str, metadata: Mapping[str, Any], draw: float) -> str:
@@ -28,10 +28,10 @@ def choose(rule: str, fields: tuple[str, ...], text: str, metadata: Mapping[str,
     Equal texts count once, in the order of the fields; ``draw`` in [0, 1) decides for "random".
     """
     if rule == "text":
-        return text or next(_texts_in(metadata.get("caption")), "")
+        return text or next(texts_in(metadata.get("caption")), "")
     found: list[str] = []
     for field in fields:
-        found.extend(_texts_in(text if field == "txt" else metadata.get(field)))
+        found.extend(texts_in(text if field == "txt" else metadata.get(field)))
     found = list(dict.fromkeys(found))
     if not found:
         return text

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trainer.data.captions import texts_in
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
 
@@ -74,7 +75,7 @@ class ParquetReader:
             picture = picture.get("bytes")
         caption = table.column(self.caption)[row].as_py()
         names = [name for name in table.column_names if name != self.image] if with_metadata else []
-        return picture or b"", caption or "", {name: table.column(name)[row].as_py() for name in names}
+        return picture or b"", next(texts_in(caption), ""), {name: table.column(name)[row].as_py() for name in names}
 
     def numbers(self, field: str) -> npt.NDArray[np.float32]:
         """A column of numbers; NaN for null."""

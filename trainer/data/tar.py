@@ -72,10 +72,13 @@ def members(stream: IO[bytes], length: int) -> Iterator[tuple[str, int, int]]:
 
 def _by_tarfile(stream: IO[bytes], position: int, length: int) -> Iterator[tuple[str, int, int]]:
     stream.seek(position)
-    with contextlib.suppress(tarfile.TarError), tarfile.open(fileobj=stream, mode="r:") as archive:
+    after = position
+    # Broken extended headers come as nearly any exception, and a negative size would lead back to what was read before.
+    with contextlib.suppress(Exception), tarfile.open(fileobj=stream, mode="r:") as archive:
         for member in archive:
-            if member.offset_data + member.size > length:
+            if member.size < 0 or member.offset_data < after or member.offset_data + member.size > length:
                 return
+            after = member.offset_data + member.size
             if member.isreg():
                 yield member.name, member.offset_data, member.size
 
