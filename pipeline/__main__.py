@@ -27,6 +27,7 @@ VERBS = {
     "fetch": "download the images of the selected pairs into the image store",
     "package": "filter the images, shuffle, and write the shards",
     "report": "write funnel.json, report.html, the dataset card and croissant.json",
+    "check": "prove that all files of a run, or of shards, are what was written",
 }
 # The tables of options that a verb goes by, shown first.
 TABLES = {
@@ -60,6 +61,20 @@ class RulesFlags(Ranged):
     sample: Annotated[int, Range(0)] = 100_000
     """Candidates to look at, about, drawn by a hash; 0 looks at all."""
     config: RunConfig = field(default_factory=RunConfig, metadata=FLAT)
+
+
+@dataclass(frozen=True)
+class CheckFlags:
+    """The options of ``check``."""
+
+    sample: int = 0
+    """Pictures of each shard that are decoded, the first ones; 0 decodes all."""
+    readers: bool = True
+    """Read the first shard with webdataset and datasets too, where these are installed."""
+    note: bool = True
+    """Note the damaged files of a run beside them, by which `pipeline run` makes them anew."""
+    json: str = ""
+    """File for the report as JSON, path or URL."""
 
 
 def _split(
@@ -122,12 +137,30 @@ def _try_rules(args: Sequence[str], prog: str) -> int:
     return 0
 
 
+def _check(args: Sequence[str], prog: str) -> int:
+    prog, usage = f"{prog} check", "FOLDER [options]"
+    about = (
+        "Proves that all files of a run, or of a folder of shards, are what was written: their bytes, their counts, "
+        "and that pictures decode. Shards of other programs, such as img2dataset, are held against themselves. Ends "
+        "with status 2 where a file is damaged."
+    )
+    words = split_words(CheckFlags(), args, prog=prog, usage=usage, about=about)
+    if len(words.files) != 1:
+        raise UserError(f"{prog}: give one folder", f"usage: {prog} {usage}")
+    flags = words.apply(CheckFlags())
+
+    from pipeline.audit.check import run_check
+
+    return run_check(words.files[0], flags.sample, flags.readers, flags.note, flags.json)
+
+
 def main(args: Sequence[str] | None = None, prog: str = PROG) -> int:
     """Runs one command line, typed after ``prog``; returns the exit status."""
 
     def command() -> int:
         verb, rest = pop_verb(sys.argv[1:] if args is None else args, VERBS, prog=prog, about=ABOUT)
-        return _try_rules(rest, prog) if verb == "rules" else _run_stages(verb, rest, prog)
+        own = {"rules": _try_rules, "check": _check}
+        return own[verb](rest, prog) if verb in own else _run_stages(verb, rest, prog)
 
     return run_command(command)
 

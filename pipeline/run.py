@@ -13,7 +13,7 @@ from pipeline.engines.engine import Engine
 from pipeline.fetch.store import check_store
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import is_complete
-from pipeline.keeping.step import Context, Step, refuse_older, run_steps, settings_of
+from pipeline.keeping.step import Context, Step, refuse_older, reopen, run_steps, settings_of
 from pipeline.match.own_list import with_query_list
 from pipeline.stages import balance, captions, evaluation, extract, fetch, join, match, shards
 from webimagetext import files
@@ -23,7 +23,7 @@ from webimagetext.settings import to_toml
 
 __all__ = ["run_steps_of", "run_verb", "steps_of"]
 
-
+TRIES = 3  # of a run that finds damaged files: a disk that spoils what is written is not worth more
 STAGES = (extract, captions, match, balance, fetch, evaluation, join, shards)
 
 
@@ -50,9 +50,36 @@ def run_verb(verb: str, output: str, config: RunConfig, options: Sequence[str], 
 def run_steps_of(verb: str, output: str, config: RunConfig, options: Sequence[str], workers: int) -> list[funnel.Step]:
     """Runs the steps of one verb, or of all for "run", and writes the reports; returns what remained after each step.
 
-    Raises UserError for all that can be known to be wrong before anything is done, and for what goes wrong later.
+    A step whose files turn out to be damaged is done again. Raises UserError for all that can be known to be wrong
+    before anything is done, and for what goes wrong later.
     """
     run = RunFolder(output)
+    for left in reversed(range(TRIES)):
+        try:
+            return _run_once(verb, run, config, options, workers)
+        except UserError as error:
+            if not left or not any(step.wrong(run.root.rstrip("/")) for step in steps_of(run, config)):
+                raise
+            with locked(run.root, f"`{verb}`"):
+                _reopen(verb, run, config, error.problem)
+    raise AssertionError("the last try raises")
+
+
+def _reopen(verb: str, run: RunFolder, config: RunConfig, problem: str = "") -> None:
+    """Makes the steps with damaged files unfinished.
+
+    Raises UserError, with the verb that makes it anew, for one that this verb goes on from and does not do itself.
+    """
+    steps = steps_of(run, config)
+    found = reopen(steps, run.root.rstrip("/"))
+    order = list(dict.fromkeys(step.verb for step in steps))
+    for step, (folder, name) in found:
+        if verb != "run" and (verb not in order or order.index(step.verb) < order.index(verb)):
+            remedy = f"`pipeline {step.verb}` makes it anew, then run this command again; `pipeline run` does both"
+            raise UserError(problem or f"{files.join(folder, name)}: is damaged or missing", remedy)
+
+
+def _run_once(verb: str, run: RunFolder, config: RunConfig, options: Sequence[str], workers: int) -> list[funnel.Step]:
     engines: list[Engine] = []
 
     def make_engine() -> None:
@@ -64,6 +91,7 @@ def run_steps_of(verb: str, output: str, config: RunConfig, options: Sequence[st
     check(verb, run, config, engine=make_engine, store=store, extracted=partial(_is_extracted, run, config))
     refuse_older(steps_of(run, config))
     with locked(run.root, f"`{verb}`"):
+        _reopen(verb, run, config)
         return _run_steps(verb, run, config, engines[0])
 
 

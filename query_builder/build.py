@@ -7,9 +7,12 @@ workers.
 
 import dataclasses
 import hashlib
+import json
 import os
+import re
 import shutil
 import sys
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -24,7 +27,7 @@ from query_builder.merge.titles import TitleName, TitleStatistics, rank_titles
 from query_builder.normalize import normalize
 from query_builder.published import published_rows
 from query_builder.rows import write_queries
-from query_builder.schema import candidates_path, read_metadata
+from query_builder.schema import candidates_path, is_whole, read_metadata
 from query_builder.select import choose, parse_budgets
 from query_builder.sources.download import download_all
 from query_builder.sources.dump import PAGE_KINDS, Shard, plan_shards, read_site_info
@@ -44,6 +47,7 @@ __all__ = ["build"]
 
 COUNTING_VERSION = 2  # raise it when the same dump would be counted differently
 ENDS = 1 << 16
+CHECKSUM = re.compile("[0-9a-f]{64}")
 NEAR_WORDS = 10  # words down to this fraction of the threshold are kept as near misses
 
 
@@ -238,8 +242,11 @@ def _glance(url: str) -> tuple[int, str, str]:
 
 
 def _is_current(known: Mapping[str, Any] | None, job: _Job) -> bool:
-    """Whether a list was made by these settings from inputs that hold the same; they are read, where their sizes are
-    equal."""
+    """Whether a list was made by these settings from inputs that hold the same, and is whole, with its near misses; the
+    inputs are read, where their sizes are equal."""
+    output = job.config.output
+    if not (is_whole(output) and is_whole(candidates_path(output))):
+        return False
     if not known or known["settings"] != job.settings or known.get("counting") != COUNTING_VERSION:
         return False
     made_from = [(entry["bytes"], entry["sha256"]) for entry in known["inputs"]]
@@ -270,7 +277,7 @@ def _run_shards(
     """Runs the shards that have no result yet, with progress in bytes of the files; ``function`` returns a number of
     ``unit``."""
     shards: list[Shard] = [task.shard for task in tasks]
-    missing = [task for task, result in zip(tasks, results, strict=True) if not os.path.exists(result)]
+    missing = [task for task, result in zip(tasks, results, strict=True) if not _is_done(result)]
     if not missing:
         return
     total = sum(shard.end - shard.start for shard in shards)
@@ -284,14 +291,32 @@ def _run_shards(
             progress.advance(task.shard.end - task.shard.start, f"{items:,} {unit}")
 
 
+def _is_done(result: str) -> bool:
+    """Whether a shard's result is there: a file, or a folder with a note. What is not whole is removed, to be counted
+    once more."""
+    if not os.path.isdir(result):
+        if os.path.exists(result) and not zipfile.is_zipfile(result):
+            os.unlink(result)
+        return os.path.exists(result)
+    try:
+        with open(os.path.join(result, "done.json"), encoding="utf-8") as file:
+            json.load(file)
+    except (OSError, ValueError):
+        shutil.rmtree(result)
+        return False
+    return True
+
+
 def _checksum(task: tuple[str, str]) -> dict[str, Any]:
     """Name, size and SHA-256 of an input; ``task`` is its address and where a former run noted the sum, or this one
     will."""
     url, note = task
     if os.path.exists(note):
-        with open(note, encoding="ascii") as file:
+        with open(note, encoding="ascii", errors="replace") as file:
             value = file.read()
     else:
+        value = ""
+    if not CHECKSUM.fullmatch(value):
         value = digest(url)
         with write_atomic(note) as stream:
             stream.write(value.encode())

@@ -7,14 +7,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from query_builder.config import SOURCES, InspectConfig
-from query_builder.lists import read_list, sources_of
+from query_builder.lists import AGAIN, read_list, sources_of
 from query_builder.normalize import normalize
 from query_builder.schema import candidates_path, read_metadata
 from webimagetext.errors import UserError
 from webimagetext.files import exists, open_input
+from webimagetext.parquet import UNREADABLE, open_parquet
 
 __all__ = ["explain", "inspect"]
 
@@ -118,10 +118,13 @@ def _least(settings: dict[str, Any], *names: str) -> str:
 def _near_misses(url: str, query: str) -> list[dict[str, object]]:
     path = candidates_path(url)
     if not exists(path):
-        raise UserError(f"{path}: the near misses that belong to {url} are missing", "build the list again")
+        raise UserError(f"{path}: the near misses that belong to {url} are missing", AGAIN)
     with open_input(path) as stream:
-        file = pq.ParquetFile(stream)
-        parts = [group.filter(pc.equal(group["query"], query)) for group in file.iter_batches()]
+        try:
+            file = open_parquet(stream)
+            parts = [group.filter(pc.equal(group["query"], query)) for group in file.iter_batches()]
+        except UNREADABLE as error:
+            raise UserError(f"{path}: is damaged: {error}", AGAIN) from None
     rows: list[dict[str, object]] = pa.Table.from_batches(parts, file.schema_arrow).to_pylist() if parts else []
     return rows
 

@@ -19,10 +19,13 @@ from query_builder.normalize import normalize
 from query_builder.schema import QUERIES
 from webimagetext.errors import UserError
 from webimagetext.files import exists, open_input
+from webimagetext.parquet import UNREADABLE, open_parquet
+from webimagetext.sealed import is_broken_parquet
 
-__all__ = ["REMEDY", "check_list", "check_texts", "is_query_list", "read_list", "sources_of"]
+__all__ = ["AGAIN", "REMEDY", "check_list", "check_texts", "is_query_list", "read_list", "sources_of"]
 
 REMEDY = "make a list of your own texts with: python -m query_builder import FILE --output queries.parquet"
+AGAIN = "run the command that made it once more, which makes a damaged list anew: `query_builder build` or `import`"
 NEEDED = ("query", "id")
 
 
@@ -35,8 +38,9 @@ def is_query_list(url: str) -> bool:
         stream.seek(0)
         try:
             return set(NEEDED) <= set(pq.read_schema(stream).names)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"{url}: not a Parquet file that can be read: {error}", REMEDY) from None
+        except UNREADABLE as error:
+            problem = f"{url}: not a Parquet file that can be read: {error}"
+            raise UserError(problem, f"{AGAIN}; or {REMEDY}") from None
 
 
 def read_list(url: str, columns: tuple[str, ...] = tuple(QUERIES.names), *, as_written: bool = False) -> pa.Table:
@@ -49,16 +53,20 @@ def read_list(url: str, columns: tuple[str, ...] = tuple(QUERIES.names), *, as_w
     if not is_query_list(url):
         return collect([url], as_written=as_written).table.select(columns)
     with open_input(url) as stream:
+        content = stream.read()
+    if is_broken_parquet(content):
+        raise UserError(f"{url}: is damaged: its content is not what was written", f"{AGAIN}; or {REMEDY}")
+    with pa.BufferReader(content) as source:
         try:
-            file = pq.ParquetFile(stream)
+            file = open_parquet(source)
             wanted = {*columns, *NEEDED}
             table = file.read(
                 columns=[n for n in QUERIES.names if n in wanted & set(file.schema_arrow.names)], use_threads=False
             )
             table = pa.table({name: table[name].cast(QUERIES.field(name).type) for name in table.column_names})
             table.validate(full=True)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-            raise UserError(f"{url}: not a query list: {error}", REMEDY) from None
+        except UNREADABLE as error:
+            raise UserError(f"{url}: not a query list that can be read: {error}", f"{AGAIN}; or {REMEDY}") from None
         metadata = file.schema_arrow.metadata
     if not len(table):
         raise UserError(f"{url}: the query list is empty", REMEDY)

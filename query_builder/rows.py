@@ -4,8 +4,10 @@ In: rows, ordered by query. Out: the columns of :mod:`query_builder.schema`; the
 and appears under its name only when it is whole.
 """
 
+import contextlib
+import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -13,8 +15,9 @@ import pyarrow.parquet as pq
 
 from query_builder.schema import METADATA_KEY, QUERIES, Query
 from webimagetext.files import write_atomic
+from webimagetext.sealed import PARQUET_SEAL, seal_parquet
 
-__all__ = ["ROWS_A_GROUP", "queries_table", "write_queries"]
+__all__ = ["ROWS_A_GROUP", "parquet_writer", "queries_table", "write_queries"]
 
 ROWS_A_GROUP = 1 << 16
 
@@ -26,10 +29,22 @@ def queries_table(rows: Sequence[Query], start: int = 0) -> pa.Table:
     return pa.table({**columns, "id": range(start, start + len(rows))}, schema=QUERIES)
 
 
+@contextlib.contextmanager
+def parquet_writer(path: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
+    """A writer of a list's file, which carries its checksum, and so does each of its pages; the file appears when the
+    block ends without an error."""
+    content = io.BytesIO()
+    sealed = schema.with_metadata({**(schema.metadata or {}), **PARQUET_SEAL})
+    with pq.ParquetWriter(content, sealed, compression="zstd", write_page_checksum=True) as writer:
+        yield writer
+    with write_atomic(path, safe=True) as stream:
+        stream.write(seal_parquet(content.getvalue()))
+
+
 def write_queries(path: str, rows: Sequence[Query], metadata: Mapping[str, Any]) -> None:
     """Writes rows, which must be ordered by query, and numbers them."""
     schema = QUERIES.with_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()})
-    with write_atomic(path) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+    with parquet_writer(path, schema) as writer:
         for start in range(0, max(1, len(rows)), ROWS_A_GROUP):
             table = queries_table(rows[start : start + ROWS_A_GROUP], start)
             writer.write_table(table.replace_schema_metadata(schema.metadata))

@@ -6,6 +6,7 @@ threshold the query passes; ``admitted`` the one in whose budget it stands. A nu
 The metadata entry ``query_builder`` holds the settings, the checksums of the inputs and the totals, as JSON.
 """
 
+import io
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from webimagetext.files import exists, open_input
+from webimagetext.files import exists, open_input, read
+from webimagetext.parquet import UNREADABLE, open_parquet
+from webimagetext.sealed import is_broken_parquet
 
-__all__ = ["CANDIDATES", "METADATA_KEY", "QUERIES", "Query", "candidates_path", "read_metadata"]
+__all__ = ["CANDIDATES", "METADATA_KEY", "QUERIES", "Query", "candidates_path", "is_whole", "read_metadata"]
 
 METADATA_KEY = b"query_builder"
 QUERIES = pa.schema(
@@ -61,13 +64,29 @@ def candidates_path(queries: str) -> str:
 
 
 def read_metadata(url: str) -> dict[str, Any] | None:
-    """The settings, checksums and totals a list was built with; None if there is no such list."""
+    """The settings, checksums and totals a list was built with; None if there is no such list, or none
+    that says it."""
     if not exists(url):
         return None
     with open_input(url) as stream:
         try:
             metadata = pq.read_schema(stream).metadata or {}
-        except (pa.ArrowInvalid, OSError):
+        except UNREADABLE:
             return None
-    loaded: dict[str, Any] | None = json.loads(metadata[METADATA_KEY]) if METADATA_KEY in metadata else None
+    try:
+        loaded: dict[str, Any] | None = json.loads(metadata[METADATA_KEY]) if METADATA_KEY in metadata else None
+    except ValueError:
+        return None
     return loaded
+
+
+def is_whole(url: str) -> bool:
+    """Whether a Parquet file is there and is as its checksum says, where it has one."""
+    content = read(url)
+    if content is None or is_broken_parquet(content):
+        return False
+    try:
+        open_parquet(io.BytesIO(content))
+    except UNREADABLE:
+        return False
+    return True

@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from query_builder.corpus import Corpus
 from query_builder.merge.titles import TitleName
-from query_builder.rows import ROWS_A_GROUP
+from query_builder.rows import ROWS_A_GROUP, parquet_writer
 from query_builder.schema import CANDIDATES, METADATA_KEY, Query
 from query_builder.sources.wordnet import Synset
-from webimagetext.files import write_atomic
 
 __all__ = ["Knowledge", "write_candidates"]
 
@@ -101,7 +99,7 @@ def write_candidates(path: str, knowledge: Knowledge, chosen: Mapping[str, str],
     """Writes the counted words, bigrams and titles that are not in the list, source by source, best first."""
     schema = CANDIDATES.with_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()})
     corpus = knowledge.corpus
-    with write_atomic(path) as stream, pq.ParquetWriter(stream, schema, compression="zstd") as writer:
+    with parquet_writer(path, schema) as writer:
 
         def write(source: str, names: list[str], counts: list[Any], pmi: list[float] | None) -> None:
             rest = [row for row, name in enumerate(names) if name not in chosen]

@@ -24,6 +24,7 @@ COMMANDS = {
     "fetch": ("download the images of the selected pairs into the image store", PIPELINE),
     "package": ("filter the images, shuffle, and write the shards", PIPELINE),
     "report": ("write funnel.json, report.html, the dataset card and croissant.json", PIPELINE),
+    "check": ("prove that all files of a run, or of shards, are what was written", PIPELINE),
     "rules": ("show what each text rule would drop, writing nothing", PIPELINE),
     "train": ("train CLIP on shards", "trainer.run"),
     "evaluate": ("measure a trained model: retrieval, zero-shot classification", "trainer.evaluate.__main__"),

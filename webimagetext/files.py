@@ -12,7 +12,7 @@ import hashlib
 import io
 import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any, Literal
 
 from webimagetext.errors import UserError, full_disk_names
@@ -21,7 +21,9 @@ from webimagetext.streams import BLOCK, HashedStream, Input, Output
 
 __all__ = [
     "HashedStream",
+    "below",
     "digest",
+    "digest_of",
     "exists",
     "is_folder",
     "is_url",
@@ -34,6 +36,8 @@ __all__ = [
     "remove",
     "remove_file",
     "size",
+    "sizes",
+    "sync",
     "version",
     "write_atomic",
     "write_hashed",
@@ -108,6 +112,33 @@ def listing(pattern: str, folder: str = "") -> list[str]:
     except FileNotFoundError:
         return []
     return [str(filesystem.unstrip_protocol(name)) for name in found] if is_url(pattern) else found
+
+
+def sizes(folder: str) -> dict[str, int]:
+    """The bytes of each file that lies in a folder itself, by name; none where there is no such folder."""
+    if not is_url(folder):
+        try:
+            with os.scandir(folder) as entries:
+                return {entry.name: entry.stat().st_size for entry in entries if entry.is_file()}
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+    filesystem, path = open_store(folder)
+    try:
+        with answers(folder):
+            found = filesystem.ls(path, detail=True)
+    except FileNotFoundError:
+        return {}
+    return {about["name"].rpartition("/")[2]: int(about["size"] or 0) for about in found if about["type"] == "file"}
+
+
+def below(folder: str) -> list[str]:
+    """The names of all files in a folder and in those below it, sorted, with the folders in between."""
+    if not is_url(folder):
+        found = [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
+        return sorted(os.path.relpath(path, folder).replace(os.sep, "/") for path in found)
+    filesystem, path = open_store(folder)
+    with answers(folder):
+        return sorted(str(name)[len(path.rstrip("/")) + 1 :] for name in filesystem.find(path))
 
 
 def make_folder(url: str) -> None:
@@ -224,27 +255,51 @@ def _upload(url: str) -> Iterator[IO[bytes]]:
         raise
 
 
+def sync(urls: Iterable[str]) -> None:
+    """Waits until local files, and their names in their folders, are on the disk; those that are not there are passed
+    over. A file on an object store is safe once it is written."""
+    local = [url for url in urls if not is_url(url)]
+    for path in [*local, *dict.fromkeys(os.path.dirname(path) or "." for path in local)]:
+        with contextlib.suppress(FileNotFoundError):
+            _sync(path)
+
+
+def _sync(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some file systems refuse it of folders
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 @contextlib.contextmanager
-def _local(path: str) -> Iterator[IO[bytes]]:
+def _local(path: str, safe: bool) -> Iterator[IO[bytes]]:
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     temporary = f"{path}.{uuid.uuid4().hex[:12]}.tmp"
     try:
         with full_disk_names(path), open(temporary, "wb") as stream:
             yield stream
+            if safe:
+                stream.flush()
+                os.fsync(stream.fileno())
         os.replace(temporary, path)
+        if safe:
+            _sync(os.path.dirname(path) or ".")
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
 
 
 @contextlib.contextmanager
-def write_atomic(url: str, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any]]:
+def write_atomic(url: str, mode: Literal["wb", "w"] = "wb", *, safe: bool = False) -> Iterator[IO[Any]]:
     """A stream whose contents appear under ``url`` only when the block ends without an error; folders are made as
     needed.
 
-    Mode "w" takes text and writes UTF-8.
+    Mode "w" takes text and writes UTF-8. ``safe`` waits until the file is on the disk before it gets its name: for
+    markers, and for what takes the place of something that is then removed.
     """
-    with _upload(url) if is_url(url) else _local(url) as stream:
+    with _upload(url) if is_url(url) else _local(url, safe) as stream:
         if mode == "wb":
             yield stream
             return
@@ -254,10 +309,15 @@ def write_atomic(url: str, mode: Literal["wb", "w"] = "wb") -> Iterator[IO[Any]]
 
 
 @contextlib.contextmanager
-def write_hashed(url: str) -> Iterator[HashedStream]:
+def write_hashed(url: str, *, safe: bool = False) -> Iterator[HashedStream]:
     """:func:`write_atomic` with the size and the SHA-256 of what was written."""
-    with write_atomic(url) as stream:
+    with write_atomic(url, safe=safe) as stream:
         yield HashedStream(stream)
+
+
+def digest_of(content: bytes) -> str:
+    """The SHA-256 of bytes, in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def digest(url: str) -> str:

@@ -76,7 +76,7 @@ def kept(url: str, is_whole: Callable[[str], bool]) -> str:
         try:
             copy(url, partial)
             if not is_whole(partial):
-                raise UserError(f"{url}: its content is not what its name says", "delete it and build it again")
+                raise UserError(f"{url}: its content is not what its name says", "delete it: it is then made anew")
             os.replace(partial, path)
         finally:
             with contextlib.suppress(FileNotFoundError):

@@ -15,29 +15,40 @@ from pipeline.balance.config import BalanceConfig
 from pipeline.balance.plan import read_t
 from pipeline.balance.tally import cumulative_curve, head, summary, zero_matches
 from pipeline.balance.threshold import needed_total, t_in_words, tail_share
+from pipeline.keeping.damage import damaged
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import is_complete, read_made, rows_in, samples_in
+from pipeline.keeping.vouched import read_vouched
 from pipeline.reasons import CAUSES
-from webimagetext import files
-from webimagetext.parquet import read_parquet
+from webimagetext.parquet import UNREADABLE, read_parquet
 from webimagetext.settings import from_dict
 
-__all__ = ["asked_facts", "asked_in_words", "query_facts", "shortfall_facts"]
+__all__ = ["asked_facts", "asked_in_words", "query_facts", "read_single", "shortfall_facts"]
 
 LISTED = 100  # names of queries without a match; all of them are in counts.parquet
 
 
-def _table(url: str) -> pa.RecordBatch | None:
-    if not files.exists(url):
-        return None
-    with files.open_input(url) as stream:
-        batches = read_parquet(stream).combine_chunks().to_batches()
+def read_single(run: RunFolder, url: str, made_by: str) -> pa.Table | None:
+    """A Parquet file beside the folders of a run, of the step whose marker lies in ``made_by``; None where there is
+    none. Raises UserError where it is damaged."""
+    root = run.root.rstrip("/")
+    name = url.removeprefix(f"{root}/")
+    content = read_vouched(root, made_by, name)
+    try:
+        return None if content is None else read_parquet(pa.BufferReader(content))
+    except UNREADABLE as error:
+        raise damaged(root, name, f"not a readable Parquet file: {error}") from None
+
+
+def _table(run: RunFolder, url: str, made_by: str) -> pa.RecordBatch | None:
+    table = read_single(run, url, made_by)
+    batches = table.combine_chunks().to_batches() if table is not None else []
     return batches[0] if batches else None
 
 
 def query_facts(run: RunFolder) -> dict[str, Any]:
     """Facts by name: t, asked, queries, head, without_match, curve and shortfall; fewer where a step has not run."""
-    counts, t = _table(run.counts), read_t(run)
+    counts, t = _table(run, run.counts, run.selected), read_t(run)
     if counts is None or t is None:
         return {}
     absent = zero_matches(counts)
@@ -61,7 +72,7 @@ def asked_facts(run: RunFolder, packaged: bool = True) -> dict[str, Any] | None:
     """
     made = read_made(run.selected) or {}
     t, settings = read_t(run), made.get("settings", {}).get("balance")
-    counts = _table(run.counts)
+    counts = _table(run, run.counts, run.selected)
     if t is None or settings is None or counts is None:
         return None
     balance = from_dict(BalanceConfig, settings, where=run.selected)
@@ -104,7 +115,7 @@ def asked_in_words(facts: dict[str, Any]) -> str:
 def shortfall_facts(run: RunFolder, t: float) -> dict[str, Any] | None:
     """How many head queries (that could draw more than ``t`` pairs) hold what they are to hold of their own draw,
     before topping up and after, and why the rest do not; None before packaging."""
-    table = _table(run.shortfall)
+    table = _table(run, run.shortfall, run.joined)
     if table is None:
         return None
     names = ("drawable", "target", "held_before", "held", "missing", "reserve_left")

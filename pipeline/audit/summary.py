@@ -10,22 +10,21 @@ import tarfile
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from pipeline.audit.funnel import ledger_batches, parquet_batches
-from pipeline.audit.queries import asked_facts, shortfall_facts
+from pipeline.audit.queries import asked_facts, read_single, shortfall_facts
 from pipeline.balance.plan import read_t
+from pipeline.keeping.damage import damaged
 from pipeline.keeping.folder import CAPTION_SUFFIX, IMAGE_SUFFIX, METADATA_SUFFIX, RunFolder
-from pipeline.keeping.manifest import read_manifest
+from pipeline.keeping.manifest import Entry, open_proved, read_manifest
 from pipeline.write.shards import PICTURE_COLUMN
-from webimagetext import files
-from webimagetext.parquet import read_parquet
+from webimagetext.parquet import UNREADABLE, open_parquet
 
 __all__ = ["Queries", "Sample", "Summary", "summarise"]
 
@@ -85,12 +84,12 @@ def summarise(run: RunFolder) -> Summary:
     for folder in (run.shards, run.holdout):
         for batch in parquet_batches(folder, COLUMNS):
             _add(result, batch)
-    names = read_manifest(run.shards).column("file").to_pylist()
-    result.tars = any(name.endswith(".tar") for name in names)
-    result.samples = _samples(run.shards, names, result.tars)
+    entries = read_manifest(run.shards).to_pylist()
+    result.tars = any(entry["file"].endswith(".tar") for entry in entries)
+    result.samples = _samples(run.shards, entries, result.tars)
     result.rejects = _rejected(ledger_batches(run, ["subject", "stage", "reason", "url", "detail"]))
-    if files.exists(run.counts):
-        result.queries = _queries(run.counts)
+    if (counts := read_single(run, run.counts, run.selected)) is not None:
+        result.queries = _queries(counts)
     if (t := read_t(run)) is not None:
         result.shortfall, result.asked = shortfall_facts(run, t), asked_facts(run)
     return result
@@ -125,15 +124,19 @@ def _add(result: Summary, batch: pa.RecordBatch) -> None:
     result.english.update(_edges(np.floor(english * 10).clip(0, 9), tuple(range(10)), "{} to {}"))
 
 
-def _samples(folder: str, names: list[str], tars: bool) -> list[Sample]:
+def _samples(folder: str, entries: list[Entry], tars: bool) -> list[Sample]:
     """The first pairs of the first shards: shards are shuffled, so these are a fair sample."""
     found: list[Sample] = []
     ending, read = (".tar", _from_tar) if tars else (".parquet", _from_parquet)
-    for name in names:
+    for entry in entries:
         if len(found) >= SAMPLE_PICTURES:
             break
-        if name.endswith(ending):
-            found += read(files.join(folder, name), SAMPLE_PICTURES - len(found))
+        if entry["file"].endswith(ending):
+            with open_proved(folder, entry) as stream:
+                try:
+                    found += read(stream, SAMPLE_PICTURES - len(found))
+                except (*UNREADABLE, tarfile.TarError, SyntaxError) as error:
+                    raise damaged(folder, entry["file"], f"a sample of it cannot be read: {error}") from None
     return found
 
 
@@ -142,22 +145,20 @@ def _sample(row: dict[str, Any], picture: bytes) -> Sample:
     return Sample(row["key"], row["caption"], row["page_url"] or "", queries, _thumbnail(picture))
 
 
-def _from_parquet(url: str, count: int) -> list[Sample]:
+def _from_parquet(stream: IO[bytes], count: int) -> list[Sample]:
     """The first pairs of a file that holds the pictures' bytes."""
-    with files.open_input(url) as stream:
-        table = pq.ParquetFile(stream)
-        columns = ["key", "caption", "page_url", "queries", PICTURE_COLUMN]
-        rows = next(table.iter_batches(count, columns=columns), None)
+    columns = ["key", "caption", "page_url", "queries", PICTURE_COLUMN]
+    rows = next(open_parquet(stream).iter_batches(count, columns=columns), None)
     return [_sample(row, row[PICTURE_COLUMN]["bytes"]) for row in (rows.to_pylist() if rows is not None else ())]
 
 
-def _from_tar(url: str, count: int) -> list[Sample]:
+def _from_tar(stream: IO[bytes], count: int) -> list[Sample]:
     found: list[Sample] = []
     members: dict[str, bytes] = {}
-    with files.open_input(url) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
         for member in archive:
             content = archive.extractfile(member)
-            assert content is not None, f"{url}: {member.name} is not a file"
+            assert content is not None, f"{member.name} is not a file"
             members["." + member.name.split(".", 1)[1]] = content.read()
             if {IMAGE_SUFFIX, CAPTION_SUFFIX, METADATA_SUFFIX} <= members.keys():
                 found.append(_sample(json.loads(members[METADATA_SUFFIX]), members[IMAGE_SUFFIX]))
@@ -191,9 +192,7 @@ def _rejected(ledger: Iterable[pa.RecordBatch]) -> dict[str, list[dict[str, Any]
     return found
 
 
-def _queries(url: str) -> Queries:
-    with files.open_input(url) as stream:
-        table = read_parquet(stream, ["query", "matched", "selected"])
+def _queries(table: pa.Table) -> Queries:
     order = pc.sort_indices(table, [("matched", "descending"), ("query", "ascending")])
     held = table.take(order).filter(pc.greater(pc.take(table.column("matched"), order), 0)).combine_chunks()
     return Queries(

@@ -18,7 +18,7 @@ from pipeline.audit.report import render_report
 from pipeline.audit.summary import summarise
 from pipeline.balance.plan import read_t
 from pipeline.keeping.folder import RunFolder
-from pipeline.keeping.manifest import read_success, today
+from pipeline.keeping.manifest import entry_of, read_success, today, write_manifest
 from webimagetext import files
 
 __all__ = ["write_audit"]
@@ -28,7 +28,7 @@ INTERNAL = ("asked", "text.max_repeats", "top_up_rounds", "evaluation_sets")
 
 
 def write_audit(run: RunFolder, made_with: Mapping[str, Any]) -> list[Step]:
-    """Writes the four files; returns the steps that the funnel counts.
+    """Writes the four files and their manifest; returns the steps that the funnel counts.
 
     ``made_with`` are the settings of the steps by name, as these stored them, not those of today.
     Raises UserError when the shards have not been written.
@@ -51,4 +51,7 @@ def write_audit(run: RunFolder, made_with: Mapping[str, Any]) -> list[Step]:
     with files.write_atomic(run.croissant, "w") as stream:
         json.dump(render_croissant(name, summary, day), stream, indent=1)
         stream.write("\n")
+    root = run.root.rstrip("/")
+    written = (url.removeprefix(f"{root}/") for url in (run.funnel, run.report, run.card, run.croissant))
+    write_manifest(root, [entry_of(root, name, 0) for name in written])
     return steps

@@ -18,7 +18,7 @@ from pipeline.net.config import ALL_SIGNALS, HttpConfig
 from pipeline.reasons import NOT_REACHED
 from webimagetext.deciding import deciding
 
-__all__ = ["decided_by", "fetch_settings", "holds", "is_answered", "stored_form"]
+__all__ = ["FORM", "decided_by", "fetch_settings", "holds", "is_answered", "stored_form"]
 
 SUCCESS = "success"
 _CONSENT = ("binding_signals", "binding_directives")
@@ -45,7 +45,7 @@ _IMAGE = {
     "bad_aspect_ratio": ("max_aspect_ratio", "max_pixels", "image_size", "resize_mode"),
 }
 # What makes the bytes of a stored picture: a store has one form of these.
-_FORM = ("resize_mode", "image_size", "upscale", "quality", "decoder")
+FORM = ("resize_mode", "image_size", "upscale", "quality", "decoder")
 
 
 def _facts(status: str, http: HttpConfig, image: ImageConfig) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def decided_by(status: str, http: HttpConfig, image: ImageConfig) -> str | None:
 
 def stored_form(image: ImageConfig) -> dict[str, Any]:
     """The settings that make the bytes of a stored picture."""
-    return {name: getattr(image, name) for name in _FORM}
+    return {name: getattr(image, name) for name in FORM}
 
 
 def fetch_settings(http: HttpConfig, image: ImageConfig) -> dict[str, Any]:

@@ -8,10 +8,10 @@ fetch is planned.
 
 import os
 
-from pipeline.fetch.part import finish_part, is_of_archive, left_journals, open_spool
+from pipeline.fetch.part import entries_of_part, finish_part, is_of_archive, left_journals, open_spool
 from pipeline.image.config import ImageConfig
 from pipeline.keeping.folder import RunFolder
-from pipeline.keeping.manifest import entry_of_table, read_manifest, write_manifest
+from pipeline.keeping.manifest import read_manifest, write_manifest
 from pipeline.reasons import NOT_REACHED
 from webimagetext import files
 
@@ -32,5 +32,6 @@ def adopt_parts(run: RunFolder, image: ImageConfig) -> int:
     # A part's table is written after its tar, so where the table is the part is whole.
     left = [name for name in found if name not in known and not is_of_archive(name)]
     if left:
-        write_manifest(run.images, [*entries, *(entry_of_table(run.images, name) for name in left)])
+        added = [entry for name in left for entry in entries_of_part(run.images, name.removesuffix(".parquet"))]
+        write_manifest(run.images, [*entries, *added])
     return len(left)

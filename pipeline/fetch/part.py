@@ -5,7 +5,9 @@ In: results by URL, in any order. Out: ``PART.tar`` and then ``PART.parquet``, b
 they do not depend on which server was quicker. A part whose Parquet is there is finished and is never fetched again.
 """
 
+import json
 import os
+import zlib
 from collections.abc import Sequence
 
 import pyarrow as pa
@@ -17,17 +19,28 @@ from pipeline.hashing import hash64
 from pipeline.image.config import ImageConfig
 from pipeline.image.process import Processed, Rejected
 from pipeline.keeping.folder import IMAGE_SUFFIX, key_of
+from pipeline.keeping.manifest import Entry, entry_of_table, entry_of_written
 from pipeline.net.config import HttpConfig
 from pipeline.tables.schema import IMAGES
 from pipeline.write.tar import TarWriter
 from webimagetext import files, local
 from webimagetext.errors import UserError
-from webimagetext.parquet import read_parquet
+from webimagetext.parquet import UNREADABLE, read_parquet
 from webimagetext.settings import fingerprint
 
-__all__ = ["ARCHIVE", "facts_of", "finish_part", "is_of_archive", "left_journals", "open_spool", "read_part"]
+__all__ = [
+    "ARCHIVE",
+    "entries_of_part",
+    "facts_of",
+    "finish_part",
+    "is_of_archive",
+    "left_journals",
+    "open_spool",
+    "read_part",
+]
 
 JOURNAL = ".spool"
+TAR = b"tar"  # in a table's metadata: the manifest row of the tar beside it
 ARCHIVE = "archive-"  # how the names of parts begin that were read from archives
 
 
@@ -97,7 +110,10 @@ def read_part(folder: str, part: str, urls: Sequence[str]) -> pa.RecordBatch | N
     if not files.exists(url):
         return None
     with files.open_input(url) as stream:
-        table = read_parquet(stream)
+        try:
+            table = read_parquet(stream)
+        except UNREADABLE:
+            return None  # it is written anew
     if table.column("url").to_pylist() != list(urls):
         raise UserError(f"{url}: was made for other image URLs", "give the new ones a part, or a folder, of their own")
     return _one_batch(table)
@@ -110,23 +126,32 @@ def finish_part(folder: str, part: str, urls: Sequence[str], spool: Spool, missi
     """
     rows: list[Facts] = []
     name = f"{part}.tar"
-    with files.write_atomic(files.join(folder, name)) as stream:
+    with files.write_hashed(files.join(folder, name), safe=True) as stream:
         tar = TarWriter(stream)
         for url in urls:
             facts, data = spool.get(url) if url in spool else ({"url": url, "status": missing}, b"")
             place: Facts = {}
             if facts["status"] == "success":
                 offset = tar.add(key_of(hash64(url)) + IMAGE_SUFFIX, data)
-                place = {"file": name, "offset": offset, "length": len(data)}
+                place = {"file": name, "offset": offset, "length": len(data), "crc32": zlib.crc32(data)}
             rows.append({**facts, **place})
         tar.close()
-    table = pa.Table.from_pylist(rows, schema=IMAGES)
-    with files.write_atomic(files.join(folder, f"{part}.parquet")) as stream:
-        pq.write_table(table, stream, compression="zstd")
-    spool.delete()
+    about = {TAR: json.dumps(entry_of_written(stream, name, 0))}
+    table = pa.Table.from_pylist(rows, schema=IMAGES.with_metadata(about))
+    with files.write_atomic(files.join(folder, f"{part}.parquet"), safe=True) as written:
+        pq.write_table(table, written, compression="zstd", write_page_checksum=True)
+    spool.delete()  # what it held is on the disk
     return _one_batch(table)
 
 
+def entries_of_part(folder: str, part: str) -> list[Entry]:
+    """The manifest rows of a part's table and of its tar, which counts no rows: the table does."""
+    entries = [entry_of_table(folder, f"{part}.parquet")]
+    with files.open_input(files.join(folder, f"{part}.parquet")) as stream:
+        about = pq.read_schema(stream).metadata or {}
+    return [*entries, json.loads(about[TAR])] if TAR in about else entries
+
+
 def _one_batch(table: pa.Table) -> pa.RecordBatch:
-    batches = table.combine_chunks().to_batches()
+    batches = table.replace_schema_metadata().combine_chunks().to_batches()
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=IMAGES)

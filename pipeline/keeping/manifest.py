@@ -2,12 +2,18 @@
 
 A stage writes its files, then ``_MANIFEST`` (a Parquet table: file, rows, bytes, sha256; sorted by file), and last
 ``_SUCCESS`` with the fingerprint of the settings and inputs it was made from. Readers trust the manifest alone: a file
-that it does not name is the remains of a killed worker and is not there for them. A folder that is whole but for work
-that is still open has ``_OPEN`` in the place of ``_SUCCESS``: what is there may be used, and it is not finished.
+that it does not name is the remains of a killed worker and is not there for them; one that is not as it says is damaged
+(damage.py). A folder that is whole but for work that is still open has ``_OPEN`` in the place of ``_SUCCESS``: what is
+there may be used, and it is not finished. All carry a checksum of their own: a manifest that is not whole is damage, a
+marker that is not whole means that the step is not finished. What they vouch for is on the disk before they get their
+names.
 """
 
+import contextlib
 import datetime
+import functools
 import hashlib
+import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,22 +22,28 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.keeping.damage import damaged
 from pipeline.keeping.folder import MANIFEST_FILE, OPEN_FILE, SUCCESS_FILE
 from pipeline.tables.schema import MANIFEST
 from webimagetext import files
 from webimagetext.errors import UserError
-from webimagetext.parquet import read_parquet
+from webimagetext.parquet import UNREADABLE, open_parquet, read_parquet
+from webimagetext.sealed import PARQUET_SEAL, is_broken_parquet, seal_parquet
+from webimagetext.settings import fingerprint as fingerprint_of
 
 __all__ = [
     "Entry",
     "entry_of",
     "entry_of_table",
     "entry_of_written",
+    "file_batches",
     "is_complete",
     "iter_batches",
     "manifest_digest",
     "mark_complete",
     "mark_open",
+    "open_proved",
+    "parse_manifest",
     "read_made",
     "read_manifest",
     "read_success",
@@ -44,6 +56,10 @@ __all__ = [
 ]
 
 Entry = dict[str, Any]  # a row of MANIFEST
+CHECKSUM = "checksum"  # of all else that a marker says
+# A larger file is not read through before it is used: its length and the checksums of its pages have to do.
+PROVED_BYTES = 512 << 20
+NOT_WRITTEN = "its content is not what was written"
 
 
 def entry_of(folder: str, name: str, rows: int) -> Entry:
@@ -72,23 +88,49 @@ def entry_of_written(stream: files.HashedStream, name: str, rows: int) -> Entry:
 
 
 def write_manifest(folder: str, entries: Iterable[Entry]) -> None:
-    """Writes the manifest of ``folder``; the order of ``entries`` does not matter."""
-    table = pa.Table.from_pylist(sorted(entries, key=lambda entry: str(entry["file"])), schema=MANIFEST)
-    with files.write_atomic(files.join(folder, MANIFEST_FILE)) as stream:
-        pq.write_table(table, stream)
+    """Writes the manifest of ``folder``, when the files it names are on the disk; the order of ``entries`` does not
+    matter."""
+    rows = sorted(entries, key=lambda entry: str(entry["file"]))
+    url = files.join(folder, MANIFEST_FILE)
+    files.sync(files.join(folder, entry["file"]) for entry in _new(url, rows))
+    content = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows, schema=MANIFEST.with_metadata(PARQUET_SEAL)), content)
+    with files.write_atomic(url, safe=True) as stream:
+        stream.write(seal_parquet(content.getvalue()))
+
+
+def _new(url: str, rows: list[Entry]) -> list[Entry]:
+    """The files that an earlier manifest of the folder does not vouch for yet."""
+    known: list[Entry] = []
+    if not files.is_url(url) and os.path.exists(url):
+        with contextlib.suppress(UserError, *UNREADABLE), open(url, "rb") as stream:
+            known = read_parquet(stream).to_pylist()
+    vouched = {(entry.get("file"), entry.get("sha256")) for entry in known}
+    return [row for row in rows if (row["file"], row["sha256"]) not in vouched]
 
 
 def read_manifest(folder: str) -> pa.Table:
-    """The manifest of ``folder``. Raises UserError when the stage that writes it has not finished."""
-    return read_parquet(pa.BufferReader(_manifest_bytes(folder)))
-
-
-def _manifest_bytes(folder: str) -> bytes:
+    """The manifest of ``folder``. Raises UserError when the stage that writes it has not finished, or for one that is
+    not whole."""
     content = files.read(files.join(folder, MANIFEST_FILE))
     if content is None:
+        if files.is_folder(folder):  # what is read is finished, so it was there
+            raise damaged(folder, MANIFEST_FILE, "it is missing")
         remedy = "run the stage that writes this folder first, or `pipeline run`"
         raise UserError(f"{folder}: holds no manifest", remedy)
-    return content
+    if (table := parse_manifest(content)) is None:
+        raise damaged(folder, MANIFEST_FILE, NOT_WRITTEN)
+    return table
+
+
+def parse_manifest(content: bytes) -> pa.Table | None:
+    """The manifest that a file holds; None where it is not one that was written."""
+    try:
+        table = read_parquet(pa.BufferReader(content))
+    except UNREADABLE:
+        return None
+    sealed = b"crc32_of_file" in (table.schema.metadata or {})
+    return table if sealed and not is_broken_parquet(content) and table.schema.equals(MANIFEST) else None
 
 
 def remove_unnamed(folder: str, pattern: str = "[!_]*") -> None:
@@ -113,7 +155,7 @@ def samples_in(folder: str) -> int:
 
 def manifest_digest(folder: str) -> str:
     """A SHA-256 over what the manifest says: equal exactly when the files' names and contents are equal."""
-    return hashlib.sha256(_manifest_bytes(folder)).hexdigest()
+    return fingerprint_of([[row[name] for name in MANIFEST.names] for row in read_manifest(folder).to_pylist()])
 
 
 def mark_complete(folder: str, fingerprint: str, **facts: Any) -> None:
@@ -130,8 +172,8 @@ def mark_open(folder: str, fingerprint: str, left: Mapping[str, int], **facts: A
 
 def _mark(folder: str, name: str, other: str, content: dict[str, Any]) -> None:
     files.remove_file(files.join(folder, other))
-    with files.write_atomic(files.join(folder, name), "w") as stream:
-        json.dump(content, stream, indent=1, sort_keys=True)
+    with files.write_atomic(files.join(folder, name), "w", safe=True) as stream:
+        json.dump({**content, CHECKSUM: fingerprint_of(content)}, stream, indent=1, sort_keys=True)
         stream.write("\n")
 
 
@@ -141,12 +183,13 @@ def today() -> str:
 
 
 def read_success(folder: str) -> dict[str, Any] | None:
-    """What the marker of completion says, None where there is none."""
+    """What the marker of completion says, None where there is none, or none that is whole."""
     return _read_marker(folder, SUCCESS_FILE)
 
 
 def read_made(folder: str) -> dict[str, Any] | None:
-    """What the marker of a folder that may be read says, finished or with open work; None where there is none."""
+    """What the marker of a folder that may be read says, finished or with open work; None where there is none that is
+    whole."""
     return _read_marker(folder, SUCCESS_FILE) or _read_marker(folder, OPEN_FILE)
 
 
@@ -154,8 +197,12 @@ def _read_marker(folder: str, name: str) -> dict[str, Any] | None:
     content = files.read(files.join(folder, name))
     if content is None:
         return None
-    result: dict[str, Any] = json.loads(content)
-    return result
+    try:
+        made: dict[str, Any] = json.loads(content)
+        checksum = made.pop(CHECKSUM, None)
+        return made if "fingerprint" in made and checksum in (None, fingerprint_of(made)) else None
+    except (ValueError, AttributeError, TypeError):
+        return None
 
 
 def is_complete(folder: str, fingerprint: str | None = None) -> bool:
@@ -164,18 +211,67 @@ def is_complete(folder: str, fingerprint: str | None = None) -> bool:
     return success is not None and (fingerprint is None or success["fingerprint"] == fingerprint)
 
 
+@contextlib.contextmanager
+def open_proved(folder: str, entry: Entry) -> Iterator[IO[bytes]]:
+    """The file of a manifest's row, held against its length and its SHA-256, once in a process.
+
+    Of a large file, or one on an object store that is not fetched as a whole, only the length is known to be right.
+    Raises UserError for a file that is damaged or missing.
+    """
+    url = files.join(folder, str(entry["file"]))
+    try:
+        stream = files.open_input(url)
+    except UserError:
+        if files.exists(url):
+            raise
+        raise damaged(folder, entry["file"], "it is missing") from None
+    with stream:
+        size, digest = _measured(url, stream, entry["bytes"])
+        if size != entry["bytes"]:
+            raise damaged(folder, entry["file"], f"it has {size:,} bytes and should have {entry['bytes']:,}")
+        if digest not in ("", entry["sha256"]):
+            raise damaged(folder, entry["file"], NOT_WRITTEN)
+        yield stream
+
+
+def _measured(url: str, stream: IO[bytes], expected: int) -> tuple[int, str]:
+    """The length of an open file and its SHA-256; "" where that is not worth reading it through."""
+    if not files.is_url(url):
+        about = os.stat(url)
+        right = about.st_size == expected <= PROVED_BYTES
+        return about.st_size, _digest_once(url, about.st_size, about.st_mtime_ns) if right else ""
+    if isinstance(stream, io.BytesIO):
+        with stream.getbuffer() as content:
+            return len(content), hashlib.sha256(content).hexdigest()
+    return files.size(url), ""
+
+
+@functools.lru_cache(1 << 16)
+def _digest_once(path: str, _size: int, _time: int) -> str:
+    return files.digest(path)
+
+
 def iter_batches(
     folder: str, columns: Sequence[str] | None = None, names: Sequence[str] | None = None, rows: int = 8192
 ) -> Iterator[pa.RecordBatch]:
-    """The record batches of a table folder (or of the files ``names`` in it), file by file in manifest order."""
-    for name in names if names is not None else read_manifest(folder).column("file").to_pylist():
-        url = files.join(folder, name)
-        with files.open_input(url) as stream:
-            try:
-                yield from pq.ParquetFile(stream).iter_batches(rows, columns=None if columns is None else list(columns))
-            except pa.ArrowInvalid as error:
-                remedy = "delete the folder and run its stage again"
-                raise UserError(f"{url}: not a readable Parquet file: {error}", remedy) from None
+    """The record batches of a table folder (or of the files ``names`` in it), file by file in manifest order; what is
+    no Parquet is passed over."""
+    entries = {str(entry["file"]): entry for entry in read_manifest(folder).to_pylist()}
+    for name in names if names is not None else entries:
+        if name.endswith(".parquet"):
+            yield from file_batches(folder, entries[name], columns, rows)
+
+
+def file_batches(
+    folder: str, entry: Entry, columns: Sequence[str] | None = None, rows: int = 8192
+) -> Iterator[pa.RecordBatch]:
+    """The record batches of one Parquet file of a table folder, by its row of the manifest. Raises UserError for one
+    that is damaged."""
+    with open_proved(folder, entry) as stream:
+        try:
+            yield from open_parquet(stream).iter_batches(rows, columns=None if columns is None else list(columns))
+        except UNREADABLE as error:
+            raise damaged(folder, entry["file"], f"not a readable Parquet file: {error}") from None
 
 
 def read_table(folder: str, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:

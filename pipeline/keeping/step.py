@@ -5,7 +5,8 @@ of what decides its result: the settings that decide (webimagetext/deciding.py),
 every file that a setting names; then it is skipped. A step of which one of these changed starts afresh; one that was
 interrupted goes on where it stopped, and so does one that left work open: it has ``_OPEN`` in the place of
 ``_SUCCESS``, the steps after it run on what there is, and are done again once there is more. The marker also says with
-which settings and inputs the step was made: reports read them there.
+which settings and inputs the step was made: reports read them there. A step of which a file is missing, cut short or
+noted as damaged is not finished: :func:`reopen` makes it so, and the step makes that file anew.
 """
 
 import dataclasses
@@ -19,7 +20,9 @@ from typing import Any
 from pipeline.config import RunConfig
 from pipeline.engines.engine import Engine
 from pipeline.keeping import manifest
+from pipeline.keeping.damage import NOTE, forget
 from pipeline.keeping.folder import OPEN_FILE, SUCCESS_FILE, RunFolder
+from pipeline.keeping.vouched import STARTED_FILE, Place, lacking, noted_below, vouched
 from webimagetext import files
 from webimagetext.contents import identity
 from webimagetext.deciding import deciding
@@ -27,12 +30,13 @@ from webimagetext.errors import UserError
 from webimagetext.progress import human_time
 from webimagetext.settings import fingerprint, to_dict
 
-__all__ = ["Context", "Step", "counted", "refuse_older", "run_steps", "settings_of"]
+__all__ = ["Context", "Step", "counted", "refuse_older", "reopen", "run_steps", "settings_of"]
 
-STARTED_FILE = "_STARTED"
+TOLD = 5  # damaged files of a step that are named
+
 # Raised when a step's output for the same settings changes, so that finished folders of older versions are not taken
 # for today's.
-FORMAT = 4
+FORMAT = 5
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,9 @@ class Step:
     ``output`` is the folder that carries the marker; ``owned`` are the other folders the step alone writes, removed
     with it before a fresh start. ``settings`` (by name), ``tables`` (the folders read) and ``documents`` (gives the
     single files read) make up the fingerprint. ``result`` words what came out, for the line that is printed.
+    ``beside`` are single files that the step alone writes outside its folders, ``kept`` folders that it takes its
+    output from and keeps, ``shared`` those of another step that it adds to. ``mend`` is told the folder and name of a
+    damaged file in any of these: it makes sure that the step makes it anew, and says whether that is for this step.
     """
 
     name: str
@@ -66,6 +73,10 @@ class Step:
     result: Callable[[Context], str]
     documents: Callable[[], Sequence[str]] = tuple
     owned: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    shared: tuple[str, ...] = ()
+    mend: Callable[[str, str], bool] = lambda _folder, _name: True
     keep: bool = False  # the output outlives changed settings and inputs: it is added to, never removed
     always: bool = False  # runs even when it is finished
     extends: bool = False  # its work adds to one of its own inputs, after which it calls ``input_extended``
@@ -83,8 +94,45 @@ class Step:
         folder."""
         inside = [folder for folder in self.tables if folder.startswith(f"{root}/")]
         inputs = {folder.removeprefix(f"{root}/"): manifest.manifest_digest(folder) for folder in inside}
-        made = {"format": FORMAT, "step": self.name, "day": manifest.today()}
-        return {**made, "settings": to_dict(self.settings), "inputs": inputs}
+        made = {"format": FORMAT, "step": self.name, "verb": self.verb, "day": manifest.today()}
+        held = vouched(root, self.output, [self.output, *self.owned, *self.kept], self.beside)
+        return {**made, "settings": to_dict(self.settings), "inputs": inputs, "files": held}
+
+    def wrong(self, root: str) -> list[Place]:
+        """The files of the step that are noted as damaged, and, of a finished one, those that are missing or cut
+        short."""
+        notes = [
+            place for folder in (self.output, *self.owned, *self.kept, *self.shared) for place in noted_below(folder)
+        ]
+        singles = map(_split, self.beside)
+        notes += [(folder, name) for folder, name in singles if files.exists(files.join(folder, NOTE + name))]
+        made = manifest.read_made(self.output)
+        gone = lacking(root, made.get("files", {}), (self.output, *self.owned, *self.beside)) if made else []
+        return list(dict.fromkeys([*notes, *gone]))
+
+
+def _split(url: str) -> Place:
+    folder, _, name = url.rpartition("/")
+    return folder, name
+
+
+def reopen(steps: Sequence[Step], root: str) -> list[tuple[Step, Place]]:
+    """Makes the steps of which a file is missing, cut short or noted as damaged unfinished, so that they make it anew;
+    returns them, each with the first such file."""
+    found, forgotten = [], set()
+    for step in steps:
+        places = [place for place in step.wrong(root) if step.mend(*place)]
+        if not places:
+            continue
+        for name in (SUCCESS_FILE, OPEN_FILE, STARTED_FILE):
+            files.remove_file(files.join(step.output, name))
+        found.append((step, places[0]))
+        forgotten.update(places)
+        for folder, name in places[:TOLD]:
+            print(f"{files.join(folder, name)}: is damaged or missing: '{step.name}' makes it anew", file=sys.stderr)
+    for place in sorted(forgotten):
+        forget(*place)
+    return found
 
 
 def counted(folder: str, what: str) -> str:
@@ -123,7 +171,7 @@ def _begin(step: Step, mark: str) -> str:
     for name in (SUCCESS_FILE, OPEN_FILE, STARTED_FILE):
         files.remove_file(files.join(step.output, name))
     if not step.keep:
-        for folder in (step.output, *step.owned):
+        for folder in (step.output, *step.owned, *step.beside):
             files.remove(folder)
     _mark_started(step, mark)
     return ""
@@ -131,7 +179,7 @@ def _begin(step: Step, mark: str) -> str:
 
 def _mark_started(step: Step, mark: str | None = None) -> None:
     """Notes the fingerprint that the step's work counts for: ``mark``, or that of its inputs as they are now."""
-    with files.write_atomic(files.join(step.output, STARTED_FILE), "w") as stream:
+    with files.write_atomic(files.join(step.output, STARTED_FILE), "w", safe=True) as stream:
         stream.write(step.fingerprint() if mark is None else mark)
 
 

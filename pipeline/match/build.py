@@ -25,7 +25,8 @@ def build_automaton(queries_parquet: str, folder: str, mode: Mode = "words") -> 
     """Writes the automaton of a query list into ``folder`` (a path or URL) and returns the file's path.
 
     ``words`` matches whole words of the normal form; ``metaclip`` is the published rule: the surfaces, case-sensitive,
-    between spaces. A file that is already there is left alone. Raises UserError for a list that can't be matched.
+    between spaces. A file that is already there, and whole, is left alone. Raises UserError for a list that can't be
+    matched.
     """
     if mode not in MODES:
         raise UserError(f"matching '{mode}' is not known", f"one of: {', '.join(MODES)}")
@@ -41,7 +42,15 @@ def build_automaton(queries_parquet: str, folder: str, mode: Mode = "words") -> 
     arrays["names"], arrays["name_offsets"] = names, offsets.astype(np.int32)
     content, digest = pack(arrays, {"mode": mode, "queries": len(queries)})
     path = files.join(folder, f"queries-{mode}-{digest}.bin")
-    if not files.exists(path):
-        with files.write_atomic(path) as stream:
+    if not _is_there(path, content):
+        with files.write_atomic(path, safe=True) as stream:
             stream.write(content)
     return path
+
+
+def _is_there(path: str, content: bytes) -> bool:
+    """Whether the file is there and whole; of one on an object store, which a machine proves when it copies it, the
+    length has to do."""
+    if files.is_url(path):
+        return files.exists(path) and files.size(path) == len(content)
+    return files.read(path) == content

@@ -64,5 +64,7 @@ def map_arrays(path: str) -> tuple[Arrays, dict[str, Any]]:
             for name, (kind, length, offset) in header["arrays"].items()
         }
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not a whole automaton file: {error}", "delete it and build it again") from None
+        raise UserError(
+            f"{path}: not a whole automaton file: {error}", "run the same command again: it is made anew"
+        ) from None
     return arrays, header["about"]

@@ -19,9 +19,10 @@ def crawl_folder(run: RunFolder, config: RunConfig) -> str:
 
 
 def current_crawl(run: RunFolder) -> str | None:
-    """The folder of the crawl that was last whole; None where there is none."""
-    name = files.read(files.join(run.crawl, CURRENT_FILE))
-    return None if name is None else files.join(run.crawl, name.decode())
+    """The folder of the crawl that was last whole; None where there is none, or where the note of it is not whole."""
+    content = files.read(files.join(run.crawl, CURRENT_FILE)) or b""
+    name = content.decode("ascii", "replace")
+    return files.join(run.crawl, name) if name and files.is_folder(files.join(run.crawl, name)) else None
 
 
 def round_folder(folder: str, number: int, table: str) -> str:

@@ -20,7 +20,7 @@ from pipeline.config import RunConfig
 from pipeline.dedup.earlier import by_address
 from pipeline.engines.watching import Beacon
 from pipeline.fetch.decided import decided_by
-from pipeline.fetch.part import ARCHIVE, facts_of, finish_part, is_of_archive, open_spool
+from pipeline.fetch.part import ARCHIVE, entries_of_part, facts_of, finish_part, is_of_archive, open_spool
 from pipeline.fetch.spool import Spool
 from pipeline.fetch.store import claim_store
 from pipeline.image.process import Rejected, process
@@ -44,7 +44,7 @@ from webimagetext.contents import identity
 from webimagetext.deciding import deciding
 from webimagetext.settings import fingerprint
 
-__all__ = ["answer_from_archives", "read_archives", "read_files", "source_folder"]
+__all__ = ["TABLES", "answer_from_archives", "read_archives", "read_files", "source_folder"]
 
 STORED = "images"
 # The tables a file gives, in this order: the last one is its marker.
@@ -177,7 +177,8 @@ class _ReadInput(beam.DoFn):
         for table in TABLES:
             yield beam.pvalue.TaggedOutput(table, entry_of_table(source_folder(self.run, table), name))
         if files.exists(files.join(self.run.images, f"{images}.parquet")):
-            yield beam.pvalue.TaggedOutput(STORED, entry_of_table(self.run.images, f"{images}.parquet"))
+            for entry in entries_of_part(self.run.images, images):
+                yield beam.pvalue.TaggedOutput(STORED, entry)
 
     def _read(self, path: str, name: str, images: str) -> None:
         candidates, rejects, held = [], [], []
@@ -202,7 +203,7 @@ class _ReadInput(beam.DoFn):
             "candidates": pa.Table.from_batches(candidates, schema=CANDIDATES),
         }
         for table in TABLES:
-            write_part(source_folder(self.run, table), name, tables[table])
+            write_part(source_folder(self.run, table), name, tables[table], safe=True)
 
     def _pieces(self, path: str) -> Iterator[Extracted]:
         extract, http = self.config.extract, self.config.http

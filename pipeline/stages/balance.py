@@ -54,6 +54,7 @@ def step(run: RunFolder, config: RunConfig) -> Step:
         verb="curate",
         output=run.selected,
         owned=(run.reserve, run.balance_plan, run.rejects("balance")),
+        beside=(run.counts,),
         settings={"balance": config.balance, "seed": config.seed},
         tables=(run.matched,),
         documents=lambda: (run.match_counts,),
@@ -73,7 +74,8 @@ def _work(context: Context) -> None:
     )
     names = Matcher(automaton_of(context)).queries
     with files.write_atomic(run.counts) as stream:
-        pq.write_table(pa.Table.from_batches([counts_table(names, matched, drawn, selected)]), stream)
+        table = pa.Table.from_batches([counts_table(names, matched, drawn, selected)])
+        pq.write_table(table, stream, write_page_checksum=True)
 
 
 @dataclass(frozen=True)

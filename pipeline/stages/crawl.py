@@ -38,7 +38,7 @@ from pipeline.tables.source import ReadTable
 from webimagetext import files
 from webimagetext.errors import UserError
 
-__all__ = ["crawl_sites"]
+__all__ = ["MARKER", "TABLES", "crawl_sites"]
 
 BUCKETS = 64
 # The tables a bucket writes, in this order: the last one is its marker.
@@ -75,7 +75,7 @@ def _replace_crawl(run: RunFolder, folder: str, rounds: int) -> None:
                 f"the crawl with the new settings could read no page ({why}); the one before it is kept",
                 "mend the settings, or wait until the sites can be reached, and run the same command again",
             )
-    with files.write_atomic(files.join(run.crawl, CURRENT_FILE), "w") as stream:
+    with files.write_atomic(files.join(run.crawl, CURRENT_FILE), "w", safe=True) as stream:
         stream.write(folder.rpartition("/")[2])
     if replaced:
         files.remove(replaced)
@@ -163,7 +163,7 @@ class _CrawlBucket(beam.DoFn):
             entries = {table: entry_of_table(folder, name) for table, folder in folders.items()}
         else:
             tables = self._crawl(name, quota)
-            entries = {table: write_part(folder, name, tables[table]) for table, folder in folders.items()}
+            entries = {table: write_part(folder, name, tables[table], safe=True) for table, folder in folders.items()}
         for table, entry in entries.items():
             yield beam.pvalue.TaggedOutput(table, entry)
 

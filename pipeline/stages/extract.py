@@ -13,14 +13,18 @@ import apache_beam as beam
 
 from pipeline.config import RunConfig
 from pipeline.dedup.exact import DuplicatePair
+from pipeline.fetch.part import ARCHIVE, is_of_archive
 from pipeline.image.config import ImageConfig
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import remove_unnamed, rows_in
 from pipeline.keeping.step import Context, Step, counted
 from pipeline.read.crawls import round_folder
 from pipeline.read.inputs import inputs_of
+from pipeline.read.mending import mend_round, mend_source
+from pipeline.stages.archives import TABLES as SOURCE_TABLES
 from pipeline.stages.archives import read_files, source_folder
-from pipeline.stages.crawl import crawl_sites
+from pipeline.stages.crawl import MARKER, crawl_sites
+from pipeline.stages.crawl import TABLES as ROUND_TABLES
 from pipeline.tables.gather import Gather
 from pipeline.tables.outputs import Group, RuleOnGroups, parts_for, split_outputs, write_rejects
 from pipeline.tables.schema import CANDIDATES
@@ -36,6 +40,10 @@ def step(run: RunFolder, config: RunConfig) -> Step:
         name="extract candidate pairs",
         verb="extract",
         output=run.candidates,
+        owned=(run.rejects("extract"),),
+        kept=(run.crawl, run.path("sources")),
+        shared=(run.images,),
+        mend=partial(_mend, run),
         settings={"extract": config.extract, "http": config.http, **_pictures_of_archives(config)},
         tables=(),
         documents=partial(inputs_of, config.extract),
@@ -43,6 +51,20 @@ def step(run: RunFolder, config: RunConfig) -> Step:
         keep=True,
         result=lambda _: counted(run.candidates, "candidate pairs"),
     )
+
+
+def _mend(run: RunFolder, folder: str, name: str) -> bool:
+    """Makes sure that a damaged file is made anew; False for one of the image store that did not come from an
+    archive."""
+    if folder == run.images:
+        if not is_of_archive(name):
+            return False
+        mend_source(run, name, tuple(SOURCE_TABLES), ARCHIVE)
+    elif folder.startswith(f"{run.path('sources')}/"):
+        mend_source(run, name, tuple(SOURCE_TABLES), ARCHIVE)
+    elif folder.startswith(f"{run.crawl}/"):
+        mend_round(folder, name, tuple(ROUND_TABLES), MARKER)
+    return True
 
 
 def _pictures_of_archives(config: RunConfig) -> dict[str, ImageConfig]:

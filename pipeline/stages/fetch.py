@@ -21,13 +21,15 @@ from pipeline.engines.watching import Beacon
 from pipeline.fetch.bucket import fetch_bucket
 from pipeline.fetch.decided import fetch_settings, is_answered
 from pipeline.fetch.left import adopt_parts
+from pipeline.fetch.mending import mend_store
+from pipeline.fetch.part import entries_of_part
 from pipeline.fetch.retry import retry_failed
 from pipeline.fetch.store import claim_store
 from pipeline.fetch.unasked import open_addresses
 from pipeline.hashing import hash64
 from pipeline.hosts import by_host
 from pipeline.keeping.folder import RunFolder, key_of
-from pipeline.keeping.manifest import Entry, entry_of, iter_batches, read_manifest, rows_in
+from pipeline.keeping.manifest import Entry, iter_batches, read_manifest, rows_in
 from pipeline.keeping.step import Context, Step
 from pipeline.reasons import by_frequency, in_words
 from pipeline.tables.gather import Gather
@@ -53,6 +55,7 @@ def step(run: RunFolder, config: RunConfig) -> Step:
         result=lambda _: _answers(run),
         keep=True,
         left=lambda context: left_of(context, [run.selected]),
+        mend=lambda _, name: mend_store(run, name),
         always=config.fetch.retry_failed,
     )
 
@@ -158,8 +161,6 @@ class _FetchBucket(beam.DoFn):
             identity = "\n".join([str(self.earlier_parts), *chunk])
             part = f"{bucket:05d}-{key_of(hash64(identity))}"
             config = self.config
-            rows = fetch_bucket(
-                chunk, self.run.images, part, config.http, config.image, beacon, config.fetch, Throttled()
-            )
-            yield entry_of(self.run.images, f"{part}.parquet", rows.num_rows)
+            fetch_bucket(chunk, self.run.images, part, config.http, config.image, beacon, config.fetch, Throttled())
+            yield from entries_of_part(self.run.images, part)
         beacon.flush()

@@ -49,7 +49,7 @@ from pipeline.tables.schema import IMAGES, JOINED, SCORES, SELECTED
 from pipeline.tables.sink import WriteGroups, WriteTable
 from pipeline.tables.source import ReadTable
 from pipeline.tables.vectors import WriteVector
-from pipeline.write.store import ImageReader
+from pipeline.write.store import ImageReader, references_of
 from webimagetext.hashing import mix
 
 __all__ = ["FindRepeats", "JoinImages", "step"]
@@ -66,7 +66,8 @@ def step(run: RunFolder, config: RunConfig) -> Step:
         name="join pairs and images",
         verb="package",
         output=run.joined,
-        owned=(run.path("packing"), run.shortfall, run.rejects("package")),
+        owned=(run.path("packing"), run.rejects("package")),
+        beside=(run.shortfall,),
         settings={
             "asked": fetch_settings(config.http, config.image),
             "package": config.package,
@@ -274,8 +275,7 @@ class _JoinImages(beam.DoFn):
         with ImageReader(self.run.images) as reader:
             for start in range(0, batch.num_rows, size):
                 part = batch.slice(start, size)
-                places = [part.column(name).to_pylist() for name in ("file", "offset", "length")]
-                pictures = reader.read(list(zip(*places, strict=True)))
+                pictures = reader.read(references_of(part))
                 found.append(score_pictures(pictures, part.column("caption").to_pylist(), self.scorers))
         scores = pa.concat_arrays(found) if found else pa.array([], SCORES)
         batch = batch.set_column(batch.schema.get_field_index("scores"), JOINED.field("scores"), scores)

@@ -195,7 +195,7 @@ def write_shortfall(context: Context, rounds: int, automaton: str) -> None:
     vectors = (plan.counts, plan.drawable, target, read_vector(drawn), before, held)
     table = shortfall_table(names, *vectors, read_vector(left), lost)
     with files.write_atomic(run.shortfall) as stream:
-        pq.write_table(table, stream)
+        pq.write_table(table, stream, write_page_checksum=True)
 
 
 def _count_losses(root: beam.Pipeline, run: RunFolder, rounds: int, reach: Reach, drawn: str, left: str) -> None:

@@ -119,6 +119,7 @@ IMAGES = pa.schema(
         pa.field("file", pa.string()),  # tar in the image store; null without an image
         pa.field("offset", pa.int64()),  # of the image's bytes in the tar
         pa.field("length", pa.int64()),
+        pa.field("crc32", pa.uint32()),  # of those bytes
         pa.field("width", pa.int32()),  # as stored, pixels
         pa.field("height", pa.int32()),
         pa.field("original_width", pa.int32()),

@@ -32,10 +32,10 @@ def by_hashed(name: str) -> Keys:
     return lambda batch: hash_strings(batch.column(name))
 
 
-def write_part(folder: str, name: str, table: pa.Table) -> Entry:
-    """Writes one Parquet file of a table folder and returns its manifest row."""
-    with files.write_hashed(files.join(folder, name)) as stream:
-        pq.write_table(table, stream, compression="zstd", row_group_size=65536)
+def write_part(folder: str, name: str, table: pa.Table, *, safe: bool = False) -> Entry:
+    """Writes one Parquet file of a table folder and returns its manifest row; ``safe`` as files.write_atomic has it."""
+    with files.write_hashed(files.join(folder, name), safe=safe) as stream:
+        pq.write_table(table, stream, compression="zstd", row_group_size=65536, write_page_checksum=True)
     return entry_of_written(stream, name, table.num_rows)
 
 

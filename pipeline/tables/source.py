@@ -1,19 +1,20 @@
 """Reading a finished table in Beam: the files its manifest names, batch by batch."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 
 import pipeline.tables.batches  # noqa: F401  (registers the coder of record batches)
-from pipeline.keeping.manifest import iter_batches, read_manifest
+from pipeline.keeping.manifest import Entry, file_batches, read_manifest
 
 __all__ = ["ReadTable"]
 
 
-def _read_file(place: tuple[str, str], columns: tuple[str, ...] | None, rows: int) -> Iterator[pa.RecordBatch]:
-    folder, name = place
-    return iter_batches(folder, columns, [name], rows)
+def _read_file(place: tuple[str, Entry], columns: tuple[str, ...] | None, rows: int) -> Iterator[pa.RecordBatch]:
+    folder, entry = place
+    return file_batches(folder, entry, columns, rows)
 
 
 class ReadTable(beam.PTransform):
@@ -30,14 +31,14 @@ class ReadTable(beam.PTransform):
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection:
         places = [
-            (folder, name)
+            (folder, entry)
             for folder in self.folders
-            for name in read_manifest(folder).column("file").to_pylist()
-            if name.endswith(".parquet")
+            for entry in read_manifest(folder).to_pylist()
+            if entry["file"].endswith(".parquet")
         ]
         return (
             root
-            | "Name files" >> beam.Create(places, reshuffle=False).with_output_types(tuple[str, str])
+            | "Name files" >> beam.Create(places, reshuffle=False).with_output_types(tuple[str, dict[str, Any]])
             | "Spread files" >> beam.Reshuffle()
             | "Read batches" >> beam.FlatMap(_read_file, self.columns, self.rows).with_output_types(pa.RecordBatch)
         )

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.balance.matches import count_matches
+from pipeline.keeping.damage import read_sealed
 from webimagetext import files
-from webimagetext.errors import UserError
+from webimagetext.sealed import seal
 
 __all__ = ["CountIds", "SumVectors", "WriteVector", "read_vector", "write_vector"]
 
@@ -20,18 +21,18 @@ Int64 = npt.NDArray[np.int64]
 
 
 def write_vector(vector: npt.NDArray[np.generic], url: str) -> str:
-    """Writes a vector as a NumPy file and returns its address."""
+    """Writes a vector as a NumPy file, sealed, and returns its address."""
+    content = io.BytesIO()
+    np.save(content, vector)
     with files.write_atomic(url) as stream:
-        np.save(stream, vector)
+        stream.write(seal(content.getvalue()))
     return url
 
 
 def read_vector(url: str) -> npt.NDArray[Any]:
-    """Reads what :func:`write_vector` wrote: numbers of the type that it was given."""
-    content = files.read(url)
-    if content is None:
-        raise UserError(f"{url}: no such file", "run the step that writes it again: delete its folder")
-    vector: npt.NDArray[Any] = np.load(io.BytesIO(content))
+    """Reads what :func:`write_vector` wrote: numbers of the type that it was given. Raises UserError for a file that is
+    damaged or missing."""
+    vector: npt.NDArray[Any] = np.load(io.BytesIO(read_sealed(url)))
     return vector
 
 

@@ -28,7 +28,7 @@ from pipeline.keeping.manifest import Entry, entry_of_written
 from pipeline.tables.schema import SHARD
 from pipeline.write.features import with_feature
 from pipeline.write.sample import sample_fields
-from pipeline.write.store import ImageReader
+from pipeline.write.store import ImageReader, Reference, references_of
 from pipeline.write.tar import TarWriter
 from webimagetext import files
 
@@ -101,7 +101,7 @@ def write_shard(
     """
     stem = shard_name(index)
     table = shard_rows(rows, query_names)
-    references = list(zip(*(rows.column(name).to_pylist() for name in ("file", "offset", "length")), strict=True))
+    references = references_of(rows)
     in_parquet = format in ("parquet", "both")
     entries: list[Entry] = []
     with contextlib.ExitStack() as stack:
@@ -139,7 +139,7 @@ def _write_json(folder: str, name: str, content: Any) -> Entry:
 
 def _chunks(
     table: pa.Table,
-    references: Sequence[tuple[str, int, int]],
+    references: Sequence[Reference],
     reader: ImageReader,
     edit: Callable[[Sequence[bytes]], list[bytes]] | None,
 ) -> Iterator[tuple[pa.Table, list[bytes]]]:
@@ -177,17 +177,17 @@ class _ParquetFile:
 
     def _open(self, schema: pa.Schema) -> pq.ParquetWriter:
         if self._writer is None:
-            self._writer = pq.ParquetWriter(self._stream, schema, compression="zstd")
+            self._writer = pq.ParquetWriter(self._stream, schema, compression="zstd", write_page_checksum=True)
         return self._writer
 
 
-def _statistics(table: pa.Table, references: Sequence[tuple[str, int, int]]) -> dict[str, Any]:
+def _statistics(table: pa.Table, references: Sequence[Reference]) -> dict[str, Any]:
     """What img2dataset's ``_stats.json`` counts, as far as it does not change from run to run."""
     return {
         "count": table.num_rows,
         "successes": table.num_rows,
         "status_dict": dict(Counter(table.column("status").to_pylist())),
-        "image_bytes": sum(length for _, _, length in references),
+        "image_bytes": sum(length for _, _, length, *_ in references),
         "caption_characters": pc.sum(pc.utf8_length(table.column("caption"))).as_py() or 0,
         "queries": pc.count_distinct(table.column("query_ids").combine_chunks().flatten()).as_py(),
     }

@@ -23,29 +23,57 @@ def funnel(run: Path) -> dict[str, dict[str, object]]:
     return {step["name"]: step for step in json.loads((run / "funnel.json").read_text())["steps"]}
 
 
-def test_images_inside_an_archive_are_used_without_a_request(tmp_path: Path) -> None:
-    build_site(tmp_path / "site")
-    write_queries(tmp_path / "queries.parquet")
-    with gzip.open(tmp_path / "site.warc.gz", "wb") as stream:
-        for file in sorted((tmp_path / "site").rglob("*")):
+def archive_job(folder: Path) -> Path:
+    """An archive of the small site with its pictures, and the configuration of a run on it."""
+    build_site(folder / "site")
+    write_queries(folder / "queries.parquet")
+    with gzip.open(folder / "site.warc.gz", "wb") as stream:
+        for file in sorted((folder / "site").rglob("*")):
             if file.suffix in (".html", ".png"):
                 kind = "text/html" if file.suffix == ".html" else "image/png"
-                url = f"http://shapes.example/{file.relative_to(tmp_path / 'site')}"
+                url = f"http://shapes.example/{file.relative_to(folder / 'site')}"
                 stream.write(warc_record("response", url, http_block(file.read_bytes(), kind)))
-    config = tmp_path / "run.toml"
+    config = folder / "run.toml"
     # Without a contact address any request to the public web would be refused: nothing may be asked.
     config.write_text(
-        f'queries = "{tmp_path}/queries.parquet"\n'
-        f'[extract]\nsource = "warc"\ninputs = ["{tmp_path}/*.warc.gz"]\n'
-        f'[text]\ndetector = "off"\nblocked_words = "{tmp_path}/blocked.txt"\n'
+        f'queries = "{folder}/queries.parquet"\n'
+        f'[extract]\nsource = "warc"\ninputs = ["{folder}/*.warc.gz"]\n'
+        f'[text]\ndetector = "off"\nblocked_words = "{folder}/blocked.txt"\n'
     )
-    (tmp_path / "blocked.txt").write_text("purple\n")  # the caption of the picture that is not in the archive
+    (folder / "blocked.txt").write_text("purple\n")  # the caption of the picture that is not in the archive
+    return config
+
+
+def test_images_inside_an_archive_are_used_without_a_request(tmp_path: Path) -> None:
+    config = archive_job(tmp_path)
     assert main(["run", str(config), "--output", str(tmp_path / "run")]) == 0
     steps = funnel(tmp_path / "run")
     assert steps["fetch"]["rejects"] == {}
     # The page that robots.txt closes to a crawl is in the archive with a caption of its own.
     assert steps["package"]["rows_out"] == len(CAPTIONS) + 1
     assert all(step["unaccounted"] == 0 for step in steps.values())
+
+
+def test_what_came_from_an_archive_is_read_again_where_it_is_damaged(tmp_path: Path) -> None:
+    config, run = archive_job(tmp_path), tmp_path / "run"
+    words = ["run", str(config), "--output", str(run)]
+    assert main(words) == 0
+    shards = (run / "shards" / "00000.tar").read_bytes()
+    for pattern in (
+        "images/archive-*.tar",
+        "images/archive-*.parquet",
+        "sources/candidates/part-*",
+        "sources/held/part-*",
+        "sources/rejects/_MANIFEST",
+    ):
+        path = next(run.glob(pattern))
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
+        assert main(["check", str(run), "--no-readers", "--sample", "1"]) == 2, pattern
+        assert main(words) == 0, pattern
+        assert main(["check", str(run), "--no-readers", "--sample", "1"]) == 0, pattern
+        assert (run / "shards" / "00000.tar").read_bytes() == shards, pattern
 
 
 def test_nobody_is_asked_for_what_an_archive_holds_whatever_it_is(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pipeline.fetch.part import facts_of, left_journals, open_spool
 from pipeline.image.config import ImageConfig
 from pipeline.image.process import Rejected
 from pipeline.keeping.folder import RunFolder
-from pipeline.keeping.manifest import read_manifest, read_table, rows_in, write_manifest
+from pipeline.keeping.manifest import entry_of_table, read_manifest, read_table, rows_in, write_manifest
 from pipeline.net.config import HttpConfig
 from pipeline.tables.schema import CANDIDATES, IMAGES, REJECTS
 from tests.pipeline import small_site
@@ -102,6 +102,7 @@ def test_a_rule_is_tried_with_the_settings_of_today(
     part = next(Path(run.candidates).glob("part-*.parquet"))
     twice = pages.slice(0, 1).set_column(0, pages.schema.field(0), pa.array([7], pa.uint64()))
     pq.write_table(pa.concat_tables([pages, twice]), part)
+    write_manifest(run.candidates, [entry_of_table(run.candidates, part.name)])
     capsys.readouterr()
     found = []
     for limit in ("1", "10"):
@@ -255,7 +256,9 @@ def test_a_journal_that_was_left_becomes_a_part(tmp_path: Path) -> None:
     assert adopt_parts(run, image) == 1
     assert read_table(run.images, IMAGES).column("url").to_pylist() == [f"http://h/{number}" for number in range(3)]
     assert left_journals(run.images) == [] and adopt_parts(run, image) == 0
-    assert read_manifest(run.images).column("rows").to_pylist() == [3]
+    parts = read_manifest(run.images)
+    assert parts.column("file").to_pylist() == ["00001-aa.parquet", "00001-aa.tar"]
+    assert parts.column("rows").to_pylist() == [3, 0]
 
 
 def test_a_report_states_what_the_steps_stored(job: Job, first: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:

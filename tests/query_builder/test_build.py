@@ -143,6 +143,27 @@ def test_several_files_and_fsspec_addresses_are_one_dump(config: BuildConfig, tm
     assert read_list(split.output).to_pylist() == read_list(config.output).to_pylist()
 
 
+@pytest.mark.parametrize("name", ["queries.parquet", "queries.candidates.parquet"])
+@pytest.mark.parametrize("fault", ["flip", "cut", "delete"])
+def test_a_damaged_list_is_built_again(
+    name: str, fault: str, config: BuildConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build(config)
+    path = tmp_path / name
+    whole = path.read_bytes()
+    half = len(whole) // 2
+    path.write_bytes(whole[:half] + bytes([whole[half] ^ 2]) + whole[half + 1 :] if fault == "flip" else whole[:-9])
+    if fault == "delete":
+        path.unlink()
+    if name == "queries.parquet" and fault != "delete":
+        with pytest.raises(UserError, match="run the command that made it once more"):
+            read_list(config.output)
+    capsys.readouterr()
+    build(config)
+    assert "up to date" not in capsys.readouterr().out
+    assert path.read_bytes() == whole
+
+
 def test_a_second_build_has_nothing_to_do(config: BuildConfig, capsys: pytest.CaptureFixture[str]) -> None:
     build(config)
     before = os.stat(config.output).st_mtime_ns

@@ -180,9 +180,9 @@ def test_damage_to_the_store_is_named(tmp_path: Path) -> None:
     rows = make_store(f"{tmp_path}/images", 10)
     path = tmp_path / "images/part-1.tar"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(UserError, match=r"part-1\.tar: ends before byte"):
+    with pytest.raises(UserError, match=r"part-1\.tar: is damaged: it ends before byte"):
         write_shard(f"{tmp_path}/shards", 0, rows, f"{tmp_path}/images", QUERIES)
     path.unlink()
-    with pytest.raises(UserError, match=r"part-1\.tar: no such file"):
+    with pytest.raises(UserError, match=r"part-1\.tar: is damaged: it is missing"):
         write_shard(f"{tmp_path}/shards", 0, rows, f"{tmp_path}/images", QUERIES)
     assert not (tmp_path / "shards/00000.tar").exists()

@@ -1,0 +1,46 @@
+"""Files that carry their own checksum, for those that no manifest names: a last line with the CRC-32 of all before it.
+
+In: bytes. Out: the same with the line, and back; NumPy reads its own files with the line after them. A file that was
+cut short, or of which one bit changed, is told from a whole one. A Parquet file, which must end as it does, has the
+checksum in its metadata: of the file as it is with zeros in that place.
+"""
+
+import re
+import zlib
+
+__all__ = ["PARQUET_SEAL", "is_broken_parquet", "seal", "seal_parquet", "unseal"]
+
+# What the metadata of the schema holds when a Parquet file is written that is to be sealed.
+PARQUET_SEAL = {b"crc32_of_file": b"crc32:00000000"}
+_ZEROS = b"crc32:00000000"
+_STATED = re.compile(rb"crc32:([0-9a-f]{8})")
+
+_MARK = b"\nCRC-32 "
+_LENGTH = len(_MARK) + 9
+
+
+def seal(content: bytes) -> bytes:
+    """``content`` with the line of its checksum."""
+    return content + _MARK + b"%08x\n" % zlib.crc32(content)
+
+
+def unseal(sealed: bytes) -> bytes | None:
+    """What was sealed; None where it is not whole."""
+    content = sealed[:-_LENGTH]
+    return content if len(sealed) >= _LENGTH and seal(content) == sealed else None
+
+
+def seal_parquet(content: bytes) -> bytes:
+    """A Parquet file, written with PARQUET_SEAL last in its schema's metadata, with its checksum there."""
+    place = content.rindex(_ZEROS)  # what else may hold such a text stands before the metadata
+    return content[:place] + b"crc32:%08x" % zlib.crc32(content) + content[place + len(_ZEROS) :]
+
+
+def is_broken_parquet(content: bytes) -> bool:
+    """Whether a Parquet file is not as it was sealed; False too for one that was not sealed."""
+    if b"crc32_of_file" not in content:
+        return False
+    found = list(_STATED.finditer(content))[-1:]
+    return not found or zlib.crc32(content[: found[0].start()] + _ZEROS + content[found[0].end() :]) != int(
+        found[0][1], 16
+    )
