@@ -15,7 +15,7 @@ from pipeline.keeping.folder import RunFolder
 from tests.pipeline.small_job import Job, digests
 
 # What says nothing once the run is finished, and what a person may edit.
-FREE = {"_STARTED", "config.toml"}
+FREE = {"_STARTED", "config.toml", ".lock"}
 
 
 def flip(path: Path) -> None:
