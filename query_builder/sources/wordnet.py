@@ -49,7 +49,8 @@ def _lines(path: str) -> list[str]:
 
 
 def read_wordnet(folder: str) -> list[Synset]:
-    """All synsets, in the order of the files."""
+    """All synsets, in the order of the files. Raises UserError for a file that is none of WordNet's, or not whole: the
+    index tells which synsets there are."""
     found: list[Synset] = []
     paths = iter(wordnet_files(folder))
     for part in PARTS:
@@ -59,16 +60,23 @@ def read_wordnet(folder: str) -> list[Synset]:
             fields = line.split()
             # lemma pos synset_cnt p_cnt [pointers] sense_cnt tagsense_cnt offset…
             senses[fields[0]] = fields[-int(fields[2]) :]
+        offsets_left = {offset for offsets in senses.values() for offset in offsets}
         for line in _lines(data):
             fields = line.split(" ", 5)
             if len(fields) < 6 or len(fields[0]) != 8 or not fields[0].isdigit():
                 raise UserError(f"{data}: not a WordNet data file: {line[:60]!r}")
+            offsets_left.discard(fields[0])
             head = _ADJECTIVE_MARKER.sub("", fields[4])
             lemma = head.lower()
             offsets = senses.get(lemma, [])
             sense = offsets.index(fields[0]) + 1 if fields[0] in offsets else 0
             letter = "s" if fields[2] == "s" else _LETTERS[part]
             found.append(Synset(head.replace("_", " "), f"{lemma}.{letter}.{sense:02}"))
+        if offsets_left:
+            problem = f"{data}: not whole: it lacks {len(offsets_left):,} of the synsets that {index} names"
+            raise UserError(problem, "fetch WordNet again")
+    if not found:
+        raise UserError(f"{folder}: not one synset in it", "fetch WordNet again")
     return found
 
 
