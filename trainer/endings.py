@@ -21,6 +21,8 @@ __all__ = ["in_words", "is_out_of_memory", "out_of_files"]
 # As torch words it for processors, for GPUs, and for the libraries that it calls.
 _MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|Unable to allocate|_ALLOC_FAILED", re.I)
 
+_TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.tmp$")  # of a file that is being written
+
 
 class _TerminatedError(BaseException):
     """SIGTERM came."""
@@ -70,6 +72,7 @@ def _worded(error: Exception, memory: str) -> UserError | None:
         return out_of_files()
     if isinstance(error, OSError) and error.errno and error.filename and not is_full_disk(error):
         name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else error.filename
+        name = _TEMPORARY.sub("", name)
         return UserError(f"{name}: {os.strerror(error.errno)}", "change that, or name another place")
     return None
 

@@ -172,7 +172,7 @@ def test_each_program_says_what_makes_it_smaller(
     ("error", "words"),
     [
         (PermissionError(errno.EACCES, "x", "/place"), "/place: Permission denied"),
-        (OSError(errno.EROFS, "x", "/place"), "/place: Read-only file system"),
+        (OSError(errno.EROFS, "x", "/place.0123456789ab.tmp"), "/place: Read-only file system"),
         (OSError(errno.EDQUOT, "x", "/place"), ""),
         (OSError(errno.EMFILE, "x"), "Too many open files: this process may have"),
         (UserError("own", "words"), "own"),

@@ -1,5 +1,6 @@
 """A broken step: found at once, never applied, never stored; and the advice that is printed then."""
 
+import itertools
 import json
 import math
 import re
@@ -180,6 +181,24 @@ def test_a_run_that_passes_over_steps_is_resumed_exactly(shapes: Path, tiny_mode
         assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     assert 1 < len({event["step"] for event in events(whole, "skipped")}) < 15
     assert losses(broken) == losses(whole)
+
+
+def test_in_half_precision_the_scaler_passes_over_gradients_and_the_guard_over_losses(
+    shapes: Path, tiny_model: Path, tmp_path: Path, break_steps: Break, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scaler = torch.amp.GradScaler
+    monkeypatch.setattr(torch.amp, "GradScaler", lambda kind, enabled: scaler(kind, enabled=True))
+    break_steps([4], math.inf, of_loss=False)
+    more = ("--steps", "8", "--checkpoint-steps", "1", "--keep", "99")
+    assert main(flags(shapes, tiny_model, tmp_path, *more)) == 0  # as is usual while the scale is being found
+    read = [dict(checkpoint.read(url).model) for url in checkpoint.all_in(str(tmp_path))]
+    unmoved = [all(torch.equal(a[name], b[name]) for name in a) for a, b in itertools.pairwise(read)]
+    assert unmoved == [step == 4 for step in range(2, 9)]
+    break_steps([10])
+    with pytest.raises(UserError, match="step 10: the loss is nan"):
+        main(flags(shapes, tiny_model, tmp_path, *more, "--steps", "12"))
+    assert main(flags(shapes, tiny_model, tmp_path, *more, "--steps", "12", "--skip-spikes", "10")) == 0
+    assert events(tmp_path, "skipped")[0]["step"] == 10 and all_finite(tmp_path)
 
 
 def test_steps_that_are_all_broken_end_the_run(
