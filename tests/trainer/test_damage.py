@@ -234,8 +234,10 @@ def test_what_a_run_left_beside_its_checkpoints(shapes: Path, tiny_model: Path, 
         DAMAGE[how](tmp_path / name)
     assert main(arguments) == 0
     assert main(flags(shapes, tiny_model, tmp_path, "--steps", "5")) == 0
-    last = (tmp_path / "log.jsonl").read_text().splitlines()[-1]
-    assert json.loads(last)["reason"] == "finished"
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert json.loads(lines[-1])["reason"] == "finished"
+    starts = [line for line in lines if line.startswith('{"event": "start"')]  # each call's on a line of its own
+    assert len(starts) == (3 if how == "cut" else 2)
     assert json.loads((tmp_path / "summary.json").read_text())["steps"] == 5
     assert Tokenizer.load(str(tmp_path / "tokenizer.json")).merges
 
