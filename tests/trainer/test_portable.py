@@ -19,6 +19,7 @@ from trainer import checkpoint
 from trainer.config import DataConfig
 from trainer.data.loader import Batch, Dataset, Loader
 from trainer.data.portable import PortableLoader
+from trainer.evaluate.__main__ import main as evaluate
 from trainer.evaluate.features import samples
 from trainer.run import main
 from trainer.tokenizer import train_tokenizer
@@ -198,3 +199,15 @@ def test_a_signal_is_heard_while_data_is_waited_for(
         assert last == ["stopped before the first step; the same command goes on from there"]
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines[-1]["reason"] == signal.Signals(number).name
+
+
+def test_an_evaluation_says_what_it_leaves_out(
+    trained: tuple[list[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = [(key, b"x" if n < 3 else data, text, meta) for n, (key, data, text, meta) in enumerate(pairs(20))]
+    write_shards(tmp_path, stored, 20)
+    capsys.readouterr()
+    arguments = ["--checkpoint", str(trained[1]), "--data", str(tmp_path / "*.tar")]
+    assert evaluate(["retrieval", *arguments, "--output", str(tmp_path / "r.json")]) == 0
+    assert "left out as no pictures: 3, e.g. cannot identify" in capsys.readouterr().err
+    assert json.loads((tmp_path / "r.json").read_text())["images"] == 17

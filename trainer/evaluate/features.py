@@ -52,14 +52,15 @@ def samples(patterns: Sequence[str], limit: int) -> Iterator[Stored]:
 
 
 def _pictures_of(
-    items: Iterable[Item], data: Callable[[Item], bytes], side: int, crop: str, batch_size: int
+    items: Iterable[Item], data: Callable[[Item], bytes], side: int, crop: str, batch_size: int, broken: list[str]
 ) -> Iterator[tuple[list[Item], npt.NDArray[np.uint8]]]:
-    """Batches of items with their pixels; an item whose picture is broken is left out."""
+    """Batches of items with their pixels; an item whose picture is ``broken`` is left out, and there is told why."""
 
     def decode(item: Item) -> npt.NDArray[np.uint8] | None:
         try:
             return square(data(item), side, crop="squash" if crop == "squash" else "crop")
-        except BadImageError:
+        except BadImageError as error:
+            broken.append(str(error))
             return None
 
     stream = iter(items)
@@ -90,12 +91,15 @@ def encode_pictures(
     kind = trained.crop if crop == "auto" else crop
     kept: list[Item] = []
     found: list[Tensor] = []
+    broken: list[str] = []
     with Progress(label, "pictures") as bar:
-        for part, pixels in _pictures_of(items, data, trained.model.spec.image_size, kind, batch_size):
+        for part, pixels in _pictures_of(items, data, trained.model.spec.image_size, kind, batch_size, broken):
             images = normalise_images(torch.from_numpy(pixels).to(device))
             found.append(trained.model.encode_image(images).float().cpu())
             kept.extend(part)
             bar.advance(len(part))
+    if broken:
+        print(f"left out as no pictures: {len(broken):,}, e.g. {broken[0]}", file=sys.stderr)
     return kept, torch.cat(found) if found else torch.empty(0, trained.model.spec.embed_dim)
 
 
