@@ -1,6 +1,7 @@
 """Servers whose headers are in no encoding: every address ends with a row, and no journal is left that cannot be
 read."""
 
+import asyncio
 import json
 import struct
 import zlib
@@ -14,12 +15,13 @@ from pipeline.fetch.bucket import fetch_bucket
 from pipeline.fetch.part import open_spool
 from pipeline.fetch.spool import Spool
 from pipeline.image.config import ImageConfig
-from pipeline.net.client import Memory
+from pipeline.net.client import Answer, Memory, PoliteClient
 from pipeline.net.config import HttpConfig
 from pipeline.read.config import ExtractConfig
 from pipeline.read.crawl import crawl_bucket
 from pipeline.read.frontier import frontier_table
 from tests.pipeline.net.strange_headers import PICTURE, STRANGE, reply
+from webimagetext.foreign import valid
 
 IMAGE = ImageConfig()
 TAKEN = {"/other-header", "/picture", "/robots-tag", "/status-words", "/to-latin", "/to-utf-8"}
@@ -41,6 +43,20 @@ def test_every_address_of_a_strange_server_has_a_row(quick: HttpConfig, tmp_path
     assert all(len(row["error_message"] or "") <= 300 for row in rows.values())
     assert rows["/to-latin"]["sha256"] == rows["/caf%E9.jpg"]["sha256"] != rows["/to-utf-8"]["sha256"]
     assert rows["/to-utf-8"]["sha256"] == rows["/caf%C3%A9.jpg"]["sha256"]
+
+
+def test_every_word_of_an_answer_is_text(quick: HttpConfig) -> None:
+    async def ask(urls: list[str]) -> list[Answer]:
+        async with PoliteClient(quick, memory=Memory()) as client:
+            return [await client.get(url, types=("image/",)) for url in urls]
+
+    with HostileServer(STRANGE) as server:
+        answers = asyncio.run(ask([server.url + path for path in STRANGE]))
+    for answer in answers:
+        headers = [text for name, values in answer.headers.items() for text in (name, *values)]
+        said = [answer.final_url, answer.reason, answer.detail, answer.consent_evidence, *headers]
+        assert [text for text in said if valid(text) != text] == []
+    assert answers[list(STRANGE).index("/picture")].header("etag") == "�"
 
 
 def test_a_crawl_goes_on_past_strange_pages(quick: HttpConfig) -> None:
