@@ -20,6 +20,7 @@ from webimagetext.stores import answers, is_url, missing, open_store, patiently
 from webimagetext.streams import BLOCK, HashedStream, Input, Output
 
 __all__ = [
+    "WHOLE",
     "HashedStream",
     "below",
     "digest",

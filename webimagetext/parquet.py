@@ -18,9 +18,9 @@ __all__ = ["UNREADABLE", "open_parquet", "read_parquet"]
 UNREADABLE = (pa.ArrowException, OSError, ValueError, KeyError, OverflowError, MemoryError)
 
 
-def open_parquet(stream: IO[bytes] | pa.NativeFile) -> pq.ParquetFile:
-    """A Parquet file whose pages are held against their checksums when they are read."""
-    return pq.ParquetFile(stream, page_checksum_verification=True)
+def open_parquet(stream: IO[bytes] | pa.NativeFile, *, pages: bool = True) -> pq.ParquetFile:
+    """A Parquet file; its ``pages`` are held against their checksums when they are read."""
+    return pq.ParquetFile(stream, page_checksum_verification=pages)
 
 
 def read_parquet(stream: IO[bytes] | pa.NativeFile, columns: Sequence[str] | None = None) -> pa.Table:

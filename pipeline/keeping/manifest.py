@@ -267,9 +267,12 @@ def file_batches(
 ) -> Iterator[pa.RecordBatch]:
     """The record batches of one Parquet file of a table folder, by its row of the manifest. Raises UserError for one
     that is damaged."""
+    # What was read through as a whole need not be held against the checksums of its pages too.
+    pages = entry["bytes"] > (files.WHOLE if files.is_url(folder) else PROVED_BYTES)
     with open_proved(folder, entry) as stream:
         try:
-            yield from open_parquet(stream).iter_batches(rows, columns=None if columns is None else list(columns))
+            file = open_parquet(stream, pages=pages)
+            yield from file.iter_batches(rows, columns=None if columns is None else list(columns))
         except UNREADABLE as error:
             raise damaged(folder, entry["file"], f"not a readable Parquet file: {error}") from None
 

@@ -104,8 +104,8 @@ class Step:
         notes = [
             place for folder in (self.output, *self.owned, *self.kept, *self.shared) for place in noted_below(folder)
         ]
-        singles = map(_split, self.beside)
-        notes += [(folder, name) for folder, name in singles if files.exists(files.join(folder, NOTE + name))]
+        here = files.sizes(root) if self.beside else {}
+        notes += [(folder, name) for folder, name in map(_split, self.beside) if NOTE + name in here]
         made = manifest.read_made(self.output)
         gone = lacking(root, made.get("files", {}), (self.output, *self.owned, *self.beside)) if made else []
         return list(dict.fromkeys([*notes, *gone]))

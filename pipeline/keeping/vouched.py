@@ -34,15 +34,23 @@ def vouched(root: str, output: str, folders: Sequence[str], single: Sequence[str
     listed = set(found)
     own = {files.join(output, name) for name in (SUCCESS_FILE, OPEN_FILE, STARTED_FILE)}
     facts: Facts = {}
-    for url in [*found, *(url for url in single if files.exists(url))]:
+    beside = files.sizes(root) if single else {}
+    for url in [*found, *(url for url in single if url.rpartition("/")[2] in beside)]:
         folder, _, name = url.rpartition("/")
         named = name.endswith(DATA) and files.join(folder, MANIFEST_FILE) in listed
         if url in own or named or name.startswith(NOTE) or ".spool" in name or name.endswith(".tmp"):
             continue
-        about = None if name == MANIFEST_FILE else [files.size(url), files.digest(url)]
-        facts[url.removeprefix(f"{root}/")] = about
+        facts[url.removeprefix(f"{root}/")] = None if name == MANIFEST_FILE else _about(url)
     files.sync(files.join(root, name) for name, about in facts.items() if about is not None)
     return facts
+
+
+def _about(url: str) -> list[Any]:
+    """The bytes and the SHA-256 of a file, by one request where it lies on an object store."""
+    if not files.is_url(url):
+        return [files.size(url), files.digest(url)]
+    content = files.read(url) or b""
+    return [len(content), files.digest_of(content)]
 
 
 def lacking(root: str, facts: Facts, within: Iterable[str]) -> list[Place]:

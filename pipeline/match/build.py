@@ -52,5 +52,6 @@ def _is_there(path: str, content: bytes) -> bool:
     """Whether the file is there and whole; of one on an object store, which a machine proves when it copies it, the
     length has to do."""
     if files.is_url(path):
-        return files.exists(path) and files.size(path) == len(content)
+        folder, _, name = path.rpartition("/")
+        return files.sizes(folder).get(name) == len(content)
     return files.read(path) == content
