@@ -2,7 +2,8 @@
 
 In: a folder, by path or URL. Out: the lock while a block runs, or a UserError that says who has it. On a local disk the
 system holds the lock and lets it go when its process ends, however that ends. On an object store it is a lease: an
-object that its owner renews, and that another takes over when it has not been renewed for a while.
+object that its owner renews, and that another takes over when it has not been renewed for three minutes, or at once
+where the owner was a process of the same machine.
 """
 
 import contextlib
@@ -105,7 +106,7 @@ def _locked(folder: str, what: str) -> Iterator[None]:
 def _leased(folder: str, what: str) -> Iterator[None]:
     url, mine = files.join(folder, NAME), uuid.uuid4().hex
     before = _read(files.read(url))
-    if before and time.time() - float(before.get("renewed", 0)) < STALE_SECONDS:
+    if before and not _is_stale(before):
         raise _refuse(folder, before)
     owner = {**_owner(what), "lease": mine}
     _renew(url, owner)
@@ -129,6 +130,22 @@ def _leased(folder: str, what: str) -> Iterator[None]:
         thread.join()
         with contextlib.suppress(OSError, UserError):
             files.remove_file(url)
+
+
+def _is_stale(owner: dict[str, Any]) -> bool:
+    """Whether whoever held a lease has gone: it has not renewed it, or was a process of this machine that has ended."""
+    renewed, process = owner.get("renewed"), owner.get("process")
+    if not isinstance(renewed, int | float) or time.time() - renewed >= STALE_SECONDS:
+        return True
+    if owner.get("host") != socket.gethostname() or not isinstance(process, int):
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False
 
 
 def _renew(url: str, owner: dict[str, Any]) -> None:

@@ -48,7 +48,7 @@ def told(capsys: pytest.CaptureFixture[str]) -> str:
 def test_a_bucket_that_is_not_there(store: Store, config: str, capsys: pytest.CaptureFixture[str]) -> None:
     nowhere = f"{store.scheme}://no-such-bucket"
     assert main(["run", config, "--output", f"{nowhere}/run"]) == 2
-    assert f"error: {nowhere}/run/config.toml: there is no bucket 'no-such-bucket'" in told(capsys)
+    assert f"error: {nowhere}/run/.lock: there is no bucket 'no-such-bucket'" in told(capsys)
     assert main(["run", f"{nowhere}/run.toml", "--output", f"{nowhere}/run"]) == 2
     assert f"{nowhere}/run.toml: no such configuration file" in told(capsys)
     assert query_builder(["build", "--dump", f"{nowhere}/dump.xml.bz2"]) == 2

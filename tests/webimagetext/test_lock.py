@@ -65,10 +65,22 @@ def test_a_lease_on_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
         time.sleep(0.5)
         assert json.loads(files.read(name) or b"")["renewed"] > first["renewed"]
     assert files.read(name) is None
-    with files.write_atomic(name, "w") as stream:  # one that was killed, long ago
-        stream.write(json.dumps({**first, "renewed": time.time() - lock.STALE_SECONDS - 1}))
-    with locked(url, "a run"):
-        assert json.loads(files.read(name) or b"")["lease"] != first["lease"]
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    gone = [
+        {**first, "renewed": time.time() - lock.STALE_SECONDS - 1},  # one that was killed, long ago
+        {**first, "process": ended.pid},  # one that was killed on this machine
+        {"lease": "of another program"},
+    ]
+    for owner in gone:
+        with files.write_atomic(name, "w") as stream:
+            stream.write(json.dumps(owner))
+        with locked(url, "a run"):
+            assert json.loads(files.read(name) or b"")["lease"] != first["lease"]
+    with files.write_atomic(name, "w") as stream:  # on another machine nobody can tell
+        stream.write(json.dumps({**first, "host": "another", "process": ended.pid}))
+    with pytest.raises(UserError, match="on another since"), locked(url, "a run"):
+        pytest.fail("both have it")
 
 
 def test_of_two_who_write_the_later_one_has_the_lease(monkeypatch: pytest.MonkeyPatch) -> None:
