@@ -1,5 +1,6 @@
 """What each verb of the command line does: the steps of a run, with their folders, settings and inputs."""
 
+import threading
 from collections.abc import Sequence
 from functools import partial
 
@@ -53,16 +54,26 @@ def run_steps_of(verb: str, output: str, config: RunConfig, options: Sequence[st
     A step whose files turn out to be damaged is done again. Raises UserError for all that can be known to be wrong
     before anything is done, and for what goes wrong later.
     """
-    run = RunFolder(output)
+    run, begun = RunFolder(output), threading.Event()
     for left in reversed(range(TRIES)):
         try:
-            return _run_once(verb, run, config, options, workers)
+            return _run_once(verb, run, config, options, workers, begun)
         except UserError as error:
-            if not left or not any(step.wrong(run.root.rstrip("/")) for step in steps_of(run, config)):
+            # Before it has begun, nobody knows whether a store can be asked at all.
+            asked = begun.is_set() or not files.is_url(run.root)
+            if not left or not asked or not _is_damaged(run, config):
                 raise
             with locked(run.root, f"`{verb}`"):
                 _reopen(verb, run, config, error.problem)
     raise AssertionError("the last try raises")
+
+
+def _is_damaged(run: RunFolder, config: RunConfig) -> bool:
+    """Whether a step's files are known to be damaged; not where the store of the run cannot even be asked."""
+    try:
+        return any(step.wrong(run.root.rstrip("/")) for step in steps_of(run, config))
+    except UserError:
+        return False
 
 
 def _reopen(verb: str, run: RunFolder, config: RunConfig, problem: str = "") -> None:
@@ -79,7 +90,9 @@ def _reopen(verb: str, run: RunFolder, config: RunConfig, problem: str = "") -> 
             raise UserError(problem or f"{files.join(folder, name)}: is damaged or missing", remedy)
 
 
-def _run_once(verb: str, run: RunFolder, config: RunConfig, options: Sequence[str], workers: int) -> list[funnel.Step]:
+def _run_once(
+    verb: str, run: RunFolder, config: RunConfig, options: Sequence[str], workers: int, begun: threading.Event
+) -> list[funnel.Step]:
     engines: list[Engine] = []
 
     def make_engine() -> None:
@@ -91,6 +104,7 @@ def _run_once(verb: str, run: RunFolder, config: RunConfig, options: Sequence[st
     check(verb, run, config, engine=make_engine, store=store, extracted=partial(_is_extracted, run, config))
     refuse_older(steps_of(run, config))
     with locked(run.root, f"`{verb}`"):
+        begun.set()
         _reopen(verb, run, config)
         return _run_steps(verb, run, config, engines[0])
 
