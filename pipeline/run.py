@@ -72,7 +72,7 @@ def _is_damaged(run: RunFolder, config: RunConfig) -> bool:
     """Whether a step's files are known to be damaged; not where the store of the run cannot even be asked."""
     try:
         return any(step.wrong(run.root.rstrip("/")) for step in steps_of(run, config))
-    except UserError:
+    except (UserError, OSError):  # such as a folder that is a file
         return False
 
 
