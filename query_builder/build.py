@@ -6,10 +6,8 @@ workers.
 """
 
 import dataclasses
-import hashlib
 import json
 import os
-import re
 import shutil
 import sys
 import zipfile
@@ -23,6 +21,7 @@ from query_builder.clean.markup import SiteRules, site_rules
 from query_builder.config import BuildConfig
 from query_builder.corpus import Corpus, Thresholds, Totals, merge_corpus, pages_of, read_totals
 from query_builder.count.shard import ShardTask, count_shard, shard_folder
+from query_builder.inputs import checksum, glance, hold_the_same
 from query_builder.merge.titles import TitleName, TitleStatistics, rank_titles
 from query_builder.normalize import normalize
 from query_builder.published import published_rows
@@ -38,7 +37,7 @@ from query_builder.wordnet_only import build_from_wordnet
 from query_builder.workers import Workers
 from query_builder.write import Knowledge, write_candidates
 from webimagetext.errors import UserError
-from webimagetext.files import digest, is_url, open_input, read_ranges, size, version, write_atomic
+from webimagetext.files import is_url
 from webimagetext.lock import locked
 from webimagetext.progress import Progress
 from webimagetext.settings import fingerprint
@@ -46,8 +45,6 @@ from webimagetext.settings import fingerprint
 __all__ = ["build"]
 
 COUNTING_VERSION = 2  # raise it when the same dump would be counted differently
-ENDS = 1 << 16
-CHECKSUM = re.compile("[0-9a-f]{64}")
 NEAR_WORDS = 10  # words down to this fraction of the threshold are kept as near misses
 
 
@@ -107,7 +104,7 @@ def _build(config: BuildConfig, job: _Job, work: str) -> None:
         # These need nothing of the counts, so they are done beside the counting.
         synsets_read = workers.begin(read_wordnet, config.wordnet) if config.wordnet else list[Synset]
         checksums = [
-            workers.begin(_checksum, (url, os.path.join(work, "checksums", str(number))))
+            workers.begin(checksum, (url, os.path.join(work, "checksums", str(number))))
             for number, url in enumerate(job.files)
         ]
         totals = _count(job, work, workers)
@@ -125,7 +122,7 @@ def _build(config: BuildConfig, job: _Job, work: str) -> None:
         merge = os.path.join(work, f"merge-{fingerprint(job.settings)[:12]}")
         os.makedirs(merge, exist_ok=True)
         knowledge = _know(config, merge, totals, titles, synsets, workers)
-        inputs = [checksum() for checksum in checksums]
+        inputs = [found() for found in checksums]
     metadata = job.metadata(inputs=inputs, totals=_totals(totals, title_statistics, views))
     if config.compat == "metaclip":
         rows = published_rows(knowledge, titles, synsets)
@@ -145,7 +142,7 @@ def _plan(config: BuildConfig) -> _Job:
     shard_bytes = round(config.shard_megabytes * (1 << 20)) or None
     shards, view_shards = plan_shards(config.dump, shard_bytes), plan_shards(config.pageviews, shard_bytes)
     files = [*config.dump, *config.pageviews, *(wordnet_files(config.wordnet) if config.wordnet else [])]
-    identity = fingerprint(COUNTING_VERSION, [_glance(url) for url in files])
+    identity = fingerprint(COUNTING_VERSION, [glance(url) for url in files])
     rules = site_rules(config.language, information[0].namespaces)
     return _Job(config, budgets, rules, shards, view_shards, files, identity, _settings(config, budgets), shard_bytes)
 
@@ -225,22 +222,6 @@ def _settings(config: BuildConfig, budgets: Mapping[str, int]) -> dict[str, Any]
     return {**{name: getattr(config, name) for name in names}, "budgets": dict(budgets)}
 
 
-def _glance(url: str) -> tuple[int, str, str]:
-    """Tells a changed file without reading all of it: size, time of the last change (on an object store the mark of
-    its contents), and a hash of both its ends. A file that was only moved gives the same."""
-    length = size(url)
-    if is_url(url):
-        changed = version(url)
-        ends = b"".join(read_ranges([url, url], [0, max(0, length - ENDS)], [min(ENDS, length), length]))
-    else:
-        changed = str(os.stat(url).st_mtime_ns)
-        with open_input(url) as stream:
-            ends = stream.read(ENDS)
-            stream.seek(max(0, length - ENDS))
-            ends += stream.read(ENDS)
-    return length, changed, hashlib.sha256(ends).hexdigest()
-
-
 def _is_current(known: Mapping[str, Any] | None, job: _Job) -> bool:
     """Whether a list was made by these settings from inputs that hold the same, and is whole, with its near misses; the
     inputs are read, where their sizes are equal."""
@@ -249,15 +230,7 @@ def _is_current(known: Mapping[str, Any] | None, job: _Job) -> bool:
         return False
     if not known or known["settings"] != job.settings or known.get("counting") != COUNTING_VERSION:
         return False
-    made_from = [(entry["bytes"], entry["sha256"]) for entry in known["inputs"]]
-    if [number for number, _ in made_from] != [size(url) for url in job.files]:
-        return False
-    with Progress("compare inputs", "B", sum(number for number, _ in made_from)) as progress:
-        for url, (number, value) in zip(job.files, made_from, strict=True):
-            if digest(url) != value:
-                return False
-            progress.advance(number)
-    return True
+    return hold_the_same(known["inputs"], job.files)
 
 
 def _clear_leftovers(work: str) -> None:
@@ -305,22 +278,6 @@ def _is_done(result: str) -> bool:
         shutil.rmtree(result)
         return False
     return True
-
-
-def _checksum(task: tuple[str, str]) -> dict[str, Any]:
-    """Name, size and SHA-256 of an input; ``task`` is its address and where a former run noted the sum, or this one
-    will."""
-    url, note = task
-    if os.path.exists(note):
-        with open(note, encoding="ascii", errors="replace") as file:
-            value = file.read()
-    else:
-        value = ""
-    if not CHECKSUM.fullmatch(value):
-        value = digest(url)
-        with write_atomic(note) as stream:
-            stream.write(value.encode())
-    return {"name": os.path.basename(url), "bytes": size(url), "sha256": value}
 
 
 def _know(

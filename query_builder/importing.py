@@ -13,12 +13,12 @@ from typing import Any
 import pyarrow as pa
 
 from query_builder.config import ImportConfig
+from query_builder.inputs import described
 from query_builder.normalize import normalize
 from query_builder.rows import queries_table, write_queries
 from query_builder.schema import Query
 from query_builder.sources.texts import TEXT_COLUMNS, read_texts
 from webimagetext.errors import UserError
-from webimagetext.files import digest, size
 
 __all__ = ["collect", "compat_of", "import_lists", "import_to"]
 
@@ -108,7 +108,7 @@ def import_to(output: str, urls: Sequence[str], column: str = "", *, as_written:
     settings = {"compat": compat_of(as_written), "column": column, "imported": True}
     metadata: dict[str, Any] = {
         "settings": settings,
-        "inputs": [{"name": os.path.basename(url), "bytes": size(url), "sha256": digest(url)} for url in urls],
+        "inputs": [described(url) for url in urls],
         "totals": {"texts": found.texts, **found.counts},
     }
     write_queries(output, found.rows, metadata)

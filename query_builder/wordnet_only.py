@@ -4,15 +4,13 @@ In: the settings with a WordNet folder. Out: ``queries.parquet`` with a row for 
 Without counts the names of most synsets come first, should the list be shorter than all of them.
 """
 
-import os
-
 from query_builder.config import BuildConfig
+from query_builder.inputs import described
 from query_builder.normalize import normalize
 from query_builder.rows import write_queries
 from query_builder.schema import Query
 from query_builder.sources.wordnet import Synset, read_wordnet, wordnet_files
 from webimagetext.errors import UserError
-from webimagetext.files import digest, size
 
 __all__ = ["build_from_wordnet"]
 
@@ -38,7 +36,7 @@ def build_from_wordnet(config: BuildConfig) -> None:
     rows = [_row(name, by_name[name]) for name in sorted(best)]
     metadata = {
         "settings": {"compat": "none", "size": config.size},
-        "inputs": [{"name": os.path.basename(url), "bytes": size(url), "sha256": digest(url)} for url in files],
+        "inputs": [described(url) for url in files],
         "totals": {"synsets": len(synsets)},
     }
     write_queries(config.output, rows, metadata)

@@ -182,7 +182,7 @@ def test_inputs_are_known_by_what_they_hold(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Moved and touched they are the same; changed in the middle, with the same size and ends, they are not."""
-    monkeypatch.setattr("query_builder.build.ENDS", 100)
+    monkeypatch.setattr("query_builder.inputs.ENDS", 100)
     old, dump = tmp_path / "plain.xml", tmp_path / "moved.xml"
     old.write_text(small_dump)
     config = variant(config, dump=(str(old),), keep_work=True)
