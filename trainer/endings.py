@@ -4,16 +4,14 @@ In: the body of a program. Out: its exit status. Too little memory, a place that
 files become a UserError; SIGTERM ends the program with 143. Imports no torch, so that ``--help`` answers at once.
 """
 
-import contextlib
 import errno
 import os
 import re
 import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from types import FrameType
+from collections.abc import Callable
 
+from webimagetext.endings import Terminated, heard
 from webimagetext.errors import UserError, is_full_disk, is_out_of_files
 
 __all__ = ["in_words", "is_out_of_memory", "out_of_files"]
@@ -22,10 +20,6 @@ __all__ = ["in_words", "is_out_of_memory", "out_of_files"]
 _MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|Unable to allocate|_ALLOC_FAILED", re.I)
 
 _TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.tmp$")  # of a file that is being written
-
-
-class _TerminatedError(BaseException):
-    """SIGTERM came."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -49,9 +43,9 @@ def out_of_files() -> UserError:
 def in_words(body: Callable[[], int], memory: str) -> int:
     """Runs the body of a program; ``memory`` is the remedy when there is too little."""
     try:
-        with _sigterm_raises():
+        with heard():
             return body()
-    except _TerminatedError:
+    except Terminated:
         print("stopped by SIGTERM", file=sys.stderr)
         return 128 + signal.SIGTERM
     except UserError:
@@ -75,18 +69,3 @@ def _worded(error: Exception, memory: str) -> UserError | None:
         name = _TEMPORARY.sub("", name)
         return UserError(f"{name}: {os.strerror(error.errno)}", "change that, or name another place")
     return None
-
-
-@contextlib.contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    def note(number: int, frame: FrameType | None) -> None:
-        raise _TerminatedError
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
-        return
-    before = signal.signal(signal.SIGTERM, note)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

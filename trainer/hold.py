@@ -5,8 +5,6 @@ on that file decides, and it goes with the process however that ends: what a kil
 """
 
 import contextlib
-import errno
-import fcntl
 import json
 import os
 import socket
@@ -14,7 +12,8 @@ import time
 from typing import IO
 
 from webimagetext.errors import UserError
-from webimagetext.files import is_url, join, make_folder
+from webimagetext.files import is_url, join, make_folder, read
+from webimagetext.lock import take
 
 __all__ = ["Hold"]
 
@@ -29,24 +28,22 @@ class Hold:
 
     def take(self) -> None:
         """Takes the right, unless it is held already. Raises UserError that names who has it."""
-        while self._file is None and not is_url(self._output):
-            make_folder(self._output)
-            file = open(self._path, "a+", encoding="utf-8")  # noqa: SIM115
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                with file:
-                    if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                        raise self._taken(file) from None
-                    return  # a file system without locks
-            if not self._is_there(file):
-                file.close()  # whoever had it has just removed it
-                continue
-            self._file = file
-            file.truncate(0)
-            about = {"host": socket.gethostname(), "pid": os.getpid(), "started": time.strftime("%Y-%m-%d %H:%M:%S")}
-            file.write(json.dumps(about) + "\n")
-            file.flush()
+        if self._file is not None or is_url(self._output):
+            return
+        make_folder(self._output)
+        try:
+            handle = take(self._path)
+        except OSError as error:
+            if error.filename is not None:
+                raise
+            return  # a file system without locks
+        if handle is None:
+            raise self._taken()
+        self._file = os.fdopen(handle, "w", encoding="utf-8")
+        self._file.truncate(0)
+        about = {"host": socket.gethostname(), "pid": os.getpid(), "started": time.strftime("%Y-%m-%d %H:%M:%S")}
+        self._file.write(json.dumps(about) + "\n")
+        self._file.flush()
 
     def close(self) -> None:
         """Gives the right back."""
@@ -56,15 +53,9 @@ class Hold:
             self._file.close()
             self._file = None
 
-    def _is_there(self, file: IO[str]) -> bool:
-        with contextlib.suppress(FileNotFoundError):
-            return os.path.samestat(os.fstat(file.fileno()), os.stat(self._path))
-        return False
-
-    def _taken(self, file: IO[str]) -> UserError:
-        file.seek(0)
+    def _taken(self) -> UserError:
         try:
-            about = json.loads(file.read())
+            about = json.loads(read(self._path) or b"")
             who = f"process {about['pid']} on {about['host']}, since {about['started']}"
         except (ValueError, KeyError, TypeError):
             who = "another process"

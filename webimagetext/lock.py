@@ -144,7 +144,7 @@ def _is_stale(owner: dict[str, Any]) -> bool:
     except ProcessLookupError:
         return True
     except PermissionError:
-        return False
+        pass  # another user's
     return False
 
 
