@@ -7,7 +7,7 @@ low_NAME, high_NAME). What is not known at all
 is a rule of the user's own.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 __all__ = [
@@ -110,6 +110,13 @@ _REASONS = {
 _OF_STORING = {"bad_aspect_ratio": Reason("asking", "bad pictures", "image.max_aspect_ratio")}
 OF_SCORES = ("unscored_", "low_", "high_")
 STORING = ("fetch", "join")  # steps at which a reason is what became of the image's address
+# Reasons that are known by how they begin, the first that fits.
+_FORMS = {
+    "http_5": PASSING,
+    "http_": DEAD,
+    "refused_by_": REFUSED,
+    **{head: _REASONS[head] for head in OF_SCORES},
+}
 _PLACE = {name: place for place, name in enumerate(_REASONS)}
 
 
@@ -117,11 +124,9 @@ def _known(reason: str, step: str = "") -> Reason:
     """The row of a reason that step ``step`` of the funnel gave."""
     if step in STORING and reason in _OF_STORING:
         return _OF_STORING[reason]
-    if reason.startswith("http_5"):
-        return PASSING
-    forms = {"http_": DEAD, "refused_by_": REFUSED, **{head: _REASONS[head] for head in OF_SCORES}}
-    by_form = next((row for head, row in forms.items() if reason.startswith(head)), OWN)
-    return _REASONS.get(reason, by_form)
+    if reason in _REASONS:
+        return _REASONS[reason]
+    return next((row for head, row in _FORMS.items() if reason.startswith(head)), OWN)
 
 
 def cause_of(reason: str, step: str = "") -> str:
@@ -162,8 +167,3 @@ def by_frequency(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 def in_words(reason: str) -> str:
     """A reason as stored (``small_image``) in words."""
     return reason.replace("_", " ")
-
-
-def settings_named() -> Iterable[str]:
-    """Every setting that the table names."""
-    return sorted({row.setting for row in (*_REASONS.values(), *_OF_STORING.values()) if row.setting})

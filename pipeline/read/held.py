@@ -48,12 +48,18 @@ def redirects(batch: pa.RecordBatch) -> list[pa.RecordBatch]:
     return [found] if found.num_rows else []
 
 
+def _pictures(*tables: pa.Table) -> dict[str, dict[str, object]]:
+    """The rows of IMAGES that are pictures by their address's spelling, the first by table and address."""
+    found: dict[str, dict[str, object]] = {}
+    for table in tables:
+        for row in table.filter(pc.equal(table.column("status"), "success")).sort_by("url").to_pylist():
+            found.setdefault(spelling(row["url"]), row)
+    return found
+
+
 def redirected(held: pa.Table, images: pa.Table) -> pa.Table:
     """Rows of schema IMAGES, in order of address, for redirects of HELD that lead to a picture of ``images``."""
-    pictures: dict[str, dict[str, object]] = {}
-    for row in images.sort_by("url").to_pylist():
-        if row["status"] == "success":
-            pictures.setdefault(spelling(row["url"]), row)
+    pictures = _pictures(images)
     leads = {row["url"]: spelling(row["detail"]) for row in _redirects(held).sort_by("detail").to_pylist()}
     found = [{**pictures[target], "url": url} for url, target in sorted(leads.items()) if target in pictures]
     return pa.Table.from_pylist(found, schema=IMAGES)
@@ -63,10 +69,7 @@ def answers(wanted: pa.Table, held: pa.Table, images: pa.Table, led: pa.Table) -
     """Rows of schema IMAGES, in order of address, for the ``wanted`` addresses that ``images`` does not have and the
     archive answers. Of several answers a picture is taken before a reason, and the first by address or reason among
     equals."""
-    pictures: dict[str, dict[str, object]] = {}
-    for row in [*images.sort_by("url").to_pylist(), *led.sort_by("url").to_pylist()]:
-        if row["status"] == "success":
-            pictures.setdefault(spelling(row["url"]), row)
+    pictures = _pictures(images, led)
     reasons: dict[str, dict[str, str]] = {}
     for row in held.sort_by([("reason", "ascending"), ("url", "ascending"), ("detail", "ascending")]).to_pylist():
         reasons.setdefault(spelling(row["url"]), row)

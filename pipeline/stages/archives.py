@@ -143,6 +143,8 @@ def answer_from_archives(root: beam.Pipeline, run: RunFolder, config: RunConfig)
 def _follow(group: tuple[int, dict[str, list[pa.RecordBatch]]]) -> list[pa.RecordBatch]:
     """The pictures that redirects lead to, under the addresses of the redirects."""
     _, sides = group
+    if not sides["leading"]:
+        return []  # as in most archives: the pictures need not be looked at
     found = redirected(combine(sides["leading"], HELD), combine(sides["images"], IMAGES))
     batches: list[pa.RecordBatch] = found.combine_chunks().to_batches()
     return batches

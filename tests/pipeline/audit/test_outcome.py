@@ -18,7 +18,7 @@ from pipeline.config import RunConfig
 from pipeline.hashing import draw
 from pipeline.keeping.folder import RunFolder, part_name
 from pipeline.keeping.manifest import entry_of, rows_in, write_manifest
-from pipeline.reasons import setting_of, settings_named
+from pipeline.reasons import _OF_STORING, _REASONS, setting_of
 from tests.pipeline.small_job import Job
 from tests.pipeline.small_site import CAPTIONS
 from tests.small_run import make_run
@@ -60,7 +60,8 @@ def test_every_setting_that_is_named_exists() -> None:
             found |= names(value, f"{head}{field.name}.") if is_dataclass(value) else {head + field.name}
         return found
 
-    assert set(settings_named()) <= names(RunConfig())
+    named = {row.setting for row in (*_REASONS.values(), *_OF_STORING.values()) if row.setting}
+    assert named and named <= names(RunConfig())
     assert setting_of("low_clip") == "package.hooks.minimum" and setting_of("http_404") == ""
 
 
