@@ -64,10 +64,10 @@ class RulesFlags(Ranged):
 
 
 @dataclass(frozen=True)
-class CheckFlags:
+class CheckFlags(Ranged):
     """The options of ``check``."""
 
-    sample: int = 0
+    sample: Annotated[int, Range(0)] = 0
     """Pictures of each shard that are decoded, the first ones; 0 decodes all."""
     readers: bool = True
     """Read the first shard with webdataset and datasets too, where these are installed."""

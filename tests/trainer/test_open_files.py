@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -51,8 +52,8 @@ def test_more_shards_than_the_process_may_open(many: Path, tiny_model: Path, tmp
     assert lines[-1]["faults"] == 0, lines[-1]
 
 
-def open_now(ending: str) -> int:
-    """Files and maps of this process whose names end so."""
+def open_now(folder: Path, ending: str) -> int:
+    """Files and maps in a folder that this process holds open, whose names end so."""
     links = []
     for number in os.listdir("/proc/self/fd"):
         try:
@@ -60,7 +61,7 @@ def open_now(ending: str) -> int:
         except OSError:
             continue
     maps = Path("/proc/self/maps").read_text().splitlines()
-    return sum(name.removesuffix(" (deleted)").endswith(ending) for name in [*links, *maps])
+    return sum(str(folder) in name and name.removesuffix(" (deleted)").endswith(ending) for name in [*links, *maps])
 
 
 def few(library: Library, most: int) -> Library:
@@ -80,12 +81,12 @@ def test_what_is_put_aside_is_closed(many: Path) -> None:
     library = few(Library(), 5)
     shards = library.find((str(many / "shards/000*.tar"),))
     assert len(shards) == 100 and {shard.size for shard in shards} == {2}
-    assert open_now(".tar") == 5
+    assert open_now(many, ".tar") == 5
     first = read_all(library, shards)
-    assert open_now(".tar") == 5
+    assert open_now(many, ".tar") == 5
     assert read_all(library, shards) == first and len(set(first)) == 100
     library.close()
-    assert open_now(".tar") == 0
+    assert open_now(many, ".tar") == 0
 
 
 def test_parquet_files_and_their_maps_are_closed(tmp_path: Path) -> None:
@@ -94,22 +95,23 @@ def test_parquet_files_and_their_maps_are_closed(tmp_path: Path) -> None:
     library = few(Library(), 3)
     shards = library.find((str(tmp_path / "*.parquet"),))
     read_all(library, shards)
-    held = open_now(".parquet")
+    held = open_now(tmp_path, ".parquet")
     assert 3 <= held <= 6  # a file and a map each
     library.close()
-    assert open_now(".parquet") == 0
+    assert open_now(tmp_path, ".parquet") == 0
 
 
-def test_copies_of_remote_shards_leave_the_disk(many: Path) -> None:
+def test_copies_of_remote_shards_leave_the_disk(many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     store = fsspec.filesystem("memory")
     for path in sorted((many / "shards").glob("0000*.tar")):
         store.pipe(f"/many/{path.name}", path.read_bytes())
     library = few(Library(), 2)
     shards = library.find(("memory://many/*.tar",))
     assert len(read_all(library, shards)) == 10
-    assert open_now(".tar") == 2
+    assert open_now(tmp_path, ".tar") == 2
     library.close()
-    assert open_now(".tar") == 0
+    assert open_now(tmp_path, ".tar") == 0
 
 
 def test_a_shard_is_not_closed_under_its_reader(many: Path) -> None:
@@ -122,8 +124,8 @@ def test_a_shard_is_not_closed_under_its_reader(many: Path) -> None:
             assert same is reader
         library.close()
         assert reader.read(0, True) == before
-        assert open_now(".tar") == 1
-    assert open_now(".tar") == 0
+        assert open_now(many, ".tar") == 1
+    assert open_now(many, ".tar") == 0
 
 
 def test_many_threads_share_few_files(many: Path) -> None:
@@ -145,7 +147,7 @@ def test_many_threads_share_few_files(many: Path) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
-    assert open_now(".tar") <= 2
+    assert open_now(many, ".tar") <= 2
     library.close()
 
 
