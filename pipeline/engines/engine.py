@@ -33,6 +33,7 @@ __all__ = ["Engine"]
 LOCAL_NAMES = ("", "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "PrismRunner", "SwitchingDirectRunner")
 # Below this many units of work, starting worker processes (about four seconds) costs more than it saves.
 PARALLEL_FROM = 20_000
+HERE_UP_TO = 500  # a graph takes about a second, and files of its own
 JOB_SERVER_FOLDER = "beam-temp"  # what Beam calls a job server's folder
 JOB_TRIES = 3  # of a job whose engine loses its workers
 
@@ -96,6 +97,15 @@ class Engine:
         if self.on_dataflow and self._parsed.get("dry_run"):
             print(dataflow.DRY_RUN_OVER.format(name), file=sys.stderr)
             raise SystemExit(0)  # the step must not be marked as finished
+
+    def stays_here(self, total: int) -> bool:
+        """Whether so few units of work are done sooner in this process than a graph is begun."""
+        return self.local and total <= HERE_UP_TO
+
+    def run_here(self, name: str, work: Callable[[], object], *, total: int = 0, unit: str = "rows") -> None:
+        """Does in this process what a graph would do elsewhere; shows progress as :meth:`run` does."""
+        with watch(self.run_folder, name, total, unit):
+            work()
 
     @contextlib.contextmanager
     def _pipeline(self, name: str, parallel: bool) -> Iterator[beam.Pipeline]:

@@ -1,32 +1,36 @@
-"""Fetching the images of one bucket of hosts, politely, into a part of the image store.
+"""Fetching the images of buckets of hosts, politely, into parts of the image store.
 
-In: image URLs whose hosts no other worker asks. Out: a tar of stored pictures and a row for each URL, success or
-reason. Hosts are interleaved, those with most URLs begin first, and each keeps its own pace; pictures are decoded in
-threads while others arrive. A run that is killed takes up where it stopped. Nothing here knows how to be polite: that
-is PoliteClient.
+In: image URLs whose hosts no other process asks. Out: for each part a tar of stored pictures and a row for each URL,
+success or reason. The hosts of all buckets of this process are visited at once (net/visits.py), each at its own pace
+and in mixed order, so that a bad folder of its addresses does not come in a row; pictures are decoded in threads while
+others arrive. A run that is killed takes up where it stopped. Nothing here knows how to be polite: that is
+PoliteClient.
 """
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+import functools
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Literal, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 
 from pipeline.fetch.config import FetchConfig
 from pipeline.fetch.part import facts_of, finish_part, open_spool, read_part
 from pipeline.fetch.spool import Spool
+from pipeline.hashing import hash64
 from pipeline.hosts import host_of
 from pipeline.image.config import PICTURE_TYPES, ImageConfig
 from pipeline.image.process import Processed, Rejected, process
 from pipeline.net.client import Answer, PoliteClient
 from pipeline.net.config import HttpConfig
-from pipeline.net.sites import process_memory
 from pipeline.net.slots import Slots
+from pipeline.net.visits import Visit, Visits, in_lanes, visits
 from pipeline.reasons import NOT_REACHED
 
-__all__ = ["fetch_bucket"]
+__all__ = ["Bucket", "fetch_bucket"]
 
 # JPEG first: where a server can choose, it is the cheapest to decode.
 _ACCEPT = "image/jpeg, image/png;q=0.9, image/webp;q=0.9, image/gif;q=0.9, image/avif;q=0.8, image/*;q=0.5, */*;q=0.1"
@@ -38,32 +42,10 @@ class Advances(Protocol):
     def advance(self, amount: float = 1, note: str | None = None) -> None: ...
 
 
-class _Slots(Slots):
-    """The requests under way at once. None is added while too many received bytes wait for a decoder."""
-
-    def __init__(self, requests: int, backlog_bytes: int, waited: Callable[[float], None] | None) -> None:
-        super().__init__(requests, waited)
-        self._limit = backlog_bytes
-        self._waiting = 0
-        self._room = asyncio.Event()
-        self._room.set()
-
-    async def acquire(self) -> Literal[True]:
-        await super().acquire()
-        try:
-            await self._room.wait()
-        except BaseException:
-            self.release()
-            raise
-        return True
-
-    def count(self, received: int) -> None:
-        """Adds the bytes of a body that waits, or takes them off again."""
-        self._waiting += received
-        if self._waiting < self._limit:
-            self._room.set()
-        else:
-            self._room.clear()
+@functools.cache
+def _decoders(threads: int) -> ThreadPoolExecutor:
+    """The threads of this process that decode pictures."""
+    return ThreadPoolExecutor(threads, "decode")
 
 
 def fetch_bucket(
@@ -74,7 +56,7 @@ def fetch_bucket(
     image: ImageConfig,
     progress: Advances | None = None,
     fetch: FetchConfig | None = None,
-    waited: Callable[[float], None] | None = None,
+    waited: Callable[[float], None] = lambda seconds: None,
 ) -> pa.RecordBatch:
     """Fetches ``urls`` into ``folder/part.tar`` and ``folder/part.parquet``; returns the rows (schema IMAGES), one a
     URL, in order.
@@ -83,92 +65,160 @@ def fetch_bucket(
     waiting for the hosts' turns. A URL given twice counts once.
     Raises UserError when a public host would be asked without a contact, or the part was made for other URLs.
     """
-    urls = list(dict.fromkeys(urls))
     fetch = fetch or FetchConfig()
-    if (finished := _finished(folder, part, urls, progress)) is not None:
-        return finished
-    # An engine may give a bucket to a second worker while the first, which it takes for lost, is still at it. Two at a
-    # time would ask everything twice, and too fast.
-    with open_spool(folder, part, image, fetch.round_seconds) as spool:
-        if (finished := _finished(folder, part, urls, progress)) is not None:
-            spool.delete()
-            return finished
-        left = [url for url in urls if url not in spool]
-        if progress is not None:
-            progress.advance(len(urls) - len(left))
-        bucket = _Bucket(http, image, fetch, spool, progress, waited)
-        if left:
-            asyncio.run(bucket.run(left))
-        return finish_part(folder, part, urls, spool, NOT_REACHED)
-
-
-def _finished(folder: str, part: str, urls: Sequence[str], progress: Advances | None) -> pa.RecordBatch | None:
-    """The rows of a part that is finished already."""
-    rows = read_part(folder, part, urls)
-    if rows is not None and progress is not None:
-        progress.advance(len(urls))
+    with visits(http, fetch.backlog_bytes) as shared:
+        bucket = Bucket(shared, folder, {part: list(dict.fromkeys(urls))}, http, image, fetch, progress)
+        try:
+            [(_, rows)] = bucket.parts(waited)
+        finally:
+            bucket.stop()
     return rows
 
 
-class _Bucket:
-    """One run through the URLs of a bucket."""
+class _Part:
+    """A part of the store: ``rows`` once it is finished, till then its journal and the number of ``left`` URLs."""
+
+    def __init__(self, folder: str, name: str, urls: Sequence[str]) -> None:
+        self.folder, self.name, self.urls = folder, name, urls
+        self.rows = read_part(folder, name, urls)
+        self.spool: Spool | None = None
+        self.left = 0
+        self.ended = threading.Event()
+
+    def open(self, image: ImageConfig, patience: float) -> list[str]:
+        """Opens the journal; returns the URLs that it does not know.
+
+        An engine may give a bucket to a second worker while the first, which it takes for lost, is still at it. Two at
+        a time would ask everything twice, and too fast.
+        """
+        if self.rows is None:
+            self.spool = open_spool(self.folder, self.name, image, patience)
+            self.rows = read_part(self.folder, self.name, self.urls)  # the other worker has finished it
+        if self.rows is not None or self.spool is None:
+            if self.spool is not None:
+                self.spool.delete()
+            self.ended.set()
+            return []
+        left = [url for url in self.urls if url not in self.spool]
+        self.left = len(left)
+        if not left:
+            self.ended.set()
+        return left
+
+    def count_off(self, number: int = 1) -> None:
+        """So many of the URLs have an answer, or get none in this round."""
+        self.left -= number
+        if not self.left:
+            self.ended.set()
+
+    def finish(self) -> pa.RecordBatch:
+        """The part's rows, which are written first where they are not yet."""
+        if self.rows is None:
+            assert self.spool is not None
+            self.rows = finish_part(self.folder, self.name, self.urls, self.spool, NOT_REACHED)
+        return self.rows
+
+    def close(self) -> None:
+        """Closes the journal, which stays where the part is not finished."""
+        if self.spool is not None:
+            self.spool.close()
+            self.spool = None
+
+
+class Bucket:
+    """The fetch of one bucket's URLs into ``parts`` of the store (their URLs by name), begun when it is made."""
 
     def __init__(
         self,
+        shared: Visits,
+        folder: str,
+        parts: Mapping[str, Sequence[str]],
         http: HttpConfig,
         image: ImageConfig,
         fetch: FetchConfig,
-        spool: Spool,
-        progress: Advances | None,
-        waited: Callable[[float], None] | None,
+        progress: Advances | None = None,
     ) -> None:
-        self._http, self._image, self._fetch = http, image, fetch
-        self._spool = spool
+        self._shared, self._http, self._image = shared, http, image
         self._progress = progress
-        self._slots = _Slots(http.concurrency, fetch.backlog_bytes, waited)
-        self._threads = ThreadPoolExecutor(image.threads, "decode")
+        self._threads = _decoders(image.threads)
+        self._error: BaseException | None = None
+        self._parts: list[_Part] = []
+        self._visits: list[Visit] = []
+        hosts: dict[str, list[tuple[str, _Part]]] = defaultdict(list)
+        try:
+            for name, urls in parts.items():
+                part = _Part(folder, name, urls)
+                self._parts.append(part)
+                left = part.open(image, fetch.round_seconds)
+                self._advance(len(urls) - len(left))
+                for url in left:
+                    hosts[host_of(url)].append((url, part))
+        except BaseException:
+            self.stop()
+            raise
+        self._visits = [self._visit(urls, fetch.round_seconds) for urls in hosts.values()]
+        shared.begin(self._visits)
 
-    async def run(self, urls: Sequence[str]) -> None:
-        """Works through ``urls`` until all have a result or the round's time is over."""
-        hosts = iter(_by_host(urls))
-        async with PoliteClient(self._http, memory=process_memory(self._http), slots=self._slots) as client:
-            visits = [asyncio.create_task(self._visit(client, hosts)) for _ in range(self._fetch.hosts)]
-            try:
-                done, _ = await asyncio.wait(
-                    visits, timeout=self._fetch.round_seconds, return_when=asyncio.FIRST_EXCEPTION
-                )
-                for visit in done:
-                    visit.result()  # raises what the visit raised
-            finally:
-                for visit in visits:
-                    visit.cancel()
-                await asyncio.gather(*visits, return_exceptions=True)
-                self._threads.shutdown()
+    @property
+    def size(self) -> int:
+        """How many URLs are held."""
+        return sum(len(part.urls) for part in self._parts)
 
-    async def _visit(self, client: PoliteClient, hosts: Iterator[list[str]]) -> None:
-        """Asks for all of one host's URLs, as many at a time as it may be asked, then for those of the next."""
-        for urls in hosts:
-            waiting = iter(urls)
-            number = min(self._http.concurrency_per_host, len(urls))
-            lanes = [asyncio.create_task(self._ask(client, waiting)) for _ in range(number)]
-            try:
-                await asyncio.gather(*lanes)
-            finally:
-                for lane in lanes:
-                    lane.cancel()
+    def parts(self, waited: Callable[[float], None] = lambda seconds: None) -> Iterator[tuple[str, pa.RecordBatch]]:
+        """Name and rows of each part, as soon as it and those before it are finished. ``waited`` is told the seconds
+        spent waiting for the hosts' turns; raises what ended a visit."""
+        for part in self._parts:
+            self._shared.wait_for(part.ended, waited)
+            if self._error is not None:
+                raise self._error
+            yield part.name, part.finish()
 
-    async def _ask(self, client: PoliteClient, urls: Iterator[str]) -> None:
-        for url in urls:
-            answer = await client.get(url, accept=_ACCEPT, types=PICTURE_TYPES)
-            self._slots.count(len(answer.body))
-            try:
-                await self._store(url, answer)
-            finally:
-                self._slots.count(-len(answer.body))
-            if self._progress is not None:
-                self._progress.advance(1)
+    def stop(self) -> None:
+        """Ends what is under way and closes the journals; to be called at the end, whatever that was."""
+        self._shared.stop(self._visits)
+        for part in self._parts:
+            part.close()
 
-    async def _store(self, url: str, answer: Answer) -> None:
+    def _advance(self, number: int) -> None:
+        if self._progress is not None and number:
+            self._progress.advance(number)
+
+    def _visit(self, urls: list[tuple[str, _Part]], seconds: float) -> Visit:
+        """The visit to one host: as many lanes as it may be asked in at a time, each taking the next URL."""
+        waiting = deque(sorted(urls, key=lambda entry: hash64(entry[0])))
+
+        async def work(client: PoliteClient, slots: Slots) -> None:
+            await in_lanes(lambda: lane(client, slots), min(self._http.concurrency_per_host, len(urls)))
+
+        async def lane(client: PoliteClient, slots: Slots) -> None:
+            while waiting:
+                url, part = waiting.popleft()
+                under_way[url] = part
+                await self._ask(client, slots, url, part)
+                del under_way[url]
+                part.count_off()
+                self._advance(1)
+
+        def ended(error: BaseException | None) -> None:
+            if error is not None:
+                self._error = self._error or error
+                for part in self._parts:
+                    part.ended.set()  # whoever waits is to hear of it
+            for part in (*under_way.values(), *(part for _, part in waiting)):
+                part.count_off()
+
+        under_way: dict[str, _Part] = {}
+        return Visit(len(urls), work, ended, seconds)
+
+    async def _ask(self, client: PoliteClient, slots: Slots, url: str, part: _Part) -> None:
+        answer = await client.get(url, accept=_ACCEPT, types=PICTURE_TYPES)
+        slots.count(len(answer.body))
+        try:
+            await self._store(url, answer, part)
+        finally:
+            slots.count(-len(answer.body))
+
+    async def _store(self, url: str, answer: Answer, part: _Part) -> None:
         seen = {
             "http_status": answer.status or None,
             "consent": answer.consent or None,
@@ -179,12 +229,5 @@ class _Bucket:
             loop = asyncio.get_running_loop()
             result = await loop.run_in_executor(self._threads, process, answer.body, self._image)
         facts = facts_of(url, result, self._http, self._image, **seen)
-        self._spool.add(facts, b"" if isinstance(result, Rejected) else result.data)
-
-
-def _by_host(urls: Sequence[str]) -> list[list[str]]:
-    """URLs by host, the hosts with most URLs first: they take longest, so that they must not begin last."""
-    hosts: dict[str, list[str]] = defaultdict(list)
-    for url in urls:
-        hosts[host_of(url)].append(url)
-    return sorted(hosts.values(), key=len, reverse=True)
+        assert part.spool is not None
+        part.spool.add(facts, b"" if isinstance(result, Rejected) else result.data)

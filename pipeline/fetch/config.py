@@ -20,9 +20,7 @@ class FetchConfig(Ranged):
     retry_failed: Annotated[bool, FREE] = False
     """Ask again for images whose failure may have passed (no connection, 429, 5xx); never after a refusal."""
     round_seconds: Annotated[float, FREE, Range(above=0)] = 3600.0
-    """Seconds for one bucket of hosts. What a host's delay does not allow in that time waits for a later round, with
-    the status not_reached."""
-    hosts: Annotated[int, FREE, Range(1)] = 512
-    """Hosts of a bucket that are visited at once; each at its own pace, so most of them wait."""
+    """Seconds for one host in a round. What its delay does not allow in that time waits for the next round, with the
+    status not_reached."""
     backlog_bytes: Annotated[int, FREE, Range(1)] = 64_000_000
     """Bytes of received pictures that may wait to be decoded; beyond it no new request goes out."""

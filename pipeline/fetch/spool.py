@@ -55,6 +55,10 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file, which stays."""
         os.close(self._handle)
 
     def __contains__(self, url: str) -> bool:

@@ -23,7 +23,8 @@ from pipeline.net.consent import ALLOWED, Consent, decide, header_refusals
 from pipeline.net.pace import HostGivenUpError, HostMemory, HostPace
 from pipeline.net.robots import MAX_ROBOTS_BYTES
 from pipeline.net.sites import Memory, Sites
-from pipeline.net.transport import Exchange, Headers, Request, Transport
+from pipeline.net.sockets import most_sockets
+from pipeline.net.transport import Exchange, Headers, OutOfSocketsError, Request, Transport
 from webimagetext.errors import UserError
 from webimagetext.foreign import encodable
 
@@ -32,6 +33,8 @@ __all__ = ["Answer", "Memory", "PoliteClient"]
 _RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 _RETRIED_REASONS = frozenset({"connection_lost", "truncated_body"})
 _UNREACHED = frozenset({"connect_timeout", "connection_refused", "connection_lost", "deadline_exceeded", "dns_error"})
+_TOO_MANY = 429
+_FREE_SOCKETS_SECONDS = 0.5
 _POLICY_ACCEPT = "text/plain, application/json;q=0.9, */*;q=0.1"
 
 
@@ -81,12 +84,13 @@ class PoliteClient:
         self._memory = memory if memory is not None else Memory()
         self._resolver = resolver
         self._paces: dict[str, HostPace] = {}
-        self._all = slots if slots is not None else asyncio.Semaphore(config.concurrency)
+        self._slots = slots if slots is not None else asyncio.Semaphore(config.concurrency)
+        self._sockets = asyncio.Semaphore(most_sockets(config.concurrency))
         self._sites = Sites(config, self._memory, self._ask_policy, self._delay_found)
         self._transport: Transport | None = None
 
     async def __aenter__(self) -> Self:
-        self._transport = Transport(self._config, self._resolver)
+        self._transport = Transport(self._config, self._slots, self._resolver)
         return self
 
     async def __aexit__(
@@ -220,28 +224,39 @@ class PoliteClient:
 
     async def _repeated(self, request: Request, budget: _Budget) -> Exchange:
         """One URL asked in its host's turn, and again after passing trouble."""
-        assert self._transport is not None, "the client is used outside its 'async with' block"
         pace = self._pace(request.url)
         exchange = Exchange()
         for attempt in range(self._config.retries + 1):
             try:
-                async with pace.turn(self._all) as sent:
-                    began = time.monotonic()
-                    exchange = await self._transport.exchange(replace(request, seconds=budget.left), sent)
-                    budget.left -= time.monotonic() - began
+                exchange = await self._in_turn(pace, request, budget)
             except HostGivenUpError as error:
                 # An earlier attempt has the better answer.
                 return exchange if exchange.reason else Exchange(reason="host_given_up", detail=str(error))
-            if exchange.status in _RETRIED_STATUSES:
-                pace.failed(f"status {exchange.status}", retry_after=_retry_after(exchange), attempt=attempt)
-            elif exchange.reason in _UNREACHED:
-                pace.failed(exchange.reason, attempt=attempt)
+            if exchange.status in _RETRIED_STATUSES or exchange.reason in _UNREACHED:
+                pace.slow_down(_retry_after(exchange), attempt)
             else:
                 pace.succeeded()
             again = exchange.status in _RETRIED_STATUSES or exchange.reason in _RETRIED_REASONS
             if not again or budget.left <= 0:
                 break
+        if exchange.status in _RETRIED_STATUSES:
+            pace.failed(f"status {exchange.status}", answered=exchange.status != _TOO_MANY)
+        elif exchange.reason in _UNREACHED:
+            pace.failed(exchange.reason)
         return exchange
+
+    async def _in_turn(self, pace: HostPace, request: Request, budget: _Budget) -> Exchange:
+        """One exchange in the host's turn; where this process can open no connection, when it can again."""
+        assert self._transport is not None, "the client is used outside its 'async with' block"
+        while True:
+            async with pace.turn(self._sockets) as sent:
+                try:
+                    exchange = await self._transport.exchange(replace(request, seconds=budget.left), sent)
+                except OutOfSocketsError:
+                    await asyncio.sleep(_FREE_SOCKETS_SECONDS)
+                    continue
+                budget.left -= exchange.seconds
+                return exchange
 
 
 def _parse(text: str, base: URL | None = None) -> URL | None:

@@ -42,6 +42,9 @@ class HttpConfig(Ranged):
     """Requests under way at once, all hosts together."""
     concurrency_per_host: Annotated[int, FREE, Range(1)] = 2
     """Requests under way at once to one host (they still start no closer than the delay)."""
+    concurrent_hosts: Annotated[int, FREE, Range(1)] = 2000
+    """Hosts that a worker process visits at once, each at its own pace, so that most of them wait; fewer where the
+    process may not open so many connections."""
     connect_timeout: Annotated[float, FREE, Range(above=0)] = 10.0
     """Seconds to look up a host name, connect and agree on TLS."""
     deadline: Annotated[float, FREE, Range(above=0)] = 30.0

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 
 from pipeline.net.config import HttpConfig
 
+ANSWERED_WEIGHT = 0.25  # of a failure that the host told itself (5xx), beside one of a host that is silent or refuses
+
 __all__ = ["Clock", "HostGivenUpError", "HostMemory", "HostPace"]
 
 
@@ -55,7 +57,7 @@ class HostPace:
 
     config: HttpConfig
     memory: HostMemory
-    failures: int = 0
+    failures: float = 0
     given_up: str = ""
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # first come, first served
     _slots: asyncio.Semaphore = field(init=False)
@@ -109,17 +111,24 @@ class HostPace:
         """The host answered as it should."""
         self.failures = 0
 
-    def failed(self, why: str, *, retry_after: float | None = None, attempt: int = 0) -> None:
-        """The host refused for now, failed, or was not reached: slows down, or gives up after too many in a row.
+    def slow_down(self, retry_after: float | None = None, attempt: int = 0) -> None:
+        """The host refused for now, failed, or was not reached: its next request waits.
 
         ``retry_after`` is what it asked for, in seconds; ``attempt`` counts the repeats of this request, for the
         back-off.
         """
-        self.failures += 1
         wait = retry_after if retry_after is not None else self.config.backoff * 2.0**attempt
         if retry_after is not None and retry_after > self.config.max_backoff:
             self.given_up = f"it asks to wait {retry_after:.0f} s"
-        elif self.failures >= self.config.host_failures:
-            self.given_up = f"{self.failures} failures in a row, the last: {why}"
         wait = min(wait, self.config.max_backoff)
         self.memory.not_before = max(self.memory.not_before, CLOCK.now() + wait)
+
+    def failed(self, why: str, *, answered: bool = False) -> None:
+        """A URL was lost to this trouble, repeats and all: the host is given up after too many in a row.
+
+        A host that has ``answered``, if only that it failed, is alive, and the trouble may be the URL's own: such a
+        failure weighs less.
+        """
+        self.failures += ANSWERED_WEIGHT if answered else 1
+        if self.failures >= self.config.host_failures:
+            self.given_up = f"too many failures in a row, the last: {why}"

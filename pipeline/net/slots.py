@@ -13,21 +13,32 @@ __all__ = ["Slots"]
 
 
 class Slots(asyncio.Semaphore):
-    """At most ``requests`` requests at once.
+    """At most ``requests`` requests at once, and none more while too many received bytes wait to be worked on.
 
     ``waited`` is told the seconds of each pause without any request, less the processor time that was spent in it: a
     pause in which pages are parsed or pictures decoded is no waiting. It is called in the thread that runs the event
     loop.
     """
 
-    def __init__(self, requests: int, waited: Callable[[float], None] | None = None) -> None:
+    def __init__(
+        self, requests: int, waited: Callable[[float], None] | None = None, backlog_bytes: float = float("inf")
+    ) -> None:
         super().__init__(requests)
         self._waited = waited
         self._under_way = 0
         self._since = _clocks()
+        self._limit = backlog_bytes
+        self._waiting = 0
+        self._room = asyncio.Event()
+        self._room.set()
 
     async def acquire(self) -> Literal[True]:
         await super().acquire()
+        try:
+            await self._room.wait()
+        except BaseException:
+            super().release()
+            raise
         if self._under_way == 0 and self._waited is not None:
             wall, work = (now - then for now, then in zip(_clocks(), self._since, strict=True))
             self._waited(max(0.0, wall - work))
@@ -40,6 +51,14 @@ class Slots(asyncio.Semaphore):
         self._under_way -= 1
         if self._under_way == 0:
             self._since = _clocks()
+
+    def count(self, received: int) -> None:
+        """Adds the bytes of a body that waits to be worked on, or takes them off again."""
+        self._waiting += received
+        if self._waiting < self._limit:
+            self._room.set()
+        else:
+            self._room.clear()
 
 
 def _clocks() -> tuple[float, float]:

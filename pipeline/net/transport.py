@@ -15,15 +15,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
+from aiohttp import AsyncResolver
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from pipeline.net.address import FORBIDDEN, guarded_socket
 from pipeline.net.body import BadEncodingError, BodyDecoder, BodyTooLargeError
 from pipeline.net.config import HttpConfig
+from webimagetext.errors import is_out_of_files
 from webimagetext.foreign import one_line, valid
 
-__all__ = ["Exchange", "Headers", "Request", "Transport"]
+__all__ = ["Exchange", "Headers", "OutOfSocketsError", "Request", "Transport"]
 
 Headers = dict[str, tuple[str, ...]]  # by lower-case name, every value in order
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -33,10 +35,15 @@ _RAW_BYTE = re.compile("[\udc80-\udcff]")
 # and bytes this bounds the memory of all bodies: 64 requests hold 64 MB, and four large ones 80 MB more.
 _SMALL_BODY = 1_000_000  # bytes
 _LARGE_BODIES = 4
+LOOKUPS = 2  # of a name, within the time for a connection
 
 
 def _accept_all(_headers: Headers) -> None:
     return None
+
+
+class OutOfSocketsError(Exception):
+    """This process may open no further connection: no fault of the host's."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,7 @@ class Exchange:
     reason: str = ""
     detail: str = ""
     location: str = ""
+    seconds: float = 0.0  # that it took, but for the wait for a place among the requests
 
     def header(self, name: str) -> str:
         """The first value of a header, or the empty string."""
@@ -74,19 +82,62 @@ def _tls_context(ca_file: str) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca_file or None)
 
 
-class Transport:
-    """The session behind a client. Use within one event loop; close it at the end."""
+class _Call:
+    """One exchange on its way: looks up and connects within its time, then waits for a place among the requests under
+    way, for which its deadline waits too.
 
-    def __init__(self, config: HttpConfig, resolver: AbstractResolver | None = None) -> None:
+    A host that cannot be reached so keeps no place from one that answers.
+    """
+
+    def __init__(self, slots: asyncio.Semaphore, seconds: float, connect_seconds: float) -> None:
+        self._slots = slots
+        self._connect_seconds = connect_seconds
+        self._holds = False
+        self.waited = 0.0
+        self.deadline = asyncio.timeout(seconds)
+        self.connecting = asyncio.timeout(None)
+        self.sent: Callable[[], None] = lambda: None
+
+    def begins_to_connect(self) -> None:
+        """The time for a connection counts from now."""
+        self.connecting.reschedule(asyncio.get_running_loop().time() + self._connect_seconds)
+
+    async def is_connected(self) -> None:
+        """Waits for the call's place, as long as it takes."""
+        self.connecting.reschedule(None)
+        if self._holds:  # aiohttp connects once more where a connection that it had kept turns out to be closed
+            return
+        loop, until = asyncio.get_running_loop(), self.deadline.when()
+        self.deadline.reschedule(None)
+        began = loop.time()
+        await self._slots.acquire()
+        self._holds = True
+        self.waited += loop.time() - began
+        if until is not None:
+            self.deadline.reschedule(until + loop.time() - began)
+
+    def release(self) -> None:
+        """Gives the place back, if there is one."""
+        if self._holds:
+            self._holds = False
+            self._slots.release()
+
+
+class Transport:
+    """The session behind a client. Use within one event loop; close it at the end. ``slots`` counts the requests under
+    way, from the connection to the end of the body."""
+
+    def __init__(self, config: HttpConfig, slots: asyncio.Semaphore, resolver: AbstractResolver | None = None) -> None:
         self._config = config
+        self._slots = slots
         self._large = asyncio.Semaphore(_LARGE_BODIES)
         connector = aiohttp.TCPConnector(
             limit=0,  # the client has its own limits
             ssl=_tls_context(config.ca_file),
             ttl_dns_cache=config.dns_cache_seconds,
-            resolver=resolver,
+            resolver=resolver or AsyncResolver(timeout=config.connect_timeout / LOOKUPS, tries=LOOKUPS),
             socket_factory=guarded_socket(config),
-            keepalive_timeout=max(15.0, 2 * config.delay),
+            keepalive_timeout=2 + 2 * config.delay,
         )
         self._session = aiohttp.ClientSession(
             connector=connector,
@@ -97,8 +148,8 @@ class Transport:
             max_field_size=config.max_header_bytes,
             max_headers=_MAX_HEADERS,
             headers={"User-Agent": config.user_agent_header, "Accept-Encoding": "gzip, deflate"},
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=config.connect_timeout),
-            trace_configs=[_tell_when_sent()],
+            timeout=aiohttp.ClientTimeout(total=None),
+            trace_configs=[_told()],
         )
 
     async def close(self) -> None:
@@ -106,20 +157,30 @@ class Transport:
         await self._session.close()
 
     async def exchange(self, request: Request, sent: Callable[[], None]) -> Exchange:
-        """Makes one request; calls ``sent`` at the moment it goes out."""
-        result = Exchange()
+        """Makes one request; calls ``sent`` at the moment it goes out. Raises OutOfSocketsError."""
+        result, loop = Exchange(), asyncio.get_running_loop()
+        began = loop.time()
+        call = _Call(self._slots, request.seconds, self._config.connect_timeout)
+        call.sent = sent
         try:
-            async with asyncio.timeout(request.seconds):
-                await self._fill(result, request, sent)
+            async with call.deadline, call.connecting:
+                await self._fill(result, request, call)
         except Exception as error:
+            if is_out_of_files(error):
+                raise OutOfSocketsError from error
             result.reason, detail = _reason(error)
+            if call.connecting.expired():
+                result.reason, detail = "connect_timeout", ""
             result.detail = one_line(detail)
             result.body = b""
+        finally:
+            call.release()
+        result.seconds = loop.time() - began - call.waited
         return result
 
-    async def _fill(self, result: Exchange, request: Request, sent: Callable[[], None]) -> None:
+    async def _fill(self, result: Exchange, request: Request, call: _Call) -> None:
         response = await self._session.get(
-            request.url, headers={"Accept": request.accept}, allow_redirects=False, trace_request_ctx=sent
+            request.url, headers={"Accept": request.accept}, allow_redirects=False, trace_request_ctx=call
         )
         good = False
         try:
@@ -149,12 +210,22 @@ def _address(location: str) -> str:
     return valid(_RAW_BYTE.sub(lambda found: f"%{ord(found.group()) - 0xDC00:02X}", location))
 
 
-def _tell_when_sent() -> aiohttp.TraceConfig:
+def _told() -> aiohttp.TraceConfig:
+    """Tells a call how far aiohttp has come with it."""
     trace = aiohttp.TraceConfig()
 
-    async def headers_sent(_session: object, context: Any, _params: object) -> None:
-        context.trace_request_ctx()
+    async def begins(_session: object, context: Any, _params: object) -> None:
+        context.trace_request_ctx.begins_to_connect()
 
+    async def connected(_session: object, context: Any, _params: object) -> None:
+        await context.trace_request_ctx.is_connected()
+
+    async def headers_sent(_session: object, context: Any, _params: object) -> None:
+        context.trace_request_ctx.sent()
+
+    trace.on_connection_create_start.append(begins)
+    trace.on_connection_create_end.append(connected)
+    trace.on_connection_reuseconn.append(connected)
     trace.on_request_headers_sent.append(headers_sent)
     return trace
 
@@ -190,8 +261,7 @@ def _reason(error: Exception) -> tuple[str, str]:
     if isinstance(error, BadEncodingError):
         return "bad_encoding", str(error)
     if isinstance(error, TimeoutError):
-        slow = isinstance(error, aiohttp.ConnectionTimeoutError)
-        return ("connect_timeout" if slow else "deadline_exceeded"), ""
+        return "deadline_exceeded", ""
     words = str(error)
     if FORBIDDEN in words:
         return "forbidden_address", words[words.find(FORBIDDEN) :].split("]")[0]

@@ -4,8 +4,9 @@ In: the pages to ask for (FRONTIER). Out: :class:`RoundResult`: pairs, links for
 All tables are in the order of the pages' URLs, so the same answers give the same bytes in whatever order they came.
 """
 
-import asyncio
+import threading
 import time
+from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -15,8 +16,8 @@ import pyarrow as pa
 from pipeline.net.client import Answer, Memory, PoliteClient
 from pipeline.net.config import HttpConfig
 from pipeline.net.consent import Consent, directives
-from pipeline.net.sites import process_memory
 from pipeline.net.slots import Slots
+from pipeline.net.visits import Visit, Visits, in_lanes, visits
 from pipeline.read.config import ExtractConfig
 from pipeline.read.frontier import ScopeRules, frontier_table
 from pipeline.read.pages import Page, extract_page
@@ -26,7 +27,7 @@ from pipeline.read.urls import canonical, spelling
 from pipeline.tables.schema import PAGES
 from webimagetext.foreign import valid_values
 
-__all__ = ["RoundResult", "crawl_bucket"]
+__all__ = ["CrawlBucket", "RoundResult", "crawl_bucket"]
 
 ACCEPT = "text/html, application/xhtml+xml;q=0.9, */*;q=0.1"
 PAGE_TYPES = ("text/html", "application/xhtml+xml")
@@ -72,54 +73,100 @@ def crawl_bucket(
     progress: Advance | None = None,
     *,
     memory: Memory | None = None,
-    waited: Callable[[float], None] | None = None,
+    waited: Callable[[float], None] = lambda seconds: None,
 ) -> RoundResult:
-    """Asks for every page of ``frontier`` and reads it; runs its own event loop.
+    """Asks for every page of ``frontier`` and reads it.
 
     No host of the frontier may be in another bucket of the same round. ``memory`` is what is known of the sites; by
     default what this process has learnt with the same configuration. ``waited`` is told the seconds spent waiting for
     the hosts' turns. Raises UserError as :class:`PoliteClient` does.
     """
-    slots = Slots(http.concurrency, waited)
-    return asyncio.run(_crawl(frontier, http, extract, progress, memory or process_memory(http), slots))
-
-
-async def _crawl(
-    frontier: pa.Table, http: HttpConfig, extract: ExtractConfig, progress: Advance | None, memory: Memory, slots: Slots
-) -> RoundResult:
-    async with PoliteClient(http, memory=memory, slots=slots) as client:
-        visitor = _Visitor(client, http, extract)
-
-        async def visit(row: dict[str, Any]) -> _Visit:
-            done = await visitor.visit(row["url"], row["host"], row["depth"])
-            if progress is not None:
-                progress.advance()
-            return done
-
-        rows = sorted(frontier.to_pylist(), key=lambda row: row["url"])
-        tasks = [asyncio.create_task(visit(row)) for row in rows]
+    with visits(http, memory=memory) as shared:
+        bucket = CrawlBucket(shared, frontier, http, extract, progress)
         try:
-            visits = await asyncio.gather(*tasks)
+            return bucket.result(waited)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-    return _tables(visits)
+            bucket.stop()
+
+
+class CrawlBucket:
+    """The visits to the hosts of one bucket in one round, begun when it is made."""
+
+    def __init__(
+        self,
+        shared: Visits,
+        frontier: pa.Table,
+        http: HttpConfig,
+        extract: ExtractConfig,
+        progress: Advance | None = None,
+    ) -> None:
+        self._shared, self._progress, self._lanes = shared, progress, http.concurrency_per_host
+        self._visitor = _Visitor(http, extract)
+        self._rows = sorted(frontier.to_pylist(), key=lambda row: row["url"])
+        self._visited: dict[str, _Visit] = {}
+        self._error: BaseException | None = None
+        hosts: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in self._rows:
+            hosts[row["host"]].append(row)
+        self._left = len(hosts)
+        self._over = threading.Event()
+        if not hosts:
+            self._over.set()
+        self._visits = [self._visit(rows) for rows in hosts.values()]
+        shared.begin(self._visits)
+
+    @property
+    def size(self) -> int:
+        """How many pages are held."""
+        return len(self._rows)
+
+    def result(self, waited: Callable[[float], None] = lambda seconds: None) -> RoundResult:
+        """What the bucket's pages brought, as soon as all are there; raises what ended a visit."""
+        self._shared.wait_for(self._over, waited)
+        if self._error is not None:
+            raise self._error
+        return _tables([self._visited[row["url"]] for row in self._rows])
+
+    def stop(self) -> None:
+        """Ends what is under way; to be called at the end, whatever that was."""
+        self._shared.stop(self._visits)
+
+    def _visit(self, rows: list[dict[str, Any]]) -> Visit:
+        """The visit to one host, whose pages are asked for by depth."""
+        waiting = deque(sorted(rows, key=lambda row: (row["depth"], row["url"])))
+
+        async def work(client: PoliteClient, _slots: Slots) -> None:
+            await in_lanes(lambda: lane(client), min(self._lanes, len(rows)))
+
+        async def lane(client: PoliteClient) -> None:
+            while waiting:
+                row = waiting.popleft()
+                self._visited[row["url"]] = await self._visitor.visit(client, row["url"], row["host"], row["depth"])
+                if self._progress is not None:
+                    self._progress.advance()
+
+        def ended(error: BaseException | None) -> None:
+            self._left -= 1
+            self._error = self._error or error
+            if error is not None or not self._left:
+                self._over.set()
+
+        return Visit(len(rows), work, ended)
 
 
 class _Visitor:
     """Asks for pages and reads them as they come, so that only the bodies under way are in memory."""
 
-    def __init__(self, client: PoliteClient, http: HttpConfig, extract: ExtractConfig) -> None:
-        self._client = client
+    def __init__(self, http: HttpConfig, extract: ExtractConfig) -> None:
         self._http = http
         self._extract = extract
         self._within = ScopeRules(extract)
         self._seconds: dict[str, float] = {}
 
-    async def visit(self, url: str, host: str, depth: int) -> _Visit:
+    async def visit(self, client: PoliteClient, url: str, host: str, depth: int) -> _Visit:
+        """Asks for a page and reads it."""
         sitemap = is_sitemap_url(url)
-        answer = await self._client.get(
+        answer = await client.get(
             url,
             accept=ACCEPT,
             max_bytes=self._extract.max_page_bytes,
@@ -140,7 +187,7 @@ class _Visitor:
         elif not answer.reason:
             self._read(visit)
         if depth == 0 and self._extract.sitemaps and not sitemap:
-            visit.links += self._kept(await self._client.sitemaps(url), 0)
+            visit.links += self._kept(await client.sitemaps(url), 0)
         answer.body = b""
         self._seconds[host] = spent + time.thread_time() - began
         return visit

@@ -5,20 +5,21 @@ A host lies in one bucket, and a bucket is one unit of work, so no host is ever 
 are its marker: after a kill, only the buckets that were in work are crawled again.
 """
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import cast
 
 import apache_beam as beam
 import pyarrow as pa
+from apache_beam.pvalue import TaggedOutput
 
 from pipeline.config import RunConfig
 from pipeline.engines.engine import Engine
-from pipeline.engines.throttling import Throttled
-from pipeline.engines.watching import Beacon
-from pipeline.hosts import by_host, host_of
+from pipeline.hosts import by_host
 from pipeline.keeping.folder import RunFolder, part_name
 from pipeline.keeping.manifest import (
+    Entry,
     entry_of_table,
     is_complete,
     iter_batches,
@@ -28,9 +29,13 @@ from pipeline.keeping.manifest import (
     write_manifest,
 )
 from pipeline.keeping.step import Context
-from pipeline.read.crawl import crawl_bucket
+from pipeline.net.visits import Visits
+from pipeline.read.crawl import CrawlBucket
 from pipeline.read.crawls import CURRENT_FILE, crawl_folder, current_crawl, round_folder
-from pipeline.read.frontier import admit, seed_frontier
+from pipeline.read.frontier import seed_frontier
+from pipeline.stages.asking import AskBuckets, Asking
+from pipeline.stages.crawl_plan import Known, Plan, buckets_of
+from pipeline.tables.batches import combine, split
 from pipeline.tables.gather import Gather
 from pipeline.tables.schema import CANDIDATES, FRONTIER, PAGES, REJECTS
 from pipeline.tables.sink import WriteGroups, WriteManifest, write_part
@@ -40,7 +45,6 @@ from webimagetext.errors import UserError
 
 __all__ = ["MARKER", "TABLES", "crawl_sites"]
 
-BUCKETS = 64
 # The tables a bucket writes, in this order: the last one is its marker.
 TABLES = {"candidates": CANDIDATES, "links": FRONTIER, "rejects": REJECTS, "pages": PAGES}
 MARKER = "pages"
@@ -85,6 +89,7 @@ def _crawl(run: RunFolder, folder: str, config: RunConfig, engine: Engine) -> in
     """Crawls all rounds and returns how many there were. Finished rounds and buckets of an interrupted crawl are
     kept."""
     _write_seeds(folder, config)
+    known: dict[int, Known] = {}
     asked, number = 0, 0
     while True:
         frontier = round_folder(folder, number, "frontier")
@@ -92,14 +97,12 @@ def _crawl(run: RunFolder, folder: str, config: RunConfig, engine: Engine) -> in
         pages = round_folder(folder, number, MARKER)
         if not is_complete(pages):
             name = f"crawl round {number}"
-            work = _CrawlBucket(run, folder, config, number, name)
-            engine.run(name, partial(_round, work=work, quotas=quotas), total=sum(quotas.values()), unit="pages")
+            _crawl_round(name, partial(_Crawling, run, folder, config, number, name), quotas, engine)
             mark_complete(pages, "")
         asked += sum(quotas.values())
         following = round_folder(folder, number + 1, "frontier")
         if not is_complete(following):
-            plan = _PlanBucket(folder, config, number, asked)
-            engine.run(f"plan round {number + 1}", partial(_plan, plan=plan))
+            _plan_round(folder, number, Plan(folder, config, number, asked, known), engine)
             mark_complete(following, "")
         if rows_in(following) == 0 or asked >= config.extract.max_pages:
             return number + 1
@@ -112,10 +115,9 @@ def _write_seeds(crawled: str, config: RunConfig) -> None:
         return
     entries = []
     seeds = seed_frontier(config.extract)
-    for part in range(BUCKETS):
-        mask = pa.array([bool(key % BUCKETS == part) for batch in seeds.to_batches() for key in by_host(batch)])
-        if rows := seeds.filter(mask):
-            entries.append(write_part(folder, part_name(part), rows))
+    for batch in seeds.combine_chunks().to_batches():
+        for part, rows in sorted(split(batch, by_host, buckets_of(config))):
+            entries.append(write_part(folder, part_name(part), pa.Table.from_batches([rows])))
     write_manifest(folder, entries)
     mark_complete(folder, "")
 
@@ -133,70 +135,96 @@ def _quotas(frontier: str, budget: int) -> dict[str, int]:
     return {name: whole + (name in favoured) for name, (whole, _) in shares.items()}
 
 
-def _round(root: beam.Pipeline, work: "_CrawlBucket", quotas: dict[str, int]) -> None:
+def _crawl_round(name: str, crawling: "Callable[[], _Crawling]", quotas: dict[str, int], engine: Engine) -> None:
     """Frontier of a round -> pages, candidates, links and rejects of the round."""
+    pages = sum(quotas.values())
+    if engine.stays_here(pages):
+        engine.run_here(name, partial(_round_here, crawling, quotas), total=pages, unit="pages")
+    else:
+        engine.run(name, partial(_round, crawling=crawling, quotas=quotas), total=pages, unit="pages")
+
+
+def _plan_round(folder: str, number: int, plan: Plan, engine: Engine) -> None:
+    """Links of a round -> frontier of the next one."""
+    name = f"plan round {number + 1}"
+    if engine.stays_here(rows_in(round_folder(folder, number, "links"))):
+        engine.run_here(name, partial(_plan_here, plan))
+    else:
+        engine.run(name, partial(_plan_graph, plan=plan))
+
+
+def _round(root: beam.Pipeline, crawling: "Callable[[], _Crawling]", quotas: dict[str, int]) -> None:
     buckets = root | "Name buckets" >> beam.Create(sorted(quotas.items()), reshuffle=False)
     spread = buckets | "Spread buckets" >> beam.Reshuffle()
-    entries = spread | "Crawl bucket" >> beam.ParDo(work).with_outputs(*TABLES)
+    entries = spread | "Crawl buckets" >> beam.ParDo(AskBuckets(crawling)).with_outputs(*TABLES)
     for table in TABLES:
-        entries[table] | f"Manifest of {table}" >> WriteManifest(round_folder(work.folder, work.number, table))
+        entries[table] | f"Manifest of {table}" >> WriteManifest(crawling().table_folder(table))
 
 
-def _plan(root: beam.Pipeline, plan: "_PlanBucket") -> None:
-    """Links of a round -> frontier of the next one."""
+def _round_here(crawling: "Callable[[], _Crawling]", quotas: dict[str, int]) -> None:
+    """The same in this process."""
+    entries: dict[str, list[Entry]] = {table: [] for table in TABLES}
+    with crawling() as asking:
+        for bucket in sorted(quotas.items()):
+            for found in asking.take(bucket):
+                entries[found.tag].append(found.value)
+        for found in asking.rest():
+            entries[found.tag].append(found.value)
+        for table in TABLES:
+            write_manifest(asking.table_folder(table), entries[table])
+
+
+def _plan_graph(root: beam.Pipeline, plan: Plan) -> None:
     links = root | "Read links" >> ReadTable(round_folder(plan.folder, plan.number, "links"))
-    groups = links | "By host" >> Gather(by_host, BUCKETS, FRONTIER, ["depth", "url"])
-    admitted = groups | "Admit" >> beam.ParDo(plan)
+    groups = links | "By host" >> Gather(by_host, plan.buckets, FRONTIER, ["depth", "url"])
+    admitted = groups | "Admit" >> beam.FlatMap(plan.admitted)
     admitted | "Write frontier" >> WriteGroups(round_folder(plan.folder, plan.number + 1, "frontier"))
 
 
-class _CrawlBucket(beam.DoFn):
-    """Crawls the first pages of one frontier file and writes the bucket's four tables."""
+def _plan_here(plan: Plan) -> None:
+    """The same in this process."""
+    batches = iter_batches(round_folder(plan.folder, plan.number, "links"))
+    cut = [piece for batch in batches for piece in split(batch, by_host, plan.buckets)]
+    parts: dict[int, list[pa.RecordBatch]] = defaultdict(list)
+    for part, rows in cut:
+        parts[part].append(rows)
+    following = round_folder(plan.folder, plan.number + 1, "frontier")
+    entries = []
+    for part in sorted(parts):
+        for _, admitted in plan.admitted((part, combine(parts[part], FRONTIER, ("depth", "url")))):
+            entries.append(write_part(following, part_name(part), admitted))
+    write_manifest(following, entries)
+
+
+class _Crawling(Asking[CrawlBucket, TaggedOutput]):
+    """Crawls the first pages of frontier files; gives the manifest rows of each bucket's four tables."""
 
     def __init__(self, run: RunFolder, folder: str, config: RunConfig, number: int, name: str) -> None:
-        self.run, self.folder, self.config, self.number, self.name = run, folder, config, number, name
+        super().__init__(run, config.http, name)
+        self.folder, self.config, self.number = folder, config, number
 
-    def process(self, bucket: tuple[str, int]) -> Iterator[object]:
-        name, quota = bucket
-        folders = {table: round_folder(self.folder, self.number, table) for table in TABLES}
-        if files.exists(files.join(folders[MARKER], name)):
-            entries = {table: entry_of_table(folder, name) for table, folder in folders.items()}
-        else:
-            tables = self._crawl(name, quota)
-            entries = {table: write_part(folder, name, tables[table], safe=True) for table, folder in folders.items()}
-        for table, entry in entries.items():
-            yield beam.pvalue.TaggedOutput(table, entry)
+    def table_folder(self, table: str) -> str:
+        """The folder of one of the round's tables."""
+        return round_folder(self.folder, self.number, table)
 
-    def _crawl(self, name: str, quota: int) -> dict[str, pa.Table]:
-        batches = list(iter_batches(round_folder(self.folder, self.number, "frontier"), names=[name]))
+    def begin(self, element: object, shared: Visits) -> CrawlBucket | None:
+        """The bucket of a frontier file (its name, and how many of its pages to ask for), if it is not finished."""
+        name, quota = cast(tuple[str, int], element)
+        if files.exists(files.join(self.table_folder(MARKER), name)):
+            return None
+        batches = list(iter_batches(self.table_folder("frontier"), names=[name]))
         frontier = pa.Table.from_batches(batches, schema=FRONTIER).slice(0, quota)
-        beacon = Beacon(self.run, self.name)
-        found = crawl_bucket(frontier, self.config.http, self.config.extract, beacon, waited=Throttled())
-        beacon.flush()
-        return {
-            "candidates": pa.Table.from_batches(found.candidates, schema=CANDIDATES),
-            "links": found.links,
-            "rejects": pa.Table.from_batches(found.rejects, schema=REJECTS),
-            "pages": found.pages,
-        }
+        return CrawlBucket(shared, frontier, self.config.http, self.config.extract, self.beacon)
 
-
-class _PlanBucket(beam.DoFn):
-    """Admits the links of one bucket that no earlier round has asked for."""
-
-    def __init__(self, folder: str, config: RunConfig, number: int, asked: int) -> None:
-        self.folder, self.config, self.number, self.asked = folder, config, number, asked
-
-    def process(self, group: tuple[int, pa.Table]) -> Iterator[tuple[int, pa.Table]]:
-        part, links = group
-        seen: set[str] = set()
-        asked: Counter[str] = Counter()
-        for earlier in range(self.number + 1):
-            folder = round_folder(self.folder, earlier, "frontier")
-            if files.exists(files.join(folder, part_name(part))):
-                for batch in iter_batches(folder, ["url"], [part_name(part)]):
-                    seen.update(urls := batch.column("url").to_pylist())
-                    asked.update(map(host_of, urls))
-        admitted = admit(links, seen, self.config.extract, asked=self.asked, asked_by_host=dict(asked))
-        if admitted.num_rows:
-            yield part, admitted
+    def results(self, element: object, bucket: CrawlBucket | None) -> Iterator[TaggedOutput]:
+        """The rows by table."""
+        name, _ = cast(tuple[str, int], element)
+        found = bucket.result(self.throttled) if bucket is not None else None
+        for table, schema in TABLES.items():
+            folder = self.table_folder(table)
+            if found is None:
+                yield TaggedOutput(table, entry_of_table(folder, name))
+            else:
+                rows = getattr(found, table)
+                whole = rows if isinstance(rows, pa.Table) else pa.Table.from_batches(rows, schema=schema)
+                yield TaggedOutput(table, write_part(folder, name, whole, safe=True))

@@ -9,6 +9,7 @@ same command goes on with them.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
+from typing import cast
 
 import apache_beam as beam
 import pyarrow as pa
@@ -16,9 +17,7 @@ import pyarrow.compute as pc
 
 from pipeline.audit.funnel import fetch_step
 from pipeline.config import RunConfig
-from pipeline.engines.throttling import Throttled
-from pipeline.engines.watching import Beacon
-from pipeline.fetch.bucket import fetch_bucket
+from pipeline.fetch.bucket import Bucket
 from pipeline.fetch.decided import fetch_settings, is_answered
 from pipeline.fetch.left import adopt_parts
 from pipeline.fetch.mending import mend_store
@@ -27,18 +26,21 @@ from pipeline.fetch.retry import retry_failed
 from pipeline.fetch.store import claim_store
 from pipeline.fetch.unasked import open_addresses
 from pipeline.hashing import hash64
-from pipeline.hosts import by_host
+from pipeline.hosts import by_host, host_of
 from pipeline.keeping.folder import RunFolder, key_of
 from pipeline.keeping.manifest import Entry, iter_batches, read_manifest, rows_in
 from pipeline.keeping.step import Context, Step
+from pipeline.net.visits import Visits
 from pipeline.reasons import by_frequency, in_words
+from pipeline.stages.asking import AskBuckets, Asking
 from pipeline.tables.gather import Gather
 from pipeline.tables.schema import FETCH_PLAN
 from pipeline.tables.sink import WriteManifest
 from pipeline.tables.source import ReadTable
 
 __all__ = ["FetchImages", "fetch_pairs", "known_rows", "left_of", "step"]
-BUCKETS = 64
+LEAST_BUCKETS, MOST_BUCKETS = 64, 50_000
+URLS_A_BUCKET = 20_000
 URLS_A_PART = 10_000  # images of one tar in the store
 
 
@@ -103,7 +105,7 @@ def fetch(
     wanted = selected | "Wanted" >> beam.Map(wanted_rows)
     known = answered | "Known" >> beam.Map(known_rows, config)
     urls = (wanted, known) | "All URLs" >> beam.Flatten().with_output_types(pa.RecordBatch)
-    entries = urls | "Fetch by host" >> FetchImages(run, config, len(earlier), name)
+    entries = urls | "Fetch by host" >> FetchImages(run, config, len(earlier), name, rows_in(pairs))
     kept = root | "Earlier parts" >> beam.Create(list(earlier), reshuffle=False)
     (entries, kept) | "All parts" >> beam.Flatten() | WriteManifest(run.images)
 
@@ -130,37 +132,48 @@ def known_rows(batch: pa.RecordBatch, config: RunConfig) -> pa.RecordBatch:
 
 class FetchImages(beam.PTransform):
     """URLs (FETCH_PLAN) -> manifest rows of the parts of the image store that hold what came of those that are not
-    known."""
+    known. ``urls``: about how many there are."""
 
-    def __init__(self, run: RunFolder, config: RunConfig, earlier_parts: int, name: str) -> None:
+    def __init__(self, run: RunFolder, config: RunConfig, earlier_parts: int, name: str, urls: int) -> None:
         super().__init__()
-        self.work = _FetchBucket(run, config, earlier_parts, name)
+        self.asking = partial(_Fetching, run, config, earlier_parts, name)
+        self.buckets = min(max(LEAST_BUCKETS, -(-urls // URLS_A_BUCKET)), MOST_BUCKETS)
 
     def expand(self, urls: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[Entry]:
-        buckets = urls | "By host" >> Gather(by_host, BUCKETS, FETCH_PLAN, ["url"])
-        return buckets | "Fetch bucket" >> beam.ParDo(self.work)
+        buckets = urls | "By host" >> Gather(by_host, self.buckets, FETCH_PLAN, ["url"])
+        return buckets | "Fetch buckets" >> beam.ParDo(AskBuckets(self.asking))
 
 
-class _FetchBucket(beam.DoFn):
-    """Fetches what a bucket of hosts wants and the store does not know; yields the manifest rows of the parts
-    written."""
+class _Fetching(Asking[Bucket, Entry]):
+    """Fetches what buckets of hosts want and the store does not know; gives the manifest rows of the parts written."""
 
     def __init__(self, run: RunFolder, config: RunConfig, earlier_parts: int, name: str) -> None:
-        self.run, self.config, self.earlier_parts, self.name = run, config, earlier_parts, name
+        super().__init__(run, config.http, name, config.fetch.backlog_bytes)
+        self.config, self.earlier_parts = config, earlier_parts
 
-    def process(self, group: tuple[int, pa.Table]) -> Iterator[Entry]:
-        bucket, table = group
+    def begin(self, element: object, shared: Visits) -> Bucket:
+        """The bucket of one group of FETCH_PLAN."""
+        number, table = cast(tuple[int, pa.Table], element)
         known = pc.unique(table.filter(table.column("known")).column("url"))
         wanted = pc.unique(table.column("url"))
-        urls = sorted(wanted.filter(pc.invert(pc.is_in(wanted, value_set=known))).to_pylist())
-        beacon = Beacon(self.run, self.name)
+        urls = sorted(wanted.filter(pc.invert(pc.is_in(wanted, value_set=known))).to_pylist(), key=_host_first)
+        parts = {}
         for start in range(0, len(urls), URLS_A_PART):
-            chunk = urls[start : start + URLS_A_PART]
+            chunk = sorted(urls[start : start + URLS_A_PART])
             # Named by its contents, so that a run that was killed finds the parts it had finished, and by what the
             # store held before, so that a later round for the same URLs gets a part of its own.
             identity = "\n".join([str(self.earlier_parts), *chunk])
-            part = f"{bucket:05d}-{key_of(hash64(identity))}"
-            config = self.config
-            fetch_bucket(chunk, self.run.images, part, config.http, config.image, beacon, config.fetch, Throttled())
+            parts[f"{number:05d}-{key_of(hash64(identity))}"] = chunk
+        config = self.config
+        return Bucket(shared, self.run.images, parts, config.http, config.image, config.fetch, self.beacon)
+
+    def results(self, element: object, bucket: Bucket | None) -> Iterator[Entry]:
+        """The manifest rows of the bucket's parts."""
+        assert bucket is not None
+        for part, _ in bucket.parts(self.throttled):
             yield from entries_of_part(self.run.images, part)
-        beacon.flush()
+
+
+def _host_first(url: str) -> tuple[str, str]:
+    """Sorts the URLs of a host together, so that few parts hold some of them."""
+    return host_of(url), url

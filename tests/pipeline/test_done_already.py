@@ -32,7 +32,7 @@ def _rules_total(capsys: pytest.CaptureFixture[str]) -> str:
         ("--http.delay", "0.01"),
         ("--http.contact", "you@example.org"),
         ("--http.concurrency", "3", "--http.concurrency-per-host", "1", "--http.user-agent", "another"),
-        ("--image.threads", "2", "--fetch.hosts", "3", "--fetch.round-seconds", "60"),
+        ("--image.threads", "2", "--http.concurrent-hosts", "3", "--fetch.round-seconds", "60"),
     ],
 )
 def test_pace_and_identity_decide_nothing(

@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 from collections.abc import Iterator
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from pipeline.net.config import HttpConfig
 from pipeline.read.config import ExtractConfig
 from pipeline.read.crawl import crawl_bucket
 from pipeline.read.frontier import frontier_table
-from pipeline.stages.fetch import _FetchBucket
+from pipeline.stages.asking import AskBuckets
+from pipeline.stages.fetch import _Fetching
 from pipeline.tables.schema import FETCH_PLAN
 
 HTTP = HttpConfig(delay=0.0, allow_loopback=True)
@@ -49,7 +51,11 @@ def _fetch(site: str, folder: Path, delay: float) -> int:
     urls = [f"{site}/{delay}/{number}.jpg" for number in range(3)]
     plan = pa.table([urls, [False] * 3], schema=FETCH_PLAN)
     root = beam.Pipeline(runner=FnApiRunner())
-    root | beam.Create([(0, plan)]) | beam.ParDo(_FetchBucket(RunFolder(str(folder)), config, 0, "fetch"))
+    (
+        root
+        | beam.Create([(0, plan)])
+        | beam.ParDo(AskBuckets(partial(_Fetching, RunFolder(str(folder)), config, 0, "fetch")))
+    )
     result = root.run()
     result.wait_until_finish()
     counters = result.metrics().query(MetricsFilter().with_name("cumulativeThrottlingSeconds"))["counters"]

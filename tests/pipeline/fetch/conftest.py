@@ -32,7 +32,7 @@ class ImageServer(ThreadingHTTPServer):
     request_queue_size = 128
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("", 0), _Handler)  # every 127.x.y.z is a host of its own
         self.asked: Counter[str] = Counter()
         self.jitter = 0.0  # seconds an answer may take, at random
         self.failing = True  # whether /recovering/ fails
@@ -65,6 +65,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, b"no picture", "image/jpeg")
         elif kind == "noai":
             self._answer(200, picture(2), "image/jpeg", {"X-Robots-Tag": "noai"})
+        elif kind == "busy":
+            self._answer(429, b"", "text/plain")
         elif kind == "slow":
             time.sleep(3)
             self._answer(200, picture(3), "image/jpeg")

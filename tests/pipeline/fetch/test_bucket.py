@@ -103,12 +103,24 @@ def test_nothing_to_fetch(http: HttpConfig, tmp_path: Path) -> None:
 
 
 def test_a_round_ends_in_its_time(server: Any, http: HttpConfig, tmp_path: Path) -> None:
-    urls = [*(f"{server.base}/slow/{number}" for number in range(40)), *server.urls(4)]
+    """What a host has no time for waits for the next round; no other host waits with it."""
+    elsewhere = server.base.replace("127.0.0.1", "127.0.0.2")
+    urls = [*(f"{elsewhere}/slow/{number}" for number in range(40)), *server.urls(4)]
     rows = fetch_bucket(urls[::-1], str(tmp_path), "a", http, IMAGE, fetch=FetchConfig(round_seconds=1.5))
     statuses = dict(zip(rows.column("url").to_pylist(), rows.column("status").to_pylist(), strict=True))
     assert [statuses[url] for url in server.urls(4)] == ["success"] * 4
     assert {status for url, status in statuses.items() if "slow" in url} == {"not_reached"}
     assert retry_failed(rows) == [url for url in urls[::-1] if "slow" in url]
+
+
+def test_the_addresses_of_a_host_come_in_mixed_order(server: Any, http: HttpConfig, tmp_path: Path) -> None:
+    """So that those of a bad folder do not come in a row, for which the host would be given up."""
+    wary = dataclasses.replace(http, host_failures=5, retries=0, backoff=0.0, concurrency_per_host=1)
+    bad = [f"{server.base}/busy/{number}" for number in range(6)]
+    urls = [*bad, *server.urls(100)]
+    rows = fetch_bucket(urls, str(tmp_path), "a", wary, IMAGE)
+    statuses = rows.column("status").to_pylist()
+    assert statuses[6:] == ["success"] * 100 and set(statuses[:6]) == {"http_429"}
 
 
 def test_a_host_keeps_its_delay(server: Any, http: HttpConfig, tmp_path: Path, standing_clock: StandingClock) -> None:

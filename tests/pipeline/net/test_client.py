@@ -343,11 +343,24 @@ def test_hosts_that_want_too_much_patience_are_left_alone(quick: HttpConfig) -> 
         assert reasons == ["http_429", *["host_given_up"] * 20]
 
 
-def test_a_host_that_keeps_failing_is_given_up(quick: HttpConfig) -> None:
+@pytest.mark.parametrize(("status", "lost"), [(503, 16), (500, 16), (429, 4)])
+def test_a_host_that_keeps_failing_is_given_up(quick: HttpConfig, status: int, lost: int) -> None:
+    """One that says itself that it failed is alive, and gets more patience."""
     wary = dataclasses.replace(quick, host_failures=4, retries=0, concurrency_per_host=1)
-    with HostileServer() as server:
-        reasons = [found.reason for found in get_all(wary, [server.url + f"/503?{number}" for number in range(10)])]
-        assert reasons == ["http_503"] * 4 + ["host_given_up"] * 6
+    rules = {f"/bad/{status}/{number}": answer(status=f"{status} Trouble") for number in range(20)}
+    with HostileServer(rules) as server:
+        reasons = [found.reason for found in get_all(wary, [server.url + path for path in rules])]
+        assert reasons == [f"http_{status}"] * lost + ["host_given_up"] * (20 - lost)
+
+
+def test_repeats_of_one_url_are_one_failure(quick: HttpConfig, standing_clock: StandingClock) -> None:
+    """Two bad addresses among good ones, each asked three times, cost the host nothing else."""
+    wary = dataclasses.replace(quick, host_failures=1, retries=2, concurrency_per_host=1)
+    rules = {f"/{number}": answer(status="500 Trouble") for number in (3, 4)}
+    with HostileServer(rules | {f"/{number}": answer(b"good") for number in (0, 1, 2, 5, 6)}) as server:
+        reasons = [found.reason for found in get_all(wary, [f"{server.url}/{number}" for number in range(7)])]
+        assert reasons == ["", "", "", "http_500", "http_500", "", ""]
+        assert [server.paths().count(f"/{number}") for number in range(7)] == [1, 1, 1, 3, 3, 1, 1]
 
 
 def test_a_redirect_to_another_host_can_be_handed_back(hostile: HostileServer, quick: HttpConfig) -> None:

@@ -63,14 +63,14 @@ def test_a_failure_holds_the_next_request_back(
     quick: HttpConfig, standing_clock: StandingClock, attempt: int, wait: float
 ) -> None:
     host = HostPace(dataclasses.replace(quick, backoff=0.5, max_backoff=4.0), HostMemory())
-    host.failed("503", attempt=attempt)
+    host.slow_down(attempt=attempt)
     assert starts(standing_clock, [host], 1) == [[wait]]
 
 
 def test_what_a_host_asks_for_is_kept_or_ends_it(quick: HttpConfig, standing_clock: StandingClock) -> None:
     host = HostPace(dataclasses.replace(quick, backoff=0.5, max_backoff=4.0), HostMemory())
-    host.failed("429", retry_after=3.0, attempt=5)
+    host.slow_down(3.0, attempt=5)
     assert starts(standing_clock, [host], 1) == [[3.0]]
-    host.failed("429", retry_after=4.5)
+    host.slow_down(4.5)
     with pytest.raises(HostGivenUpError, match="asks to wait 4 s"):
         starts(standing_clock, [host], 1)
