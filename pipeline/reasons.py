@@ -90,7 +90,7 @@ _REASONS = {
     **_text("language_threshold", "other_language"),
     "no_query": Reason("match", setting="queries"),
     "not_drawn": Reason("balance", setting="balance.t"),
-    NOT_REACHED: Reason("join", "not reached", "fetch.round_seconds", may_pass=True),
+    NOT_REACHED: Reason("join", "not reached", "fetch.max_hours", may_pass=True),
     "not_fetched": Reason("join", "not reached"),
     "small_image": Reason("package", "image rules", "package.rules.min_side"),
     "bad_aspect_ratio": Reason("package", "image rules", "package.rules.max_aspect_ratio"),

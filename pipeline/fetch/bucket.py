@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.fetch.config import FetchConfig
 from pipeline.fetch.part import facts_of, finish_part, open_spool, read_part
@@ -126,7 +127,10 @@ class _Part:
 
 
 class Bucket:
-    """The fetch of one bucket's URLs into ``parts`` of the store (their URLs by name), begun when it is made."""
+    """The fetch of one bucket's URLs into ``parts`` of the store (their URLs by name), begun when it is made.
+
+    ``until``: seconds of the epoch, from which on nobody is asked any more.
+    """
 
     def __init__(
         self,
@@ -137,6 +141,7 @@ class Bucket:
         image: ImageConfig,
         fetch: FetchConfig,
         progress: Advances | None = None,
+        until: float = float("inf"),
     ) -> None:
         self._shared, self._http, self._image = shared, http, image
         self._progress = progress
@@ -156,7 +161,7 @@ class Bucket:
         except BaseException:
             self.stop()
             raise
-        self._visits = [self._visit(urls, fetch.round_seconds) for urls in hosts.values()]
+        self._visits = [self._visit(urls, fetch.round_seconds, until) for urls in hosts.values()]
         shared.begin(self._visits)
 
     @property
@@ -173,6 +178,13 @@ class Bucket:
                 raise self._error
             yield part.name, part.finish()
 
+    @property
+    def open_hosts(self) -> set[str]:
+        """The hosts of URLs that got no answer, of parts that are finished."""
+        rows = [part.rows for part in self._parts if part.rows is not None]
+        unasked = [batch.column("url").filter(pc.equal(batch.column("status"), NOT_REACHED)) for batch in rows]
+        return {host_of(url) for urls in unasked for url in urls.to_pylist()}
+
     def stop(self) -> None:
         """Ends what is under way and closes the journals; to be called at the end, whatever that was."""
         self._shared.stop(self._visits)
@@ -183,7 +195,7 @@ class Bucket:
         if self._progress is not None and number:
             self._progress.advance(number)
 
-    def _visit(self, urls: list[tuple[str, _Part]], seconds: float) -> Visit:
+    def _visit(self, urls: list[tuple[str, _Part]], seconds: float, until: float) -> Visit:
         """The visit to one host: as many lanes as it may be asked in at a time, each taking the next URL."""
         waiting = deque(sorted(urls, key=lambda entry: hash64(entry[0])))
 
@@ -208,10 +220,12 @@ class Bucket:
                 part.count_off()
 
         under_way: dict[str, _Part] = {}
-        return Visit(len(urls), work, ended, seconds)
+        return Visit(len(urls), work, ended, seconds, until)
 
     async def _ask(self, client: PoliteClient, slots: Slots, url: str, part: _Part) -> None:
         answer = await client.get(url, accept=_ACCEPT, types=PICTURE_TYPES)
+        if answer.reason == "host_given_up" and client.has_answered(answer.final_url):
+            return  # the host was well before, and may be in a later round: the URL stays open
         slots.count(len(answer.body))
         try:
             await self._store(url, answer, part)

@@ -20,7 +20,9 @@ class FetchConfig(Ranged):
     retry_failed: Annotated[bool, FREE] = False
     """Ask again for images whose failure may have passed (no connection, 429, 5xx); never after a refusal."""
     round_seconds: Annotated[float, FREE, Range(above=0)] = 3600.0
-    """Seconds for one host in a round. What its delay does not allow in that time waits for the next round, with the
-    status not_reached."""
+    """Seconds for one host in a round. What its delay does not allow in that time waits for the next round, which
+    begins when all others are done."""
+    max_hours: Annotated[float, FREE, Range(0)] = 0.0
+    """Hours after which fetching ends, whatever is open; the same command goes on with it. 0: when nothing is open."""
     backlog_bytes: Annotated[int, FREE, Range(1)] = 64_000_000
     """Bytes of received pictures that may wait to be decoded; beyond it no new request goes out."""

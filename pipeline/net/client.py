@@ -34,6 +34,7 @@ _RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
 _RETRIED_REASONS = frozenset({"connection_lost", "truncated_body"})
 _UNREACHED = frozenset({"connect_timeout", "connection_refused", "connection_lost", "deadline_exceeded", "dns_error"})
 _TOO_MANY = 429
+_HOSTS_REMEMBERED = 20_000
 _FREE_SOCKETS_SECONDS = 0.5
 _POLICY_ACCEPT = "text/plain, application/json;q=0.9, */*;q=0.1"
 
@@ -142,6 +143,11 @@ class PoliteClient:
         answer.reason, answer.detail = "too_many_redirects", f"more than {self._config.max_redirects}"
         return answer
 
+    def has_answered(self, url: str) -> bool:
+        """Whether the URL's host has answered anything that this client wanted of it, policy files not counted."""
+        parsed = _parse(url)
+        return parsed is not None and self._pace(parsed).answers > 0
+
     async def sitemaps(self, url: str) -> list[str]:
         """The sitemaps that the robots.txt of a site already asked names, for any URL on it."""
         current = _parse(url)
@@ -171,6 +177,8 @@ class PoliteClient:
             return ("wrong_type", media[:100]) if types and media and not media.startswith(types) else None
 
         exchange = await self._repeated(Request(url, accept, limit, 0.0, look=look), budget)
+        if exchange.status and exchange.status not in _RETRIED_STATUSES:
+            self._pace(url).answers += 1
         answer.status, answer.headers, answer.body = exchange.status, exchange.headers, exchange.body
         answer.reason, answer.detail = exchange.reason, exchange.detail
         return exchange
@@ -198,6 +206,12 @@ class PoliteClient:
         """The pace of the URL's host."""
         host = host_name(url)
         if host not in self._paces:
+            most = max(_HOSTS_REMEMBERED, 4 * self._config.concurrent_hosts)
+            if len(self._paces) > most:
+                idle = [name for name, pace in self._paces.items() if pace.is_idle]
+                for name in idle[: most // 2]:
+                    del self._paces[name]
+            self._memory.shorten(most)
             self._paces[host] = HostPace(self._config, self._memory.hosts.setdefault(host, HostMemory()))
         return self._paces[host]
 

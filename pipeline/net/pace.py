@@ -15,6 +15,8 @@ from pipeline.net.config import HttpConfig
 
 ANSWERED_WEIGHT = 0.25  # of a failure that the host told itself (5xx), beside one of a host that is silent or refuses
 
+DAY_SECONDS = 86_400.0
+
 __all__ = ["Clock", "HostGivenUpError", "HostMemory", "HostPace"]
 
 
@@ -46,6 +48,11 @@ class HostMemory:
     not_before: float = float("-inf")  # while backing off
     delay: float = 0.0
 
+    @classmethod
+    def waiting(cls, seconds: float, delay: float) -> "HostMemory":
+        """Of a host that may be asked in so many seconds from now."""
+        return cls(not_before=CLOCK.now() + seconds, delay=delay)
+
     def wait(self) -> float:
         """Seconds until the next request may start; zero or less when it may now."""
         return max(self.last_start + self.delay, self.not_before) - CLOCK.now()
@@ -59,12 +66,18 @@ class HostPace:
     memory: HostMemory
     failures: float = 0
     given_up: str = ""
+    answers: int = 0  # to requests for what is wanted of it, policy files not counted
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # first come, first served
     _slots: asyncio.Semaphore = field(init=False)
 
     def __post_init__(self) -> None:
         self._slots = asyncio.Semaphore(self.config.concurrency_per_host)
         self.memory.delay = max(self.memory.delay, self.config.delay)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody asks the host, nor has to wait before asking it."""
+        return not self._slots.locked() and not self._turn.locked() and self.memory.wait() <= 0
 
     def ask_for_delay(self, seconds: float) -> None:
         """Takes over a Crawl-delay where it is the longer one; a host that asks for too long a one is given up."""
@@ -103,7 +116,10 @@ class HostPace:
 
     async def _due(self) -> None:
         while not self.given_up and (wait := self.memory.wait()) > 0:
-            await CLOCK.sleep(wait)
+            if wait > max(self.config.max_backoff, self.memory.delay) + 1:  # what it asked for an earlier client
+                self.given_up = f"it asks to wait {wait:.0f} s"
+            else:
+                await CLOCK.sleep(wait)
         if self.given_up:
             raise HostGivenUpError(self.given_up)
 
@@ -118,9 +134,11 @@ class HostPace:
         back-off.
         """
         wait = retry_after if retry_after is not None else self.config.backoff * 2.0**attempt
-        if retry_after is not None and retry_after > self.config.max_backoff:
+        if retry_after is None:
+            wait = min(wait, self.config.max_backoff)
+        elif retry_after > self.config.max_backoff:
             self.given_up = f"it asks to wait {retry_after:.0f} s"
-        wait = min(wait, self.config.max_backoff)
+            wait = min(wait, DAY_SECONDS)
         self.memory.not_before = max(self.memory.not_before, CLOCK.now() + wait)
 
     def failed(self, why: str, *, answered: bool = False) -> None:

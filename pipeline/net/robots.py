@@ -8,6 +8,7 @@ time linear in the path for each rule, whatever the pattern.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 __all__ = ["MAX_ROBOTS_BYTES", "RobotsFile", "matches", "parse_robots", "percent_normal"]
@@ -103,6 +104,28 @@ class RobotsFile:
         """Seconds of Crawl-delay for ``agent``; None where the file asks for none."""
         group = self._group(agent)
         return group.delay if group else None
+
+    def only(self, agent: str) -> "RobotsFile":
+        """The same, with the rules for one agent alone: what other agents may do can be most of a file."""
+        group = self._group(agent)
+        return RobotsFile({"*": group} if group is not None else {}, self.sitemaps)
+
+    def told(self) -> dict[str, Any]:
+        """The rules as values that JSON holds; :meth:`of_told` reads them."""
+        groups = {
+            name: {"delay": group.delay, "rules": [[rule.allow, rule.pattern, rule.line] for rule in group.rules]}
+            for name, group in self._groups.items()
+        }
+        return {"groups": groups, "sitemaps": list(self.sitemaps)}
+
+    @classmethod
+    def of_told(cls, told: dict[str, Any]) -> "RobotsFile":
+        """A file from what :meth:`told` gave."""
+        groups = {
+            name: _Group([Rule(*rule) for rule in group["rules"]], group["delay"])
+            for name, group in told["groups"].items()
+        }
+        return cls(groups, told["sitemaps"])
 
     def _group(self, agent: str) -> _Group | None:
         return self._groups.get(agent.lower()) or self._groups.get("*")

@@ -43,10 +43,21 @@ class SitePolicy:
 
 @dataclass
 class Memory:
-    """What a process remembers of sites and hosts from one client to the next."""
+    """What a process remembers of sites and hosts from one client to the next: of as many as it may have use for."""
 
     policies: dict[str, SitePolicy] = field(default_factory=dict)
     hosts: dict[str, HostMemory] = field(default_factory=dict)
+
+    def shorten(self, most: int) -> None:
+        """Forgets the policies that were learnt first, and the hosts that may be asked at once, where there are more
+        than ``most``; half of them then, so that this is seldom done."""
+        if len(self.policies) > most:
+            for origin in list(self.policies)[: most // 2]:
+                del self.policies[origin]
+        if len(self.hosts) > most:
+            free = [host for host, known in self.hosts.items() if known.wait() <= 0]
+            for host in free[: most // 2]:
+                del self.hosts[host]
 
 
 @functools.cache
@@ -121,7 +132,7 @@ class Sites:
         policy = SitePolicy(time.monotonic() + _DAY_SECONDS)
         answer = await self._ask(origin.with_path("/robots.txt"))
         if not answer.reason:
-            policy.robots = parse_robots(answer.body)
+            policy.robots = parse_robots(answer.body).only(self._config.user_agent)
             delay = policy.robots.delay(self._config.user_agent)
             if delay is not None:
                 self._delay_found(origin, delay)
@@ -136,7 +147,7 @@ class Sites:
         if self._config.binds("tdm_file") and (body := await self._extra(origin, policy, _TDM_PATH)):
             policy.tdm = parse_tdmrep(body)
         if self._config.binds("ai_txt") and (body := await self._extra(origin, policy, _AI_PATH)):
-            policy.ai = parse_robots(body)
+            policy.ai = parse_robots(body).only(self._config.user_agent)
         return policy
 
     async def _extra(self, origin: URL, policy: SitePolicy, path: str) -> bytes:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import heapq
 import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ WAIT_SECONDS = 1.0  # between two looks at how long the hosts were waited for
 
 @dataclass(frozen=True, eq=False)
 class Visit:
-    """What is to be asked of one host. ``requests``: how many at least; ``seconds``: after which the rest is left.
+    """What is to be asked of one host. ``requests``: how many at least; ``seconds``: after which the rest is left, as
+    it is at the moment ``until`` (of the epoch).
 
     ``work`` gets the client, and the count of requests and bytes. ``ended`` is called in every case, in the thread of
     the loop, with the error that ended the work or None.
@@ -37,6 +39,7 @@ class Visit:
     work: Callable[[PoliteClient, Slots], Awaitable[None]]
     ended: Callable[[BaseException | None], None]
     seconds: float = float("inf")
+    until: float = float("inf")
 
 
 class Visits:
@@ -68,6 +71,14 @@ class Visits:
         """Gives visits up; returns when none of them is under way any more."""
         if not self._over.is_set():
             asyncio.run_coroutine_threadsafe(self._stop(set(those)), self._loop).result()
+
+    def with_memory(self, act: Callable[[Memory], None]) -> None:
+        """Lets ``act`` read or add to what is known of hosts, while no request does."""
+
+        async def in_loop() -> None:
+            act(self._memory)
+
+        asyncio.run_coroutine_threadsafe(in_loop(), self._loop).result()
 
     def take_waited(self) -> float:
         """The seconds, since last asked, in which no request was under way because every host's turn was yet to
@@ -128,11 +139,13 @@ class Visits:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _visit(self, visit: Visit) -> None:
-        limit = asyncio.timeout(None if visit.seconds == float("inf") else visit.seconds)
+        seconds = min(visit.seconds, visit.until - time.time())
+        limit = asyncio.timeout(None if seconds == float("inf") else seconds)
         error: BaseException | None = None
         try:
-            async with limit:
-                await visit.work(self._client, self._slots)
+            if seconds > 0:
+                async with limit:
+                    await visit.work(self._client, self._slots)
         except Exception as raised:
             error = None if isinstance(raised, TimeoutError) and limit.expired() else raised
         except BaseException as raised:

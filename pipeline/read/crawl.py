@@ -120,6 +120,11 @@ class CrawlBucket:
         """How many pages are held."""
         return len(self._rows)
 
+    @property
+    def hosts(self) -> set[str]:
+        """The hosts of the pages."""
+        return {row["host"] for row in self._rows}
+
     def result(self, waited: Callable[[float], None] = lambda seconds: None) -> RoundResult:
         """What the bucket's pages brought, as soon as all are there; raises what ended a visit."""
         self._shared.wait_for(self._over, waited)

@@ -22,7 +22,12 @@ from pipeline.keeping.folder import RunFolder
 from pipeline.net.config import HttpConfig
 from pipeline.net.visits import Visits, visits
 
-__all__ = ["AskBuckets", "Asking"]
+__all__ = ["AskBuckets", "Asking", "known_folder"]
+
+
+def known_folder(run: RunFolder, name: str) -> str:
+    """Where a stage keeps what it knows of hosts from round to round; it goes when the stage is done."""
+    return run.path(f".hosts-{name}")
 
 
 class Begun(Protocol):
@@ -59,7 +64,7 @@ class Asking(Generic[B, T]):
         self.throttled: Callable[[float], None] = lambda seconds: None
         self.beacon = Beacon(self.run, self.name)
         self._shared = contextlib.ExitStack()
-        self._visits = self._shared.enter_context(visits(self.http, self.backlog_bytes))
+        self.visits = self._shared.enter_context(visits(self.http, self.backlog_bytes))
         return self
 
     def __exit__(
@@ -71,7 +76,7 @@ class Asking(Generic[B, T]):
 
     def take(self, element: object) -> Iterator[T]:
         """Begins an element; gives what came of those for which it had to wait."""
-        self._begun.append((element, self.begin(element, self._visits)))
+        self._begun.append((element, self.begin(element, self.visits)))
         yield from self.rest(self.open_urls)
 
     def rest(self, most: int = -1) -> Iterator[T]:

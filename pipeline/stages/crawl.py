@@ -29,11 +29,12 @@ from pipeline.keeping.manifest import (
     write_manifest,
 )
 from pipeline.keeping.step import Context
+from pipeline.net.known import recall, remember
 from pipeline.net.visits import Visits
 from pipeline.read.crawl import CrawlBucket
 from pipeline.read.crawls import CURRENT_FILE, crawl_folder, current_crawl, round_folder
 from pipeline.read.frontier import seed_frontier
-from pipeline.stages.asking import AskBuckets, Asking
+from pipeline.stages.asking import AskBuckets, Asking, known_folder
 from pipeline.stages.crawl_plan import Known, Plan, buckets_of
 from pipeline.tables.batches import combine, split
 from pipeline.tables.gather import Gather
@@ -48,6 +49,7 @@ __all__ = ["MARKER", "TABLES", "crawl_sites"]
 # The tables a bucket writes, in this order: the last one is its marker.
 TABLES = {"candidates": CANDIDATES, "links": FRONTIER, "rejects": REJECTS, "pages": PAGES}
 MARKER = "pages"
+KNOWN = "crawl"
 
 
 def crawl_sites(context: Context) -> tuple[str, int]:
@@ -56,6 +58,7 @@ def crawl_sites(context: Context) -> tuple[str, int]:
     run, config = context.run, context.config
     folder = crawl_folder(run, config)
     rounds = _crawl(run, folder, config, context.engine)
+    files.remove(known_folder(run, KNOWN))
     _replace_crawl(run, folder, rounds)
     return folder, rounds
 
@@ -207,6 +210,10 @@ class _Crawling(Asking[CrawlBucket, TaggedOutput]):
         """The folder of one of the round's tables."""
         return round_folder(self.folder, self.number, table)
 
+    def _known(self, name: str) -> str:
+        """What is known of the hosts of a bucket, for the next round."""
+        return files.join(known_folder(self.run, KNOWN), name.partition(".")[0])
+
     def begin(self, element: object, shared: Visits) -> CrawlBucket | None:
         """The bucket of a frontier file (its name, and how many of its pages to ask for), if it is not finished."""
         name, quota = cast(tuple[str, int], element)
@@ -214,12 +221,16 @@ class _Crawling(Asking[CrawlBucket, TaggedOutput]):
             return None
         batches = list(iter_batches(self.table_folder("frontier"), names=[name]))
         frontier = pa.Table.from_batches(batches, schema=FRONTIER).slice(0, quota)
+        shared.with_memory(partial(recall, self._known(name)))
         return CrawlBucket(shared, frontier, self.config.http, self.config.extract, self.beacon)
 
     def results(self, element: object, bucket: CrawlBucket | None) -> Iterator[TaggedOutput]:
         """The rows by table."""
         name, _ = cast(tuple[str, int], element)
         found = bucket.result(self.throttled) if bucket is not None else None
+        if bucket is not None:
+            hosts = bucket.hosts
+            self.visits.with_memory(lambda memory: remember(self._known(name), memory, hosts))
         for table, schema in TABLES.items():
             folder = self.table_folder(table)
             if found is None:

@@ -6,8 +6,10 @@ the addresses that it decided. Addresses whose turn did not come are open: the s
 same command goes on with them.
 """
 
+import sys
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import cast
 
@@ -30,16 +32,19 @@ from pipeline.hosts import by_host, host_of
 from pipeline.keeping.folder import RunFolder, key_of
 from pipeline.keeping.manifest import Entry, iter_batches, read_manifest, rows_in
 from pipeline.keeping.step import Context, Step
+from pipeline.net.known import recall, remember
 from pipeline.net.visits import Visits
 from pipeline.reasons import by_frequency, in_words
-from pipeline.stages.asking import AskBuckets, Asking
+from pipeline.stages.asking import AskBuckets, Asking, known_folder
 from pipeline.tables.gather import Gather
 from pipeline.tables.schema import FETCH_PLAN
 from pipeline.tables.sink import WriteManifest
 from pipeline.tables.source import ReadTable
+from webimagetext import files
 
 __all__ = ["FetchImages", "fetch_pairs", "known_rows", "left_of", "step"]
 LEAST_BUCKETS, MOST_BUCKETS = 64, 50_000
+KNOWN = "fetch"
 URLS_A_BUCKET = 20_000
 URLS_A_PART = 10_000  # images of one tar in the store
 
@@ -85,18 +90,38 @@ def _tables_of(folder: str) -> list[str]:
 
 
 def fetch_pairs(context: Context, pairs: str, name: str) -> None:
-    """Fetches what the store lacks of the pairs of a table."""
+    """Fetches what the store lacks of the pairs of a table, in rounds: until nothing is open, or nothing more comes of
+    asking, or the time for it is over."""
     run, config = context.run, context.config
     claim_store(run, config.image)
     if context.fresh:
         adopt_parts(run, config.image)
-    earlier = read_manifest(run.images).to_pylist()
-    build = partial(fetch, pairs=pairs, run=run, config=config, earlier=earlier, name=name)
-    context.engine.run(name, build, total=rows_in(pairs), unit="images")
+    hours = config.fetch.max_hours
+    until = time.time() + 3600 * hours if hours else float("inf")
+    open_before = -1
+    while True:
+        earlier = read_manifest(run.images).to_pylist()
+        asking = partial(_Fetching, run, config, len(earlier), name, until)
+        build = partial(fetch, pairs=pairs, run=run, config=config, earlier=earlier, asking=asking)
+        context.engine.run(name, build, total=rows_in(pairs), unit="images")
+        left = left_of(context, [pairs])
+        still = left.total()
+        if not still or still == open_before or time.time() >= until:
+            break
+        hosts = ", ".join(f"{host}: {count:,}" for host, count in left.most_common(3))
+        print(f"    {still:,} are open, most of {hosts}: the next round", file=sys.stderr)
+        open_before = still
+    if not still:
+        files.remove(known_folder(run, KNOWN))
 
 
 def fetch(
-    root: beam.Pipeline, pairs: str, run: RunFolder, config: RunConfig, earlier: Sequence[Entry], name: str
+    root: beam.Pipeline,
+    pairs: str,
+    run: RunFolder,
+    config: RunConfig,
+    earlier: Sequence[Entry],
+    asking: "Callable[[], _Fetching]",
 ) -> None:
     """The pairs of a table -> images in the store, asked for host by host; what the store knows already is not asked
     again."""
@@ -105,7 +130,7 @@ def fetch(
     wanted = selected | "Wanted" >> beam.Map(wanted_rows)
     known = answered | "Known" >> beam.Map(known_rows, config)
     urls = (wanted, known) | "All URLs" >> beam.Flatten().with_output_types(pa.RecordBatch)
-    entries = urls | "Fetch by host" >> FetchImages(run, config, len(earlier), name, rows_in(pairs))
+    entries = urls | "Fetch by host" >> FetchImages(asking, rows_in(pairs))
     kept = root | "Earlier parts" >> beam.Create(list(earlier), reshuffle=False)
     (entries, kept) | "All parts" >> beam.Flatten() | WriteManifest(run.images)
 
@@ -134,9 +159,9 @@ class FetchImages(beam.PTransform):
     """URLs (FETCH_PLAN) -> manifest rows of the parts of the image store that hold what came of those that are not
     known. ``urls``: about how many there are."""
 
-    def __init__(self, run: RunFolder, config: RunConfig, earlier_parts: int, name: str, urls: int) -> None:
+    def __init__(self, asking: "Callable[[], _Fetching]", urls: int) -> None:
         super().__init__()
-        self.asking = partial(_Fetching, run, config, earlier_parts, name)
+        self.asking = asking
         self.buckets = min(max(LEAST_BUCKETS, -(-urls // URLS_A_BUCKET)), MOST_BUCKETS)
 
     def expand(self, urls: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[Entry]:
@@ -147,9 +172,9 @@ class FetchImages(beam.PTransform):
 class _Fetching(Asking[Bucket, Entry]):
     """Fetches what buckets of hosts want and the store does not know; gives the manifest rows of the parts written."""
 
-    def __init__(self, run: RunFolder, config: RunConfig, earlier_parts: int, name: str) -> None:
+    def __init__(self, run: RunFolder, config: RunConfig, earlier_parts: int, name: str, until: float) -> None:
         super().__init__(run, config.http, name, config.fetch.backlog_bytes)
-        self.config, self.earlier_parts = config, earlier_parts
+        self.config, self.earlier_parts, self.until = config, earlier_parts, until
 
     def begin(self, element: object, shared: Visits) -> Bucket:
         """The bucket of one group of FETCH_PLAN."""
@@ -165,13 +190,21 @@ class _Fetching(Asking[Bucket, Entry]):
             identity = "\n".join([str(self.earlier_parts), *chunk])
             parts[f"{number:05d}-{key_of(hash64(identity))}"] = chunk
         config = self.config
-        return Bucket(shared, self.run.images, parts, config.http, config.image, config.fetch, self.beacon)
+        shared.with_memory(partial(recall, self._known(number)))
+        return Bucket(shared, self.run.images, parts, config.http, config.image, config.fetch, self.beacon, self.until)
 
     def results(self, element: object, bucket: Bucket | None) -> Iterator[Entry]:
         """The manifest rows of the bucket's parts."""
         assert bucket is not None
         for part, _ in bucket.parts(self.throttled):
             yield from entries_of_part(self.run.images, part)
+        if hosts := bucket.open_hosts:
+            number, _ = cast(tuple[int, pa.Table], element)
+            self.visits.with_memory(lambda memory: remember(self._known(number), memory, hosts))
+
+    def _known(self, number: int) -> str:
+        """What is known of the hosts of a bucket, for the next round."""
+        return files.join(known_folder(self.run, KNOWN), f"{number:05d}")
 
 
 def _host_first(url: str) -> tuple[str, str]:

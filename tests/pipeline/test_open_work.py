@@ -57,7 +57,7 @@ def test_the_same_command_goes_on_with_what_is_open(tmp_path: Path, capsys: pyte
     run = RunFolder(str(tmp_path / "run"))
     with serve(tmp_path / "site") as site:
         words = ["run", str(build(tmp_path, site.url)), "--output", run.root]
-        assert main([*words, "--http.delay", "0.3", "--fetch.round-seconds", "2"]) == 0
+        assert main([*words, "--http.delay", "0.3", "--fetch.max-hours", "0.0006"]) == 0
         pictures = [path for path in site.asked if path.endswith(".png")]
         first = len(pictures)
         assert 1 < first < IMAGES - 5
@@ -70,7 +70,7 @@ def test_the_same_command_goes_on_with_what_is_open(tmp_path: Path, capsys: pyte
         assert (step["open"], step["open_at"]) == (left, {"127.0.0.1": left})
         assert f"{had} image URLs: {had} stored, {left} are open" in told
         assert told.splitlines()[-1].startswith(f"not finished: {left} image addresses are open")
-        assert f"(most of 127.0.0.1: {left}; fetch.round_seconds = 2)" in told
+        assert f"(most of 127.0.0.1: {left}; fetch.max_hours = 0.0006)" in told
         assert not is_complete(run.images) and (read_made(run.images) or {})["open"] == left
         assert f"{left} image addresses are open" in Path(run.report).read_text()
         assert f"not asked for yet: {left} addresses" in Path(run.card).read_text()
@@ -96,7 +96,7 @@ def test_packaging_alone_goes_on_from_open_work_and_says_so(tmp_path: Path, caps
         config = str(build(tmp_path, site.url))
         for verb in ("extract", "curate"):
             assert main([verb, config, "--output", run.root]) == 0
-        slow = ["--http.delay", "0.4", "--fetch.round-seconds", "1.5"]
+        slow = ["--http.delay", "0.4", "--fetch.max-hours", "0.001"]
         for verb in ("fetch", "package"):
             capsys.readouterr()
             assert main([verb, config, "--output", run.root, *slow]) == 0
