@@ -14,7 +14,16 @@ from pipeline.engines.engine import Engine
 from pipeline.fetch.store import check_store
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import is_complete
-from pipeline.keeping.step import Context, Step, refuse_older, reopen, run_steps, settings_of
+from pipeline.keeping.step import (
+    Context,
+    Markers,
+    Step,
+    markers_of,
+    refuse_older,
+    reopen,
+    run_steps,
+    settings_of,
+)
 from pipeline.match.own_list import with_query_list
 from pipeline.stages import balance, captions, evaluation, extract, fetch, join, match, shards
 from webimagetext import files
@@ -64,25 +73,27 @@ def run_steps_of(verb: str, output: str, config: RunConfig, options: Sequence[st
             if not left or not asked or not _is_damaged(run, config):
                 raise
             with locked(run.root, f"`{verb}`"):
-                _reopen(verb, run, config, error.problem)
+                steps = steps_of(run, config)
+                _reopen(verb, run, steps, markers_of(steps), error.problem)
     raise AssertionError("the last try raises")
 
 
 def _is_damaged(run: RunFolder, config: RunConfig) -> bool:
     """Whether a step's files are known to be damaged; not where the store of the run cannot even be asked."""
     try:
-        return any(step.wrong(run.root.rstrip("/")) for step in steps_of(run, config))
+        steps = steps_of(run, config)
+        markers = markers_of(steps)
+        return any(step.wrong(run.root.rstrip("/"), markers[step.output]) for step in steps)
     except (UserError, OSError):  # such as a folder that is a file
         return False
 
 
-def _reopen(verb: str, run: RunFolder, config: RunConfig, problem: str = "") -> None:
+def _reopen(verb: str, run: RunFolder, steps: Sequence[Step], markers: Markers, problem: str = "") -> None:
     """Makes the steps with damaged files unfinished.
 
     Raises UserError, with the verb that makes it anew, for one that this verb goes on from and does not do itself.
     """
-    steps = steps_of(run, config)
-    found = reopen(steps, run.root.rstrip("/"))
+    found = reopen(steps, run.root.rstrip("/"), markers)
     order = list(dict.fromkeys(step.verb for step in steps))
     for step, (folder, name) in found:
         if verb != "run" and (verb not in order or order.index(step.verb) < order.index(verb)):
@@ -102,14 +113,16 @@ def _run_once(
 
     store = partial(check_store, run, config.image)
     check(verb, run, config, engine=make_engine, store=store, extracted=partial(_is_extracted, run, config))
-    refuse_older(steps_of(run, config))
     with locked(run.root, f"`{verb}`"):
         begun.set()
-        _reopen(verb, run, config)
-        return _run_steps(verb, run, config, engines[0])
+        steps = steps_of(run, config)
+        markers = markers_of(steps)
+        refuse_older(steps, markers)
+        _reopen(verb, run, steps, markers)
+        return _run_steps(verb, run, config, engines[0], markers)
 
 
-def _run_steps(verb: str, run: RunFolder, config: RunConfig, engine: Engine) -> list[funnel.Step]:
+def _run_steps(verb: str, run: RunFolder, config: RunConfig, engine: Engine, markers: Markers) -> list[funnel.Step]:
     stated = config
     if verb in ("run", "curate", "package"):
         config = with_query_list(run, config)
@@ -117,7 +130,7 @@ def _run_steps(verb: str, run: RunFolder, config: RunConfig, engine: Engine) -> 
     if steps:
         with files.write_atomic(run.config, "w") as stream:
             stream.write(to_toml(stated))
-        run_steps(steps, Context(run, config, engine))
+        run_steps(steps, Context(run, config, engine), markers)
     if verb in ("run", "report"):
         return write_audit(run, settings_of(steps_of(run, config), run))
     return funnel.funnel_steps(run)

@@ -6,11 +6,9 @@ workers.
 """
 
 import dataclasses
-import json
 import os
 import shutil
 import sys
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,6 +20,7 @@ from query_builder.config import BuildConfig
 from query_builder.corpus import Corpus, Thresholds, Totals, merge_corpus, pages_of, read_totals
 from query_builder.count.shard import ShardTask, count_shard, shard_folder
 from query_builder.inputs import checksum, glance, hold_the_same
+from query_builder.kept import is_kept, is_kept_folder
 from query_builder.merge.titles import TitleName, TitleStatistics, rank_titles
 from query_builder.normalize import normalize
 from query_builder.published import published_rows
@@ -151,12 +150,10 @@ def _count(job: _Job, work: str, workers: Workers) -> Totals:
     """Counts the dump and the page views, shard by shard. Raises UserError for a dump without any text."""
     config, skip = job.config, job.config.on_corrupt == "skip"
     tasks = [ShardTask(shard, job.rules, work, skip) for shard in job.shards]
-    folders = [shard_folder(work, shard.number) for shard in job.shards]
-    _run_shards("dump", "articles", workers, count_shard, tasks, folders)
+    _run_shards("dump", "articles", workers, count_shard, tasks, lambda n: is_kept_folder(shard_folder(work, n)))
     project = f"{config.language}.wikipedia"
     views = [ViewsTask(shard, project, work, skip) for shard in job.view_shards]
-    paths = [views_path(work, shard.number) for shard in job.view_shards]
-    _run_shards("page views", "titles", workers, count_views, views, paths)
+    _run_shards("page views", "titles", workers, count_views, views, lambda n: is_kept(views_path(work, n)))
     totals = read_totals(work, len(job.shards))
     if not totals.words:
         raise UserError(f"{config.dump[0]}: no article with any text in it", "give the pages-articles file of a dump")
@@ -245,12 +242,17 @@ def _clear_leftovers(work: str) -> None:
 
 
 def _run_shards(
-    label: str, unit: str, workers: Workers, function: Callable[[Any], int], tasks: list[Any], results: list[str]
+    label: str,
+    unit: str,
+    workers: Workers,
+    function: Callable[[Any], int],
+    tasks: list[Any],
+    is_done: Callable[[int], bool],
 ) -> None:
     """Runs the shards that have no result yet, with progress in bytes of the files; ``function`` returns a number of
-    ``unit``."""
+    ``unit``, ``is_done`` is asked for a shard's number."""
     shards: list[Shard] = [task.shard for task in tasks]
-    missing = [task for task, result in zip(tasks, results, strict=True) if not _is_done(result)]
+    missing = [task for task in tasks if not is_done(task.shard.number)]
     if not missing:
         return
     total = sum(shard.end - shard.start for shard in shards)
@@ -262,22 +264,6 @@ def _run_shards(
         for task, found in workers.map(function, missing):
             items += found
             progress.advance(task.shard.end - task.shard.start, f"{items:,} {unit}")
-
-
-def _is_done(result: str) -> bool:
-    """Whether a shard's result is there: a file, or a folder with a note. What is not whole is removed, to be counted
-    once more."""
-    if not os.path.isdir(result):
-        if os.path.exists(result) and not zipfile.is_zipfile(result):
-            os.unlink(result)
-        return os.path.exists(result)
-    try:
-        with open(os.path.join(result, "done.json"), encoding="utf-8") as file:
-            json.load(file)
-    except (OSError, ValueError):
-        shutil.rmtree(result)
-        return False
-    return True
 
 
 def _know(

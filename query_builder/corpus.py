@@ -3,7 +3,6 @@
 In: the parts that the shards wrote, and the names that need numbers whatever their counts. Out: a :class:`Corpus`.
 """
 
-import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from query_builder.count.part import RANGE_BITS, hash_column
 from query_builder.count.shard import shard_folder
 from query_builder.count.tokens import JOINTS
 from query_builder.hash_table import Longs
+from query_builder.kept import read_done
 from query_builder.merge.bigrams import (
     JOINT_BITS,
     VARIANT_BITS,
@@ -68,7 +68,7 @@ def read_totals(work: str, shards: int) -> Totals:
     parts: list[str] = []
     for number in range(shards):
         folder = shard_folder(work, number)
-        done = _read_done(folder)
+        done = read_done(folder)
         for name, count in done["ledger"].items():
             ledger[name] = ledger.get(name, 0) + count
         for index, part in enumerate(done["parts"]):
@@ -80,13 +80,7 @@ def read_totals(work: str, shards: int) -> Totals:
 
 def pages_of(work: str, number: int) -> int:
     """The pages of a finished shard, of all kinds."""
-    return int(_read_done(shard_folder(work, number))["ledger"].get("pages", 0))
-
-
-def _read_done(folder: str) -> dict[str, Any]:
-    with open(os.path.join(folder, "done.json"), encoding="utf-8") as file:
-        done: dict[str, Any] = json.load(file)
-    return done
+    return int(read_done(shard_folder(work, number))["ledger"].get("pages", 0))
 
 
 _NONE = np.empty(0, np.int64)

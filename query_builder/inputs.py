@@ -5,17 +5,16 @@ In: addresses of files. Out: what a glance tells, and names, sizes and SHA-256 s
 
 import hashlib
 import os
-import re
 from collections.abc import Sequence
 from typing import Any
 
-from webimagetext.files import digest, is_url, open_input, read_ranges, size, version, write_atomic
+from query_builder.kept import read_note, write_note
+from webimagetext.files import digest, is_url, open_input, read_ranges, size, version
 from webimagetext.progress import Progress
 
 __all__ = ["checksum", "described", "glance", "hold_the_same"]
 
 ENDS = 1 << 16
-CHECKSUM = re.compile("[0-9a-f]{64}")
 
 
 def described(url: str, sha256: str = "") -> dict[str, Any]:
@@ -26,15 +25,10 @@ def described(url: str, sha256: str = "") -> dict[str, Any]:
 def checksum(task: tuple[str, str]) -> dict[str, Any]:
     """What :func:`described` gives; ``task`` is the address and where a former run noted the sum, or this one will."""
     url, note = task
-    if os.path.exists(note):
-        with open(note, encoding="ascii", errors="replace") as file:
-            value = file.read()
-    else:
-        value = ""
-    if not CHECKSUM.fullmatch(value):
+    value = (read_note(note) or b"").decode()
+    if not value:
         value = digest(url)
-        with write_atomic(note) as stream:
-            stream.write(value.encode())
+        write_note(note, value.encode())
     return described(url, value)
 
 

@@ -5,18 +5,22 @@ out as what the disk said: torch words a failed write as one of its own errors. 
 in it, which torch writes and does not look at when it reads.
 """
 
+import hashlib
 import os
 import zipfile
+from collections.abc import Mapping
 from typing import IO, Any
 
 import torch
+from torch import Tensor
 
-from trainer.endings import is_out_of_memory
-from webimagetext.errors import UserError, is_out_of_files
+from webimagetext.errors import UserError, is_out_of_files, is_out_of_memory
 from webimagetext.files import open_input, write_atomic
 from webimagetext.local import fetched
 
-__all__ = ["DamagedError", "load", "save"]
+__all__ = ["DIGEST", "DamagedError", "digest", "load", "save"]
+
+DIGEST = "sha256_of_tensors"  # in the metadata of a file
 
 
 class DamagedError(UserError):
@@ -56,6 +60,16 @@ def save(content: Any, url: str) -> None:
         if error.filename or not error.errno:
             raise
         raise OSError(error.errno, os.strerror(error.errno), url) from None  # a write alone does not name the file
+
+
+def digest(states: Mapping[str, Tensor]) -> str:
+    """A SHA-256 over tensors by their names: the checksum of a layout that has none."""
+    found = hashlib.sha256()
+    for name in sorted(states):
+        found.update(name.encode())
+        flat = states[name].detach().cpu().contiguous().reshape(-1)
+        found.update(flat.view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def load(url: str, what: str, remedy: str) -> Any:

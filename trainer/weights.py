@@ -3,6 +3,7 @@
 In: a path or URL. Out: a model with its tokenizer. The layouts are told apart by the names of their tensors.
 """
 
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -49,20 +50,31 @@ def _found(path: str) -> tuple[str, checkpoint.Checkpoint | None]:
 def load_states(path: str) -> dict[str, Tensor]:
     """The tensors of a file under our names. Raises UserError when it is no known layout."""
     if path.endswith(".safetensors"):
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
-        with open_input(path) as stream:
-            try:
-                return from_any(load(stream.read()), path)
-            except SafetensorError as error:
-                raise UserError(f"{path}: cannot be read as weights: {error}", "get the file again") from None
+        return from_any(_read_safetensors(path), path)
     content: Any = tensors.load(path, "weights", "get the file again")
     if isinstance(content, dict) and content.get("format") == checkpoint.FORMAT:
         return dict(content["average"] or content["model"])
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]
     return from_any(content, path)
+
+
+def _read_safetensors(path: str) -> dict[str, Tensor]:
+    """The tensors of a file, held against the checksum that files of ours state."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    with open_input(path) as stream:
+        content = stream.read()
+    try:
+        states = load(content)
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        stated = header.get("__metadata__", {}).get(tensors.DIGEST)
+        if stated not in (None, tensors.digest(states)):
+            raise ValueError("its checksum is another one")
+    except (SafetensorError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as weights: {error}", "get the file again") from None
+    return dict(states)
 
 
 def put_states(model: Clip, states: dict[str, Tensor], path: str) -> None:

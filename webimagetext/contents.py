@@ -10,7 +10,7 @@ import functools
 import os
 
 from webimagetext import files
-from webimagetext.errors import UserError
+from webimagetext.stores import missing
 
 __all__ = ["identity"]
 
@@ -24,7 +24,7 @@ def identity(url: str) -> str:
     try:
         about = os.stat(url)
     except FileNotFoundError:
-        raise UserError(f"{url}: no such file") from None
+        raise missing(url) from None
     return _digest(url, about.st_size, about.st_mtime_ns)
 
 

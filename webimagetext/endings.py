@@ -5,21 +5,22 @@ for what is a defect of ours and keeps its traceback.
 """
 
 import errno
+import os
 import re
+import resource
 import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-from webimagetext.errors import UserError, is_full_disk
+from webimagetext.errors import UserError, is_full_disk, is_out_of_files, is_out_of_memory
 
-__all__ = ["Terminated", "heard", "user_error", "user_error_of_text"]
+__all__ = ["Terminated", "heard", "out_of_files", "user_error", "user_error_of_text"]
 
 AGAIN = "run the same command again: finished work is kept"
-MEMORY = UserError(
-    "out of memory", f"use fewer --workers, a smaller batch, or a machine with more memory; then {AGAIN}"
-)
+MEMORY = f"use fewer --workers, a smaller batch, or a machine with more memory; then {AGAIN}"
+ANOTHER = "change that, or name another place"
 # What to say of an error of the system, and what to do about it.
 _SYSTEM = {
     errno.ENOSPC: ("no space left while writing {}", f"free some disk space, then {AGAIN}"),
@@ -28,47 +29,74 @@ _SYSTEM = {
     errno.EACCES: ("{}: permission is denied", "change its owner or its permissions, or give another folder"),
     errno.EPERM: ("{}: the system does not permit this", "change its owner or its permissions, or give another folder"),
     errno.EFBIG: ("{}: the file would be larger than this system allows", "look at `ulimit -f` and the file system"),
-    errno.EMFILE: ("too many open files, the last {}", f"raise the limit (`ulimit -n 4096`), then {AGAIN}"),
-    errno.ENFILE: ("too many open files on this machine, the last {}", f"close other programs, then {AGAIN}"),
-    errno.ENOMEM: (MEMORY.problem, MEMORY.remedy),
     errno.EIO: ("{}: the disk could not read or write", "look at the machine's log: a disk or a network mount fails"),
     errno.ESTALE: ("{}: the network mount has lost it", f"mount it anew, then {AGAIN}"),
+}
+# The same of a place that an option names: only where the error says which one it is.
+_PLACE = {
+    errno.ENOENT: ("{}: is not there, or not any more", f"if another program moved or deleted it: {AGAIN}"),
+    errno.ENOTDIR: ("{}: a part of this path is a file, not a folder", ANOTHER),
+    errno.EISDIR: ("{}: is a folder, not a file", ANOTHER),
+    errno.EEXIST: ("{}: is a file where a folder has to be", ANOTHER),
+    errno.ENOTEMPTY: ("{}: this folder is not empty", ANOTHER),
+    errno.ENAMETOOLONG: ("{}: the name is too long", ANOTHER),
+    errno.ELOOP: ("{}: links lead in a circle", ANOTHER),
 }
 # The last line of a traceback: its type, the number of the system's error, its words, and the file's name.
 _OS_ERROR = re.compile(r"^(?:\w+\.)*\w*Error: \[Errno (\d+)\] [^\n:]*(?:: '([^'\n]*)')?", re.MULTILINE)
 _MEMORY_ERROR = re.compile(r"^(?:\w+\.)*(?:_Array|Arrow)?MemoryError\b", re.MULTILINE)
+_TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.tmp$")  # of a file that is being written
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM, which unwinds a program as Ctrl-C does."""
 
 
-def user_error(error: BaseException) -> UserError | None:
-    """What a user is told of ``error``; None where it says nothing that they could mend."""
+def user_error(error: BaseException, memory: str = MEMORY) -> UserError | None:
+    """What a user is told of ``error``, with what to do about too little ``memory``; None where it says nothing that
+    they could mend."""
     if isinstance(error, UserError):
         return error
-    if isinstance(error, MemoryError) or type(error).__name__ == "ArrowMemoryError":
-        return MEMORY
+    if is_out_of_memory(error):
+        return _out_of_memory(str(error), memory)
+    if is_out_of_files(error):
+        return out_of_files()
     if not isinstance(error, OSError):
         return None
-    if is_full_disk(error):
-        return _of_system(errno.ENOSPC, error.filename)
-    return _of_system(error.errno, error.filename)
+    return _of_system(error.errno or (errno.ENOSPC if is_full_disk(error) else None), error.filename)
 
 
 def user_error_of_text(text: str) -> UserError | None:
     """The same of an error that another process raised, from the text of its traceback."""
     if _MEMORY_ERROR.search(text):
-        return MEMORY
+        return _out_of_memory(text, MEMORY)
     found = list(_OS_ERROR.finditer(text))
     return _of_system(int(found[-1][1]), found[-1][2]) if found else None
 
 
+def _out_of_memory(text: str, remedy: str) -> UserError:
+    where = "the GPU" if "CUDA" in text or "CUBLAS" in text else "this machine"
+    return UserError(f"out of memory on {where}", remedy)
+
+
+def out_of_files() -> UserError:
+    """The error for a process that may not open another file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = min(hard, 65536) if hard > soft else 65536
+    remedy = f"raise the limit before the command (ulimit -n {most}), or close other programs; then {AGAIN}"
+    return UserError(f"too many open files: this process may have {soft:,}", remedy)
+
+
 def _of_system(number: int | None, path: object) -> UserError | None:
-    if number not in _SYSTEM:
+    if number == errno.ENOMEM:
+        return _out_of_memory("", MEMORY)
+    if number in (errno.EMFILE, errno.ENFILE):
+        return out_of_files()
+    words = _SYSTEM.get(number or 0) or (_PLACE.get(number or 0) if path else None)
+    if words is None:
         return None
-    problem, remedy = _SYSTEM[number]
-    return UserError(problem.format(path or "a file"), remedy)
+    name = _TEMPORARY.sub("", os.fsdecode(path) if isinstance(path, (str, bytes)) else str(path or "a file"))
+    return UserError(words[0].format(name), words[1])
 
 
 def _terminate(number: int, frame: object) -> NoReturn:

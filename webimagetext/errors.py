@@ -11,8 +11,10 @@ import os
 import re
 from collections.abc import Iterator
 
-__all__ = ["UserError", "full_disk_names", "is_full_disk", "is_out_of_files"]
+__all__ = ["UserError", "full_disk_names", "is_full_disk", "is_out_of_files", "is_out_of_memory"]
 
+# As NumPy, Arrow and torch word it, for processors, for GPUs, and for the libraries that torch calls.
+_MEMORY = re.compile(r"out of memory|can't allocate memory|not enough memory|Unable to allocate|_ALLOC_FAILED", re.I)
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 
 
@@ -31,6 +33,13 @@ class UserError(Exception):
 def is_full_disk(error: OSError) -> bool:
     """Whether an error says that there is no space; NumPy's says so in words alone."""
     return error.errno in (errno.ENOSPC, errno.EDQUOT) or (error.errno is None and bool(_SHORT_WRITE.match(str(error))))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is too little memory, the GPU's or the machine's."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_MEMORY.search(str(error))))
 
 
 def is_out_of_files(error: BaseException | None) -> bool:

@@ -11,6 +11,7 @@ import glob
 import hashlib
 import io
 import os
+import stat
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any, Literal
@@ -180,11 +181,21 @@ def open_input(url: str) -> IO[bytes]:
     if is_url(url):
         return _open_remote(url)
     try:
+        _refuse_other_kinds(url)
         return open(url, "rb")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise missing(url) from None
-    except (PermissionError, IsADirectoryError) as error:
+    except PermissionError as error:
         raise UserError(f"{url}: cannot be read: {error.strerror or error}") from None
+
+
+def _refuse_other_kinds(path: str) -> None:
+    """Raises UserError for what is no file on this machine: a folder, or a pipe or device, which may have no end and
+    cannot be read twice."""
+    kind = os.stat(path).st_mode
+    if not stat.S_ISREG(kind):
+        what = "a folder" if stat.S_ISDIR(kind) else "a pipe or a device"
+        raise UserError(f"{path}: is {what}, not a file", "give a file")
 
 
 def _open_remote(url: str) -> IO[bytes]:
@@ -205,9 +216,10 @@ def read(url: str) -> bytes | None:
     """A small file's whole content by one request; None where there is no such file."""
     if not is_url(url):
         try:
+            _refuse_other_kinds(url)
             with open(url, "rb") as stream:
                 return stream.read()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
     filesystem, path = open_store(url)
     try:

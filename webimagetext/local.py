@@ -57,6 +57,7 @@ def copy(url: str, path: str) -> None:
 def fetched(url: str) -> Iterator[str]:
     """A path to the content of ``url`` while the block runs: itself, or a copy that is deleted afterwards."""
     if not files.is_url(url):
+        files.open_input(url).close()  # which says in words what cannot be read
         yield url
         return
     with tempfile.TemporaryDirectory(prefix="webimagetext-") as place:

@@ -7,8 +7,9 @@ checksum in its metadata: of the file as it is with zeros in that place.
 
 import re
 import zlib
+from typing import IO, Any
 
-__all__ = ["PARQUET_SEAL", "is_broken_parquet", "seal", "seal_parquet", "unseal"]
+__all__ = ["PARQUET_SEAL", "SEAL_BYTES", "Sealing", "is_broken_parquet", "is_sealed", "seal", "seal_parquet", "unseal"]
 
 # What the metadata of the schema holds when a Parquet file is written that is to be sealed.
 PARQUET_SEAL = {b"crc32_of_file": b"crc32:00000000"}
@@ -16,18 +17,49 @@ _ZEROS = b"crc32:00000000"
 _STATED = re.compile(rb"crc32:([0-9a-f]{8})")
 
 _MARK = b"\nCRC-32 "
-_LENGTH = len(_MARK) + 9
+SEAL_BYTES = len(_MARK) + 9
+_PIECE = 1 << 20
+
+
+def _line(crc: int) -> bytes:
+    return _MARK + b"%08x\n" % crc
 
 
 def seal(content: bytes) -> bytes:
     """``content`` with the line of its checksum."""
-    return content + _MARK + b"%08x\n" % zlib.crc32(content)
+    return content + _line(zlib.crc32(content))
 
 
 def unseal(sealed: bytes) -> bytes | None:
     """What was sealed; None where it is not whole."""
-    content = sealed[:-_LENGTH]
-    return content if len(sealed) >= _LENGTH and seal(content) == sealed else None
+    content = sealed[:-SEAL_BYTES]
+    return content if len(sealed) >= SEAL_BYTES and seal(content) == sealed else None
+
+
+class Sealing:
+    """Seals what is written through it, without holding it: for files that are too large for :func:`seal`."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self._crc = stream, 0
+
+    def write(self, data: Any) -> int:
+        """Writes bytes."""
+        self._crc = zlib.crc32(data, self._crc)
+        return self._stream.write(data)
+
+    def close(self) -> None:
+        """Writes the line of the checksum; the stream stays open."""
+        self._stream.write(_line(self._crc))
+
+
+def is_sealed(stream: IO[bytes]) -> bool:
+    """Whether a file, from its start to its end, is as it was sealed: :func:`unseal` without holding it."""
+    crc, held = 0, b""
+    while data := stream.read(_PIECE):
+        held += data
+        crc = zlib.crc32(held[:-SEAL_BYTES], crc)
+        held = held[-SEAL_BYTES:]
+    return held == _line(crc)
 
 
 def seal_parquet(content: bytes) -> bytes:

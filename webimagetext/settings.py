@@ -28,6 +28,7 @@ from webimagetext.stores import refuse_credentials
 __all__ = ["fingerprint", "from_dict", "from_toml", "pop_verb", "read_toml", "suggestion", "to_dict", "to_toml"]
 
 T = TypeVar("T")
+MEND = "mend that line, or begin with a configuration of examples/"
 MAX_BYTES = 16 << 20  # of a configuration file: anything larger is a table or an archive given in its place
 
 
@@ -72,14 +73,14 @@ def read_toml(path: str | os.PathLike[str]) -> dict[str, Any]:
             raise UserError(f"{path}: is too large for a configuration file")
         content = read(str(path))
         if content is None:
-            raise UserError(f"{path}: no such configuration file")
+            raise UserError(f"{path}: no such configuration file", "correct its name")
         return tomllib.loads(content.decode("utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise UserError(f"{path}: cannot be read: it is no text in UTF-8") from None
+        raise UserError(f"{path}: cannot be read: it is no text in UTF-8", MEND) from None
     except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path}: not valid TOML: {error}") from None
+        raise UserError(f"{path}: not valid TOML: {error}", MEND) from None
 
 
 def from_dict(cls: type[T], data: dict[str, Any], *, where: str) -> T:

@@ -110,7 +110,7 @@ def missing(url: str) -> UserError:
                 filesystem.info(bucket)
             except FileNotFoundError:
                 return UserError(f"{url}: there is no bucket '{bucket}'", "create it, or correct its name")
-    return UserError(f"{url}: no such file")
+    return UserError(f"{url}: no such file", "correct its name, or get it again")
 
 
 @contextlib.contextmanager

@@ -28,6 +28,7 @@ from pipeline.keeping.folder import (
     SIZES_FILE,
 )
 from pipeline.write.shards import PICTURE_COLUMN
+from pipeline.write.tar import read_members
 from webimagetext import files
 from webimagetext.parquet import UNREADABLE, open_parquet
 
@@ -104,19 +105,15 @@ def _samples(url: str) -> Iterator[tuple[str, dict[str, bytes]]]:
     with files.open_input(url) as stream:
         if not _ends_as_tar(url, stream):
             raise tarfile.ReadError("it is not a tar with an end")
-        with tarfile.open(fileobj=stream, mode="r|") as archive:
-            for member in archive:
-                content = archive.extractfile(member)
-                if content is None:
-                    continue
-                place, _, file = member.name.rpartition("/")
-                stem, _, ending = file.partition(".")
-                key = f"{place}/{stem}".lstrip("/")
-                if key != held and members:
-                    yield held, members
-                    members = {}
-                held = key
-                members[f".{ending}"] = content.read()
+        for name, content in read_members(stream):
+            place, _, file = name.rpartition("/")
+            stem, _, ending = file.partition(".")
+            key = f"{place}/{stem}".lstrip("/")
+            if key != held and members:
+                yield held, members
+                members = {}
+            held = key
+            members[f".{ending}"] = content.read()
     if members:
         yield held, members
 

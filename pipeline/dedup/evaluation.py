@@ -22,9 +22,10 @@ from pipeline.hashing import hash_numbers
 from pipeline.image.config import ImageConfig
 from pipeline.image.process import Processed, process
 from pipeline.keeping.folder import IMAGE_SUFFIXES
+from pipeline.write.tar import read_members
 from webimagetext import files
 from webimagetext.errors import UserError
-from webimagetext.parquet import read_parquet
+from webimagetext.parquet import UNREADABLE, read_parquet
 
 __all__ = ["EVALUATION", "EvaluationPicture", "EvaluationSet", "evaluation_files"]
 
@@ -68,16 +69,25 @@ def _without_picture(path: str) -> UserError:
 
 def _has_hashes(path: str) -> bool:
     with files.open_input(path) as stream:
-        return {"sha256", "phash"} <= set(pq.read_schema(stream).names)
+        try:
+            return {"sha256", "phash"} <= set(pq.read_schema(stream).names)
+        except UNREADABLE as error:
+            raise _damaged(path, error) from None
+
+
+def _damaged(path: str, error: Exception) -> UserError:
+    return UserError(f"{path}: is damaged: {' '.join(str(error).split())[:200]}", "get it again, or leave it out")
 
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """The fingerprints of evaluation pictures, one entry a picture in each sequence."""
+    """The fingerprints of evaluation pictures, one entry a picture in each sequence; and the names of those that cannot
+    be read."""
 
     names: tuple[str, ...]
     sha256: tuple[str, ...]
     phashes: UInt64
+    unreadable: tuple[str, ...] = ()
     _sorted: dict[int, list[tuple[UInt64, npt.NDArray[np.int64]]]] = field(
         default_factory=dict, compare=False, repr=False
     )
@@ -100,16 +110,20 @@ class EvaluationSet:
         names: list[str] = []
         contents: list[str] = []
         hashes: list[int] = []
+        broken: list[str] = []
         for path in paths:
             before = len(names)
             for file in evaluation_files([path]):
                 for name, sha256, phash in _fingerprints(file):
+                    if sha256 is None:
+                        broken.append(name)
+                        continue
                     names.append(name)
                     contents.append(sha256)
                     hashes.append(phash)
             if len(names) == before:
                 raise _without_picture(path)
-        return cls(tuple(names), tuple(contents), np.array(hashes, dtype=np.uint64))
+        return cls(tuple(names), tuple(contents), np.array(hashes, dtype=np.uint64), tuple(broken))
 
     def matches(self, sha256: pa.Array, phashes: pa.Array, distance: int) -> pa.Array:
         """For each picture the name of the evaluation picture with equal content, else of the nearest within
@@ -167,11 +181,14 @@ class EvaluationPicture:
         return reasons, {self.detail: names}
 
 
-def _fingerprints(path: str) -> Iterator[tuple[str, str, int]]:
-    """(name, sha256, perceptual hash) of every picture at ``path``; files that are no pictures are passed over."""
+def _fingerprints(path: str) -> Iterator[tuple[str, str | None, int]]:
+    """(name, sha256, perceptual hash) of every picture at ``path``; no hash of one that cannot be read."""
     if path.endswith(".parquet"):
         with files.open_input(path) as stream:
-            table = read_parquet(stream)
+            try:
+                table = read_parquet(stream)
+            except UNREADABLE as error:
+                raise _damaged(path, error) from None
         if not {"sha256", "phash"} <= set(table.column_names):
             raise UserError(f"{path}: has no columns sha256 and phash", "give a table of a run's shards")
         pictures = zip(table.column("sha256").to_pylist(), hash_numbers(table.column("phash")).to_pylist(), strict=True)
@@ -184,6 +201,8 @@ def _fingerprints(path: str) -> Iterator[tuple[str, str, int]]:
         result = process(data, config)
         if isinstance(result, Processed):
             yield name, result.sha256, result.phash
+        else:
+            yield name, None, 0
 
 
 def _pictures(path: str) -> Iterator[tuple[str, bytes]]:
@@ -192,10 +211,8 @@ def _pictures(path: str) -> Iterator[tuple[str, bytes]]:
             yield path, stream.read()
             return
         try:
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
-                for member in archive:
-                    content = archive.extractfile(member) if member.name.lower().endswith(IMAGE_SUFFIXES) else None
-                    if content is not None:
-                        yield f"{path}#{member.name}", content.read()
-        except tarfile.TarError as error:
-            raise UserError(f"{path}: not a whole tar: {error}", "get the file again, or leave it out") from None
+            for name, content in read_members(stream):
+                if name.lower().endswith(IMAGE_SUFFIXES):
+                    yield f"{path}#{name}", content.read()
+        except (tarfile.TarError, OSError) as error:
+            raise _damaged(path, error) from None

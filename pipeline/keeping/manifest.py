@@ -33,11 +33,13 @@ from webimagetext.settings import fingerprint as fingerprint_of
 
 __all__ = [
     "Entry",
+    "Marker",
     "entry_of",
     "entry_of_table",
     "entry_of_written",
     "file_batches",
     "is_complete",
+    "is_finished",
     "iter_batches",
     "manifest_digest",
     "mark_complete",
@@ -56,6 +58,7 @@ __all__ = [
 ]
 
 Entry = dict[str, Any]  # a row of MANIFEST
+Marker = dict[str, Any]  # what a marker says
 CHECKSUM = "checksum"  # of all else that a marker says
 # A larger file is not read through before it is used: its length and the checksums of its pages have to do.
 PROVED_BYTES = 512 << 20
@@ -182,23 +185,23 @@ def today() -> str:
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
-def read_success(folder: str) -> dict[str, Any] | None:
+def read_success(folder: str) -> Marker | None:
     """What the marker of completion says, None where there is none, or none that is whole."""
     return _read_marker(folder, SUCCESS_FILE)
 
 
-def read_made(folder: str) -> dict[str, Any] | None:
+def read_made(folder: str) -> Marker | None:
     """What the marker of a folder that may be read says, finished or with open work; None where there is none that is
     whole."""
     return _read_marker(folder, SUCCESS_FILE) or _read_marker(folder, OPEN_FILE)
 
 
-def _read_marker(folder: str, name: str) -> dict[str, Any] | None:
+def _read_marker(folder: str, name: str) -> Marker | None:
     content = files.read(files.join(folder, name))
     if content is None:
         return None
     try:
-        made: dict[str, Any] = json.loads(content)
+        made: Marker = json.loads(content)
         checksum = made.pop(CHECKSUM, None)
         return made if "fingerprint" in made and checksum in (None, fingerprint_of(made)) else None
     except (ValueError, AttributeError, TypeError):
@@ -207,8 +210,12 @@ def _read_marker(folder: str, name: str) -> dict[str, Any] | None:
 
 def is_complete(folder: str, fingerprint: str | None = None) -> bool:
     """Whether ``folder`` is finished, and, if a fingerprint is given, made from exactly these settings and inputs."""
-    success = read_success(folder)
-    return success is not None and (fingerprint is None or success["fingerprint"] == fingerprint)
+    return is_finished(read_success(folder), fingerprint)
+
+
+def is_finished(made: Marker | None, fingerprint: str | None = None) -> bool:
+    """The same of a folder whose marker was read before."""
+    return made is not None and "open" not in made and fingerprint in (None, made["fingerprint"])
 
 
 @contextlib.contextmanager

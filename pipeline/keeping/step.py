@@ -22,6 +22,7 @@ from pipeline.engines.engine import Engine
 from pipeline.keeping import manifest
 from pipeline.keeping.damage import NOTE, forget
 from pipeline.keeping.folder import OPEN_FILE, SUCCESS_FILE, RunFolder
+from pipeline.keeping.manifest import Marker
 from pipeline.keeping.vouched import STARTED_FILE, Place, lacking, noted_below, vouched
 from webimagetext import files
 from webimagetext.contents import identity
@@ -30,7 +31,19 @@ from webimagetext.errors import UserError
 from webimagetext.progress import human_time
 from webimagetext.settings import fingerprint, to_dict
 
-__all__ = ["Context", "Step", "counted", "refuse_older", "reopen", "run_steps", "settings_of"]
+__all__ = [
+    "Context",
+    "Markers",
+    "Step",
+    "counted",
+    "markers_of",
+    "refuse_older",
+    "reopen",
+    "run_steps",
+    "settings_of",
+]
+
+Markers = dict[str, Marker | None]  # what the marker of each step says, by the folder that it lies in
 
 TOLD = 5  # damaged files of a step that are named
 
@@ -98,15 +111,16 @@ class Step:
         held = vouched(root, self.output, [self.output, *self.owned, *self.kept], self.beside)
         return {**made, "settings": to_dict(self.settings), "inputs": inputs, "files": held}
 
-    def wrong(self, root: str) -> list[Place]:
+    def wrong(self, root: str, made: Marker | None) -> list[Place]:
         """The files of the step that are noted as damaged, and, of a finished one, those that are missing or cut
-        short."""
+        short; ``made`` is what its marker says."""
+        if is_older(made):
+            return []
         notes = [
             place for folder in (self.output, *self.owned, *self.kept, *self.shared) for place in noted_below(folder)
         ]
         here = files.sizes(root) if self.beside else {}
         notes += [(folder, name) for folder, name in map(_split, self.beside) if NOTE + name in here]
-        made = manifest.read_made(self.output)
         gone = lacking(root, made.get("files", {}), (self.output, *self.owned, *self.beside)) if made else []
         return list(dict.fromkeys([*notes, *gone]))
 
@@ -116,14 +130,20 @@ def _split(url: str) -> Place:
     return folder, name
 
 
-def reopen(steps: Sequence[Step], root: str) -> list[tuple[Step, Place]]:
-    """Makes the steps of which a file is missing, cut short or noted as damaged unfinished, so that they make it anew;
-    returns them, each with the first such file."""
+def markers_of(steps: Sequence[Step]) -> Markers:
+    """What the marker of each step says, read once for all that is asked before its turn comes."""
+    return {step.output: manifest.read_made(step.output) for step in steps}
+
+
+def reopen(steps: Sequence[Step], root: str, markers: Markers) -> list[tuple[Step, Place]]:
+    """Makes the steps of which a file is missing, cut short or noted as damaged unfinished, in ``markers`` too, so that
+    they make it anew; returns them, each with the first such file."""
     found, forgotten = [], set()
     for step in steps:
-        places = [place for place in step.wrong(root) if step.mend(*place)]
+        places = [place for place in step.wrong(root, markers[step.output]) if step.mend(*place)]
         if not places:
             continue
+        markers[step.output] = None
         for name in (SUCCESS_FILE, OPEN_FILE, STARTED_FILE):
             files.remove_file(files.join(step.output, name))
         found.append((step, places[0]))
@@ -183,21 +203,25 @@ def _mark_started(step: Step, mark: str | None = None) -> None:
         stream.write(step.fingerprint() if mark is None else mark)
 
 
-def refuse_older(steps: Sequence[Step]) -> None:
+def is_older(made: Marker | None) -> bool:
+    """Whether a marker is one of an earlier version of this program."""
+    return made is not None and made.get("format") != FORMAT
+
+
+def refuse_older(steps: Sequence[Step], markers: Markers) -> None:
     """Raises UserError where an earlier version of this program has made the output of one of the steps."""
     for step in steps:
-        made = manifest.read_made(step.output)
-        if made is not None and made.get("format") != FORMAT:
+        if is_older(markers[step.output]):
             remedy = "give another --output, or go on with the version that made it; nothing was changed"
             raise UserError(f"{step.output}: was made by an earlier version of this program", remedy)
 
 
-def run_steps(steps: Sequence[Step], context: Context) -> None:
-    """Runs ``steps`` in order, skipping those that are finished."""
+def run_steps(steps: Sequence[Step], context: Context, markers: Markers) -> None:
+    """Runs ``steps`` in order, skipping those that are finished; only a step itself writes its marker."""
     for number, step in enumerate(steps, 1):
         head = f"[{number}/{len(steps)}] {step.name}"
         mark = step.fingerprint()
-        if manifest.is_complete(step.output, mark) and not step.always:
+        if manifest.is_finished(markers[step.output], mark) and not step.always:
             print(f"{head}: finished before, skipped ({step.result(context)})", file=sys.stderr)
             continue
         how = _begin(step, mark)

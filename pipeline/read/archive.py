@@ -6,6 +6,7 @@ member). warcio reads ARC.
 """
 
 import gzip
+import os
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ __all__ = ["REDIRECTS", "Passed", "Problem", "Response", "read_metadata", "read_
 _SCAN_BYTES = 1 << 20
 _RECORD_START = re.compile(rb"WARC/\d\.\d+\r?\n")
 _GZIP_START = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")
+_ANY_START = re.compile(b"|".join((_RECORD_START.pattern, _GZIP_START.pattern)))
 _KINDS = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.revisit | WarcRecordType.unknown
 TRUNCATED = "truncated_record"
 _WEB = ("http://", "https://")
@@ -102,21 +104,66 @@ def _read_warc(stream: IO[bytes], kinds: Any, convert: Callable[[Any], Item | No
     problems = 0
     while start is not None and problems < _MAX_PROBLEMS:
         stream.seek(start)
-        last = start
+        last = -1  # where the last record begins
         try:
-            for record in ArchiveIterator(stream, record_types=kinds, quirks_mode=True, fsspec_args=False):
+            # Of all kinds, so that the last one is known.
+            for record in ArchiveIterator(stream, quirks_mode=True, fsspec_args=False):
                 last = max(last, record.stream_pos)
-                item = convert(record)
+                item = convert(record) if record.record_type & kinds else None
                 if item is not None:
                     yield item
                 if isinstance(item, Problem) and item.reason == TRUNCATED:
                     break  # a length that lies may have swallowed the next records
             else:
-                return
+                if last >= 0:
+                    if reason := _left_over(stream, last):
+                        yield Problem(None, "broken_record", reason)
+                    return
+                problems += 1
+                if not start:  # an empty file is told of by whoever reads it
+                    stream.seek(0)
+                    if not stream.read(1):
+                        return
+                    yield Problem(None, "broken_record", "the file does not begin with a record")
         except (OSError, ValueError) as error:
             problems += 1
             yield Problem(None, "broken_record", one_line(str(error)))
-        start = _next_start(stream, last + 1)
+        start = _next_start(stream, max(last, start) + 1)
+
+
+def _left_over(stream: IO[bytes], last: int) -> str:
+    """What is wrong with the end of a file whose last record begins at ``last``; "" where that ends it. FastWARC takes
+    the beginning of a record for the end."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(last)
+    head = stream.read(_SCAN_BYTES)
+    if head[:2] == b"\x1f\x8b":
+        return "" if _ends_with_a_member(stream, head) else "the file ends within a record"
+    fields = re.match(rb"WARC/[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n", head)
+    length = re.search(rb"(?im)^content-length:\s*(\d+)", fields[0]) if fields else None
+    if fields is None or length is None:
+        return ""  # in a file that is packed as a whole
+    end = last + fields.end() + int(length[1])
+    stream.seek(min(end, size))
+    return "" if end <= size and not stream.read(_SCAN_BYTES).strip() else "the file ends within a record"
+
+
+def _ends_with_a_member(stream: IO[bytes], data: bytes) -> bool:
+    """Whether a file ends where a gzip member does; ``data`` is what was read already, from the start of one."""
+    member = zlib.decompressobj(31)
+    try:
+        while data:
+            member.decompress(data, _SCAN_BYTES)  # of a bomb, piece by piece
+            if member.eof:
+                data = member.unused_data.lstrip(b"\0") or stream.read(_SCAN_BYTES).lstrip(b"\0")
+                if not data:
+                    return True
+                member = zlib.decompressobj(31)
+            else:
+                data = member.unconsumed_tail or stream.read(_SCAN_BYTES)
+    except zlib.error:
+        return False
+    return False
 
 
 def _from_wat(record: Any, max_bytes: int) -> Response | Problem | None:
@@ -168,7 +215,8 @@ def _whole(record: Any, url: str, headers: Headers, media_type: str, max_bytes: 
 def _next_start(stream: IO[bytes], begin: int) -> int | None:
     """Where, from ``begin`` on, a record or a gzip member may start."""
     stream.seek(0)
-    pattern = _GZIP_START if stream.read(2) == b"\x1f\x8b" else _RECORD_START
+    head = stream.read(5)
+    pattern = _GZIP_START if head[:2] == b"\x1f\x8b" else _RECORD_START if head == b"WARC/" else _ANY_START
     stream.seek(begin)
     kept = b""
     while chunk := stream.read(_SCAN_BYTES):

@@ -5,46 +5,38 @@ file order. Columns are found by the names that LAION, COYO, DataComp, CC12M, CC
 by the configuration; CC12M, CC3M and YFCC100M files have no line of names and are known by their shape.
 """
 
-import codecs
-import csv
 import io
 import json
-import re
 import zlib
 from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import IO, Any, Literal
-from urllib.parse import unquote_plus
+from typing import IO, Any
 
 import fsspec
-import pyarrow as pa
-import pyarrow.parquet as pq
 import zstandard
 
 from pipeline.own import failure, load
 from pipeline.read.cells import may_hold_text, pixels, shown, texts_in, values_of
 from pipeline.read.choose import choose, plain
 from pipeline.read.config import ExtractConfig
+from pipeline.read.delimited import lines_of, read_delimited
 from pipeline.read.pages import Pair
 from pipeline.read.tables import Extracted, Rows
 from pipeline.read.urls import MAX_URL_LENGTH, picture_url
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
 from webimagetext.foreign import valid
+from webimagetext.parquet import UNREADABLE, open_parquet
 from webimagetext.zstd import open_zstd
 
 __all__ = ["first_addresses", "read_url_list"]
 
 PIECE_ROWS = 10_000
-MAX_LINE = 1_000_000  # characters
 URL_NAMES = ("url", "image_url", "img_url", "downloadurl", "photo_url", "image", "src")
 TEXT_NAMES = ("text", "caption", "alt_text", "alt", "title", "description", "top_caption")
 PAGE_NAMES = ("page_url", "pageurl", "permalink", "source_url")
 SIZE_NAMES = (("width", "original_width"), ("height", "original_height"))
-# Of the 23 fields of YFCC100M's main file (25 with line numbers in front and a marker behind).
-_YFCC_FIELDS = {"title": 6, "description": 7, "pageurl": 13, "downloadurl": 14}
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".xz": "xz"}
-_LINK = re.compile(r"https?://", re.IGNORECASE)
 
 Row = Mapping[str, Any]
 
@@ -168,14 +160,19 @@ def _read(path: str, extract: ExtractConfig) -> Iterator[Row | str]:
             elif stem.endswith(".json"):
                 yield from _read_redcaps(plain, path)
             elif stem.endswith((".csv", ".tsv", ".tab", ".txt")) or compression:
-                yield from _read_delimited(plain, "," if stem.endswith(".csv") else "\t")
+                yield from read_delimited(plain, "," if stem.endswith(".csv") else "\t")
             else:
                 raise UserError(
                     f"{path}: not a kind of list this program reads",
                     "known: .parquet .csv .tsv .jsonl .json, also .gz .zst",
                 )
-        except (pa.ArrowException, OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
-            raise UserError(f"{path}: the file is damaged: {error}", "get the file again, or leave it out") from None
+        except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+            raise _damaged(path, error) from None
+
+
+def _damaged(path: str, error: Exception) -> UserError:
+    told = " ".join(str(error).split())[:200]
+    return UserError(f"{path}: the file is damaged: {told}", "get the file again, or leave it out")
 
 
 def _decompressed(stream: IO[bytes], compression: str) -> IO[bytes]:
@@ -187,7 +184,10 @@ def _decompressed(stream: IO[bytes], compression: str) -> IO[bytes]:
 
 def _read_parquet(stream: IO[bytes], path: str, extract: ExtractConfig) -> Iterator[Row]:
     """Rows with a value for the columns that are used, and None for the others, which may hold anything."""
-    file = pq.ParquetFile(stream)
+    try:
+        file = open_parquet(stream)
+    except UNREADABLE as error:
+        raise _damaged(path, error) from None
     schema = file.schema_arrow
     nothing = dict.fromkeys(schema.names)
     columns = _Columns(nothing, extract, path)
@@ -199,27 +199,21 @@ def _read_parquet(stream: IO[bytes], path: str, extract: ExtractConfig) -> Itera
             raise UserError(
                 f"{path}: {said}, not {what}", f"set extract.{setting} to another one of: {', '.join(nothing)}"
             )
-    for batch in file.iter_batches(PIECE_ROWS):
+    batches = file.iter_batches(PIECE_ROWS)
+    while True:
+        try:
+            batch = next(batches, None)
+        except UNREADABLE as error:
+            raise _damaged(path, error) from None
+        if batch is None:
+            return
         cells = {name: values_of(batch.column(schema.names.index(name))) for name in used}
         for values in zip(*cells.values(), strict=True):
             yield {**nothing, **dict(zip(cells, values, strict=True))}
 
 
-def _lines(stream: IO[bytes]) -> Iterator[str | None]:
-    """Decoded lines, without a byte order mark; None for one longer than MAX_LINE."""
-    mark = codecs.BOM_UTF8
-    while line := stream.readline(MAX_LINE):
-        if len(line) == MAX_LINE and not line.endswith(b"\n"):
-            while (rest := stream.readline(MAX_LINE)) and not rest.endswith(b"\n"):
-                pass
-            yield None
-        else:
-            yield line.removeprefix(mark).decode("utf-8", "replace")
-        mark = b""
-
-
 def _read_json_lines(stream: IO[bytes]) -> Iterator[Row | str]:
-    for line in _lines(stream):
+    for line in lines_of(stream):
         if line is None:
             yield "line_too_long"
         elif line.strip():
@@ -237,70 +231,9 @@ def _read_redcaps(stream: IO[bytes], path: str) -> Iterator[Row | str]:
         data = stream.read()
         content = json.loads(data.decode(json.detect_encoding(data), "replace"))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON: {error}") from None
+        raise UserError(f"{path}: not valid JSON: {error}", "get the file again, or leave it out") from None
     rows = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(rows, list):
         raise UserError(f"{path}: neither a list of rows nor an object with 'annotations'")
     for row in rows:
         yield row if isinstance(row, dict) and row else "broken_line"
-
-
-def _read_delimited(stream: IO[bytes], delimiter: str) -> Iterator[Row | str]:
-    csv.field_size_limit(MAX_LINE)
-    too_long = 0
-
-    def lines() -> Iterator[str]:
-        nonlocal too_long
-        for line in _lines(stream):
-            if line is None:
-                too_long += 1
-            else:
-                yield line.replace("\0", "")
-
-    # A quote in a TSV is a character like any other.
-    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
-    reader = csv.reader(lines(), delimiter=delimiter, quoting=quoting)
-    names: list[str] | None = None
-    while True:
-        try:
-            cells = next(reader, None)
-        except csv.Error:
-            yield "broken_line"
-            continue
-        while too_long:
-            too_long -= 1
-            yield "line_too_long"
-        if cells is None:
-            return
-        if not cells:
-            continue
-        if names is None:
-            names = _names_of(cells)
-            if names is None:
-                names = [name.strip() for name in cells]
-                continue
-        if len(cells) != len(names):
-            yield "wrong_number_of_columns"
-            continue
-        row = dict(zip(names, cells, strict=True))
-        if "downloadurl" in row and len(names) >= 23:
-            row |= {name: unquote_plus(row[name]) for name in ("title", "description")}
-        yield row
-
-
-def _names_of(cells: list[str]) -> list[str] | None:
-    """Names for the columns of a file whose first line is data; None when that line holds the names."""
-    links = [index for index, cell in enumerate(cells) if _LINK.match(cell.strip())]
-    if not links:
-        return None
-    names = [f"column_{index}" for index in range(len(cells))]
-    if len(cells) >= 23:
-        shift = links[0] - _YFCC_FIELDS["pageurl"]
-        for name, index in _YFCC_FIELDS.items():
-            names[index + shift] = name
-        return names
-    names[links[0]] = "url"
-    text = next((index for index in range(len(cells)) if index not in links), None)
-    if text is not None:
-        names[text] = "caption"
-    return names

@@ -3,6 +3,8 @@
 In: the sets that package.evaluation_sets names; their contents decide. Out: evaluation/.
 """
 
+import sys
+
 from pipeline.config import RunConfig
 from pipeline.dedup.evaluation import EvaluationSet, evaluation_files
 from pipeline.keeping.folder import RunFolder, part_name
@@ -33,4 +35,10 @@ def step(run: RunFolder, config: RunConfig) -> Step | None:
 def _work(context: Context) -> None:
     run = context.run
     known = EvaluationSet.read(context.config.package.evaluation_sets)
+    if known.unreadable:
+        print(
+            f"warning: {len(known.unreadable):,} evaluation pictures cannot be read, so the data may hold them, e.g. "
+            f"{known.unreadable[0]}",
+            file=sys.stderr,
+        )
     write_manifest(run.evaluation, [write_part(run.evaluation, part_name(0), known.table())])

@@ -2,12 +2,15 @@
 is known.
 
 In: names and bytes. Out: a POSIX ustar archive on a binary stream. A few lines of our own, because the standard
-library's writer spends more time on a small member than copying it takes.
+library's writer spends more time on a small member than copying it takes. And back: the files of any archive, up to an
+end that is one.
 """
 
-from typing import Protocol
+import tarfile
+from collections.abc import Iterator
+from typing import IO, Protocol
 
-__all__ = ["TarWriter"]
+__all__ = ["TarWriter", "read_members"]
 
 _BLOCK = 512
 _RECORD = 20 * _BLOCK  # archives end at a multiple of this
@@ -49,6 +52,22 @@ class TarWriter:
     def _write(self, data: bytes) -> None:
         self._stream.write(data)
         self.offset += len(data)
+
+
+def read_members(stream: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
+    """Name and content of each file in an archive, whose content is to be read before the next is asked for.
+
+    Raises tarfile.TarError where it breaks off: the library alone takes a damaged header, and a cut between two
+    members, for the end.
+    """
+    with tarfile.open(fileobj=stream, mode="r:") as archive:
+        for member in archive:
+            content = archive.extractfile(member)
+            if content is not None:
+                yield member.name, content
+        stream.seek(archive.offset)
+        if stream.read(_BLOCK) != bytes(_BLOCK):
+            raise tarfile.ReadError(f"no header and no end at byte {archive.offset:,}")
 
 
 def _header(name: str, size: int) -> bytes:

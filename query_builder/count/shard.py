@@ -1,11 +1,10 @@
 """Counts one shard of a dump: the step that takes nearly all the time, and that the worker processes share.
 
 In: a shard and the site's rules. Out: a folder with one or more parts (:mod:`query_builder.count.part`),
-``titles.parquet`` and ``done.json`` (the ledger). The folder appears under its name only when it is whole: a killed run
-redoes the shards in work.
+``titles.parquet`` and ``done.json`` (the ledger, and what the files are: query_builder/kept.py). The folder appears
+under its name only when it is whole: a killed run redoes the shards in work.
 """
 
-import json
 import os
 import re
 import shutil
@@ -24,6 +23,7 @@ from query_builder.clean.wikitext import clean
 from query_builder.count.part import write_part
 from query_builder.count.tokens import Counts
 from query_builder.hash_table import as_bytes
+from query_builder.kept import write_done
 from query_builder.normalize import normalize
 from query_builder.sources.dump import Batch, Ledger, Shard, read_pages
 from query_builder.sources.piece import CorruptInputError
@@ -133,8 +133,7 @@ class _ShardCounter:
         self.finish_part()
         table = pa.table(self.titles, schema=TITLE_SCHEMA)
         pq.write_table(table, os.path.join(self.folder, "titles.parquet"), compression="zstd")
-        with open(os.path.join(self.folder, "done.json"), "w", encoding="utf-8") as file:
-            json.dump({"ledger": dict(sorted(self.ledger.items())), "parts": self.parts}, file)
+        write_done(self.folder, {"ledger": dict(sorted(self.ledger.items())), "parts": self.parts})
 
 
 def count_shard(task: ShardTask) -> int:

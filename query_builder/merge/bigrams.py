@@ -7,6 +7,7 @@ second word, the written form of each and what stands between, so that one sort 
 together.
 """
 
+import io
 import itertools
 import os
 from dataclasses import dataclass
@@ -18,11 +19,13 @@ import numpy.typing as npt
 from query_builder.count.part import decode_runs, encode_runs, hash_column, read_forms
 from query_builder.count.tokens import FIRST, FORM_MASK, JOINT_MASK, SECOND
 from query_builder.hash_table import Bytes, Longs
+from query_builder.kept import is_kept, write_note
 from query_builder.merge.words import MAX_VARIANTS, Words
 from query_builder.sources.pageviews import sum_by_key
 from webimagetext.compiled import compiled
 from webimagetext.files import write_atomic
 from webimagetext.lookup import places_among
+from webimagetext.sealed import SEAL_BYTES, Sealing
 
 __all__ = ["BigramRangeTask", "Bigrams", "RenameTask", "load_bigrams", "merge_bigrams", "prepare", "rename_part"]
 
@@ -141,7 +144,7 @@ def _rename(keys: Longs, counts: npt.NDArray[np.int64], word: npt.NDArray[np.int
 def rename_part(task: RenameTask) -> None:
     """Writes a part's pairs as a run in the words' common numbers, cut at the ranges, unless that has been done."""
     path = _run_path(task.folder, task.number)
-    if os.path.exists(path):
+    if is_kept(path):
         return
     shared = _load(task.folder)
     table = read_forms(task.part)
@@ -156,15 +159,15 @@ def rename_part(task: RenameTask) -> None:
     starts = shared["cuts"].astype(np.uint64) << np.uint64(WORD_BITS + SPELLING_BITS)
     cuts = [0, *np.searchsorted(keys, starts).tolist(), len(keys)]
     out = np.empty(15 * max((b - a for a, b in itertools.pairwise(cuts)), default=0), np.uint8)
-    header = np.zeros((len(cuts) - 1, 2), np.int64)
+    sizes = np.zeros((len(cuts) - 1, 2), np.int64)
     with write_atomic(path) as stream:
-        stream.write(header.tobytes())
+        sealing = Sealing(stream)
         for number, (start, end) in enumerate(itertools.pairwise(cuts)):
             length = encode_runs(keys[start:end], counts[start:end], out)
-            header[number] = end - start, length
-            stream.write(out[:length].tobytes())
-        stream.seek(0)
-        stream.write(header.tobytes())
+            sizes[number] = end - start, length
+            sealing.write(out[:length].tobytes())
+        sealing.write(sizes.tobytes())
+        sealing.close()
 
 
 def _number_of_pairs(part: str) -> int:
@@ -173,11 +176,14 @@ def _number_of_pairs(part: str) -> int:
 
 
 def _read_run(path: str, ranges: int, number: int) -> tuple[Longs, npt.NDArray[np.int64]]:
+    """The entries of one range of a run: all ranges stand one after the other, and behind them how many entries and
+    bytes each has."""
     with open(path, "rb") as file:
-        header = np.frombuffer(file.read(ranges * 16), np.int64).reshape(-1, 2)
-        file.seek(int(header[:number, 1].sum()), os.SEEK_CUR)
-        data = np.frombuffer(file.read(int(header[number, 1])), np.uint8)
-    size = int(header[number, 0])
+        file.seek(-(ranges * 16 + SEAL_BYTES), os.SEEK_END)
+        sizes = np.frombuffer(file.read(ranges * 16), np.int64).reshape(-1, 2)
+        file.seek(int(sizes[:number, 1].sum()))
+        data = np.frombuffer(file.read(int(sizes[number, 1])), np.uint8)
+    size = int(sizes[number, 0])
     keys, counts = np.empty(size, np.uint64), np.empty(size, np.int64)
     decode_runs(data, keys, counts)
     return keys, counts
@@ -186,15 +192,16 @@ def _read_run(path: str, ranges: int, number: int) -> tuple[Longs, npt.NDArray[n
 def merge_bigrams(task: BigramRangeTask) -> int:
     """Merges one range, unless that has been done; returns how many distinct bigrams it has."""
     path = bigrams_path(task.folder, task.number)
-    if not os.path.exists(path):
+    if not is_kept(path):
         shared = _load(task.folder)
         runs = [_read_run(_run_path(task.folder, n), len(shared["cuts"]) + 1, task.number) for n in range(task.runs)]
         keys, counts = (np.concatenate(columns) for columns in zip(*runs, strict=True))
         del runs
         keys, counts = sum_by_key(keys, counts)
         bigrams, distinct = _rank(keys, counts, shared, task)
-        with write_atomic(path) as stream:
-            np.savez(stream, distinct=distinct, **{name: getattr(bigrams, name) for name in _COLUMNS})
+        content = io.BytesIO()
+        np.savez(content, distinct=distinct, **{name: getattr(bigrams, name) for name in _COLUMNS})
+        write_note(path, content.getvalue())
     with np.load(path) as arrays:
         return int(arrays["distinct"])
 

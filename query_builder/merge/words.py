@@ -4,6 +4,7 @@ In: the parts' tables of forms. Out: the words at or above a floor (and those as
 are most often written. Equal hashes are checked to be equal words, so the counts are exact.
 """
 
+import io
 import os
 from dataclasses import dataclass
 
@@ -15,8 +16,11 @@ import pyarrow.parquet as pq
 
 from query_builder.count.part import RANGE_BITS, hash_column, read_forms
 from query_builder.hash_table import Bytes, Longs
+from query_builder.kept import is_kept
+from query_builder.schema import is_whole
 from webimagetext.compiled import compiled
 from webimagetext.files import write_atomic
+from webimagetext.sealed import PARQUET_SEAL, seal_parquet
 
 __all__ = ["MAX_VARIANTS", "WordRangeTask", "Words", "load_words", "merge_words"]
 
@@ -91,7 +95,7 @@ def _count_up(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 def merge_words(task: WordRangeTask) -> None:
     """Merges one range unless that has been done."""
     path = words_path(task.folder, task.hash_range)
-    if os.path.exists(path):
+    if is_kept(path, is_whole):
         return
     tables = [read_forms(part, task.hash_range) for part in task.parts]
     texts = pa.concat_arrays([table.words for table in tables])
@@ -134,10 +138,12 @@ def merge_words(task: WordRangeTask) -> None:
             pa.LargeListArray.from_arrays(pa.array(cuts, pa.int64()), forms.take(pa.array(form_rows, pa.int64()))),
             pa.array(word_hash[firsts[kept]]),
         ],
-        schema=WORDS_SCHEMA,
+        schema=WORDS_SCHEMA.with_metadata(PARQUET_SEAL),
     )
+    content = io.BytesIO()
+    pq.write_table(table, content, compression="zstd", use_dictionary=False)
     with write_atomic(path) as stream:
-        pq.write_table(table, stream, compression="zstd", use_dictionary=False)
+        stream.write(seal_parquet(content.getvalue()))
 
 
 def load_words(folder: str) -> Words:

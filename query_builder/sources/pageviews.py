@@ -6,6 +6,7 @@ kinds of access. A title in quotation marks may be quoted or really have them, s
 dump tells which title exists. Every row is counted in a ledger: ``rows`` are all, and each is one of ROW_KINDS.
 """
 
+import io
 import json
 import os
 from collections import Counter
@@ -17,11 +18,11 @@ import numpy.typing as npt
 
 from query_builder.clean.characters import BLANK, DOUBLE_QUOTE, NEWLINE, UNDERSCORE
 from query_builder.hash_table import Bytes, Longs, as_bytes, hash_bytes
+from query_builder.kept import write_note
 from query_builder.sources.dump import Shard
 from query_builder.sources.piece import CorruptInputError, Gap
 from query_builder.sources.pieces import pieces_from
 from webimagetext.compiled import compiled
-from webimagetext.files import write_atomic
 
 __all__ = ["ROW_KINDS", "ViewsTask", "count_views", "read_ledger", "sum_by_key", "views_path"]
 
@@ -177,6 +178,7 @@ def count_views(task: ViewsTask) -> int:
             title = text[first:stop].decode("utf-8", "replace").replace("_", " ")
             quoted[title] = quoted.get(title, 0) + number
     note = json.dumps({"quoted": dict(sorted(quoted.items())), "ledger": ledger})
-    with write_atomic(path) as stream:
-        np.savez(stream, keys=keys, views=views, note=np.frombuffer(note.encode(), np.uint8))
+    content = io.BytesIO()
+    np.savez(content, keys=keys, views=views, note=np.frombuffer(note.encode(), np.uint8))
+    write_note(path, content.getvalue())
     return len(keys)

@@ -30,7 +30,7 @@ def container(url: str) -> str:
     with open_input(url) as stream:
         head = stream.read(4)
     if not head:
-        raise UserError(f"{url}: the file is empty")
+        raise UserError(f"{url}: the file is empty", "fetch it again, or leave it out")
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise UserError(f"{url}: UTF-16 text", "convert it to UTF-8 first: iconv -f UTF-16 -t UTF-8")
     return next((kind for signature, kind in _SIGNATURES.items() if head.startswith(signature)), PLAIN)

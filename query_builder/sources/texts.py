@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import zstandard
 
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
 from webimagetext.foreign import encodable
+from webimagetext.parquet import UNREADABLE, open_parquet
 from webimagetext.zstd import open_zstd
 
 __all__ = ["TEXT_COLUMNS", "Text", "read_texts"]
@@ -32,6 +32,7 @@ SOURCE_COLUMNS = ("sources", "source")
 MAX_BYTES = 2 << 30  # of an unpacked file: many times the longest list that can be matched
 MAX_CELL = 1 << 24  # characters; Python's own limit stops at 131,072
 _OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\x28\xb5\x2f\xfd": open_zstd, b"\xfd7zXZ": lzma.open}
+AGAIN = "get the file again, mend it, or leave it out"
 _PACKED = (".gz", ".bz2", ".zst", ".xz")
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _BAD_PACKING = (EOFError, OSError, zlib.error, zstandard.ZstdError, lzma.LZMAError)
@@ -66,7 +67,7 @@ def read_texts(url: str, column: str = "") -> Iterator[Text]:
     if name.endswith(".json"):
         return _from_items(_json_items(text, url), column, url)
     if name.endswith((".parquet", ".pq")):
-        raise UserError(f"{url}: not a Parquet file")
+        raise UserError(f"{url}: not a Parquet file", AGAIN)
     return (Text(line.removesuffix("\r"), place) for place, line in _lines(text))
 
 
@@ -80,7 +81,7 @@ def _content(url: str) -> bytes:
             with cast(Any, opener)(io.BytesIO(data)) as stream:
                 data = stream.read(MAX_BYTES + 1)
         except _BAD_PACKING as error:
-            raise UserError(f"{url}: cannot be unpacked: {error}") from None
+            raise UserError(f"{url}: cannot be unpacked: {error}", AGAIN) from None
     if len(data) > MAX_BYTES:
         raise UserError(f"{url}: holds more than {MAX_BYTES:,} bytes: too much for a list of queries")
     return data
@@ -99,7 +100,7 @@ def _decoded(data: bytes, url: str) -> str:
             f"convert the file, for example with: iconv -f latin1 -t utf-8 {url}",
         ) from None
     if "\0" in text:
-        raise UserError(f"{url}: not a text file: there is a zero byte at character {text.index(chr(0)):,}")
+        raise UserError(f"{url}: not a text file: there is a zero byte at character {text.index(chr(0)):,}", AGAIN)
     return text
 
 
@@ -138,7 +139,7 @@ def _from_table(text: str, column: str, url: str, *, tabs: bool) -> Iterator[Tex
         for row in rows:
             yield from _cells([row], wanted, sources, rows.line_num)
     except csv.Error as error:
-        raise UserError(f"{url}: line {rows.line_num:,}: not a table: {error}") from None
+        raise UserError(f"{url}: line {rows.line_num:,}: not a table: {error}", AGAIN) from None
 
 
 def _cells(rows: Iterable[Sequence[str]], wanted: int, sources: int | None, place: int) -> Iterator[Text]:
@@ -170,13 +171,13 @@ def _json_items(text: str, url: str) -> Iterator[tuple[int, Any]]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{url}: not JSON: {error}") from None
+        raise UserError(f"{url}: not JSON: {error}", AGAIN) from None
     if isinstance(value, dict):
         # Text to count, or a list under one name.
         lists = [item for item in value.values() if isinstance(item, list)]
         value = lists[0] if len(value) == len(lists) == 1 else list(value)
     if not isinstance(value, list):
-        raise UserError(f"{url}: neither a list nor an object of texts")
+        raise UserError(f"{url}: neither a list nor an object of texts", AGAIN)
     return enumerate(value, 1)
 
 
@@ -186,7 +187,7 @@ def _json_lines(text: str, url: str) -> Iterator[tuple[int, Any]]:
             try:
                 yield place, json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise UserError(f"{url}: line {place:,}: not JSON: {error}") from None
+                raise UserError(f"{url}: line {place:,}: not JSON: {error}", AGAIN) from None
 
 
 def _from_items(items: Iterator[tuple[int, Any]], column: str, url: str) -> Iterator[Text]:
@@ -201,7 +202,7 @@ def _from_items(items: Iterator[tuple[int, Any]], column: str, url: str) -> Iter
         else:
             value, given = item, None
         if value is not None and not isinstance(value, str):
-            raise UserError(f"{url}: entry {place:,} is {json.dumps(value)[:60]}, not a text")
+            raise UserError(f"{url}: entry {place:,} is {json.dumps(value)[:60]}, not a text", AGAIN)
         yield Text(encodable(value or ""), place, _sources(given))
 
 
@@ -214,7 +215,7 @@ def _sources(value: object) -> tuple[str, ...]:
 
 def _from_parquet(data: bytes, column: str, url: str) -> Iterator[Text]:
     try:
-        file = pq.ParquetFile(io.BytesIO(data))
+        file = open_parquet(io.BytesIO(data))
         names = file.schema_arrow.names
         wanted = _pick(names, column, url)
         given = next((name for name in names if name.lower() in SOURCE_COLUMNS and name != wanted), None)
@@ -230,5 +231,5 @@ def _from_parquet(data: bytes, column: str, url: str) -> Iterator[Text]:
             for text, source in zip(batch.column(wanted).to_pylist(), sources, strict=True):
                 place += 1
                 yield Text(text or "", place, _sources(source))
-    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
-        raise UserError(f"{url}: not a Parquet file that can be read: {error}") from None
+    except UNREADABLE as error:
+        raise UserError(f"{url}: not a Parquet file that can be read: {error}", AGAIN) from None

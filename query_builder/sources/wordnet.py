@@ -16,6 +16,8 @@ __all__ = ["Synset", "published_names", "read_wordnet", "wordnet_files"]
 PARTS = ("noun", "verb", "adj", "adv")
 _LETTERS = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
 _ADJECTIVE_MARKER = re.compile(r"\((?:a|p|ip)\)$")
+AGAIN = "fetch WordNet again"
+UNNUMBERED = 0.01  # share of the synsets whose head word the index may lack
 SEEDED_NUMBERS = 100  # the published list also holds "0" to "99"
 
 
@@ -45,7 +47,7 @@ def _lines(path: str) -> list[str]:
         # Lines that begin with blanks are the licence.
         return [line for line in text.decode().splitlines() if line and not line.startswith(" ")]
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: at byte {error.start:,}: not a WordNet file") from None
+        raise UserError(f"{path}: at byte {error.start:,}: not a WordNet file", AGAIN) from None
 
 
 def read_wordnet(folder: str) -> list[Synset]:
@@ -59,24 +61,30 @@ def read_wordnet(folder: str) -> list[Synset]:
         for line in _lines(index):
             fields = line.split()
             # lemma pos synset_cnt p_cnt [pointers] sense_cnt tagsense_cnt offset…
+            if len(fields) < 7 or not (fields[2].isascii() and fields[2].isdigit()):
+                raise UserError(f"{index}: not a WordNet index: {line[:60]!r}", AGAIN)
             senses[fields[0]] = fields[-int(fields[2]) :]
+        before, unnumbered = len(found), 0
         offsets_left = {offset for offsets in senses.values() for offset in offsets}
         for line in _lines(data):
             fields = line.split(" ", 5)
             if len(fields) < 6 or len(fields[0]) != 8 or not fields[0].isdigit():
-                raise UserError(f"{data}: not a WordNet data file: {line[:60]!r}")
+                raise UserError(f"{data}: not a WordNet data file: {line[:60]!r}", AGAIN)
             offsets_left.discard(fields[0])
             head = _ADJECTIVE_MARKER.sub("", fields[4])
             lemma = head.lower()
             offsets = senses.get(lemma, [])
             sense = offsets.index(fields[0]) + 1 if fields[0] in offsets else 0
+            unnumbered += not sense
             letter = "s" if fields[2] == "s" else _LETTERS[part]
             found.append(Synset(head.replace("_", " "), f"{lemma}.{letter}.{sense:02}"))
         if offsets_left:
             problem = f"{data}: not whole: it lacks {len(offsets_left):,} of the synsets that {index} names"
-            raise UserError(problem, "fetch WordNet again")
+            raise UserError(problem, AGAIN)
+        if unnumbered > (len(found) - before) * UNNUMBERED:
+            raise UserError(f"{index}: not whole: it lacks {unnumbered:,} of the synsets in {data}", AGAIN)
     if not found:
-        raise UserError(f"{folder}: not one synset in it", "fetch WordNet again")
+        raise UserError(f"{folder}: not one synset in it", AGAIN)
     return found
 
 

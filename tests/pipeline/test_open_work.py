@@ -21,7 +21,7 @@ from pipeline.fetch.retry import best_rows
 from pipeline.fetch.unasked import open_addresses
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import is_complete, read_made, samples_in, write_manifest
-from pipeline.keeping.step import Context, Step, run_steps
+from pipeline.keeping.step import Context, Step, markers_of, run_steps
 from tests.pipeline.small_site import serve
 
 IMAGES = 40
@@ -179,7 +179,7 @@ def test_a_step_with_open_work_is_not_finished(tmp_path: Path, keep: bool, capsy
     ]
     context = Context(run, RunConfig(), cast(Any, None))
     for number, open_work in enumerate((11, 1, 0, 0)):
-        run_steps(steps, context)
+        run_steps(steps, context, markers_of(steps))
         assert (read_made(run.path("one")) or {}).get("open", 0) == open_work
         assert is_complete(run.path("one")) == (open_work == 0) and is_complete(run.path("two"))
         error = capsys.readouterr().err

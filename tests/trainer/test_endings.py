@@ -19,7 +19,7 @@ import torch
 
 from tests.trainer.test_train import flags
 from trainer import checkpoint
-from trainer.endings import in_words, is_out_of_memory
+from trainer.endings import in_words
 from trainer.evaluate.__main__ import main as evaluate
 from trainer.export import main as export
 from trainer.hold import Hold
@@ -28,7 +28,7 @@ from trainer.rerank import main as rerank
 from trainer.run import main
 from trainer.step import Stepper
 from webimagetext.command import run_command
-from webimagetext.errors import UserError
+from webimagetext.errors import UserError, is_out_of_memory
 
 
 @pytest.fixture(autouse=True)
@@ -104,7 +104,7 @@ def test_a_file_that_may_not_grow_is_one_line(shapes: Path, tiny_model: Path, tm
     arguments = flags(shapes, tiny_model, tmp_path / "m", "--steps", "2")
     done = subprocess.run([sys.executable, "-c", TOO_LARGE, *arguments], capture_output=True, text=True)
     assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
-    assert f"error: {tmp_path}/m/checkpoints/step-00000002.pt: File too large" in done.stderr
+    assert f"error: {tmp_path}/m/checkpoints/step-00000002.pt: the file would be larger" in done.stderr
     assert os.listdir(tmp_path / "m/checkpoints") == []
 
 
@@ -119,7 +119,7 @@ def test_a_place_that_cannot_be_written(
         capsys.readouterr()
         assert run_command(command) == 2, name
         told = capsys.readouterr().err.splitlines()
-        assert told[-2].startswith((f"error: {tmp_path}/file: File exists", f"error: {place}: Not a directory")), told
+        assert told[-2].startswith((f"error: {tmp_path}/file: is a file where", f"error: {place}: a part of")), told
     assert (tmp_path / "file").read_text() == ""
 
 
@@ -171,24 +171,20 @@ def test_each_program_says_what_makes_it_smaller(
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (PermissionError(errno.EACCES, "x", "/place"), "/place: Permission denied"),
-        (OSError(errno.EROFS, "x", "/place.0123456789ab.tmp"), "/place: Read-only file system"),
-        (OSError(errno.EDQUOT, "x", "/place"), ""),
-        (OSError(errno.EMFILE, "x"), "Too many open files: this process may have"),
+        (PermissionError(errno.EACCES, "x", "/place"), "/place: permission is denied"),
+        (OSError(errno.EROFS, "x", "/place.0123456789ab.tmp"), "/place: this file system may only be read"),
+        (OSError(errno.EDQUOT, "x", "/place"), "quota of this user is spent: /place"),
+        (OSError(errno.EMFILE, "x"), "too many open files: this process may have"),
         (UserError("own", "words"), "own"),
     ],
     ids=["permission", "read-only", "quota", "files", "own"],
 )
 def test_other_endings_in_words(error: Exception, words: str) -> None:
-    if not words:  # a full disk is told of by every program alike
-        with pytest.raises(OSError):
-            in_words(raising(error), "")
-        return
     with pytest.raises(UserError, match=words):
         in_words(raising(error), "")
 
 
-@pytest.mark.parametrize("error", [ValueError("ours"), RuntimeError("ours"), OSError(errno.EIO, "ours")])
+@pytest.mark.parametrize("error", [ValueError("ours"), RuntimeError("ours"), OSError(errno.EBADF, "ours")])
 def test_a_defect_keeps_its_traceback(error: Exception) -> None:
     with pytest.raises(type(error), match="ours"):
         in_words(raising(error), "")

@@ -190,7 +190,7 @@ def test_a_limit_that_is_reached_is_no_broken_sample(many: Path, no_more_files: 
     assert dataset.sample(0, 3, 0, [0.5] * 4, 32)[0].shape == (32, 32, 3)
     dataset.library._close_idle(0)
     no_more_files(99)
-    with pytest.raises(UserError, match="Too many open files: this process may have") as told:
+    with pytest.raises(UserError, match="too many open files: this process may have") as told:
         dataset.sample(0, 3, 0, [0.5] * 4, 32)
     assert "ulimit -n" in told.value.remedy
     assert not dataset.faults

@@ -64,7 +64,7 @@ def test_no_setting_holds_such_a_name(word: str) -> None:
         from_dict(BuildConfig, {"dump": ["good ö", word]}, where="here")
 
 
-@pytest.mark.parametrize("kind", ["folder", "bytes", "closed", "huge", "absent", "under a file"])
+@pytest.mark.parametrize("kind", ["folder", "bytes", "closed", "huge", "absent", "under a file", "device", "pipe"])
 def test_what_is_no_configuration_file_is_told_in_a_line(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "run.toml"
     if kind == "folder":
@@ -79,9 +79,13 @@ def test_what_is_no_configuration_file_is_told_in_a_line(tmp_path: Path, kind: s
         path.chmod(0)
         if os.access(path, os.R_OK):
             pytest.skip("this user may read everything")
+    elif kind == "device":
+        path = Path("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(path)
     elif kind == "under a file":
         path.write_text("")
         path = path / "x.toml"
     with pytest.raises(UserError) as error:
         read_toml(path)
-    assert str(error.value).startswith(str(path)) and "\n" not in str(error.value)
+    assert error.value.problem.startswith(str(path)) and "\n" not in error.value.problem

@@ -20,7 +20,11 @@ from webimagetext.errors import UserError
         (errno.EROFS, "/a/b: this file system may only be read"),
         (errno.EACCES, "/a/b: permission is denied"),
         (errno.EFBIG, "/a/b: the file would be larger"),
-        (errno.EMFILE, "too many open files, the last /a/b"),
+        (errno.EMFILE, "too many open files: this process may have"),
+        (errno.ENOTDIR, "/a/b: a part of this path is a file"),
+        (errno.EISDIR, "/a/b: is a folder"),
+        (errno.EEXIST, "/a/b: is a file where a folder has to be"),
+        (errno.ENOENT, "/a/b: is not there"),
         (errno.ENOMEM, "out of memory"),
     ],
 )
@@ -46,7 +50,10 @@ def test_memory() -> None:
     assert "out of memory" in str(user_error_of_text("pyarrow.lib.ArrowMemoryError: malloc of size 9 failed"))
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), OSError("words alone"), KeyError("x"), OSError(errno.EBADF, "bad")])
+OURS = [ValueError("x"), OSError("words"), KeyError("x"), OSError(errno.EBADF, "bad"), OSError(errno.ENOENT, "which?")]
+
+
+@pytest.mark.parametrize("error", OURS)
 def test_a_defect_keeps_its_traceback(error: Exception) -> None:
     def fail() -> int:
         raise error

@@ -39,9 +39,10 @@ def _folder_of(url: str) -> str:
 
 def safetensors(trained: Trained, output: str) -> list[str]:
     """One file with our names; its metadata state the sizes."""
+    states = _states(trained)
+    about = {"origin": trained.origin, "spec": json.dumps(spec_values(trained.model.spec))}
     with write_atomic(output) as stream:
-        about = {"origin": trained.origin, "spec": json.dumps(spec_values(trained.model.spec))}
-        stream.write(save(_states(trained), about))
+        stream.write(save(states, {**about, tensors.DIGEST: tensors.digest(states)}))
     return [output, _words(trained, _folder_of(output))]
 
 
@@ -57,7 +58,7 @@ def hugging_face(trained: Trained, output: str) -> list[str]:
     """A folder for ``CLIPModel.from_pretrained``, with tokenizer and preprocessing. Raises UserError for a ResNet."""
     renamed = layouts.to_hugging_face(_states(trained))
     with write_atomic(join(output, "model.safetensors")) as stream:
-        stream.write(save(renamed, {"format": "pt"}))
+        stream.write(save(renamed, {"format": "pt", tensors.DIGEST: tensors.digest(renamed)}))
     for name, text in sizes.for_hugging_face(trained.model.spec, trained.tokenizer).items():
         _text(join(output, name), text)
     return [output]

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from trainer.data.sources import Shard
+from trainer.data.vouched import OTHER, Manifests, damaged
 from webimagetext.contents import identity
 from webimagetext.files import is_url
 from webimagetext.progress import Progress
@@ -25,7 +26,8 @@ THREADS = 16
 
 
 def known(sources: Sources, before: Sources) -> Sources:
-    """The shards with the words for their contents. Raises UserError for a missing one.
+    """The shards with the words for their contents. Raises UserError for a missing one, and for one that is not what
+    its manifest says.
 
     A local file that has the address, the bytes and the time of one in ``before`` is not read again.
     """
@@ -41,6 +43,11 @@ def known(sources: Sources, before: Sources) -> Sources:
             for url, word in zip(unread, pool.map(identity, unread), strict=True):
                 words[url] = word
                 bar.advance()
+    manifests = Manifests()
+    for url, word in words.items():
+        about = None if is_url(url) else manifests.about(url)
+        if about is not None and word != about.sha256:
+            raise damaged(url, OTHER)
     marks = dict(zip([shard.url for shard in shards], seen, strict=True))
     return [
         [dataclasses.replace(shard, identity=words[shard.url], seen=marks[shard.url]) for shard in group]

@@ -22,8 +22,8 @@ from trainer.data.captions import choose
 from trainer.data.images import BadImageError, square
 from trainer.data.order import Picks, Plan, SourceOrder, uniform
 from trainer.data.sources import Library, Shard
-from trainer.endings import out_of_files
 from trainer.tokenizer import Tokenizer
+from webimagetext.endings import out_of_files
 from webimagetext.errors import UserError, is_out_of_files
 
 __all__ = ["Batch", "Dataset", "Loader"]

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from trainer.data.captions import texts_in
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
+from webimagetext.parquet import UNREADABLE
 
 __all__ = ["ParquetReader", "rows_of"]
 
@@ -37,8 +38,13 @@ def rows_of(url: str) -> int:
     with open_input(url) as stream:
         try:
             return int(pq.read_metadata(stream).num_rows)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"{url}: not a Parquet file: {error}") from None
+        except UNREADABLE as error:
+            raise _damaged(url, error) from None
+
+
+def _damaged(url: str, error: Exception) -> UserError:
+    told = " ".join(str(error).split())[:200]
+    return UserError(f"{url}: not a Parquet file: {told}", "get the file again, or leave it out")
 
 
 class ParquetReader:
@@ -46,9 +52,9 @@ class ParquetReader:
 
     def __init__(self, path: str, image_column: str, caption_column: str) -> None:
         try:
-            self._file = pq.ParquetFile(path, memory_map=True)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise UserError(f"{path}: not a Parquet file: {error}") from None
+            self._file = pq.ParquetFile(path, memory_map=True, page_checksum_verification=True)
+        except UNREADABLE as error:
+            raise _damaged(path, error) from None
         schema = self._file.schema_arrow
         self.image = _column(schema, image_column, IMAGE_NAMES, path, "pictures")
         self.caption = _column(schema, caption_column, CAPTION_NAMES, path, "captions")
@@ -97,7 +103,7 @@ class ParquetReader:
                     self._groups.popitem(last=False)
                 try:
                     self._groups[index] = self._file.read_row_group(index)
-                except pa.ArrowException as error:
+                except UNREADABLE as error:
                     raise ValueError(f"row group {index}: {error}") from None
             self._groups.move_to_end(index)
             return self._groups[index]

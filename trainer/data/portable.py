@@ -24,8 +24,8 @@ from trainer.data.images import BadImageError, square
 from trainer.data.loader import ASK_SECONDS, Batch
 from trainer.data.order import uniform
 from trainer.data.tar import fields_in
-from trainer.endings import out_of_files
 from trainer.tokenizer import Tokenizer
+from webimagetext.endings import out_of_files
 from webimagetext.errors import UserError, is_out_of_files
 from webimagetext.files import open_input
 

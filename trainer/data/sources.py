@@ -7,6 +7,7 @@ process ends.
 """
 
 import contextlib
+import fnmatch
 import glob
 import hashlib
 import json
@@ -25,14 +26,16 @@ import numpy.typing as npt
 from pipeline.keeping.folder import SIZES_FILE
 from trainer.data.parquet import ParquetReader, rows_of
 from trainer.data.tar import BLOCK, TarReader
-from trainer.endings import out_of_files
+from trainer.data.vouched import Manifests, prove
+from webimagetext.endings import out_of_files
 from webimagetext.errors import UserError, is_out_of_files
-from webimagetext.files import exists, is_folder, is_url, listing, read, version
+from webimagetext.files import digest_of, exists, is_folder, is_url, listing, read, version
 from webimagetext.files import size as size_of
 from webimagetext.local import copy, fetched
 
 __all__ = ["Library", "Shard", "expand"]
 
+SUFFIXES = (".tar", ".parquet", ".pq")
 READERS_OPEN = 256
 FILES_ASIDE = 24  # for the log, checkpoints, modules and connections
 FILES_EACH = 3  # that a thread has open while it opens a shard
@@ -125,6 +128,8 @@ class Library:
         self._cache = cache
         self._most = _readers_at_most(threads)
         self._held: OrderedDict[str, _Held] = OrderedDict()
+        self._manifests = Manifests()
+        self._sizes: dict[str, dict[str, int]] = {}  # of the samples in shards, by folder and name
         self._told: set[str] = set()
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
@@ -135,12 +140,13 @@ class Library:
         for pattern in patterns:
             for one in expand(pattern):
                 if any(mark in one.rpartition("/")[2] for mark in "*?["):
-                    found = [url for url in listing(one) if url.endswith((".tar", ".parquet", ".pq"))]
+                    found = [url for url in listing(one) if url.endswith(SUFFIXES)]
                     if not found:
                         raise UserError(
                             f"{one}: no shard matches", "give the pattern in quotes, e.g. 'run/shards/*.tar'"
                         )
                     urls.extend(found)
+                    self._miss(one, found)
                 elif not exists(one):
                     raise UserError(f"{one}: no such shard")
                 elif is_folder(one):
@@ -149,16 +155,38 @@ class Library:
                     urls.append(one)
         if not urls:
             raise UserError("there are no shards to read", "say which, e.g. --train-data 'run/shards/*.tar'")
-        sizes: dict[str, dict[str, int]] = {}
-        return [self._with_size(Shard(url, 0), sizes) for url in dict.fromkeys(urls)]
+        return [self._with_size(Shard(url, 0)) for url in dict.fromkeys(urls)]
 
-    def _with_size(self, shard: Shard, known: dict[str, dict[str, int]]) -> Shard:
+    def _miss(self, pattern: str, found: list[str]) -> None:
+        """Tells, once for a pattern, of shards that the small files beside the others name and that are not there."""
+        folder, _, wanted = pattern.rpartition("/")
+        here = {url.rpartition("/")[2] for url in found}
+        if any(mark in folder for mark in "*?["):
+            return
+        named = {*self._manifests.of(folder), *self._sizes_in(folder)}
+        lost = sorted(name for name in named - here if fnmatch.fnmatchcase(name, wanted) and name.endswith(SUFFIXES))
+        if lost:
+            self._fault("shards that are missing", f"{folder}/{lost[0]}, {len(lost):,} of {len(lost) + len(here):,}")
+
+    def _sizes_in(self, folder: str) -> dict[str, int]:
+        """The samples of each shard by its file name, as the folder's list says; empty where it has none."""
+        if folder not in self._sizes:
+            url = f"{folder}/{SIZES_FILE}" if folder else SIZES_FILE
+            content, about = read(url), self._manifests.about(url)
+            try:
+                if content is not None and about is not None and (len(content), digest_of(content)) != about:
+                    raise ValueError
+                listed = {} if content is None else json.loads(content)
+                self._sizes[folder] = {str(name): int(count) for name, count in listed.items()}
+            except (ValueError, AttributeError, TypeError):
+                raise UserError(f"{url}: not a list of shard sizes", "delete it: the shards are then counted") from None
+        return self._sizes[folder]
+
+    def _with_size(self, shard: Shard) -> Shard:
         folder, _, name = shard.url.rpartition("/")
         size = None
         if not shard.is_parquet:
-            if folder not in known:
-                known[folder] = _read_sizes(f"{folder}/{SIZES_FILE}" if folder else SIZES_FILE)
-            size = known[folder].get(name)
+            size = self._sizes_in(folder).get(name)
             if size is not None and not 0 <= size <= _most_samples(shard.url):
                 self._fault("shard whose listed size cannot be, counted anew", f"{shard.url}: {size:,}")
                 size = None
@@ -206,6 +234,8 @@ class Library:
         for last in (False, True):
             try:
                 with self._local(shard.url) as path:
+                    if (about := self._manifests.about(shard.url)) is not None:
+                        prove(path, shard.url, about)
                     return ParquetReader(path, *self._columns) if shard.is_parquet else self._open_tar(path, shard)
             except (UserError, OSError) as error:
                 if not is_out_of_files(error):
@@ -263,15 +293,3 @@ class Library:
 def _most_samples(url: str) -> int:
     """How many samples a tar can hold at most, by its bytes: each has two headers. A store is not asked for them."""
     return 1 << 40 if is_url(url) else size_of(url) // (2 * BLOCK)
-
-
-def _read_sizes(url: str) -> dict[str, int]:
-    """The samples of each shard by its file name; empty when the folder has no such list."""
-    content = read(url)
-    if content is None:
-        return {}
-    try:
-        sizes = json.loads(content)
-        return {str(name): int(count) for name, count in sizes.items()}
-    except (ValueError, AttributeError, TypeError):
-        raise UserError(f"{url}: not a list of shard sizes", "delete it: the shards are then counted") from None

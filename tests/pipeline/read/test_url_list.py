@@ -141,6 +141,66 @@ def test_broken_lines_are_counted(write: Any) -> None:
     assert (len(found), rejects) == (1, Counter({"wrong_number_of_columns": 1, "line_too_long": 1}))
 
 
+def rows_of_csv(count: int, **lines: str) -> str:
+    """A CSV of ``count`` rows, some of which are other lines, by their number."""
+    rows = [f"http://h/{number}.jpg,deer {number} by the pond" for number in range(count)]
+    for number, line in lines.items():
+        rows[int(number[1:])] = line
+    return "\n".join(["url,caption", *rows, ""])
+
+
+@pytest.mark.parametrize("place", [0, 20, 150, 498, 499])
+def test_an_opening_quote_that_is_never_closed_costs_its_row(place: int, write: Any) -> None:
+    """The first line too: a row's caption that swallows all others would be one candidate, and not a word said."""
+    opened = f'http://h/{place}.jpg,"deer {place} by the pond'
+    found, rejects = read(write("list.csv", rows_of_csv(500, **{f"n{place}": opened})))
+    assert rejects == Counter({"broken_line": 1})
+    assert [row["url"] for row in found] == [f"http://h/{n}.jpg" for n in range(500) if n != place]
+    assert all(row["caption"] == f"deer {row['url'][9:-4]} by the pond" for row in found)
+
+
+def test_each_quote_that_is_never_closed_costs_one_row(write: Any) -> None:
+    opened = {f"n{n}": f'http://h/{n}.jpg,"deer {n} by the pond' for n in range(7, 3000, 11)}
+    found, rejects = read(write("list.csv", rows_of_csv(3000, **opened)))
+    assert rejects == Counter({"broken_line": len(opened)}) and len(found) == 3000 - len(opened)
+
+
+def test_a_quote_that_is_never_closed_stops_at_the_next_quote_too(write: Any) -> None:
+    lines = {
+        "n3": 'http://h/3.jpg,"deer three',
+        "n4": "only one cell",
+        "n5": 'http://h/5.jpg,"a deer, and\nanother, by ""the"" pond"',
+        "n6": '"http://h/6.jpg","six deer"',
+        "n8": 'http://h/8.jpg,"deer "eight" runs',
+    }
+    found, rejects = read(write("list.csv", rows_of_csv(10, **lines)))
+    captions = {row["url"][9:-4]: row["caption"] for row in found}
+    assert captions == {
+        **{str(n): f"deer {n} by the pond" for n in (0, 1, 2, 7, 9)},
+        "5": 'a deer, and another, by "the" pond',
+        "6": "six deer",
+        "8": 'deer eight" runs',  # as lenient readers take it
+    }
+    assert rejects == Counter({"broken_line": 1, "wrong_number_of_columns": 1})
+
+
+def test_rows_of_several_lines_are_rows(write: Any) -> None:
+    texts = {n: "\n".join(f"line {k}, of {n}" for k in range(n)) for n in range(1, 190, 9)}
+    lines = [f'http://h/{n}.jpg,"{text}"' for n, text in texts.items()]
+    found, rejects = read(write("list.csv", "\n".join(["url,caption", *lines])))
+    assert not rejects and len(found) == len(texts)
+    assert all(row["caption"].startswith("line 0, of ") for row in found)
+    # A quotation mark that goes on for longer than any caption is one that is never closed.
+    endless = "\n".join(["url,caption", 'http://h/a.jpg,"a deer', *["and a deer"] * 300, 'that runs"'])
+    found, rejects = read(write("endless.csv", endless))
+    assert not found and rejects == Counter({"broken_line": 1, "wrong_number_of_columns": 301})
+
+
+def test_a_header_whose_quote_is_never_closed(write: Any) -> None:
+    found, rejects = read(write("list.csv", rows_of_csv(40).replace("url,caption", 'url,"caption')))
+    assert len(found) == 40 and rejects == Counter({"broken_line": 1})
+
+
 def test_lone_surrogates_are_replaced(write: Any) -> None:
     assert pairs(write("list.jsonl", '{"url": "http://h/a.jpg", "caption": "a \\ud800 dog"}')) == [
         ("http://h/a.jpg", "a � dog")
