@@ -9,15 +9,21 @@ from typing import IO, Any
 
 import zstandard
 
-__all__ = ["open_zstd"]
+__all__ = ["STARTS", "open_zstd"]
 
 FEED = 1 << 18
+FRAME = b"\x28\xb5\x2f\xfd"
+DICTIONARY = b"\x5d\x2a\x4d\x18"  # a frame to skip, in which a .warc.zst carries the dictionary of the others
+STARTS = (FRAME, DICTIONARY)  # how files of this kind begin
 
 
-def open_zstd(stream: IO[bytes]) -> io.BufferedReader:
-    """The unpacked content. Reading raises EOFError where the file ends within a frame, and zstandard.ZstdError for
-    what is no frame."""
-    return io.BufferedReader(_Frames(stream), FEED)
+def open_zstd(stream: IO[bytes], *, own_dictionary: bool = False) -> io.BufferedReader:
+    """The unpacked content; with ``own_dictionary``, by the one that the file begins with, if it does. Reading raises
+    EOFError where the file ends within a frame, and zstandard.ZstdError for what is no frame."""
+    frames = _Frames(stream)
+    if own_dictionary:
+        frames.read_dictionary()
+    return io.BufferedReader(frames, FEED)
 
 
 class _Frames(io.RawIOBase):
@@ -27,9 +33,23 @@ class _Frames(io.RawIOBase):
         self._stream = stream
         self._packed, self._text = b"", b""
         self._frame: Any = None  # the decompressor of the frame that is being read, None between two
+        self._dictionary: Any = None
 
     def readable(self) -> bool:
         return True
+
+    def read_dictionary(self) -> None:
+        """Takes the dictionary that the file begins with, packed or not; does nothing where it begins with none."""
+        self._packed = self._stream.read(8)
+        if self._packed[:4] != DICTIONARY:
+            return
+        size = int.from_bytes(self._packed[4:], "little")
+        content = self._stream.read(size)
+        if len(content) < size:
+            raise EOFError("the file ends within its dictionary")
+        if content[:4] == FRAME:
+            content = zstandard.ZstdDecompressor().decompressobj().decompress(content)
+        self._packed, self._dictionary = b"", zstandard.ZstdCompressionDict(content)
 
     def readinto(self, buffer: Any, /) -> int:
         while not self._text:
@@ -39,7 +59,7 @@ class _Frames(io.RawIOBase):
                     raise EOFError("the file ends before its last part does")
                 return 0
             if self._frame is None:
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
+                self._frame = zstandard.ZstdDecompressor(dict_data=self._dictionary).decompressobj()
             self._text = self._frame.decompress(self._packed)
             ended = self._frame.eof
             self._packed = self._frame.unused_data if ended else b""

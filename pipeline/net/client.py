@@ -25,8 +25,8 @@ from pipeline.net.robots import MAX_ROBOTS_BYTES
 from pipeline.net.sites import Memory, Sites
 from pipeline.net.sockets import most_sockets
 from pipeline.net.transport import Exchange, Headers, OutOfSocketsError, Request, Transport
+from pipeline.net.url import parsed
 from webimagetext.errors import UserError
-from webimagetext.foreign import encodable
 
 __all__ = ["Answer", "Memory", "PoliteClient"]
 
@@ -119,7 +119,7 @@ class PoliteClient:
         answer = Answer(url, final_url=url)
         budget = _Budget(self._config.deadline)
         limit = min(max_bytes or self._config.max_bytes, self._config.max_bytes)
-        current, first = _parse(url), ""
+        current, first = parsed(url), ""
         for hops in range(self._config.max_redirects + 1):
             if current is None:
                 answer.reason = "bad_redirect" if first else "bad_url"
@@ -139,18 +139,18 @@ class PoliteClient:
             exchange = await self._consented(answer, current, accept, limit, types, budget)
             if exchange is None or exchange.reason != "redirect":
                 return answer
-            current = _parse(exchange.location, current)
+            current = parsed(exchange.location, str(current))
         answer.reason, answer.detail = "too_many_redirects", f"more than {self._config.max_redirects}"
         return answer
 
     def has_answered(self, url: str) -> bool:
         """Whether the URL's host has answered anything that this client wanted of it, policy files not counted."""
-        parsed = _parse(url)
-        return parsed is not None and self._pace(parsed).answers > 0
+        current = parsed(url)
+        return current is not None and self._pace(current).answers > 0
 
     async def sitemaps(self, url: str) -> list[str]:
         """The sitemaps that the robots.txt of a site already asked names, for any URL on it."""
-        current = _parse(url)
+        current = parsed(url)
         if current is None or url_problem(current, self._config) is not None:
             return []
         policy = await self._sites.policy(current)
@@ -233,7 +233,7 @@ class PoliteClient:
             exchange = await self._repeated(Request(current, _POLICY_ACCEPT, MAX_ROBOTS_BYTES, 0.0, cut=True), budget)
             if exchange.reason != "redirect":
                 return exchange
-            current = _parse(exchange.location, current)
+            current = parsed(exchange.location, str(current))
         return Exchange(reason="too_many_redirects")
 
     async def _repeated(self, request: Request, budget: _Budget) -> Exchange:
@@ -271,16 +271,6 @@ class PoliteClient:
                     continue
                 budget.left -= exchange.seconds
                 return exchange
-
-
-def _parse(text: str, base: URL | None = None) -> URL | None:
-    """The URL that ``text`` means, seen from ``base``, without its fragment; None when it is none."""
-    try:
-        given = URL(encodable(text))  # what yarl cannot encode it leaves out, which would be another address
-        url = given if base is None else base.join(given)
-        return url.with_fragment(None)
-    except ValueError:
-        return None
 
 
 def _retry_after(exchange: Exchange) -> float | None:

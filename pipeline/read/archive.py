@@ -19,15 +19,12 @@ from warcio.archiveiterator import ArchiveIterator as ArcIterator
 from warcio.exceptions import ArchiveLoadFailed
 
 from pipeline.net.transport import Headers
-from webimagetext.files import open_input
+from pipeline.read.archive_file import GZIP_START, RECORD_START, SCAN_BYTES, is_arc, opened_archive
 from webimagetext.foreign import one_line, valid
 
 __all__ = ["REDIRECTS", "Passed", "Problem", "Response", "read_metadata", "read_responses"]
 
-_SCAN_BYTES = 1 << 20
-_RECORD_START = re.compile(rb"WARC/\d\.\d+\r?\n")
-_GZIP_START = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")
-_ANY_START = re.compile(b"|".join((_RECORD_START.pattern, _GZIP_START.pattern)))
+_ANY_START = re.compile(b"|".join((RECORD_START.pattern, GZIP_START.pattern)))
 _KINDS = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.revisit | WarcRecordType.unknown
 TRUNCATED = "truncated_record"
 _WEB = ("http://", "https://")
@@ -74,29 +71,22 @@ def read_responses(path: str, wanted: Wanted, max_bytes: int) -> Iterator[Item]:
     Records of other kinds are left out; those of other media types are only named; revisits, other statuses and stored
     bodies over ``max_bytes`` are problems.
     """
-    with open_input(path) as stream:
-        if _is_arc(stream):
+    with opened_archive(path) as (stream, cut):
+        if is_arc(stream):
             yield from _read_arc(stream, wanted, max_bytes)
         else:
             yield from _read_warc(stream, _KINDS, lambda record: _from_warc(record, wanted, max_bytes))
+        if cut:
+            yield Problem(None, TRUNCATED, cut)
 
 
 def read_metadata(path: str, max_bytes: int) -> Iterator[Item]:
     """Every metadata record of JSON in a WAT file, as a response without headers. Raises UserError as
     :func:`read_responses`."""
-    with open_input(path) as stream:
+    with opened_archive(path) as (stream, cut):
         yield from _read_warc(stream, WarcRecordType.metadata, lambda record: _from_wat(record, max_bytes))
-
-
-def _is_arc(stream: IO[bytes]) -> bool:
-    head = stream.read(4096)
-    stream.seek(0)
-    if head[:2] == b"\x1f\x8b":
-        try:
-            head = zlib.decompressobj(31).decompress(head, 64)
-        except zlib.error:
-            return False
-    return head.startswith(b"filedesc:")
+        if cut:
+            yield Problem(None, TRUNCATED, cut)
 
 
 def _read_warc(stream: IO[bytes], kinds: Any, convert: Callable[[Any], Item | None]) -> Iterator[Item]:
@@ -136,7 +126,7 @@ def _left_over(stream: IO[bytes], last: int) -> str:
     the beginning of a record for the end."""
     size = stream.seek(0, os.SEEK_END)
     stream.seek(last)
-    head = stream.read(_SCAN_BYTES)
+    head = stream.read(SCAN_BYTES)
     if head[:2] == b"\x1f\x8b":
         return "" if _ends_with_a_member(stream, head) else "the file ends within a record"
     fields = re.match(rb"WARC/[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n", head)
@@ -145,7 +135,7 @@ def _left_over(stream: IO[bytes], last: int) -> str:
         return ""  # in a file that is packed as a whole
     end = last + fields.end() + int(length[1])
     stream.seek(min(end, size))
-    return "" if end <= size and not stream.read(_SCAN_BYTES).strip() else "the file ends within a record"
+    return "" if end <= size and not stream.read(SCAN_BYTES).strip() else "the file ends within a record"
 
 
 def _ends_with_a_member(stream: IO[bytes], data: bytes) -> bool:
@@ -153,14 +143,14 @@ def _ends_with_a_member(stream: IO[bytes], data: bytes) -> bool:
     member = zlib.decompressobj(31)
     try:
         while data:
-            member.decompress(data, _SCAN_BYTES)  # of a bomb, piece by piece
+            member.decompress(data, SCAN_BYTES)  # of a bomb, piece by piece
             if member.eof:
-                data = member.unused_data.lstrip(b"\0") or stream.read(_SCAN_BYTES).lstrip(b"\0")
+                data = member.unused_data.lstrip(b"\0") or stream.read(SCAN_BYTES).lstrip(b"\0")
                 if not data:
                     return True
                 member = zlib.decompressobj(31)
             else:
-                data = member.unconsumed_tail or stream.read(_SCAN_BYTES)
+                data = member.unconsumed_tail or stream.read(SCAN_BYTES)
     except zlib.error:
         return False
     return False
@@ -216,10 +206,10 @@ def _next_start(stream: IO[bytes], begin: int) -> int | None:
     """Where, from ``begin`` on, a record or a gzip member may start."""
     stream.seek(0)
     head = stream.read(5)
-    pattern = _GZIP_START if head[:2] == b"\x1f\x8b" else _RECORD_START if head == b"WARC/" else _ANY_START
+    pattern = GZIP_START if head[:2] == b"\x1f\x8b" else RECORD_START if head == b"WARC/" else _ANY_START
     stream.seek(begin)
     kept = b""
-    while chunk := stream.read(_SCAN_BYTES):
+    while chunk := stream.read(SCAN_BYTES):
         window = kept + chunk
         found = pattern.search(window)
         if found:

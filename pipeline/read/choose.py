@@ -1,33 +1,59 @@
 """What counts as a text of an image, and the one rule by which a pair's caption is chosen among them, for pages,
 archives and lists alike."""
 
+import html
 import re
 from collections.abc import Iterable
 
 from webimagetext.foreign import valid
 
-__all__ = ["MAX_TEXT", "choose", "is_text", "plain"]
+__all__ = ["MAX_TEXT", "choose", "is_text", "plain", "words_in"]
 
 MAX_TEXT = 2_000  # characters of one text
 
 _FILE_NAME = re.compile(r"\S{0,200}\.(jpe?g|png|gif|webp|avif|svg|bmp|tiff?|html?)", re.IGNORECASE)
 _URL = re.compile(r"(https?://|www\.)\S{1,4000}", re.IGNORECASE)
+# What is there and is not seen: soft hyphens, marks of direction. Joiners that shape letters and emoji stay.
+_UNSEEN = re.compile("[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff\ufff9-\ufffb]")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,30});")
+# Characters of scripts that are written without blanks (Thai, Lao, Burmese, Khmer, Chinese, Japanese).
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff66-\uff9f"
+    "\U00020000-\U0003ffff]"
+)
 _LETTER = re.compile(r"[^\W\d_]")
 
 
 def plain(text: str) -> str:
-    """The text on one line, valid, cut at a word's end."""
-    text = " ".join(text[: 2 * MAX_TEXT].split())
+    """The text on one line as it is read: valid, without what is not seen, cut at a word's end; entities that were
+    escaped twice are undone."""
+    text = text[: 2 * MAX_TEXT]
+    if "&" in text and _ENTITY.search(text):
+        text = html.unescape(text)
+    text = " ".join(text.split())
     if not text.isprintable():
-        text = " ".join(valid(text).split())
+        text = " ".join(_UNSEEN.sub("", valid(text)).split())
     if len(text) <= MAX_TEXT:
         return text
     return text[:MAX_TEXT].rpartition(" ")[0] or text[:MAX_TEXT]
 
 
+def words_in(text: str) -> int:
+    """About how many words a text has: those between blanks, and one for two characters of a script without blanks."""
+    if text.isascii():
+        return text.count(" ") + 1
+    unspaced = len(_UNSPACED.findall(text))
+    if not unspaced:
+        return text.count(" ") + 1
+    return len(_UNSPACED.sub(" ", text).split()) + (unspaced + 1) // 2
+
+
 def is_text(text: str) -> bool:
     """Whether a text says anything: it has a letter and is neither a file name nor a URL."""
-    return _LETTER.search(text) is not None and not _FILE_NAME.fullmatch(text) and not _URL.fullmatch(text)
+    if _LETTER.search(text) is None:
+        return False
+    # Most texts have neither mark, and this is asked of every one.
+    return ("." not in text and ":" not in text) or not (_FILE_NAME.fullmatch(text) or _URL.fullmatch(text))
 
 
 def choose(texts: Iterable[tuple[str, str]]) -> tuple[list[tuple[str, str]], str]:
@@ -44,7 +70,7 @@ def choose(texts: Iterable[tuple[str, str]]) -> tuple[list[tuple[str, str]], str
             kept.append((kind, text))
     best, most = "", 0
     for _, text in kept:
-        words = min(3, text.count(" ") + 1)
+        words = min(3, words_in(text))
         if words > most:
             best, most = text, words
     return kept, best

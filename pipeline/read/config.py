@@ -26,7 +26,8 @@ class ExtractConfig(Ranged):
     """Files for warc, wat and url_list: paths, URLs or glob patterns; or a crawl of Common Crawl by its name,
     CC-MAIN-2026-05."""
     scope: Scope = "host"
-    """Links followed: those under a seed's folder (prefix), on its host, on its domain and below, or any."""
+    """Links followed: those under a seed's folder (prefix), on its host (www. or not), on its domain and below, or
+    any."""
     include: tuple[str, ...] = ()
     """Only pages whose path matches one of these patterns ('*' is any run of characters, a final '$' the end); empty:
     all."""

@@ -5,35 +5,29 @@ All tables are in the order of the pages' URLs, so the same answers give the sam
 """
 
 import threading
-import time
 from collections import defaultdict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
 
-from pipeline.net.client import Answer, Memory, PoliteClient
+from pipeline.hosts import host_of
+from pipeline.net.client import Memory, PoliteClient
 from pipeline.net.config import HttpConfig
-from pipeline.net.consent import Consent, directives
 from pipeline.net.slots import Slots
 from pipeline.net.visits import Visit, Visits, in_lanes, visits
 from pipeline.read.config import ExtractConfig
-from pipeline.read.frontier import ScopeRules, frontier_table
-from pipeline.read.pages import Page, extract_page
-from pipeline.read.sitemap import is_sitemap_url, read_sitemap
-from pipeline.read.tables import Rows, page_consent
+from pipeline.read.frontier import frontier_table
+from pipeline.read.tables import Rows
 from pipeline.read.urls import canonical, spelling
+from pipeline.read.visitor import Visited, Visitor
 from pipeline.tables.schema import PAGES
 from webimagetext.foreign import valid_values
 
 __all__ = ["CrawlBucket", "RoundResult", "crawl_bucket"]
 
-ACCEPT = "text/html, application/xhtml+xml;q=0.9, */*;q=0.1"
-PAGE_TYPES = ("text/html", "application/xhtml+xml")
-SITEMAP_TYPES = ("text/xml", "application/xml", "application/gzip", "application/x-gzip", "text/plain")
 BATCH_ROWS = 10_000
-HOST_PARSE_SECONDS = 30.0  # of processor time for one host's pages in a bucket: beyond it they are built to stall us
 
 
 class Advance(Protocol):
@@ -50,20 +44,6 @@ class RoundResult:
     links: pa.Table  # FRONTIER: in scope, each URL once, among them pages that were already asked for
     pages: pa.Table  # PAGES: a row for each page of the frontier
     rejects: list[pa.RecordBatch]  # REJECTS, of subject page or image
-
-
-@dataclass
-class _Visit:
-    """A page of the frontier and what came of it."""
-
-    url: str
-    host: str
-    depth: int
-    answer: Answer
-    page: Page = field(default_factory=Page)
-    consent: Consent = field(default_factory=lambda: Consent("", ""))
-    links: list[tuple[str, int]] = field(default_factory=list)
-    size: int = 0
 
 
 def crawl_bucket(
@@ -101,9 +81,9 @@ class CrawlBucket:
         progress: Advance | None = None,
     ) -> None:
         self._shared, self._progress, self._lanes = shared, progress, http.concurrency_per_host
-        self._visitor = _Visitor(http, extract)
+        self._visitor = Visitor(http, extract)
         self._rows = sorted(frontier.to_pylist(), key=lambda row: row["url"])
-        self._visited: dict[str, _Visit] = {}
+        self._visited: dict[str, Visited] = {}
         self._error: BaseException | None = None
         hosts: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for row in self._rows:
@@ -159,67 +139,7 @@ class CrawlBucket:
         return Visit(len(rows), work, ended)
 
 
-class _Visitor:
-    """Asks for pages and reads them as they come, so that only the bodies under way are in memory."""
-
-    def __init__(self, http: HttpConfig, extract: ExtractConfig) -> None:
-        self._http = http
-        self._extract = extract
-        self._within = ScopeRules(extract)
-        self._seconds: dict[str, float] = {}
-
-    async def visit(self, client: PoliteClient, url: str, host: str, depth: int) -> _Visit:
-        """Asks for a page and reads it."""
-        sitemap = is_sitemap_url(url)
-        answer = await client.get(
-            url,
-            accept=ACCEPT,
-            max_bytes=self._extract.max_page_bytes,
-            types=PAGE_TYPES + SITEMAP_TYPES if sitemap else PAGE_TYPES,
-            follow="host",
-        )
-        visit = _Visit(url, host, depth, answer, size=len(answer.body))
-        spent = self._seconds.get(host, 0.0)
-        if not answer.reason and spent > HOST_PARSE_SECONDS:
-            answer.reason, answer.detail = "host_too_costly", f"its pages took over {HOST_PARSE_SECONDS:.0f} s to read"
-        began = time.thread_time()
-        if answer.reason == "other_host":
-            visit.links = self._kept([answer.final_url], depth)
-        elif not answer.reason and sitemap and not answer.header("content-type").startswith(PAGE_TYPES):
-            pages, sitemaps = read_sitemap(answer.body)
-            visit.links = self._kept(pages, depth + 1) + self._kept(sitemaps, depth)
-            answer.reason = "sitemap"
-        elif not answer.reason:
-            self._read(visit)
-        if depth == 0 and self._extract.sitemaps and not sitemap:
-            visit.links += self._kept(await client.sitemaps(url), 0)
-        answer.body = b""
-        self._seconds[host] = spent + time.thread_time() - began
-        return visit
-
-    def _read(self, visit: _Visit) -> None:
-        answer = visit.answer
-        visit.page = extract_page(
-            answer.body,
-            answer.final_url,
-            answer.header("content-type"),
-            image_width=self._extract.image_width,
-            links=visit.depth < self._extract.depth,
-        )
-        visit.consent = page_consent(visit.page, {}, self._http, [answer.consent_evidence])
-        told = [content for name, content in visit.page.metas if name == "robots"]
-        told += answer.headers.get("x-robots-tag", ())
-        if not {"nofollow", "none"} & {word for value in told for word in directives(value, self._http.user_agent)}:
-            visit.links = self._kept(visit.page.links, visit.depth + 1)
-
-    def _kept(self, urls: list[str], depth: int) -> list[tuple[str, int]]:
-        if depth > self._extract.depth:
-            return []
-        known = (canonical(url) for url in urls)
-        return [(url, depth) for url in dict.fromkeys(known) if url is not None and self._within(url)]
-
-
-def _tables(visits: list[_Visit]) -> RoundResult:
+def _tables(visits: list[Visited]) -> RoundResult:
     """The visits, which are in the order of their URLs, as tables."""
     rows = Rows("pages")
     candidates: list[pa.RecordBatch] = []
@@ -232,7 +152,10 @@ def _tables(visits: list[_Visit]) -> RoundResult:
         reason = _reason(visit, final in finals)
         finals.add(final)
         if not reason:
-            rows.add_page(visit.page, final, visit.consent)
+            rows.add_page(visit.page, _own_address(visit, final), visit.consent)
+        elif reason == "sitemap" and visit.consent.allowed:
+            for pair, page in visit.listed:
+                rows.add_pair(pair, page, "", visit.consent.decision, visit.consent.evidence)
         elif reason not in ("sitemap", "other_host"):
             rows.reject(visit.url, "page", reason, visit.url, visit.answer.detail or visit.consent.detail)
         for url, depth in visit.links:
@@ -244,7 +167,7 @@ def _tables(visits: list[_Visit]) -> RoundResult:
     return RoundResult(candidates, frontier_table(depths.items()), pa.Table.from_pylist(pages, schema=PAGES), rejects)
 
 
-def _reason(visit: _Visit, known: bool) -> str:
+def _reason(visit: Visited, known: bool) -> str:
     """Why a page gives no pairs, "" where it does; ``known``: another address of this round led to the same page."""
     if visit.answer.reason:
         return visit.answer.reason
@@ -253,7 +176,13 @@ def _reason(visit: _Visit, known: bool) -> str:
     return "" if visit.consent.allowed else f"refused_by_{visit.consent.decision}"
 
 
-def _page_row(visit: _Visit, final: str, reason: str) -> dict[str, Any]:
+def _own_address(visit: Visited, final: str) -> str:
+    """The address that a page gives as its own where that is of the same host, else the one that led to it."""
+    own = canonical(visit.page.canonical) if visit.page.canonical else None
+    return own if own is not None and host_of(own) == host_of(final) else final
+
+
+def _page_row(visit: Visited, final: str, reason: str) -> dict[str, Any]:
     """A visit's row of PAGES."""
     answer, page, consent = visit.answer, visit.page, visit.consent
     row = {

@@ -7,10 +7,12 @@ and reading goes on at the next one.
 """
 
 import codecs
+import contextlib
 import csv
+import io
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, Literal
 from urllib.parse import unquote_plus
 
@@ -26,17 +28,32 @@ _LINK = re.compile(r"https?://", re.IGNORECASE)
 Row = Mapping[str, Any]
 
 
+@contextlib.contextmanager
+def _in_utf8(stream: IO[bytes]) -> Iterator[Callable[[int], bytes]]:
+    """Reads a line, or so many bytes of it: as it is, or, of a file in UTF-16, recoded."""
+    buffered: Any = stream if hasattr(stream, "peek") else io.BufferedReader(stream)
+    if buffered.peek(2)[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        yield buffered.readline
+        return
+    text = io.TextIOWrapper(buffered, "utf-16", errors="replace", newline="\n")
+    try:
+        yield lambda most: text.readline(most).encode("utf-8", "replace")
+    finally:
+        text.detach()
+
+
 def lines_of(stream: IO[bytes]) -> Iterator[str | None]:
     """Decoded lines, without a byte order mark; None for one longer than MAX_LINE."""
     mark = codecs.BOM_UTF8
-    while line := stream.readline(MAX_LINE):
-        if len(line) == MAX_LINE and not line.endswith(b"\n"):
-            while (rest := stream.readline(MAX_LINE)) and not rest.endswith(b"\n"):
-                pass
-            yield None
-        else:
-            yield line.removeprefix(mark).decode("utf-8", "replace")
-        mark = b""
+    with _in_utf8(stream) as readline:
+        while line := readline(MAX_LINE):
+            if len(line) >= MAX_LINE and not line.endswith(b"\n"):
+                while (rest := readline(MAX_LINE)) and not rest.endswith(b"\n"):
+                    pass
+                yield None
+            else:
+                yield line.removeprefix(mark).decode("utf-8", "replace")
+            mark = b""
 
 
 def read_delimited(stream: IO[bytes], delimiter: str) -> Iterator[Row | str]:

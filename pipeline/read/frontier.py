@@ -48,9 +48,10 @@ class ScopeRules:
         self._include = [percent_normal(pattern) for pattern in config.include]
         self._exclude = [percent_normal(pattern) for pattern in config.exclude]
         seeds = [url for url in map(canonical, config.seeds) if url is not None]
-        self._hosts = {host_of(url) for url in seeds}
-        self._domains = tuple(host_of(url).removeprefix("www.") for url in seeds)
-        self._prefixes = tuple(url.partition("?")[0].rpartition("/")[0] + "/" for url in seeds)
+        # A site sends its visitors to another spelling of itself: with www or without, by http or https.
+        self._hosts = {_site(host_of(url)) for url in seeds}
+        self._domains = tuple(map(_site, map(host_of, seeds)))
+        self._prefixes = tuple(_site(url.partition("?")[0].rpartition("/")[0] + "/") for url in seeds)
 
     def __call__(self, url: str) -> bool:
         """Whether the canonical ``url`` is within."""
@@ -63,11 +64,16 @@ class ScopeRules:
         if self._scope == "any":
             return True
         if self._scope == "prefix":
-            return url.startswith(self._prefixes)
+            return _site(url).startswith(self._prefixes)
         host = host_of(url)
         if self._scope == "host":
-            return host in self._hosts
+            return _site(host) in self._hosts
         return any(host == domain or host.endswith(f".{domain}") for domain in self._domains)
+
+
+def _site(address: str) -> str:
+    """A host, or a URL, without scheme and www."""
+    return address.partition("://")[2].removeprefix("www.") if "://" in address else address.removeprefix("www.")
 
 
 def admit(

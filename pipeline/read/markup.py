@@ -1,16 +1,15 @@
-"""HTML bytes to a parsed tree, in time linear in their size whatever they hold.
+"""HTML text to a parsed tree, in time linear in their size whatever they hold.
 
 The parser (lexbor, through selectolax) builds the tree that browsers build, and some of that is quadratic in the number
 of open elements or of attributes in one tag. So a tag with thousands of attributes is dropped, and a page of very many
-tags is parsed in pieces. In: bytes. Out: one tree for an ordinary page, several for a huge one.
+tags is parsed in pieces. In: text. Out: one tree for an ordinary page, several for a huge one.
 """
 
-import codecs
 import re
 
 from selectolax.lexbor import LexborHTMLParser
 
-__all__ = ["decode", "parse"]
+__all__ = ["parse"]
 
 WHOLE_TAGS = 10_000  # a page of more tags than this is parsed in pieces; fewer cost at most a second of hostile nesting
 WHOLE_CHARACTERS = 262_144  # a page longer than this loses scripts and comments first
@@ -30,51 +29,7 @@ _TAG = re.compile(
     r"(?:[\s/]++|=?[^\s/>=]++(?:\s*+=\s*+(?:\"[^\"]*+\"?|'[^']*+'?|[^\s>\"'][^\s>]*+)?)?|=)*+"
 )
 _DATA_URI = re.compile(r"data:[a-z]+/[^\"'>\s]*", re.IGNORECASE)
-_CHARSET = re.compile(rb"charset\s{0,5}=\s{0,5}[\"']?\s{0,5}([A-Za-z0-9_.:-]{2,40})", re.IGNORECASE)
-_CHARSET_TEXT = re.compile(r"charset\s{0,5}=\s{0,5}[\"']?\s{0,5}([A-Za-z0-9_.:-]{2,40})", re.IGNORECASE)
 _EMPTY_RAW = re.compile(r"<(script|style|title|textarea|iframe|noscript)\b([^<>]*)/>", re.IGNORECASE)
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-# Labels that the Encoding Standard reads as a superset, and single bytes that Python's strict tables leave out.
-_SUPERSETS = {"iso-8859-1": "cp1252", "latin1": "cp1252", "latin-1": "cp1252", "us-ascii": "cp1252", "ascii": "cp1252"}
-_SUPERSETS |= {
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "shift_jis": "cp932",
-    "shift-jis": "cp932",
-    "ks_c_5601-1987": "cp949",
-}
-_SUPERSETS |= {"euc-kr": "cp949", "iso-8859-9": "cp1254", "x-sjis": "cp932", "utf-16": "utf-8", "utf-16le": "utf-8"}
-_NOT_TEXT = frozenset({"hex", "base64", "bz2", "zip", "zlib", "uu", "quopri", "rot13", "rot-13", "punycode", "idna"})
-# Python's own, which no page is written in, and one that browsers refuse since it hides markup.
-_NOT_TEXT |= {"undefined", "unicode-escape", "unicode_escape", "raw-unicode-escape", "raw_unicode_escape", "utf-7"}
-
-
-def decode(content: bytes, content_type: str = "") -> str:
-    """The text of a page: by its byte order mark, the Content-Type header, its meta tag, else UTF-8 or windows-1252."""
-    for mark, name in _BOMS:
-        if content.startswith(mark):
-            return content[len(mark) :].decode(name, "replace")
-    header = _CHARSET_TEXT.search(content_type)
-    meta = None if header else _CHARSET.search(content[:2048])
-    label = header.group(1) if header else meta.group(1).decode() if meta else ""
-    label = label.lower()
-    if label not in ("", "utf-8", "utf8"):
-        known = _codec(_SUPERSETS.get(label, label))
-        if known:
-            return content.decode(known, "replace")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        return content.decode("utf-8" if label else "cp1252", "replace")
-
-
-def _codec(label: str) -> str:
-    """A Python codec for text by this label; empty when there is none."""
-    try:
-        found = codecs.lookup(label)
-        return "" if found.name in _NOT_TEXT or not found._is_text_encoding else found.name
-    except LookupError:
-        return ""
 
 
 def parse(text: str, *, xhtml: bool = False) -> list[LexborHTMLParser]:
@@ -82,14 +37,21 @@ def parse(text: str, *, xhtml: bool = False) -> list[LexborHTMLParser]:
     if xhtml:
         # As HTML, <script/> would swallow the rest of the page.
         text = _EMPTY_RAW.sub(r"<\1\2></\1>", text)
-    if len(text) > WHOLE_CHARACTERS or text.count("<") > WHOLE_TAGS:
+    many = text.count("<") > WHOLE_TAGS
+    if many or len(text) > WHOLE_CHARACTERS:
         # What is no markup goes first: then every "<" and a letter begins a tag, and the text may be cut there.
-        text = _without_long_tags(_NO_MARKUP.sub("", text))
+        text = _without_long_tags(_NO_MARKUP.sub(_kept, text))
+        many = text.count("<") > WHOLE_TAGS
     elif len(text) > LONG_TAG and max(map(len, text.split(">"))) > LONG_TAG:
         text = _without_long_tags(text)
-    if text.count("<") <= WHOLE_TAGS:
-        return [LexborHTMLParser(text)]
-    return [LexborHTMLParser(piece) for piece in _PIECE.findall(text)]
+    return [LexborHTMLParser(piece) for piece in _PIECE.findall(text)] if many else [LexborHTMLParser(text)]
+
+
+def _kept(found: re.Match[str]) -> str:
+    """What stays of a part that is no markup: all of a title, or of data about the page, in which no tag may begin."""
+    part = found.group()
+    telling = part[:6].lower() == "<title" or "ld+json" in part[:200]
+    return part if telling and part.count("<") == 2 else ""
 
 
 def _without_long_tags(text: str) -> str:

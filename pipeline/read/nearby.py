@@ -4,96 +4,176 @@ In: the node of an ``<img>``. Out: the text. Every search is bounded (levels up,
 page of nested figures costs no more than a flat one.
 """
 
+import functools
 import re
 from collections.abc import Callable
 from itertools import islice
 
 from selectolax.lexbor import LexborNode
 
+from pipeline.read.rendered import MAX_NODES, text_of, walk
+
 __all__ = ["Nearby"]
 
 MAX_LEVELS = 6  # elements between an image and its figure
-MAX_NODES = 200  # looked at for one text
-MAX_CHARACTERS = 2_000
 MAX_IMAGES = 3  # that one caption may stand for
 
-# Classes of blocks that hold an image and its caption (DocBook, MediaWiki, WordPress and others), and of the caption
-# itself.
+# Classes of blocks that hold an image and its caption (DocBook, Sphinx, Asciidoctor, Texinfo, MediaWiki, WordPress,
+# OpenStax, Blogger and others), and of the caption itself.
 _BLOCK = re.compile(
-    r"(?:^|[\s_-])(?:figure|thumb|thumbinner|caption|image|photo|media|gallerybox|picture)(?:$|[\s_-])", re.IGNORECASE
+    r"(?:^|[\s_-])(?:figure|fig|float|thumb|thumbinner|tsingle|caption|image|imageblock|photo|media|mediaobject"
+    r"|gallerybox|gallery-item|picture)(?:$|[\s_-])|caption-container",
+    re.IGNORECASE,
 )
 _CAPTION = re.compile(
-    r"(?:^|[\s_-])(?:captions?|thumbcaption|gallerytext|legend)(?:$|[\s_]|-text)|^title$", re.IGNORECASE
+    r"(?i:(?:^|[\s_-])(?:captions?|thumbcaption|gallerytext|legend)(?:$|[\s_]|-text)|^title$)|[a-z]Caption(?:$|\s)"
 )
 _STOP = frozenset({"body", "html", "main", "article", "section", "table", "ul", "ol", "form", "nav", "-undef"})
 _NO_CAPTION = frozenset({"a", "button", "input", "img", "script", "style"})
+# What may stand around an image alone, so that a caption behind it is a caption right after the image.
+_AROUND = frozenset({"a", "picture", "figure", "noscript"})
+
+
+# A site has few names of classes, on very many elements.
+@functools.lru_cache(maxsize=8192)
+def _names_block(name: str) -> bool:
+    return _BLOCK.search(name) is not None
+
+
+@functools.lru_cache(maxsize=8192)
+def _names_caption(name: str) -> bool:
+    return _CAPTION.search(name) is not None
 
 
 class Nearby:
-    """Finds the captions of the images of one page; remembers each block it has searched."""
+    """Finds the captions of the images of one page; remembers each block it has searched. ``microdata``: whether the
+    page says of elements that they are an ImageObject."""
 
-    def __init__(self) -> None:
-        self._known: dict[int, str] = {}
+    def __init__(self, *, microdata: bool = False) -> None:
+        self._known: dict[tuple[int, Callable[[LexborNode], str]], str] = {}
+        self._microdata = microdata
 
     def __call__(self, node: LexborNode) -> tuple[str, str]:
-        """(kind, text): the figcaption of the nearest ``<figure>``, else the caption of the nearest block that has one,
-        else the caption right after the image; the text is empty where there is none.
+        """(kind, text): the figcaption of the nearest ``<figure>`` that has one of its own, else the caption of the
+        nearest block that has one, else the caption right after the image; the text is empty where there is none.
         """
-        parent = ancestor = node.parent
+        ancestor = node.parent
         caption = ""
+        figured = False
         for _ in range(MAX_LEVELS):
-            if ancestor is None or (tag := ancestor.tag) in _STOP:
+            if ancestor is None:
                 break
+            tag = ancestor.tag
             if tag == "figure":
-                return "figcaption", self._text(ancestor, _figcaption_in)
-            if not caption and tag != "a" and (name := ancestor.attrs.get("class")) and _BLOCK.search(name):
-                caption = self._text(ancestor, _caption_in)
+                text = self._text(ancestor, _figcaption_of if not figured else _figcaption_of_few)
+                if text:
+                    return "figcaption", text
+                figured = True
+            if not caption and tag != "a":
+                attributes = ancestor.attrs
+                if (name := attributes.get("class")) and _names_block(name):
+                    caption = self._text(ancestor, _caption_in)
+                if self._microdata and "ImageObject" in (attributes.get("itemtype") or ""):
+                    caption = caption or self._text(ancestor, _caption_of_object)
+            if tag in _STOP:
+                break
             ancestor = ancestor.parent
-        if caption:
-            return "caption", caption
-        after = parent.next if parent is not None and parent.tag == "a" else node.next
-        if after is not None and after.is_text_node and not (after.text_content or "").strip():
-            after = after.next
-        return "caption", text_of(after) if after is not None and _is_caption(after) else ""
+        if not caption and (node.next is not None or node.parent is None or node.parent.tag in _AROUND):
+            caption = _caption_after(node)
+        return "caption", caption
 
     def _text(self, block: LexborNode, find: Callable[[LexborNode], str]) -> str:
-        key = block.mem_id
+        key = block.mem_id, find
         text = self._known.get(key)
         if text is None:
             text = self._known[key] = find(block)
         return text
 
 
-def _figcaption_in(figure: LexborNode) -> str:
-    for found in islice(figure.traverse(), MAX_NODES):
+def _is_figure(node: LexborNode) -> bool:
+    return bool(node.tag == "figure")
+
+
+def _figcaption_of(figure: LexborNode) -> str:
+    """The text of a figure's own caption, not of one within a figure that it holds."""
+    for found, _ in walk(figure, _is_figure):
         if found.tag == "figcaption":
             return text_of(found)
     return ""
 
 
+def _figcaption_of_few(figure: LexborNode) -> str:
+    """A figure's caption where it may speak of an image in an inner figure: where there are but a few."""
+    return _figcaption_of(figure) if _images_in(figure) <= MAX_IMAGES else ""
+
+
+def _images_in(block: LexborNode) -> int:
+    return sum(begins and found.tag == "img" for found, begins in walk(block, lambda _: False))
+
+
 def _caption_in(block: LexborNode) -> str:
+    """The caption that a block holds outside of the figures in it, if there are but a few images."""
     caption = None
     images = 0
     for found in islice(block.traverse(), MAX_NODES):
-        images += found.tag == "img"
-        if caption is None and found.mem_id != block.mem_id and _is_caption(found):
-            caption = found
+        tag = found.tag
+        if tag == "img":
+            images += 1
+        elif caption is None and tag not in _NO_CAPTION:
+            name = found.attrs.get("class") if found.is_element_node else None
+            if (_names_caption(name) if name else tag == "caption") and not _in_figure(found, block):
+                caption = found
     return text_of(caption) if caption is not None and images <= MAX_IMAGES else ""
 
 
+def _in_figure(node: LexborNode, block: LexborNode) -> bool:
+    """Whether a figure within ``block`` holds the node; true of the block itself too, no caption of its own."""
+    if node.mem_id == block.mem_id:
+        return True
+    around = node.parent
+    while around is not None and around.mem_id != block.mem_id:
+        if around.tag == "figure":
+            return True
+        around = around.parent
+    return False
+
+
+def _caption_of_object(block: LexborNode) -> str:
+    """The caption of an ImageObject in the page's microdata."""
+    for found in islice(block.traverse(), MAX_NODES):
+        if found.attrs.get("itemprop") in ("caption", "description"):
+            return text_of(found) or found.attrs.get("content") or ""
+    return ""
+
+
+def _caption_after(node: LexborNode) -> str:
+    """The text of the caption that follows an image, or what stands around it alone."""
+    around: LexborNode | None = node
+    while around is not None:
+        after = _next_seen(around)
+        if after is not None:
+            stray = after.tag == "figcaption" and (around.parent is None or not _is_figure(around.parent))
+            return text_of(after) if stray or _is_caption(after) else ""
+        around = around.parent
+        if around is None or around.tag not in _AROUND:
+            return ""
+    return ""
+
+
+def _next_seen(node: LexborNode) -> LexborNode | None:
+    """What follows a node, but for white space and what only browsers without scripts show."""
+    after = node.next
+    for _ in range(MAX_IMAGES):
+        if after is None or not (
+            after.tag == "noscript" or (after.is_text_node and not (after.text_content or "").strip())
+        ):
+            break
+        after = after.next
+    return after
+
+
 def _is_caption(node: LexborNode) -> bool:
-    return node.is_element_node and node.tag not in _NO_CAPTION and bool(_CAPTION.search(node.attrs.get("class") or ""))
-
-
-def text_of(node: LexborNode) -> str:
-    """The text within a node, bounded."""
-    pieces = []
-    length = 0
-    for found in islice(node.traverse(include_text=True), MAX_NODES):
-        if found.is_text_node:
-            piece = found.text_content or ""
-            pieces.append(piece)
-            length += len(piece)
-            if length > MAX_CHARACTERS:
-                break
-    return "".join(pieces)[:MAX_CHARACTERS]
+    if not node.is_element_node or node.tag in _NO_CAPTION:
+        return False
+    name = node.attrs.get("class")
+    return _names_caption(name) if name else node.tag == "caption"

@@ -9,25 +9,30 @@ from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from pipeline.read.addresses import address_of
+from pipeline.read.charset import decode
 from pipeline.read.choose import MAX_TEXT, choose, plain
-from pipeline.read.markup import decode, parse
+from pipeline.read.declared import Declared, images_of_json, images_of_metas
+from pipeline.read.markup import parse
 from pipeline.read.nearby import Nearby
-from pipeline.read.srcset import best_of_srcset
+from pipeline.read.rendered import text_of
 from pipeline.read.urls import Resolver
 
 __all__ = ["Page", "Pair", "extract_page"]
 
 MAX_PAIRS = 5_000  # of one page
 MAX_LINKS = 5_000
+MAX_IDS = 20_000
+TINY = 2  # pixels; a picture of these sides counts visitors, or keeps a place
 
-# Attributes in which scripts find the address of an image that is loaded late, the most telling first.
-_LAZY = ("data-src", "data-original", "data-lazy-src", "data-lazy", "data-url", "data-img-src", "data-hi-res-src")
-_SETS = ("srcset", "data-srcset", "data-lazy-srcset")
-_OTHER_ADDRESSES = frozenset({*_LAZY, *_SETS})
-_IMAGE_NAME = re.compile(r"\.(jpe?g|png|gif|webp|avif|bmp|tiff?)\b|^(https?:)?//|^/", re.IGNORECASE)
-_BASE = re.compile("<base", re.IGNORECASE)
 _NUMBER = re.compile(r"\s*(\d{1,5})(?:\.\d+)?\s*(?:px)?\s*$")
-_OPEN_GRAPH = ("og:title", "og:description")
+_REFRESH = re.compile(r"\s*[\d.]*+\s*[;,\s]\s*(?:url\s*=)?\s*[\"']?\s*([^\"'\s][^\"']*)", re.IGNORECASE)
+_SPRITE = re.compile(r"(?:^|[/_.-])sprites?[\w.-]*\.(?:png|gif|svg|webp)", re.IGNORECASE)
+# All that is looked at of a page, found in one pass; those that show a picture, and those that speak of the page.
+_SHOWN = "img, amp-img, amp-anim, video[poster], object[data]"
+_SAID = "meta, title, base[href], link[rel~=canonical][href], script[type], picture"
+_WANTED = f"{_SHOWN}, {_SAID}"
+_SAID_TAGS = frozenset({"meta", "title", "base", "link", "script", "picture"})
 
 
 @dataclass(slots=True)
@@ -52,6 +57,8 @@ class Page:
     title: str = ""
     metas: list[tuple[str, str]] = field(default_factory=list)  # names in lower case, for the consent rules
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    canonical: str = ""  # the address that the page gives as its own, absolute
+    refresh: str = ""  # where it sends its reader on, absolute
 
 
 def extract_page(
@@ -59,28 +66,33 @@ def extract_page(
 ) -> Page:
     """Reads a page. ``url`` is where it came from, the base of its relative URLs unless it has a ``<base>``.
 
-    Every ``<img>`` and the Open Graph image make a pair each, if they have an address and a text. Of several addresses
-    (picture, srcset, attributes of lazy loading, src) the first of these that is there is taken, and in a set the
-    smallest at least ``image_width`` pixels wide. Its texts, in order of preference: alt, figcaption (of the enclosing
-    figure), caption (an element that its class marks as the caption of the image's block, or a caption that follows the
-    image), title, aria-label, link_title (of the enclosing link); for the Open Graph image og:image:alt, og:title,
-    og:description.
+    Every ``<img>`` (``<amp-img>``, a video's poster, a picture as ``<object>``), every Open Graph or Twitter image and
+    every ImageObject of JSON-LD make a pair each, if they have an address and a text. The address is that which
+    addresses.py finds, in a set the smallest at least ``image_width`` pixels wide. An image's texts, in order of
+    preference: alt, figcaption (of the enclosing figure), caption (an element that its class marks as the caption of
+    the image's block, or a caption that follows the image), title, aria-label, aria-labelledby, link_title (of the
+    enclosing link); for an Open Graph image og:image:alt, og:title, og:description.
 
     **The caption is the first text, in that order, of at least three words; failing that, the first of two; failing
     that, the first.** A text that is but a file name or a URL, or has no letter, is no text. Equal (image, caption)
-    pairs are one pair.
+    pairs are one pair. Images that by their markup are no part of the content (a role of presentation, sides of a
+    pixel, sprites, stand-ins) make no pair.
     """
     text = decode(content, content_type)
     trees = parse(text, xhtml="xhtml" in content_type)
+    parts = list(map(_Parts, trees))
     page = Page()
-    head = trees[0]
-    _read_head(page, head)
+    head = parts[0].said
+    refresh = _read_head(page, trees[0], head)
     resolve = Resolver(url)
-    base = head.css_first("base[href]") if _BASE.search(text) else None
-    if base is not None and (target := resolve(base.attributes.get("href") or "")):
+    if "base" in head and (target := resolve(head["base"][0].attributes.get("href") or "")):
         resolve = Resolver(target)
+    page.refresh = resolve(refresh) or "" if refresh else ""
+    if "link" in head:
+        page.canonical = resolve(head["link"][0].attributes.get("href") or "") or ""
+    nearby = Nearby(microdata="ImageObject" in text)
     pairs: dict[tuple[str, str], Pair] = {}
-    for address, texts, attributes in _images(page, trees, image_width):
+    for address, texts, sides in _images(page, parts, nearby, image_width):
         absolute = resolve(address)
         if absolute is None:
             page.skipped.append((address[:200], "bad_url"))
@@ -89,90 +101,139 @@ def extract_page(
         if not caption:
             page.skipped.append((absolute, "no_text"))
         elif (absolute, caption) not in pairs and len(pairs) < MAX_PAIRS:
-            size = _size(attributes.get("width")), _size(attributes.get("height"))
-            pairs[absolute, caption] = Pair(absolute, caption, kept, *size)
+            pairs[absolute, caption] = Pair(absolute, caption, kept, *map(_size, sides))
     page.pairs = list(pairs.values())
     if links:
         page.links = _links(trees, resolve)
     return page
 
 
-def _read_head(page: Page, tree: LexborHTMLParser) -> None:
+_NAMED = ("aria-labelledby", "aria-describedby")
+
+
+class _Parts:
+    """The elements of a tree that are looked at: ``shown`` in the order of the page, ``said`` by their tags."""
+
+    def __init__(self, tree: LexborHTMLParser) -> None:
+        self.tree = tree
+        self.shown: list[tuple[str, LexborNode]] = []
+        self.said: dict[str, list[LexborNode]] = {}
+        for node in tree.css(_WANTED):
+            tag = node.tag or ""
+            if tag in _SAID_TAGS:
+                self.said.setdefault(tag, []).append(node)
+            else:
+                self.shown.append((tag, node))
+
+
+def _read_head(page: Page, tree: LexborHTMLParser, head: dict[str, list[LexborNode]]) -> str:
+    """Reads language, title and meta tags; returns where a refresh leads, as written."""
     html = tree.root
     if html is not None:
         attributes = html.attributes
         page.language = plain(attributes.get("lang") or attributes.get("xml:lang") or "")[:35].lower()
-    for meta in tree.css("meta"):
+    refresh = ""
+    for meta in head.get("meta", ()):
         attributes = meta.attributes
         name = attributes.get("name") or attributes.get("property") or ""
         content = attributes.get("content") or ""
         if name and content:
             page.metas.append((name.strip().lower()[:100], content[:MAX_TEXT]))
-        elif (attributes.get("http-equiv") or "").lower() == "content-language" and not page.language:
+            continue
+        told = (attributes.get("http-equiv") or "").lower()
+        if told == "content-language" and not page.language:
             page.language = plain(content)[:35].lower()
-    title = tree.css_first("title")
-    page.title = plain(title.text()) if title is not None else ""
+        elif told == "refresh" and not refresh and (found := _REFRESH.match(content)):
+            refresh = found.group(1).strip()
+    page.title = plain(head["title"][0].text()) if "title" in head else ""
+    return refresh
 
 
-Found = tuple[str, list[tuple[str, str]], dict[str, str | None]]  # address, texts, attributes of one image
+# Address, texts, and the two sides as declared, of one image.
+Found = tuple[str, list[tuple[str, str]], tuple[str | None, str | None]]
 
 
-def _images(page: Page, trees: Iterable[LexborHTMLParser], image_width: int) -> Iterator[Found]:
-    nearby = Nearby()
-    for tree in trees:
-        for node in tree.css("img"):
+def _images(page: Page, parts: list[_Parts], nearby: Nearby, image_width: int) -> Iterator[Found]:
+    labels = _Labels(parts)
+    for part in parts:
+        pictures = "picture" in part.said
+        for tag, node in part.shown:
             attributes = node.attributes
-            parent = node.parent
-            address = _address(node, parent, attributes, image_width)
-            if not address:
-                page.skipped.append(("", "data_uri" if attributes.get("src") else "no_address"))
-                continue
-            yield address, _texts(node, parent, attributes, nearby), attributes
-    graph = dict(reversed(page.metas))  # the first of each name wins
-    image = graph.get("og:image") or graph.get("og:image:url")
-    if image:
-        texts = [
-            ("og:image:alt", graph.get("og:image:alt", "")),
-            *((name, graph.get(name, "")) for name in _OPEN_GRAPH),
-        ]
-        size: dict[str, str | None] = {"width": graph.get("og:image:width"), "height": graph.get("og:image:height")}
-        yield image, [(kind, plain(text)) for kind, text in texts if text], size
+            sides = attributes.get("width"), attributes.get("height")
+            if tag in ("video", "object"):
+                address, reason = _embedded(node, attributes)
+            else:
+                address, reason = address_of(node, attributes, image_width, pictures=pictures)
+            if not reason and ("role" in attributes or sides[0] or "sprite" in address):
+                reason = _no_content(attributes, address, sides)
+            if reason:
+                page.skipped.append((address[:200], reason))
+            elif address:
+                yield address, _texts(node, attributes, nearby, labels), sides
+    declared = [*images_of_metas(page.metas), *_of_scripts(parts)]
+    for address, found, stated in declared:
+        sides = stated.get("width"), stated.get("height")
+        yield address, [(kind, cleaned) for kind, text in found if (cleaned := plain(text))], sides
 
 
-def _address(
-    node: LexborNode, parent: LexborNode | None, attributes: dict[str, str | None], image_width: int
-) -> str | None:
-    """The address to fetch an ``<img>`` from, as written; None when it has none but a data: URI."""
-    if parent is not None and parent.tag == "picture":
-        for source in parent.css("source"):
-            value = source.attributes.get("srcset") or source.attributes.get("data-srcset")
-            if value and (best := best_of_srcset(value, image_width)):
-                return best
-    if len(attributes) > 2 and attributes.keys() & _OTHER_ADDRESSES:
-        address = _other_address(attributes, image_width)
-        if address:
-            return address
-    source_value = (attributes.get("src") or "").strip()
-    return None if source_value[:5].lower() == "data:" else source_value
+def _of_scripts(parts: Iterable[_Parts]) -> Iterator[Declared]:
+    for part in parts:
+        for script in part.said.get("script", ()):
+            if (script.attributes.get("type") or "").partition(";")[0].strip().lower() == "application/ld+json":
+                yield from images_of_json(script.text())
 
 
-def _other_address(attributes: dict[str, str | None], image_width: int) -> str | None:
-    for name in _SETS:
-        value = attributes.get(name)
-        if value and (best := best_of_srcset(value, image_width)):
-            return best
-    for name in _LAZY:
-        value = attributes.get(name)
-        if value and not value.startswith("data:") and _IMAGE_NAME.search(value):
-            return value
-    return None
+def _embedded(node: LexborNode, attributes: dict[str, str | None]) -> tuple[str, str]:
+    """The address of a video's poster or of an object that is a picture; both empty for other objects."""
+    if node.tag == "object":
+        kind = (attributes.get("type") or "").lower()
+        address = (attributes.get("data") or "").strip() if kind.startswith("image/") else ""
+    else:
+        address = (attributes.get("poster") or "").strip()
+    return ("", "data_uri") if address[:5].lower() == "data:" else (address, "")
+
+
+def _no_content(attributes: dict[str, str | None], address: str, sides: tuple[str | None, str | None]) -> str:
+    """Why an image is no part of the page's content, by what its markup says; "" where it may be one."""
+    role = attributes.get("role")
+    if role and role.strip().lower() in ("presentation", "none") and not attributes.get("aria-label"):
+        return "decorative"
+    width, height = map(_size, sides) if sides[0] and sides[1] else (None, None)
+    if width is not None and height is not None and max(width, height) <= TINY:
+        return "tracking_pixel"
+    return "sprite" if "sprite" in address and _SPRITE.search(address) else ""
+
+
+class _Labels:
+    """The elements of a page by their ids, looked for once there is an image that names one."""
+
+    def __init__(self, parts: list[_Parts]) -> None:
+        self._parts = parts
+        self._nodes: dict[str, LexborNode] | None = None
+
+    def __call__(self, ids: str | None) -> str:
+        """The texts of the elements that a list of ids names."""
+        if not ids:
+            return ""
+        if self._nodes is None:
+            self._nodes = {}
+            for part in self._parts:
+                for node in part.tree.css("[id]")[:MAX_IDS]:
+                    self._nodes.setdefault(node.attributes.get("id") or "", node)
+        return " ".join(text_of(self._nodes[name]) for name in ids.split()[:4] if name in self._nodes)
 
 
 def _texts(
-    node: LexborNode, parent: LexborNode | None, attributes: dict[str, str | None], nearby: Nearby
+    node: LexborNode, attributes: dict[str, str | None], nearby: Nearby, labels: _Labels
 ) -> list[tuple[str, str]]:
     texts = [("alt", attributes.get("alt")), nearby(node)]
     texts += [("title", attributes.get("title")), ("aria-label", attributes.get("aria-label"))]
+    for name in _NAMED:
+        if name in attributes:
+            texts.append((name, labels(attributes[name])))
+    if "data" in attributes and node.tag == "object":
+        texts.append(("fallback", text_of(node)))
+    parent = node.parent
     if parent is not None and parent.tag == "a":
         texts.append(("link_title", parent.attributes.get("title")))
     return [(kind, cleaned) for kind, text in texts if text and (cleaned := plain(text))]

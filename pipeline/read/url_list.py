@@ -1,14 +1,14 @@
 """Candidate pairs from published lists of image URLs with texts.
 
 In: a Parquet, CSV, TSV, JSON Lines or RedCaps JSON file, also as .gz, .bz2 or .zst. Out: :class:`Extracted` pieces in
-file order. Columns are found by the names that LAION, COYO, DataComp, CC12M, CC3M, RedCaps and YFCC100M use, or given
-by the configuration; CC12M, CC3M and YFCC100M files have no line of names and are known by their shape.
+file order. Columns are found by the names that LAION, COYO, DataComp, CC12M, CC3M, RedCaps, WIT and YFCC100M use, or
+given by the configuration; CC12M, CC3M and YFCC100M files have no line of names and are known by their shape.
 """
 
 import io
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
 from typing import IO, Any
 
@@ -18,6 +18,7 @@ import zstandard
 from pipeline.own import failure, load
 from pipeline.read.cells import may_hold_text, pixels, shown, texts_in, values_of
 from pipeline.read.choose import choose, plain
+from pipeline.read.columns import Columns, Layouts, Row
 from pipeline.read.config import ExtractConfig
 from pipeline.read.delimited import lines_of, read_delimited
 from pipeline.read.pages import Pair
@@ -32,28 +33,22 @@ from webimagetext.zstd import open_zstd
 __all__ = ["first_addresses", "read_url_list"]
 
 PIECE_ROWS = 10_000
-URL_NAMES = ("url", "image_url", "img_url", "downloadurl", "photo_url", "image", "src")
-TEXT_NAMES = ("text", "caption", "alt_text", "alt", "title", "description", "top_caption")
-PAGE_NAMES = ("page_url", "pageurl", "permalink", "source_url")
-SIZE_NAMES = (("width", "original_width"), ("height", "original_height"))
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".xz": "xz"}
-
-Row = Mapping[str, Any]
 
 
 def read_url_list(path: str, extract: ExtractConfig) -> Iterator[Extracted]:
     """Reads one list. Raises UserError when the file cannot be opened, or has no column for the URL or the texts."""
     rows = Rows("url_list")
-    columns: _Columns | None = None
+    layouts = Layouts(extract, path)
     for number, row in enumerate(_rows_of(path, extract), 1):
         if isinstance(row, str):
             rows.reject(f"{path}:{number}", "pair", row, None)
         else:
-            if columns is None or not columns.fits(row):
-                columns = _Columns(row, extract, path)
-            _add(rows, row, columns, f"{path}:{number}")
+            _add(rows, row, layouts.of(row), f"{path}:{number}")
         if len(rows) >= PIECE_ROWS:
+            layouts.check()
             yield rows.take()
+    layouts.check()
     yield rows.take()
 
 
@@ -64,9 +59,11 @@ def first_addresses(path: str, extract: ExtractConfig, rows: int = 100) -> list[
     """
     first = [row for row in islice(_rows_of(path, extract), rows) if not isinstance(row, str)]
     names = list(dict.fromkeys(name for row in first for name in row))
-    columns = _Columns(dict.fromkeys(names), extract, path) if first else None
-    if columns is None:
+    if not first:
         return []
+    layouts = Layouts(extract, path)
+    columns = layouts.of(dict.fromkeys(names))
+    layouts.check()
     known = {str(name).strip().lower() for name in names}
     set_to = {
         "url_column": [extract.url_column],
@@ -82,33 +79,11 @@ def first_addresses(path: str, extract: ExtractConfig, rows: int = 100) -> list[
     return [url for row in first for url in islice(texts_in(row.get(columns.url or "")), 1)]
 
 
-class _Columns:
-    """Which columns of a list hold what."""
-
-    def __init__(self, row: Row, extract: ExtractConfig, path: str) -> None:
-        self._names = frozenset(row)
-        by_name = {str(name).strip().lower(): name for name in row}
-        self.url = _pick(by_name, extract.url_column, URL_NAMES)
-        self.page = _pick(by_name, extract.page_column, PAGE_NAMES)
-        self.texts = [by_name[name.lower()] for name in extract.text_columns or TEXT_NAMES if name.lower() in by_name]
-        self.sizes = [_pick(by_name, "", names) for names in SIZE_NAMES]
-        listed = ", ".join(map(str, row))
-        if self.url is None:
-            raise UserError(f"{path}: no column holds the images' URLs", f"set extract.url_column to one of: {listed}")
-        if not self.texts:
-            raise UserError(f"{path}: no column holds texts", f"set extract.text_columns to some of: {listed}")
-
-    def fits(self, row: Row) -> bool:
-        """Whether a row has these columns; rows of JSON Lines may differ."""
-        return self._names == row.keys() or self.url in row
-
-
-def _pick(by_name: Mapping[str, str], wanted: str, usual: tuple[str, ...]) -> str | None:
-    return next((by_name[name] for name in ((wanted.lower(),) if wanted else usual) if name in by_name), None)
-
-
-def _add(rows: Rows, row: Row, columns: _Columns, place: str) -> None:
-    given = row.get(columns.url or "")
+def _add(rows: Rows, row: Row, columns: Columns, place: str) -> None:
+    if columns.url is None:
+        rows.reject(place, "pair", "bad_url", None, f"no column for the address among: {shown(list(row))}")
+        return
+    given = row.get(columns.url)
     url = next(filter(None, map(picture_url, islice(texts_in(given), 1))), None)
     if url is None:
         rows.reject(place, "pair", "bad_url", None, shown(given))
@@ -190,7 +165,9 @@ def _read_parquet(stream: IO[bytes], path: str, extract: ExtractConfig) -> Itera
         raise _damaged(path, error) from None
     schema = file.schema_arrow
     nothing = dict.fromkeys(schema.names)
-    columns = _Columns(nothing, extract, path)
+    layouts = Layouts(extract, path)
+    columns = layouts.of(nothing)
+    layouts.check()
     used = {name for name in (columns.url, columns.page, *columns.texts, *columns.sizes) if name}
     for names, what, setting in (([columns.url], "addresses", "url_column"), (columns.texts, "texts", "text_columns")):
         kinds = {str(name): schema.field(schema.names.index(name)).type for name in names}

@@ -5,16 +5,15 @@ forgive: white space around, tabs and line breaks within, backslashes, missing s
 """
 
 import re
-from urllib.parse import urljoin
 
 from yarl import URL
 
-from webimagetext.foreign import encodable
+from pipeline.net.robots import percent_normal
+from pipeline.net.url import STRIPPED, absolute
 
 __all__ = ["MAX_URL_LENGTH", "Resolver", "canonical", "picture_url", "spelling"]
 
 MAX_URL_LENGTH = 4096
-_STRIPPED = "".join(map(chr, range(33)))  # C0 controls and space
 _PLAIN = re.compile(r"https?://[a-z0-9.-]+(?::\d{1,4})?/[A-Za-z0-9._~!$&'()*+,;=:@/?-]*")
 # A path, with its query, that needs no change: no scheme, no empty or dot segments, nothing to encode.
 _SIMPLE_PATH = re.compile(
@@ -24,9 +23,9 @@ _SIMPLE_PATH = re.compile(
 _CANONICAL = re.compile(
     r"https?://[a-z0-9-]+(?:\.[a-z0-9-]*[a-z-][a-z0-9-]*)+(?:/|(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?)"
 )
-_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9a-f:.]+")  # names and IPv6 addresses
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_TRACKING = re.compile(r"utm_\w+|gclid|fbclid|msclkid|mc_cid|mc_eid")
+# Parameters that tell where a visitor came from or who he is, and not what he asked for.
+_SESSION = re.compile(r";(?:jsessionid|phpsessid)=[^/;]*", re.IGNORECASE)  # in a path
+_TRACKING = re.compile(r"utm_\w+|gclid|fbclid|msclkid|mc_cid|mc_eid|_ga|phpsessid|jsessionid", re.IGNORECASE)
 
 
 class Resolver:
@@ -42,7 +41,7 @@ class Resolver:
 
     def __call__(self, reference: str) -> str | None:
         """The absolute URL, without fragment, of a reference; None when it is no http(s) URL."""
-        reference = reference.strip(_STRIPPED)
+        reference = reference.strip(STRIPPED)
         if len(reference) > MAX_URL_LENGTH:
             return None
         reference, _, _ = reference.partition("#")
@@ -54,74 +53,43 @@ class Resolver:
         return self._slow(reference)
 
     def _slow(self, reference: str) -> str | None:
-        # What yarl cannot encode it leaves out, which would be another address.
-        reference = encodable(reference).replace("\t", "").replace("\n", "").replace("\r", "")
-        scheme = _SCHEME.match(reference)
-        if scheme and scheme.group().lower() not in ("http:", "https:"):
-            return None
-        path, mark, query = reference.partition("?")
-        try:
-            joined = urljoin(self._base, path.replace("\\", "/") + mark + query)
-            url = URL(joined)
-        except ValueError:
-            return None
-        return _web_url(url)
-
-
-def _is_web(url: URL) -> bool:
-    return url.scheme in ("http", "https") and _HOST.fullmatch(url.raw_host or "") is not None
-
-
-def _web_url(url: URL) -> str | None:
-    if not _is_web(url):
-        return None
-    try:
-        text = str(url.with_fragment(None))
-    except ValueError:
-        return None
-    return text if len(text) <= MAX_URL_LENGTH else None
+        text = absolute(reference, self._base)
+        return text if text is not None and len(text) <= MAX_URL_LENGTH else None
 
 
 def picture_url(reference: str) -> str | None:
     """An image's URL from elsewhere than a page: stripped, without fragment; None when it is no absolute http(s)
     URL."""
-    reference = reference.strip(_STRIPPED)
+    reference = reference.strip(STRIPPED)
     return Resolver("http://-/")(reference) if reference[:4].lower() == "http" else None
 
 
 def canonical(reference: str) -> str | None:
     """One spelling for all spellings of a page's address; None when it is no http(s) URL.
 
-    Scheme and host in lower case (IDNA), no default port, user name, fragment, dot segments or tracking parameters,
-    percent-encoding only where it is needed. A bare domain name is taken for its https front page.
+    Scheme and host in lower case (IDNA), no default port, user name, fragment, dot segments or tracking parameters; in
+    the path percent-encoding only where it is needed, the query as it was written, for it may be signed. A bare domain
+    name is taken for its https front page.
     """
-    text = reference.strip(_STRIPPED)
+    text = reference.strip(STRIPPED)
     if _CANONICAL.fullmatch(text) and len(text) <= MAX_URL_LENGTH:
         return text
     if "://" not in text and re.fullmatch(r"[\w-]+(\.[\w-]+)+(:\d+)?(/.*)?", text):
         text = f"https://{text}"
-    try:
-        url = URL(encodable(text))
-        if not _is_web(url):
-            return None
-        if url.is_default_port():
-            url = url.with_port(None)
-        url = url.with_user(None).with_fragment(None)
-        if url.raw_query_string:
-            kept = [
-                part
-                for part in url.raw_query_string.split("&")
-                if part and not _TRACKING.fullmatch(part.partition("=")[0])
-            ]
-            url = URL(str(url.with_query(None)) + ("?" + "&".join(kept) if kept else ""), encoded=True)
-    except (ValueError, UnicodeError):
+    found = absolute(text)
+    if found is None:
         return None
-    host = url.raw_host or ""
-    if host.endswith("."):
-        url = url.with_host(host.rstrip(".")) if host.strip(".") else url
-    text = str(url)
-    if text.count("/") == 2:
-        text = text.replace("?", "/?", 1) if "?" in text else text + "/"
+    url = URL(found, encoded=True)
+    host = (url.raw_host or "").rstrip(".")
+    if not host:
+        return None
+    port = "" if url.is_default_port() else f":{url.port}"
+    kept = [
+        part for part in url.raw_query_string.split("&") if part and not _TRACKING.fullmatch(part.partition("=")[0])
+    ]
+    host = f"[{host}]" if ":" in host else host
+    path = percent_normal(_SESSION.sub("", url.raw_path))
+    text = f"{url.scheme}://{host}{port}{path}{'?' if kept else ''}{'&'.join(kept)}"
     return text if len(text) <= MAX_URL_LENGTH else None
 
 

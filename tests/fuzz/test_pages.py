@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.net.body import BadEncodingError, BodyTooLargeError
+from pipeline.read.charset import decode
 from pipeline.read.choose import choose, plain
-from pipeline.read.markup import decode
 from pipeline.read.pages import extract_page
 from pipeline.read.payload import decode_payload
 from pipeline.read.sitemap import is_sitemap_url, read_sitemap
@@ -78,11 +78,18 @@ def test_any_address_is_one_or_none_and_has_one_spelling(base: str, reference: s
 
 @given(
     documents(
-        [b"<loc>", b"</loc>", b"<sitemapindex>", b"<urlset>", b"http://h/", b"&amp;", b"&#xD800;", b"\x1f\x8b\x08\0"]
+        [
+            *(b"<loc>", b"</loc>", b"<sitemapindex>", b"<urlset>", b"http://h/", b"&amp;", b"&#xD800;"),
+            *(b"<url>", b"<image:image>", b"<image:loc>", b"<image:caption>", b"<![CDATA[", b"]]>", b"\n"),
+            b"\x1f\x8b\x08\0",
+        ]
     )
 )
 def test_any_sitemap_is_read(content: bytes) -> None:
-    for url in [url for found in read_sitemap(content) for url in found]:
+    found = read_sitemap(content)
+    for page, address, named in found.images:
+        storable(spelling(page), spelling(address), *(plain(text) for _, text in named))
+    for url in found.pages + found.sitemaps:
         is_sitemap_url(url)
         storable(spelling(url))
 
@@ -143,7 +150,10 @@ PARSERS: dict[str, tuple[Any, tuple[str, ...]]] = {
     "choose": (lambda text: choose([("alt", text)]), ("a", " ", ".", "www.", "http://", "a.jpg", "1")),
     "sitemap": (
         lambda text: read_sitemap(text.encode()),
-        ("<loc>", "<", "<a:loc>", " ", "<loc> ", "a", "<loc>a</loc>"),
+        (
+            *("<loc>", "<", "<a:loc>", " ", "<loc> ", "a", "<loc>a</loc>", "<loc><![CDATA[", "<url>", "]"),
+            *("<image:image>", "<image:loc>", "http://h\n"),
+        ),
     ),
     "chunks": (
         lambda text: decode_payload(text.encode(), "chunked", "", 10**9),

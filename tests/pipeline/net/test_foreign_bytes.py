@@ -78,7 +78,7 @@ def test_a_crawl_goes_on_past_strange_pages(quick: HttpConfig) -> None:
     assert [pages[path]["status"] for path in ("/", "/undefined", "/escape")] == ["success"] * 3
     assert pages["/"]["title"].isprintable() and pages["/"]["language"] == "e nÿ"
     pairs = [row for batch in result.candidates for row in batch.to_pylist()]
-    assert sorted({row["caption"] for row in pairs}) == ["a dog Ÿ runs �", "a dog � runs �"]
+    assert sorted({row["caption"] for row in pairs}) == ["a dog Ÿ runs �"]
 
 
 def test_evidence_keeps_its_length(quick: HttpConfig, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from pipeline.net.body import BadEncodingError, BodyTooLargeError
 from pipeline.net.config import HttpConfig
@@ -123,17 +124,42 @@ def test_lengths_that_lie(archive: Archive) -> None:
     assert sum(reasons(cut).values()) == 1
 
 
-def test_what_is_no_archive_is_a_problem_not_a_crash(tmp_path: Path) -> None:
-    for name, content in {
-        "empty": b"",
-        "text": b"hello\n" * 1000,
-        "gzip": gzip.compress(b"hello"),
-        "arc": b"filedesc://x",
-    }.items():
+def test_what_is_no_archive_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    assert rows(read(str(tmp_path / "empty"))) == []
+    strange = {"text": b"hello\n" * 1000, "gzip": gzip.compress(b"<html>saved under a wrong name")}
+    strange |= {"zstd": zstandard.compress(b"hello"), "html": b"<html><body>a page"}
+    for name, content in strange.items():
         (tmp_path / name).write_bytes(content)
-        assert rows(read(str(tmp_path / name))) == []
+        with pytest.raises(UserError, match=rf"{name}: is no WARC, ARC or WAT file"):
+            read(str(tmp_path / name))
+        with pytest.raises(UserError, match=rf"{name}: is no WARC, ARC or WAT file"):
+            list(read_wat(str(tmp_path / name), EXTRACT, HTTP))
+    (tmp_path / "arc").write_bytes(b"filedesc://x")
+    assert rows(read(str(tmp_path / "arc"))) == []
     with pytest.raises(UserError, match="no such file"):
         read(str(tmp_path / "missing"))
+
+
+@pytest.mark.parametrize("dictionary", ["none", "packed", "plain"])
+def test_archives_packed_by_zstandard(dictionary: str, tmp_path: Path) -> None:
+    records = [page(number) for number in range(9)]
+    words, head = None, b""
+    if dictionary != "none":
+        samples = [page(number) + bytes([number % 251]) * (number % 40) for number in range(400)]
+        words = zstandard.train_dictionary(4096, samples)
+        held = words.as_bytes() if dictionary == "plain" else zstandard.compress(words.as_bytes())
+        head = b"\x5d\x2a\x4d\x18" + len(held).to_bytes(4, "little") + held
+    packer = zstandard.ZstdCompressor(dict_data=words)
+    frames = [packer.compress(record) for record in records]
+    packed = head + b"".join(frames)
+    path = tmp_path / "test.warc.zst"
+    path.write_bytes(packed)
+    assert rows(read(str(path))) == [pair for number in range(9) for pair in pairs_of(number)]
+    path.write_bytes(packed[: -len(frames[-1]) // 2])
+    cut = read(str(path))
+    assert rows(cut) == [pair for number in range(8) for pair in pairs_of(number)]
+    assert reasons(cut)["truncated_record"] >= 1
 
 
 @pytest.mark.parametrize(
@@ -238,10 +264,16 @@ def test_no_file_of_the_corpus_is_lost(corpus: Path) -> None:
     assert len(files) > 90
     total: Counter[str] = Counter()
     for path in sorted(files):
-        pieces = read(str(path))
+        try:
+            pieces = read(str(path))
+        except UserError as refused:
+            assert "is no WARC" in str(refused)
+            total["no archive"] += 1
+            continue
         total.update(reasons(pieces))
         total["pairs"] += len(rows(pieces))
         total["bodies"] += sum(len(piece.bodies) for piece in pieces)
+    assert total["no archive"] == 1, "one begins with words of no format"
     assert total["pairs"] > 2_500
     assert total["bodies"] > 200
     assert total["revisit"] > 200

@@ -1,6 +1,7 @@
 """Rounds of a crawl on a site on loopback: what is asked, what comes out, and that it comes out the same twice."""
 
 import dataclasses
+import gzip
 from collections import Counter
 from typing import Any
 
@@ -23,10 +24,11 @@ PAGES_OF_SITE: dict[str, Any] = {
     "/b.html": "<meta name=robots content='noai, nofollow'><img src=2.jpg alt='a second dog'>"
     "<a href=/hidden.html>h</a>",
     "/c.html": "<img src=3.jpg alt='a third dog'><a href=/moved.html>m</a><a href=/file.zip>z</a>"
-    "<a href=/other.html>o</a>",
+    "<a href=/download>d</a><a href=/other.html>o</a>",
     "/moved.html": ("location", b"/a.html?again"),
     "/a.html?again": "<img src=1.jpg alt='a first dog'>",
     "/file.zip": ("application/zip", b"PK"),
+    "/download": ("application/zip", b"PK"),
     "/other.html": ("location", b"http://127.0.0.2:9/x.html"),
     "/hidden.html": "<img src=4.jpg alt='never seen'>",
     "/private/p.html": "<img src=5.jpg alt='never asked for'>",
@@ -69,11 +71,11 @@ def test_a_crawl_goes_breadth_first_and_obeys(site: Any, quick: HttpConfig) -> N
         "/c.html": "success",
         "/gone.html": "http_404",
         "/moved.html": "success",
-        "/file.zip": "wrong_type",
+        "/download": "wrong_type",
         "/other.html": "other_host",
     }
     assert captions(results) == ["the front page", "a first dog", "a third dog", "a first dog"]
-    assert not [path for path in log if path.startswith(("/private", "/hidden", "/sitemap"))]
+    assert not [path for path in log if path.startswith(("/private", "/hidden", "/sitemap", "/file.zip"))]
     assert Counter(log).most_common(1)[0][1] == 1
     for result in results:
         assert result.links.schema == FRONTIER
@@ -150,6 +152,53 @@ def test_sitemaps_are_followed_when_asked(site: Any, quick: HttpConfig) -> None:
     results, _ = crawl(origin, quick, sitemaps=True, depth=1)
     assert statuses(results, origin)["/sitemap.xml"] == "sitemap"
     assert "found by the map" in captions(results)
+
+
+def test_sitemaps_of_any_name_give_pages_and_pictures(site: Any, quick: HttpConfig) -> None:
+    serve, log = site
+    pages: dict[str, Any] = {"/map.html": "<img src=6.jpg alt='found by the map'>", "/text.html": "<p>found by lines"}
+    origin = serve(pages)
+    index = f"<sitemapindex><sitemap><loc>{origin}/children?page=1</loc></sitemap></sitemapindex>"
+    child = (
+        f"<urlset><url><loc><![CDATA[{origin}/map.html]]></loc><image:image><image:loc>{origin}/7.jpg?a=%2F</image:loc>"
+        "<image:caption>a deer of the map</image:caption></image:image></url></urlset>"
+    )
+    pages["/sitemap.xml"] = ("text/xml", index.encode())
+    pages["/children?page=1"] = ("application/xml", gzip.compress(child.encode()))
+    pages["/feed"] = ("application/xml", b"<rss><loc>http://h/</loc></rss>")
+    pages["/sitemap.txt"] = ("text/plain", f"{origin}/text.html\n{origin}/paper.pdf\n{origin}/feed\n".encode())
+    results, _ = crawl(f"{origin}/sitemap.xml", quick, depth=1)
+    assert statuses(results, origin) == {
+        "/sitemap.xml": "sitemap",
+        "/children?page=1": "sitemap",
+        "/map.html": "success",
+    }
+    rows = [row for result in results for batch in result.candidates for row in batch.to_pylist()]
+    assert [(row["url"], row["page_url"], row["caption"]) for row in rows] == [
+        (f"{origin}/7.jpg?a=%2F", f"{origin}/map.html", "a deer of the map"),
+        (f"{origin}/6.jpg", f"{origin}/map.html", "found by the map"),
+    ]
+    results, _ = crawl(f"{origin}/sitemap.txt", quick, depth=1)
+    assert statuses(results, origin) == {"/sitemap.txt": "sitemap", "/text.html": "success", "/feed": "wrong_type"}
+    assert "/paper.pdf" not in log
+
+
+def test_where_a_page_says_it_is_and_sends_on(site: Any, quick: HttpConfig) -> None:
+    serve, _ = site
+    origin = serve(
+        {
+            "/": "<meta http-equiv=refresh content='0;url=/start?s=1'>",
+            "/start?s=1": "<link rel=canonical href=/start><img src=1.jpg alt='one dog here'><a href=/x>x</a>",
+            "/x": "<link rel=canonical href=http://elsewhere.example/><img src=2.jpg alt='two dogs here'>",
+        }
+    )
+    results, sizes = crawl(origin, quick, depth=1)
+    rows = [row for result in results for batch in result.candidates for row in batch.to_pylist()]
+    assert [(row["page_url"], row["caption"]) for row in rows] == [
+        (f"{origin}/start", "one dog here"),
+        (f"{origin}/x", "two dogs here"),
+    ]
+    assert sizes == [1, 1, 1]
 
 
 def test_two_addresses_of_one_page_give_its_pairs_once(site: Any, quick: HttpConfig) -> None:

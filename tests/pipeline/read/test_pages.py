@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.read.charset import decode
 from pipeline.read.choose import choose
-from pipeline.read.markup import decode, parse
+from pipeline.read.markup import parse
 from pipeline.read.pages import Page, extract_page
 from pipeline.read.srcset import best_of_srcset
 
@@ -186,6 +187,14 @@ def test_a_huge_page_is_read_in_pieces_without_its_scripts() -> None:
     assert len(parse(html)) > 1
     page = extract_page(html.encode(), BASE)
     assert [pair.caption for pair in page.pairs] == [f"dog number {number}" for number in range(5_000)]
+
+
+def test_a_huge_page_keeps_its_title_and_what_it_says_of_its_images() -> None:
+    data = '{"@type": "ImageObject", "contentUrl": "d.jpg", "caption": "a dog of the data"}'
+    head = f"<TITLE>Dogs</TITLE><script type='application/ld+json'>{data}</script><script>'<title>no</title>'</script>"
+    page = extract_page((head + "<p>text" * 50_000).encode(), BASE)
+    assert page.title == "Dogs"
+    assert [(pair.url, pair.caption) for pair in page.pairs] == [("http://example.org/a/d.jpg", "a dog of the data")]
 
 
 def test_a_long_data_uri_is_no_hostile_tag() -> None:

@@ -108,6 +108,57 @@ def test_parquet_with_sizes_and_nulls(tmp_path: Path) -> None:
     assert rejects == Counter({"bad_url": 1, "no_text": 1})
 
 
+def test_columns_belong_to_a_row(write: Any) -> None:
+    lines = [
+        {"url": "http://h/a.jpg", "alt": "a dog runs"},
+        {"text": "a row whose address is missing"},
+        {"img_url": "http://h/b.jpg", "caption": "two cats sleep", "page_url": "http://h/p"},
+        {"url": "http://h/c.jpg"},
+        {"url": "http://h/d.jpg", "alt": "a deer stands"},
+    ]
+    path = write("own.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    found, rejects = read(path)
+    assert [(row["url"][-5], row["caption"], row["page_url"]) for row in found] == [
+        ("a", "a dog runs", None),
+        ("b", "two cats sleep", "http://h/p"),
+        ("d", "a deer stands", None),
+    ]
+    assert rejects == Counter({"bad_url": 1, "no_text": 1})
+    with pytest.raises(UserError, match=r"own.jsonl: no column holds the images' URLs"):
+        read(write("own.jsonl", (json.dumps(lines[1]) + "\n") * 3))
+    with pytest.raises(UserError, match=r"own.jsonl: no column holds texts"):
+        read(write("own.jsonl", json.dumps(lines[3])))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_byte_order_marks(encoding: str, write: Any) -> None:
+    mark = "" if encoding in ("utf-8-sig", "utf-16") else "\ufeff"
+    rows = [{"url": f"http://h/{name}.jpg", "text": f"ein Reh, {name}"} for name in "aäあ"]
+    content = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    assert [pair[1] for pair in pairs(write("own.jsonl", (mark + content).encode(encoding)))] == [
+        "ein Reh, a",
+        "ein Reh, ä",
+        "ein Reh, あ",
+    ]
+    table = "url\ttext\r\n" + "".join(f"{row['url']}\t{row['text']}\r\n" for row in rows)
+    assert len(pairs(write("own.tsv", (mark + table).encode(encoding)))) == 3
+
+
+def test_wit(write: Any) -> None:
+    names = "language page_url image_url page_title caption_reference_description caption_alt_text_description"
+    cells = ["en", "http://w/p", "http://w/a.jpg", "Deer", "A roe deer in May", "deer"]
+    ((row,), _) = read(
+        write("wit.tsv.gz", gzip.compress(("\t".join(names.split()) + "\n" + "\t".join(cells)).encode()))
+    )
+    assert (row["url"], row["caption"], row["page_url"]) == ("http://w/a.jpg", "A roe deer in May", "http://w/p")
+
+
+def test_binary_and_list_columns(tmp_path: Path) -> None:
+    columns = {"url": [b"http://h/a.jpg"], "caption": [[b"a", b"a dog runs"]], "extra": [b"\xff\xfe"]}
+    pq.write_table(pa.table(columns), tmp_path / "own.parquet")
+    assert pairs(tmp_path / "own.parquet") == [("http://h/a.jpg", "a dog runs")]
+
+
 def test_yfcc_titles_and_descriptions(write: Any) -> None:
     (row,) = read(write("yfcc.tsv", "\t".join(YFCC) + "\n"))[0]
     assert (row["url"], row["page_url"]) == (YFCC[16], YFCC[15])

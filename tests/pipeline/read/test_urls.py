@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from yarl import URL
 
+from pipeline.net.url import absolute, parsed
 from pipeline.read.urls import Resolver, canonical, picture_url
 
 
@@ -16,6 +17,7 @@ from pipeline.read.urls import Resolver, canonical, picture_url
     [
         ("HTTP://EXAMPLE.org:80/a/../b?utm_source=x&q=1#f", "http://example.org/b?q=1"),
         ("example.org", "https://example.org/"),
+        ("http://h/a;jsessionid=0A9/b;v=1?PHPSESSID=7&q", "http://h/a/b;v=1?q"),
         ("example.org/a b", "https://example.org/a%20b"),
         ("https://user:pw@h/", "https://h/"),
         ("http://h", "http://h/"),
@@ -35,6 +37,39 @@ def test_one_spelling(reference: str, expected: str | None) -> None:
     assert canonical(reference) == expected
     if expected is not None:
         assert canonical(expected) == expected
+
+
+@pytest.mark.parametrize(
+    "query", ["Signature=qZ0%2Fj%2BPP%3D", "a=1%2C2&b=%7E%3a%3B", "p=%C3%A4%20x+y", "%", "a=[1]|{2}^`"]
+)
+def test_a_signed_address_stays_as_it_was_written(query: str) -> None:
+    address = f"http://h/a%2Fb%7E,c?{query}"
+    assert Resolver("http://h/x")(address) == address
+    assert Resolver("http://h/x")(f"a%2Fb%7E,c?{query}") == address
+    assert picture_url(address) == address
+    assert canonical(address) == f"http://h/a%2Fb~,c?{query}"
+    parsed_url = parsed(address)
+    assert parsed_url is not None
+    assert parsed_url.raw_path_qs == f"/a%2Fb%7E,c?{query}"
+
+
+@pytest.mark.parametrize(
+    ("reference", "expected"),
+    [
+        ("a b?c d#e", "http://h/x/a%20b?c%20d"),
+        ("\\y\\z?\\", "http://h/y/z?\\"),
+        ("ä?ä\"<'", "http://h/x/%C3%A4?%C3%A4%22%3C%27"),
+        ("./a/../%2e%2E/b/.", "http://h/b/"),
+        ("https:///k/c", "https://k/c"),
+        ("http:c", "http://h/x/c"),
+        ("?q", "http://h/x/y?q"),
+        ("", "http://h/x/y?r"),
+        ("ftp://h/x", None),
+        ("http://h:70000/", None),
+    ],
+)
+def test_what_browsers_forgive_and_encode(reference: str, expected: str | None) -> None:
+    assert absolute(reference, "http://h/x/y?r") == expected
 
 
 def test_pictures_of_lists() -> None:
