@@ -28,6 +28,7 @@ from pipeline.image.process import Processed, Rejected, process
 from pipeline.net.client import Answer, PoliteClient
 from pipeline.net.config import HttpConfig
 from pipeline.net.slots import Slots
+from pipeline.net.sniff import is_picture
 from pipeline.net.visits import Visit, Visits, in_lanes, visits
 from pipeline.reasons import NOT_REACHED
 
@@ -223,7 +224,7 @@ class Bucket:
         return Visit(len(urls), work, ended, seconds, until)
 
     async def _ask(self, client: PoliteClient, slots: Slots, url: str, part: _Part) -> None:
-        answer = await client.get(url, accept=_ACCEPT, types=PICTURE_TYPES)
+        answer = await client.get(url, accept=_ACCEPT, types=PICTURE_TYPES, shows=is_picture)
         if answer.reason == "host_given_up" and client.has_answered(answer.final_url):
             return  # the host was well before, and may be in a later round: the URL stays open
         slots.count(len(answer.body))

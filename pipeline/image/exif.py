@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-__all__ = ["exif_json", "orientation"]
+__all__ = ["exif_json", "exif_of", "orientation"]
 
 _MAX_VALUE = 200  # characters
 _MAX_TAGS = 100
@@ -31,6 +31,14 @@ _PRIVATE = frozenset(
     }
 )
 _POINTERS = frozenset({"ExifOffset", "ExifInteroperabilityOffset"})
+
+
+def exif_of(image: Image.Image) -> Image.Exif:
+    """The tags that come with a picture; none where they are broken."""
+    try:
+        return image.getexif()
+    except Exception:  # broken EXIF comes as any exception
+        return Image.Exif()
 
 
 def orientation(exif: Mapping[int, Any]) -> int:

@@ -10,15 +10,16 @@ import hashlib
 import io
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image, UnidentifiedImageError
 
-from pipeline.image.color import UnsupportedModeError, simplify, to_srgb
+from pipeline.image.color import UnsupportedModeError, gamma_corrected, seen_within, simplify, stated_gamma, to_srgb
 from pipeline.image.config import ImageConfig
-from pipeline.image.exif import exif_json, orientation
+from pipeline.image.exif import exif_json, exif_of, orientation
 from pipeline.image.geometry import scaled_size, square_side
 from pipeline.image.hashes import grey_spread, perceptual_hash
+from pipeline.image.mending import completed_jpegs, mended_png
 from pipeline.image.turbo import decode_scaled
 from webimagetext.errors import UserError
 from webimagetext.foreign import one_line
@@ -71,6 +72,26 @@ class Rejected:
 
 def process(data: bytes, config: ImageConfig) -> Processed | Rejected:
     """Decodes, turns upright, scales and encodes one picture."""
+    result = _processed(data, config)
+    if isinstance(result, Rejected) and result.reason in ("decode_error", "not_an_image"):
+        return _mended(data, config) or result
+    return result
+
+
+def _mended(data: bytes, config: ImageConfig) -> Processed | None:
+    """What becomes of a picture of which nothing but its file's form is broken; None where pixels are missing too."""
+    png = mended_png(data)
+    found = _processed(png, config) if png is not None else None
+    if (both := completed_jpegs(data)) is not None:
+        found, other = (_processed(jpeg, config) for jpeg in both)
+        if not isinstance(other, Processed) or not isinstance(found, Processed) or found.data != other.data:
+            return None
+    if not isinstance(found, Processed):
+        return None
+    return replace(found, sha256=hashlib.sha256(data).hexdigest())
+
+
+def _processed(data: bytes, config: ImageConfig) -> Processed | Rejected:
     try:
         with Image.open(io.BytesIO(data), formats=config.formats) as image:
             rejected = _judge(image, data, config)
@@ -108,16 +129,18 @@ def _judge(image: Image.Image, data: bytes, config: ImageConfig) -> Rejected | N
 
 
 def _store(image: Image.Image, data: bytes, config: ImageConfig) -> Processed:
-    exif = image.getexif()
+    exif = exif_of(image)
     turn = orientation(exif)
     width, height = image.size[::-1] if turn >= 5 else image.size
     scaled = scaled_size(width, height, config)
     unturned = scaled[::-1] if turn >= 5 else scaled
     profile = image.info.get("icc_profile")
     animated = image.format in _ANIMATED_FORMATS and bool(getattr(image, "is_animated", False))
-    decoded = _decode(image, data, unturned, config)
+    gamma, frame = stated_gamma(image), _frame(image)
+    decoded = simplify(_decode(image, data, unturned, config), _depth(image, data))
 
-    picture = to_srgb(_resize(simplify(decoded), unturned), profile if isinstance(profile, bytes) else None)
+    picture = gamma_corrected(_resize(seen_within(decoded, frame), unturned), gamma)
+    picture = to_srgb(picture, profile if isinstance(profile, bytes) else None)
     if turn in _TURNS:
         picture = picture.transpose(_TURNS[turn])
     grey = picture.convert("L")
@@ -138,6 +161,20 @@ def _store(image: Image.Image, data: bytes, config: ImageConfig) -> Processed:
         animated=animated,
         spread=spread,
     )
+
+
+def _depth(image: Image.Image, data: bytes) -> int:
+    """Bits of a sample in the file, where that may be others than in the decoded picture."""
+    return data[24] if image.format == "PNG" and len(data) > 24 else 8
+
+
+def _frame(image: Image.Image) -> tuple[int, int, int, int] | None:
+    """The part of a GIF's canvas that its first frame covers; None for the whole of it, and for other formats."""
+    tiles = getattr(image, "tile", None)
+    if image.format != "GIF" or not tiles:
+        return None
+    left, top, right, bottom = tiles[0][1]
+    return None if (left, top, right, bottom) == (0, 0, *image.size) else (left, top, right, bottom)
 
 
 def _decode(image: Image.Image, data: bytes, size: tuple[int, int], config: ImageConfig) -> Image.Image:

@@ -9,6 +9,7 @@ refusal is never asked again.
 import asyncio
 import email.utils
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Literal, Self
@@ -24,7 +25,7 @@ from pipeline.net.pace import HostGivenUpError, HostMemory, HostPace
 from pipeline.net.robots import MAX_ROBOTS_BYTES
 from pipeline.net.sites import Memory, Sites
 from pipeline.net.sockets import most_sockets
-from pipeline.net.transport import Exchange, Headers, OutOfSocketsError, Request, Transport
+from pipeline.net.transport import WRONG_TYPE, Exchange, Headers, OutOfSocketsError, Request, Transport
 from pipeline.net.url import parsed
 from webimagetext.errors import UserError
 
@@ -107,12 +108,14 @@ class PoliteClient:
         accept: str = "*/*",
         max_bytes: int | None = None,
         types: tuple[str, ...] = (),
+        shows: Callable[[bytes], bool] | None = None,
         follow: Literal["any", "host"] = "any",
     ) -> Answer:
         """Fetches one URL.
 
         ``accept`` is the Accept header; ``max_bytes`` lowers the configured cap; ``types`` are the beginnings of the
-        media types worth reading, empty for any; ``follow="host"`` ends at a redirect to another host with reason
+        media types worth reading, empty for any; ``shows`` says of a body of another type whether it is of a right one
+        by its first bytes; ``follow="host"`` ends at a redirect to another host with reason
         ``other_host`` and that target as ``final_url``. Raises UserError when ``url`` itself is of a public site and
         there is no contact; a redirect there ends with reason ``no_contact``.
         """
@@ -136,7 +139,7 @@ class PoliteClient:
             if hops and (refusal := self._lacks_contact(current)):
                 answer.reason, answer.detail = refusal
                 return answer
-            exchange = await self._consented(answer, current, accept, limit, types, budget)
+            exchange = await self._consented(answer, Request(current, accept, limit, 0.0, shows=shows), types, budget)
             if exchange is None or exchange.reason != "redirect":
                 return answer
             current = parsed(exchange.location, str(current))
@@ -157,9 +160,10 @@ class PoliteClient:
         return list(policy.robots.sitemaps) if policy.robots is not None else []
 
     async def _consented(
-        self, answer: Answer, url: URL, accept: str, limit: int, types: tuple[str, ...], budget: _Budget
+        self, answer: Answer, request: Request, types: tuple[str, ...], budget: _Budget
     ) -> Exchange | None:
-        """Asks for ``url`` if its site consents, and fills in the answer; None when it was not asked."""
+        """Asks if the site consents, and fills in the answer; None when it was not asked."""
+        url = request.url
         self._require_contact(url)
         consent = await self._sites.consent(url)
         if not isinstance(consent, Consent):
@@ -174,9 +178,9 @@ class PoliteClient:
             if not self._note(answer, decide(refusals, looked_at, self._config)):
                 return answer.reason, answer.detail
             media = headers.get("content-type", ("",))[0].strip().lower()
-            return ("wrong_type", media[:100]) if types and media and not media.startswith(types) else None
+            return (WRONG_TYPE, media[:100]) if types and media and not media.startswith(types) else None
 
-        exchange = await self._repeated(Request(url, accept, limit, 0.0, look=look), budget)
+        exchange = await self._repeated(replace(request, look=look), budget)
         if exchange.status and exchange.status not in _RETRIED_STATUSES:
             self._pace(url).answers += 1
         answer.status, answer.headers, answer.body = exchange.status, exchange.headers, exchange.body

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,14 +22,16 @@ from yarl import URL
 from pipeline.net.address import FORBIDDEN, guarded_socket
 from pipeline.net.body import BadEncodingError, BodyDecoder, BodyTooLargeError
 from pipeline.net.config import HttpConfig
+from pipeline.net.sniff import SNIFFED
 from webimagetext.errors import is_out_of_files
 from webimagetext.foreign import one_line, valid
 
-__all__ = ["Exchange", "Headers", "OutOfSocketsError", "Request", "Transport"]
+__all__ = ["WRONG_TYPE", "Exchange", "Headers", "OutOfSocketsError", "Request", "Transport"]
 
 Headers = dict[str, tuple[str, ...]]  # by lower-case name, every value in order
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_HEADERS = 100
+WRONG_TYPE = "wrong_type"  # the reason that the first bytes of a body may overrule
 _RAW_BYTE = re.compile("[\udc80-\udcff]")
 # Few pages and pictures exceed the first number; of those that do, so many are read at once. With the caps on requests
 # and bytes this bounds the memory of all bodies: 64 requests hold 64 MB, and four large ones 80 MB more.
@@ -57,6 +59,7 @@ class Request:
     seconds: float  # for everything
     cut: bool = False  # keep the first max_bytes of a longer body instead of refusing it
     look: Callable[[Headers], tuple[str, str] | None] = _accept_all
+    shows: Callable[[bytes], bool] | None = None  # whether a body of a wrong type is the right one by its first bytes
 
 
 @dataclass
@@ -193,10 +196,15 @@ class Transport:
                 result.reason, result.location = "redirect", _address(received["location"])
             elif not 200 <= result.status < 300:
                 result.reason = f"http_{result.status}"
-            elif (problem := request.look(result.headers)) is not None:
-                result.reason, result.detail = problem
             else:
-                result.body = await _body(response, request, self._large)
+                problem, first = request.look(result.headers), b""
+                if problem is not None and problem[0] == WRONG_TYPE and request.shows is not None:
+                    first = await _first_bytes(response)
+                    problem = None if request.shows(first) else problem
+                if problem is not None:
+                    result.reason, result.detail = problem
+                    return
+                result.body = await _body(response, request, self._large, first)
                 result.reason = "" if result.body else "empty_body"
                 good = True
         finally:
@@ -230,9 +238,26 @@ def _told() -> aiohttp.TraceConfig:
     return trace
 
 
-async def _body(response: aiohttp.ClientResponse, request: Request, large: asyncio.Semaphore) -> bytes:
-    """The decoded body. One that outgrows _SMALL_BODY waits for its turn, unread, so that all bodies together stay
-    small."""
+async def _first_bytes(response: aiohttp.ClientResponse) -> bytes:
+    """The beginning of a body, by which it can be told what it is."""
+    first = b""
+    while len(first) < SNIFFED and (chunk := await response.content.readany()):
+        first += chunk
+    return first
+
+
+async def _chunks(response: aiohttp.ClientResponse, first: bytes) -> AsyncIterator[bytes]:
+    if first:
+        yield first
+    async for chunk in response.content.iter_any():
+        yield chunk
+
+
+async def _body(
+    response: aiohttp.ClientResponse, request: Request, large: asyncio.Semaphore, first: bytes = b""
+) -> bytes:
+    """The decoded body, of which ``first`` was read. One that outgrows _SMALL_BODY waits for its turn, unread, so that
+    all bodies together stay small."""
     declared = response.content_length
     if declared is not None and declared > request.max_bytes and not request.cut:
         raise BodyTooLargeError
@@ -240,7 +265,7 @@ async def _body(response: aiohttp.ClientResponse, request: Request, large: async
     received = 0
     async with contextlib.AsyncExitStack() as turn:
         waited = False
-        async for chunk in response.content.iter_any():
+        async for chunk in _chunks(response, first):
             received += len(chunk)
             if received > request.max_bytes and not request.cut:
                 raise BodyTooLargeError

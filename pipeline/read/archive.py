@@ -99,7 +99,8 @@ def _read_warc(stream: IO[bytes], kinds: Any, convert: Callable[[Any], Item | No
             # Of all kinds, so that the last one is known.
             for record in ArchiveIterator(stream, quirks_mode=True, fsspec_args=False):
                 last = max(last, record.stream_pos)
-                item = convert(record) if record.record_type & kinds else None
+                kind = record.record_type
+                item = convert(record) if kind & kinds or kind == WarcRecordType.no_type else None
                 if item is not None:
                     yield item
                 if isinstance(item, Problem) and item.reason == TRUNCATED:
@@ -171,13 +172,13 @@ def _from_warc(record: Any, wanted: Wanted, max_bytes: int) -> Item | None:
     url = _target(record)
     if record.record_type == WarcRecordType.revisit:
         return Problem(url, "revisit")
-    if record.record_type == WarcRecordType.unknown:
+    if record.record_type in (WarcRecordType.unknown, WarcRecordType.no_type) and not _answers(record):
         return Problem(url or None, "broken_record", "no known record type")
     headers: Headers
     status = 200
     if record.record_type == WarcRecordType.resource:
         headers = {"content-type": (valid(record.headers.get("Content-Type") or ""),)}
-    elif record.is_http and record.http_headers is not None and record.http_headers.status_code:
+    elif record.http_headers is not None and record.http_headers.status_code:
         headers = _grouped(record.http_headers.items())
         status = record.http_headers.status_code
     else:
@@ -190,6 +191,13 @@ def _from_warc(record: Any, wanted: Wanted, max_bytes: int) -> Item | None:
     if status != 200:
         return Problem(url, f"http_{status}", _leads_to(url, status, headers))
     return _whole(record, url, headers, media_type, max_bytes)
+
+
+def _answers(record: Any) -> bool:
+    """Whether a record without a type holds an answer of a server; one of a type that is not known here may be
+    anything."""
+    untyped = record.record_type == WarcRecordType.no_type
+    return untyped and record.http_headers is not None and bool(record.http_headers.status_code)
 
 
 def _whole(record: Any, url: str, headers: Headers, media_type: str, max_bytes: int) -> Response | Problem:

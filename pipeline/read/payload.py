@@ -4,33 +4,23 @@ In: the stored bytes and the headers. Out: the decoded body. Archives differ in 
 leave the headers as they were, so each coding is undone only if the bytes have it.
 """
 
-import io
-
-from fastwarc.stream_io import BrotliReader
-
-from pipeline.net.body import BadEncodingError, BodyDecoder, BodyTooLargeError
+from pipeline.net.body import BadEncodingError, BodyDecoder
 
 __all__ = ["decode_payload"]
 
 _MAX_CHUNK_LINE = 64
 
 
-def decode_payload(body: bytes, transfer_encoding: str, content_encoding: str, max_bytes: int) -> bytes:
-    """The decoded body. Raises BadEncodingError or BodyTooLargeError (see pipeline.net.body)."""
+def decode_payload(
+    body: bytes, transfer_encoding: str, content_encoding: str, max_bytes: int, *, partial: bool = False
+) -> bytes:
+    """The decoded body; with ``partial``, as far as it is whole. Raises BadEncodingError or BodyTooLargeError (see
+    pipeline.net.body)."""
     if "chunked" in transfer_encoding.lower():
         body = _without_chunks(body)
-    coding = content_encoding.strip().lower()
-    if coding in ("gzip", "x-gzip") and body[:2] != b"\x1f\x8b":
-        coding = ""
-    if coding == "br":
-        body = _without_brotli(body, max_bytes)
-    elif coding and coding not in ("identity", "none", "utf-8"):
-        decoder = BodyDecoder(coding, max_bytes)
-        decoder.feed(body)
-        body = decoder.finish()
-    if len(body) > max_bytes:
-        raise BodyTooLargeError
-    return body
+    decoder = BodyDecoder(content_encoding, max_bytes, partial=partial)
+    decoder.feed(body)
+    return decoder.finish()
 
 
 def _without_chunks(body: bytes) -> bytes:
@@ -57,11 +47,3 @@ def _hexadecimal(digits: bytes) -> int | None:
         return int(digits, 16)
     except ValueError:
         return None
-
-
-def _without_brotli(body: bytes, max_bytes: int) -> bytes:
-    try:
-        decoded: bytes = BrotliReader(io.BytesIO(body)).read(max_bytes + 1)
-    except OSError as error:
-        raise BadEncodingError(f"brotli: {error}") from None
-    return decoded

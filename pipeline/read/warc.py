@@ -5,12 +5,14 @@ the ledger; no broken record ends the reading of a file. An image that is in the
 an address for which the archive holds anything else comes out as held, so that nobody has to ask its server again.
 """
 
+import re
 from collections.abc import Iterator
 
 from pipeline.image.config import PICTURE_TYPES
 from pipeline.net.body import BadEncodingError, BodyTooLargeError
 from pipeline.net.config import HttpConfig
 from pipeline.net.consent import decide, header_refusals
+from pipeline.net.sniff import SNIFFED, is_picture
 from pipeline.read.archive import Passed, Problem, Response, read_responses
 from pipeline.read.config import ExtractConfig
 from pipeline.read.pages import extract_page
@@ -21,6 +23,9 @@ from pipeline.read.urls import canonical, picture_url
 __all__ = ["read_warc"]
 
 PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+_MARKUP = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|!--|\?xml|(?:html|head|body|meta|title|script|div|p|h1)\b)", re.IGNORECASE
+)
 PIECE_ROWS = 10_000
 PIECE_BYTES = 64_000_000
 
@@ -31,7 +36,7 @@ def read_warc(path: str, extract: ExtractConfig, http: HttpConfig) -> Iterator[E
     rows = Rows("warc")
 
     def wanted(media_type: str) -> bool:
-        return media_type in PAGE_TYPES or (extract.archive_images and media_type.startswith(PICTURE_TYPES))
+        return media_type in ("", *PAGE_TYPES) or (extract.archive_images and media_type.startswith(PICTURE_TYPES))
 
     for item in read_responses(path, wanted, http.max_bytes):
         if isinstance(item, Passed):
@@ -39,14 +44,34 @@ def read_warc(path: str, extract: ExtractConfig, http: HttpConfig) -> Iterator[E
         elif isinstance(item, Problem):
             rows.reject(item.url or path, "page", item.reason, item.url, item.detail)
             rows.hold(item.url or "", item.reason, item.detail)
-        elif item.media_type in PAGE_TYPES:
+        elif (kind := _kind(item, extract)) == "page":
             _add_page(rows, item, extract, http)
             rows.hold(item.url, "wrong_type")
-        else:
+        elif kind == "image":
             _add_image(rows, item, http)
+        else:
+            rows.hold(item.url, "wrong_type")
         if len(rows) >= PIECE_ROWS or rows.body_bytes >= PIECE_BYTES:
             yield rows.take()
     yield rows.take()
+
+
+def _kind(response: Response, extract: ExtractConfig) -> str:
+    """What a response is: "page", "image" or neither, by its type, and by its first bytes where those say more."""
+    if is_picture(response.body[:SNIFFED]):
+        return "image" if extract.archive_images else ""
+    if response.media_type in PAGE_TYPES:
+        return "page"
+    if response.media_type:
+        return "image"
+    coding = response.headers.get("content-encoding", ("",))[0]
+    try:
+        head = decode_payload(response.body[:4096], "", coding, 1 << 20, partial=True)
+    except (BadEncodingError, BodyTooLargeError):
+        return ""
+    if is_picture(head[:SNIFFED]):
+        return "image" if extract.archive_images else ""
+    return "page" if _MARKUP.match(head) else ""
 
 
 def _decoded(rows: Rows, response: Response, subject: str, max_bytes: int) -> bytes:
@@ -58,7 +83,7 @@ def _decoded(rows: Rows, response: Response, subject: str, max_bytes: int) -> by
 
     transfer, content = (response.headers.get(f"{name}-encoding", ("",))[0] for name in ("transfer", "content"))
     try:
-        body = decode_payload(response.body, transfer, content, max_bytes)
+        body = decode_payload(response.body, transfer, content, max_bytes, partial=subject == "page")
     except BodyTooLargeError:
         reject("too_large")
     except BadEncodingError as error:

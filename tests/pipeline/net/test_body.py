@@ -5,6 +5,7 @@ import random
 import zlib
 
 import pytest
+import zstandard
 
 from pipeline.net.body import BadEncodingError, BodyDecoder, BodyTooLargeError
 
@@ -36,10 +37,37 @@ def test_every_encoding_asked_for(encoding: str, body: bytes, piece: int) -> Non
     assert decode(encoding, body, piece) == TEXT
 
 
-@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "nonsense"])
-def test_encodings_not_asked_for(encoding: str) -> None:
+@pytest.mark.parametrize("piece", [1, 7, 100_000])
+def test_encodings_not_asked_for(piece: int) -> None:
+    assert decode("zstd", zstandard.compress(TEXT), piece) == TEXT
+    assert decode("br", b"\x0b\x02\x80hello\x03", piece) == b"hello"
+    for encoding, body in (("zstd", b"\xff" * 99), ("br", b"\xff" * 99), ("zstd", zstandard.compress(TEXT)[:-9])):
+        with pytest.raises(BadEncodingError):
+            decode(encoding, body, piece)
+    with pytest.raises(BodyTooLargeError):
+        decode("zstd", zstandard.compress(bytes(20_001)), piece)
     with pytest.raises(BadEncodingError):
-        BodyDecoder(encoding, 10)
+        BodyDecoder("gzip, gzip", 10)
+
+
+@pytest.mark.parametrize("piece", [1, 7, 100_000])
+@pytest.mark.parametrize("encoding", ["utf-8", "none", "image/jpeg", "gzip", "deflate", "br", "zstd", "identity, br"])
+@pytest.mark.parametrize("body", [b"\xff\xd8\xff\xe0" + TEXT, b"\x89PNG\r\n\x1a\n" + TEXT, b"<html>" * 20, b"short"])
+def test_a_coding_that_a_body_does_not_have(encoding: str, body: bytes, piece: int) -> None:
+    assert decode(encoding, body, piece) == body
+
+
+def test_what_there_is_of_a_broken_body() -> None:
+    packed = gzip.compress(random.Random(1).randbytes(9_000))
+    with pytest.raises(BadEncodingError):
+        decode("gzip", packed[:5_000], 100)
+    part = decode("gzip", packed[:5_000], 100, partial=True)
+    assert 4_000 < len(part) < 5_000
+    assert random.Random(1).randbytes(9_000).startswith(part)
+    broken = packed[:5_000] + b"\0" * 500 + packed[5_500:]
+    assert decode("gzip", broken, 100, partial=True)[:4_000] == part[:4_000]
+    with pytest.raises(BadEncodingError):
+        decode("gzip", b"\x1f\x8b\x08\0 nothing that could be unpacked", 100, partial=True)
 
 
 def test_the_cap_counts_decoded_bytes() -> None:

@@ -14,6 +14,7 @@ from hostile_server import HostileServer, answer, redirect
 
 from pipeline.net.client import Answer, Memory, PoliteClient
 from pipeline.net.config import HttpConfig
+from pipeline.net.sniff import is_picture
 from pipeline.reasons import setting_of
 from tests.pipeline.clock import StandingClock
 from webimagetext.errors import UserError
@@ -32,7 +33,7 @@ REASONS = {
     "/gzip-bomb-twice": "bad_encoding",
     "/gzip-cut": "bad_encoding",
     "/gzip-false": "bad_encoding",
-    "/brotli-unasked": "bad_encoding",
+    "/brotli-false": "bad_encoding",
     "/length-huge": "too_large",
     "/length-too-long": "truncated_body",
     "/length-too-short": "bad_response",
@@ -121,6 +122,7 @@ def test_memory_stays_low(hostile: HostileServer) -> None:
 import asyncio, sys
 from pipeline.net.client import PoliteClient
 from pipeline.net.config import HttpConfig
+from pipeline.net.sniff import is_picture
 async def main():
     config = HttpConfig(contact="a@example.org", delay=0, deadline=1, backoff=0, host_failures=999, allow_loopback=True)
     async with PoliteClient(config) as client:
@@ -385,6 +387,43 @@ def test_a_redirect_to_another_host_can_be_handed_back(hostile: HostileServer, q
         found = asyncio.run(run())
         assert (found.reason, found.final_url) == ("other_host", elsewhere + "/page")
         assert hostile.log == []
+
+
+def test_a_picture_is_known_by_its_first_bytes(quick: HttpConfig) -> None:
+    picture = b"\x89PNG\r\n\x1a\n" + bytes(70_000)
+    site = {
+        "/html": answer(picture, Content_Type="text/html"),
+        "/no": answer(b"<html>" * 9_000, Content_Type="text/html"),
+        "/force": answer(picture, Content_Type="application/force-download"),
+        "/coded": answer(picture, Content_Type="image/png", Content_Encoding="UTF-8"),
+        "/short": answer(b"BM", Content_Type="text/html"),
+    }
+
+    async def run(urls: list[str]) -> list[Answer]:
+        async with PoliteClient(quick) as client:
+            return [await client.get(url, types=("image/",), shows=is_picture) for url in urls]
+
+    with HostileServer(site) as server:
+        found = asyncio.run(run([server.url + path for path in site]))
+    assert [each.reason for each in found] == ["", "wrong_type", "", "", "wrong_type"]
+    assert [each.body for each in found] == [picture, b"", picture, picture, b""]
+
+
+@pytest.mark.parametrize(
+    ("head", "picture"),
+    [
+        (b"GIF89a", True),
+        (b"RIFF\x10\0\0\0WEBPVP8 ", True),
+        (b"RIFF\x10\0\0\0WAVE", False),
+        (b"\0\0\0\x20ftypavif", True),
+        (b"\0\0\0\x20ftypmp42", False),
+        (b"BM\x36\0\x10\0\0\0\0\0\x36\0\0\0\x28\0\0\0", True),
+        (b"BMW of the year 2026", False),
+        (b"", False),
+    ],
+)
+def test_how_pictures_begin(head: bytes, picture: bool) -> None:
+    assert is_picture(head) == picture
 
 
 def test_media_types_can_be_refused_before_the_body(hostile: HostileServer, quick: HttpConfig) -> None:

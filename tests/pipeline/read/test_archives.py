@@ -1,6 +1,7 @@
 """WARC, ARC and WAT files: pairs, image bodies, consent, and every way a record can be broken."""
 
 import gzip
+import random
 import re
 import tarfile
 from collections import Counter
@@ -21,6 +22,7 @@ from pipeline.read.warc import read_warc
 from pipeline.read.wat import read_wat
 from pipeline.tables.schema import CANDIDATES, REJECTS
 from tests.pipeline.read.archive_records import http_block, warc_record, wat_record
+from tests.small_run import paint
 from webimagetext.errors import UserError
 
 EXTRACT, HTTP = ExtractConfig(source="warc"), HttpConfig()
@@ -83,7 +85,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "broken chunks": (page(9, http_block(b"5\r\nhello\r\nzz\r\n", Transfer_Encoding="chunked")), "bad_encoding"),
     "broken gzip": (page(9, http_block(b"\x1f\x8bnonsense", Content_Encoding="gzip")), "bad_encoding"),
     "broken brotli": (page(9, http_block(b"\xff\xff\xff", Content_Encoding="br")), "bad_encoding"),
-    "unknown coding": (page(9, http_block(b"x", Content_Encoding="exi")), "bad_encoding"),
+    "broken coding": (page(9, http_block(b"\xff\xfe" * 30, Content_Encoding="br")), "bad_encoding"),
     "bomb": (page(9, http_block(gzip.compress(bytes(9_000_000)), Content_Encoding="gzip")), "too_large"),
     "empty": (page(9, http_block(b"")), "empty_body"),
     "no headers": (page(9, b"\x00\x01 no http at all"), "no_http_headers"),
@@ -175,6 +177,35 @@ def test_archives_packed_by_zstandard(dictionary: str, tmp_path: Path) -> None:
 )
 def test_payloads(body: bytes, transfer: str, content: str, expected: bytes) -> None:
     assert decode_payload(body, transfer, content, 100) == expected
+
+
+def test_a_page_is_read_as_far_as_its_coding_is_whole(archive: Archive) -> None:
+    words = random.Random(2).randbytes(30_000).hex().encode()
+    cut = gzip.compress(PAGE + b"<p>" + words)[:-9_000]
+    pieces = read(archive(page(1, http_block(cut, Content_Encoding="gzip")), page(2)))
+    assert rows(pieces) == pairs_of(1) + pairs_of(2)
+    assert not reasons(pieces)
+    picture = warc_record("response", "http://h/p.png", http_block(cut, "image/png", Content_Encoding="gzip"))
+    assert reasons(read(archive(picture))) == Counter({"bad_encoding": 1})
+    plain = page(3, http_block(PAGE, Content_Encoding="br"))
+    assert rows(read(archive(plain))) == pairs_of(3)
+
+
+def test_records_and_answers_without_a_type(archive: Archive) -> None:
+    nameless = page(1).replace(b"WARC-Type: response\r\n", b"")
+    untyped = page(2, http_block(PAGE).replace(b"Content-Type: text/html\r\n", b""))
+    picture = paint(3)
+    loose = warc_record("response", "http://h/a", http_block(picture).replace(b"Content-Type: text/html\r\n", b""))
+    false = warc_record("response", "http://h/b", http_block(picture))
+    other = warc_record("response", "http://h/c", http_block(b"a=1&b=2").replace(b"Content-Type: text/html\r\n", b""))
+    pieces = read(archive(nameless, untyped, loose, false, other))
+    assert rows(pieces) == pairs_of(1) + pairs_of(2)
+    assert [(body.url, body.body) for piece in pieces for body in piece.bodies] == [
+        ("http://h/a", picture),
+        ("http://h/b", picture),
+    ]
+    held = [each for piece in pieces for each in piece.held if each.url == "http://h/c"]
+    assert held == [Held("http://h/c", "wrong_type")]
 
 
 def test_payloads_have_a_cap() -> None:
