@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, Literal
 from urllib.parse import unquote_plus
 
-__all__ = ["MAX_LINE", "lines_of", "read_delimited"]
+__all__ = ["MAX_LINE", "UTF_16", "DelimitedRows", "lines_of"]
 
 MAX_LINE = 1_000_000  # characters
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # how a file in it begins
 MAX_LINES_A_ROW = 200  # a caption is cut at 2,000 characters
 # Of the 23 fields of YFCC100M's main file (25 with line numbers in front and a marker behind).
 _YFCC_FIELDS = {"title": 6, "description": 7, "pageurl": 13, "downloadurl": 14}
@@ -32,7 +33,7 @@ Row = Mapping[str, Any]
 def _in_utf8(stream: IO[bytes]) -> Iterator[Callable[[int], bytes]]:
     """Reads a line, or so many bytes of it: as it is, or, of a file in UTF-16, recoded."""
     buffered: Any = stream if hasattr(stream, "peek") else io.BufferedReader(stream)
-    if buffered.peek(2)[:2] not in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+    if not buffered.peek(2).startswith(UTF_16):
         yield buffered.readline
         return
     text = io.TextIOWrapper(buffered, "utf-16", errors="replace", newline="\n")
@@ -56,27 +57,44 @@ def lines_of(stream: IO[bytes]) -> Iterator[str | None]:
             mark = b""
 
 
-def read_delimited(stream: IO[bytes], delimiter: str) -> Iterator[Row | str]:
-    """The rows; a string in place of a row is the reason why it cannot be used."""
-    names: list[str] | None = None
-    for cells in _records(stream, delimiter):
-        if isinstance(cells, str):
-            yield cells
-            continue
-        if not cells:
-            continue
-        if names is None:
-            names = _names_of(cells)
-            if names is None:
-                names = [name.strip() for name in cells]
-                continue
-        if len(cells) != len(names):
-            yield "wrong_number_of_columns"
-            continue
-        row = dict(zip(names, cells, strict=True))
-        if "downloadurl" in row and len(names) >= _YFCC_LEAST:
+class DelimitedRows:
+    """Reads rows of one file, from one stream after another; ``names`` of its columns, once they are known."""
+
+    def __init__(self, delimiter: str) -> None:
+        self.delimiter = delimiter
+        self.names: list[str] | None = None
+
+    def read(self, stream: IO[bytes]) -> Iterator[Row | str]:
+        """The rows; a string in place of a row is the reason why it cannot be used."""
+        for cells in _records(stream, self.delimiter, len(self.names or ())):
+            if isinstance(cells, str):
+                yield cells
+            elif cells and not self.takes_as_names(cells):
+                yield self._row(cells)
+
+    def takes_as_names(self, cells: list[str]) -> bool:
+        """Learns the names of the columns from the first row; whether that row holds them and nothing else."""
+        if self.names is not None:
+            return False
+        self.names = _names_of(cells)
+        if self.names is not None:
+            return False
+        self.names = [name.strip() for name in cells]
+        return True
+
+    @property
+    def is_of_yfcc(self) -> bool:
+        """Whether the file is one of YFCC100M, whose texts are written as in addresses."""
+        return self.names is not None and "downloadurl" in self.names and len(self.names) >= _YFCC_LEAST
+
+    def _row(self, cells: list[str]) -> Row | str:
+        assert self.names is not None
+        if len(cells) != len(self.names):
+            return "wrong_number_of_columns"
+        row = dict(zip(self.names, cells, strict=True))
+        if self.is_of_yfcc:
             row |= {name: unquote_plus(row[name]) for name in ("title", "description")}
-        yield row
+        return row
 
 
 class _GoesOnError(Exception):
@@ -147,10 +165,11 @@ def _is_row(line: str, width: int) -> bool:
     return len(cells) == width and any(_LINK.match(cell.strip()) for cell in cells)
 
 
-def _records(stream: IO[bytes], delimiter: str) -> Iterator[list[str] | str]:
-    """The cells of each row, or the reason why a line is none."""
+def _records(stream: IO[bytes], delimiter: str, width: int) -> Iterator[list[str] | str]:
+    """The cells of each row, or the reason why a line is none; ``width``: how many cells a row has, where that is
+    known."""
     csv.field_size_limit(MAX_LINE)
-    lines, width = _Lines(stream), 0
+    lines = _Lines(stream)
     # A quote in a TSV is a character like any other.
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting)

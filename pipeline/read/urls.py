@@ -11,10 +11,10 @@ from yarl import URL
 from pipeline.net.robots import percent_normal
 from pipeline.net.url import STRIPPED, absolute
 
-__all__ = ["MAX_URL_LENGTH", "Resolver", "canonical", "picture_url", "spelling"]
+__all__ = ["MAX_URL_LENGTH", "PLAIN", "Resolver", "canonical", "picture_url", "spelling"]
 
 MAX_URL_LENGTH = 4096
-_PLAIN = re.compile(r"https?://[a-z0-9.-]+(?::\d{1,4})?/[A-Za-z0-9._~!$&'()*+,;=:@/?-]*")
+PLAIN = re.compile(r"https?://[a-z0-9.-]+(?::\d{1,4})?/[A-Za-z0-9._~!$&'()*+,;=:@/?-]*")
 # A path, with its query, that needs no change: no scheme, no empty or dot segments, nothing to encode.
 _SIMPLE_PATH = re.compile(
     r"/?[A-Za-z0-9_~-][A-Za-z0-9._~!$&'()*+,;=@-]*(/[A-Za-z0-9_~-][A-Za-z0-9._~!$&'()*+,;=@-]*)*+/?(\?[!$&-;=?-Z_a-z~]*)?"
@@ -35,7 +35,7 @@ class Resolver:
         self._base = base
         head, _, _ = base.partition("?")
         self._folder = head[: head.rfind("/") + 1]
-        plain = _PLAIN.fullmatch(head) is not None and "/." not in head
+        plain = PLAIN.fullmatch(head) is not None and "/." not in head
         self._plain_folder = self._folder if plain and self._folder.count("/") >= 3 else ""
         self._plain_origin = "/".join(self._folder.split("/", 3)[:3]) if self._plain_folder else ""
 
@@ -48,7 +48,7 @@ class Resolver:
         # Most references are plain relative or absolute ones, and this is called for every link and image.
         if self._plain_folder and _SIMPLE_PATH.fullmatch(reference):
             return (self._plain_origin if reference[0] == "/" else self._plain_folder) + reference
-        if _PLAIN.fullmatch(reference) and "/." not in reference:
+        if PLAIN.fullmatch(reference) and "/." not in reference:
             return reference
         return self._slow(reference)
 

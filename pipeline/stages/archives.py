@@ -1,6 +1,6 @@
 """Archives and URL lists: one Beam graph over the input files, each of which is one unit of work with its own files.
 
-Candidates and rejects become tables, whose rows are held in memory until the end of the file; images that an archive
+A large list is several units, its pieces. Candidates and rejects are written as they come; images that an archive
 holds go into the image store as if they had been fetched, so that nobody is asked for them. What else it holds is
 noted, and a second graph brings it together with the candidates of all files: an image for which the archive has an
 answer that is no picture is a failure with a reason, and is not asked for either. A unit's files are named by what they
@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
+from operator import itemgetter
 
 import apache_beam as beam
 import pyarrow as pa
@@ -29,6 +30,7 @@ from pipeline.keeping.manifest import Entry, entry_of_table, read_manifest, remo
 from pipeline.keeping.step import Context
 from pipeline.read.held import HELD, answers, by_target, held_table, redirected, redirects
 from pipeline.read.inputs import expand_inputs
+from pipeline.read.pieces import Piece, pieces_of
 from pipeline.read.tables import Body, Extracted, Held
 from pipeline.read.url_list import read_url_list
 from pipeline.read.warc import read_warc
@@ -37,7 +39,7 @@ from pipeline.tables.batches import combine
 from pipeline.tables.gather import Meet
 from pipeline.tables.outputs import parts_for
 from pipeline.tables.schema import CANDIDATES, IMAGES, REJECTS
-from pipeline.tables.sink import WriteManifest, write_part
+from pipeline.tables.sink import WriteManifest, open_part, write_part
 from pipeline.tables.source import ReadTable
 from webimagetext import files
 from webimagetext.contents import identity
@@ -74,19 +76,23 @@ def read_files(context: Context) -> None:
     _remove_unused(run)
 
 
-def _gave_nothing(run: RunFolder, units: dict[str, str]) -> list[str]:
+def _gave_nothing(run: RunFolder, units: dict[str, Piece]) -> list[str]:
     """The input files of which no table has a row."""
     rows: Counter[str] = Counter()
     for table in TABLES:
         for entry in read_manifest(source_folder(run, table)).to_pylist():
             rows[entry["file"]] += entry["rows"]
-    return sorted(path for unit, path in units.items() if not rows[f"part-{unit}.parquet"])
+    gave = {piece.path for unit, piece in units.items() if rows[f"part-{unit}.parquet"]}
+    return sorted({piece.path for piece in units.values()} - gave)
 
 
-def _units_of(paths: Sequence[str], config: RunConfig) -> dict[str, str]:
-    """The input files by a name for what is made from each; of files with the same content one is read."""
+def _units_of(paths: Sequence[str], config: RunConfig) -> dict[str, Piece]:
+    """The input files, or their pieces, by a name for what is made from each; of files with the same content one is
+    read."""
     settings = deciding([config.extract, config.http, config.image])
-    return {fingerprint(settings, identity(path))[:16]: path for path in reversed(paths)}
+    cut = config.extract.source == "url_list" and not config.extract.reader
+    pieces = [piece for path in reversed(paths) for piece in (pieces_of(path) if cut else [Piece(path)])]
+    return {fingerprint(settings, identity(piece.path), *piece.span)[:16]: piece for piece in pieces}
 
 
 def _remove_unused(run: RunFolder) -> None:
@@ -100,10 +106,10 @@ def _remove_unused(run: RunFolder) -> None:
 
 
 def read_archives(
-    root: beam.Pipeline, units: dict[str, str], run: RunFolder, config: RunConfig, earlier: Sequence[Entry], name: str
+    root: beam.Pipeline, units: dict[str, Piece], run: RunFolder, config: RunConfig, earlier: Sequence[Entry], name: str
 ) -> None:
     """Input files -> candidates, rejects, and parts of the image store; ``earlier`` are the store's parts so far."""
-    named = root | "Name files" >> beam.Create(sorted(units.items()), reshuffle=False)
+    named = root | "Name files" >> beam.Create(sorted(units.items(), key=itemgetter(0)), reshuffle=False)
     spread = named | "Spread files" >> beam.Reshuffle()
     entries = spread | "Read file" >> beam.ParDo(_ReadInput(run, config, name)).with_outputs(*TABLES, STORED)
     for table in TABLES:
@@ -168,13 +174,13 @@ class _ReadInput(beam.DoFn):
     def __init__(self, run: RunFolder, config: RunConfig, name: str) -> None:
         self.run, self.config, self.name = run, config, name
 
-    def process(self, item: tuple[str, str]) -> Iterator[object]:
-        unit, path = item
+    def process(self, item: tuple[str, Piece]) -> Iterator[object]:
+        unit, piece = item
         name, images = f"part-{unit}.parquet", f"{ARCHIVE}{unit}"
         if not files.exists(files.join(source_folder(self.run, MARKER), name)):
-            self._read(path, name, images)
+            self._read(piece, name, images)
         beacon = Beacon(self.run, self.name)
-        beacon.advance(note=path)
+        beacon.advance(note=piece.path)
         beacon.flush()
         for table in TABLES:
             yield beam.pvalue.TaggedOutput(table, entry_of_table(source_folder(self.run, table), name))
@@ -182,15 +188,19 @@ class _ReadInput(beam.DoFn):
             for entry in entries_of_part(self.run.images, images):
                 yield beam.pvalue.TaggedOutput(STORED, entry)
 
-    def _read(self, path: str, name: str, images: str) -> None:
-        candidates, rejects, held = [], [], []
+    def _read(self, piece: Piece, name: str, images: str) -> None:
+        held: list[Held] = []
         urls: dict[str, None] = {}  # in the order of the archive
-        with open_spool(self.run.images, images, self.config.image) as spool:
-            for piece in self._pieces(path):
-                candidates.append(piece.candidates)
-                rejects.append(piece.rejects)
-                held += piece.held
-                for body in piece.bodies:
+        with (
+            open_part(source_folder(self.run, "candidates"), name, CANDIDATES, safe=True) as candidates,
+            open_part(source_folder(self.run, "rejects"), name, REJECTS, safe=True) as rejects,
+            open_spool(self.run.images, images, self.config.image) as spool,
+        ):
+            for found in self._extracted(piece):
+                candidates.add(found.candidates)
+                rejects.add(found.rejects)
+                held += found.held
+                for body in found.bodies:
                     if body.url in spool or (rejected := self._store(spool, body)) is None:
                         urls[body.url] = None
                     else:
@@ -199,21 +209,15 @@ class _ReadInput(beam.DoFn):
                 finish_part(self.run.images, images, list(urls), spool, "not_an_image")
             else:
                 spool.delete()
-        tables = {
-            "rejects": pa.Table.from_batches(rejects, schema=REJECTS),
-            "held": held_table(held),
-            "candidates": pa.Table.from_batches(candidates, schema=CANDIDATES),
-        }
-        for table in TABLES:
-            write_part(source_folder(self.run, table), name, tables[table], safe=True)
+            write_part(source_folder(self.run, "held"), name, held_table(held), safe=True)
 
-    def _pieces(self, path: str) -> Iterator[Extracted]:
+    def _extracted(self, piece: Piece) -> Iterator[Extracted]:
         extract, http = self.config.extract, self.config.http
         if extract.source == "warc":
-            return read_warc(path, extract, http)
+            return read_warc(piece.path, extract, http)
         if extract.source == "wat":
-            return read_wat(path, extract, http)
-        return read_url_list(path, extract)
+            return read_wat(piece.path, extract, http)
+        return read_url_list(piece, extract)
 
     def _store(self, spool: Spool, body: Body) -> Held | None:
         """Puts a picture into the journal; one that no decoder makes a picture of is given back as held."""

@@ -4,7 +4,8 @@ Beam's own file sinks name and fill shards by chance. Here a row's shard is a st
 before it is written, it appears under its name only when whole, and the manifest is written when all shards are there.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
 import numpy as np
@@ -19,7 +20,9 @@ from pipeline.tables.gather import Gather
 from webimagetext import files
 from webimagetext.hashing import mix
 
-__all__ = ["WriteGroups", "WriteManifest", "WriteTable", "by_hashed", "by_pair", "write_part"]
+__all__ = ["WriteGroups", "WriteManifest", "WriteTable", "by_hashed", "by_pair", "open_part", "write_part"]
+
+GROUP_ROWS = 65_536
 
 
 def by_pair(batch: pa.RecordBatch) -> np.ndarray:
@@ -32,10 +35,44 @@ def by_hashed(name: str) -> Keys:
     return lambda batch: hash_strings(batch.column(name))
 
 
+class Part:
+    """A Parquet file to which rows are added as they come."""
+
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
+        self._waiting: list[pa.RecordBatch] = []
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Adds rows; writes them once there are enough for a group of rows."""
+        if batch.num_rows:
+            self._waiting.append(batch)
+        if sum(waiting.num_rows for waiting in self._waiting) >= GROUP_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what waits."""
+        if self._waiting:
+            self._writer.write_table(pa.Table.from_batches(self._waiting), row_group_size=GROUP_ROWS)
+            self._waiting = []
+
+
+@contextlib.contextmanager
+def open_part(folder: str, name: str, schema: pa.Schema, *, safe: bool = False) -> Iterator[Part]:
+    """A Parquet file of a table folder, which is there under its name when the block has ended well; ``safe`` as
+    files.write_atomic has it."""
+    with (
+        files.write_hashed(files.join(folder, name), safe=safe) as stream,
+        pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        part = Part(writer)
+        yield part
+        part.flush()
+
+
 def write_part(folder: str, name: str, table: pa.Table, *, safe: bool = False) -> Entry:
     """Writes one Parquet file of a table folder and returns its manifest row; ``safe`` as files.write_atomic has it."""
     with files.write_hashed(files.join(folder, name), safe=safe) as stream:
-        pq.write_table(table, stream, compression="zstd", row_group_size=65536, write_page_checksum=True)
+        pq.write_table(table, stream, compression="zstd", row_group_size=GROUP_ROWS, write_page_checksum=True)
     return entry_of_written(stream, name, table.num_rows)
 
 

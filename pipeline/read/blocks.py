@@ -1,0 +1,183 @@
+"""Rows of a list a block at a time: those that need no mending become candidates at once, without Python seeing any of
+them.
+
+In: blocks of a list's columns, as Arrow tables, cut from CSV and TSV files or read from Parquet. Out: candidates of the
+plain rows, and which rows are not plain, for the way that reads rows one by one (url_list.py). What is plain is told by
+patterns that say less than that way knows: for a plain row both give the same, which the tests hold against each other.
+"""
+
+import codecs
+import io
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+
+from pipeline.hashing import pair_ids
+from pipeline.read.choose import MAX_TEXT
+from pipeline.read.columns import Columns
+from pipeline.read.delimited import MAX_LINE, UTF_16
+from pipeline.read.urls import MAX_URL_LENGTH, PLAIN
+from pipeline.tables.schema import CANDIDATES
+from webimagetext.foreign import valid
+
+__all__ = ["CONSENT", "EVIDENCE", "Blocks", "plain_rows"]
+
+
+class Readable(Protocol):
+    """What gives bytes, none at its end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+# What a list says of consent.
+CONSENT, EVIDENCE = "not_asked", "list: states no consent"
+BLOCK_BYTES = 8_000_000
+MOST_COLUMNS = 100
+# Printable ASCII, single blanks between words, and nothing that may be an entity.
+_TEXT = r"^[!-%'-~]+(?: [!-%'-~]+)*$"
+_SIDE = r"^[0-9]{1,9}$"
+_MARKS = (codecs.BOM_UTF8, *UTF_16)
+
+
+class Blocks:
+    """The whole lines of a stream, so many at a time: as they are, and as a table of strings (columns f0, f1, …).
+
+    There is no table where lines differ in their cells, or a character may mean something else; a table leaves out
+    empty lines. ``rest`` is what was read behind the lines that were given last.
+    """
+
+    def __init__(self, stream: Readable, delimiter: str) -> None:
+        self._stream, self._delimiter = stream, delimiter
+        self.rest = b""
+
+    def __iter__(self) -> Iterator[tuple[bytes, pa.Table | None]]:
+        read = self._stream.read(BLOCK_BYTES)
+        while self.rest or read:
+            content = self.rest + read
+            end = content.rfind(b"\n") + 1 if read else len(content)
+            block, self.rest = content[:end], content[end:]
+            if block:
+                yield block, _table(block, self._delimiter)
+            read = self._stream.read(BLOCK_BYTES) if read else b""
+
+
+def _table(block: bytes, delimiter: str) -> pa.Table | None:
+    meanings = (b"\0",) if delimiter == "\t" else (b"\0", b'"')
+    if block.startswith(_MARKS) or any(mark in block for mark in meanings):
+        return None
+    if block.count(b"\r") != block.count(b"\r\n"):
+        return None
+    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
+    if np.diff(ends, prepend=-1, append=len(block)).max() >= MAX_LINE:
+        return None
+    try:
+        return pa.csv.read_csv(
+            io.BytesIO(block),
+            pa.csv.ReadOptions(use_threads=False, block_size=len(block) + 1, autogenerate_column_names=True),
+            pa.csv.ParseOptions(delimiter=delimiter, quote_char=False),
+            pa.csv.ConvertOptions(column_types={f"f{place}": pa.string() for place in range(MOST_COLUMNS)}),
+        )
+    except pa.ArrowInvalid:  # lines of several widths, bytes that are no UTF-8, nothing but empty lines
+        return None
+
+
+def plain_rows(table: pa.Table, columns: Columns) -> tuple[pa.RecordBatch, npt.NDArray[np.int64]]:
+    """The candidates (CANDIDATES) of the plain rows, and the places of all others. None is plain where a list has
+    several columns of texts, or one that is used is no text."""
+    plain = _plain(table, columns)
+    if plain is None:
+        return pa.RecordBatch.from_pylist([], schema=CANDIDATES), np.arange(table.num_rows)
+    rows = table.filter(plain).combine_chunks()
+    others = np.flatnonzero(~plain.to_numpy(zero_copy_only=False))
+    return _candidates(rows, columns), others
+
+
+def _plain(table: pa.Table, columns: Columns) -> pa.Array | None:
+    """Which rows are plain, where any may be."""
+    names = [name for name in (columns.url, columns.page, *columns.texts, *columns.sizes) if name]
+    kinds = {name: table.schema.field(name).type for name in names}
+    if len(columns.texts) != 1 or columns.url is None or columns.url in columns.texts:
+        return None
+    texts = [name for name in (columns.url, columns.page, *columns.texts) if name]
+    if not all(map(_is_text, map(kinds.get, texts))):
+        return None
+    if not all(_is_text(kinds[name]) or pa.types.is_integer(kinds[name]) for name in columns.sizes if name):
+        return None
+    url, text = table.column(columns.url), table.column(columns.texts[0])
+    plain = [
+        pc.match_substring_regex(url, f"^{PLAIN.pattern}$"),
+        pc.invert(pc.match_substring(url, "/.")),
+        pc.less_equal(pc.binary_length(url), MAX_URL_LENGTH),
+        pc.match_substring_regex(text, _TEXT),
+        pc.match_substring_regex(text, "[A-Za-z]"),
+        # A text of several words is neither a file's name nor an address.
+        pc.or_(pc.match_substring(text, " "), pc.invert(pc.match_substring_regex(text, "[.:]"))),
+        pc.less_equal(pc.binary_length(text), MAX_TEXT),
+    ]
+    if columns.page:
+        page = table.column(columns.page)
+        short = pc.less_equal(pc.binary_length(page), MAX_URL_LENGTH)
+        plain.append(pc.fill_null(pc.and_(pc.match_substring_regex(page, "^[ -~]*$"), short), True))
+    for name in columns.sizes:
+        if name and _is_text(kinds[name]):
+            side = table.column(name)
+            stated = pc.or_(pc.match_substring_regex(side, _SIDE), pc.equal(side, ""))
+            plain.append(pc.fill_null(stated, True))
+    held = plain[0]
+    for condition in plain[1:]:
+        held = pc.and_(held, condition)
+    return pc.fill_null(held, False).combine_chunks()
+
+
+def _is_text(kind: pa.DataType | None) -> bool:
+    return kind is not None and (pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _candidates(rows: pa.Table, columns: Columns) -> pa.RecordBatch:
+    count = rows.num_rows
+
+    def text(name: str | None) -> pa.Array:
+        return _one(rows.column(name).cast(pa.string())) if name else pa.nulls(count, pa.string())
+
+    url, caption = text(columns.url), text(columns.texts[0])
+    kind = valid(str(columns.texts[0])).lower()
+    inner = CANDIDATES.field("texts").type.value_field.type
+    told = pa.StructArray.from_arrays([pa.repeat(kind, count), caption], fields=list(inner))
+    page = text(columns.page)
+    width, height = (_sides(rows, name) for name in columns.sizes)
+    arrays = {
+        "pair_id": pa.array(pair_ids(url, caption), pa.uint64()),
+        "url": url,
+        "caption": caption,
+        "texts": pa.ListArray.from_arrays(pa.array(np.arange(count + 1, dtype=np.int32)), told),
+        "page_url": pc.if_else(pc.equal(page, ""), pa.scalar(None, pa.string()), page),
+        "source": pa.repeat("url_list", count),
+        "declared_width": width,
+        "declared_height": height,
+        "page_language": pa.nulls(count, pa.string()),
+        "consent": pa.repeat(CONSENT, count),
+        "consent_evidence": pa.repeat(EVIDENCE, count),
+    }
+    return pa.RecordBatch.from_arrays([arrays[field.name].cast(field.type) for field in CANDIDATES], schema=CANDIDATES)
+
+
+def _one(column: pa.ChunkedArray) -> pa.Array:
+    found = column.combine_chunks()
+    return found if isinstance(found, pa.Array) else found.chunk(0)
+
+
+def _sides(rows: pa.Table, name: str | None) -> pa.Array:
+    """A side's pixels: those that a picture may have."""
+    if name is None:
+        return pa.nulls(rows.num_rows, pa.int64())
+    column = rows.column(name)
+    if _is_text(column.type):
+        column = pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
+    number = _one(column.cast(pa.int64()))
+    inside = pc.and_(pc.greater(number, 0), pc.less(number, 1_000_000))
+    return pc.if_else(inside, number, pa.scalar(None, pa.int64()))

@@ -1,0 +1,195 @@
+"""The rows of a list, whatever kind of file it is.
+
+In: a piece of a Parquet, CSV, TSV, JSON Lines or RedCaps JSON file, also as .gz, .bz2 or .zst; or what a user's own
+reader gives. Out: rows by the names of their columns, or the reason why one is none; many at once as a table where the
+file allows it.
+"""
+
+import io
+import json
+import zlib
+from collections import deque
+from collections.abc import Iterator
+from typing import IO, Any
+
+import fsspec
+import pyarrow as pa
+import zstandard
+
+from pipeline.own import failure, load
+from pipeline.read.blocks import Blocks
+from pipeline.read.cells import may_hold_text, values_of
+from pipeline.read.columns import Layouts, Row
+from pipeline.read.config import ExtractConfig
+from pipeline.read.delimited import UTF_16, DelimitedRows, lines_of
+from pipeline.read.pieces import Piece, lines_within
+from webimagetext.errors import UserError
+from webimagetext.files import open_input
+from webimagetext.parquet import UNREADABLE, open_parquet
+from webimagetext.zstd import open_zstd
+
+__all__ = ["PIECE_ROWS", "row_dicts", "rows_of"]
+
+PIECE_ROWS = 10_000  # that are read one by one
+TABLE_ROWS = 65_536
+_COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".xz": "xz"}
+
+
+def rows_of(piece: Piece, extract: ExtractConfig) -> Iterator[pa.Table | Row | str]:
+    """The rows of a piece: tables of them by the names of their columns, or one by one, as the user's own reader gives
+    them; a string in place of a row is the reason why it cannot be used."""
+    return _own_rows(piece.path, extract.reader) if extract.reader else _read(piece, extract)
+
+
+def row_dicts(table: pa.Table) -> Iterator[Row]:
+    """The rows of a table, a value that Python has nothing for being None."""
+    cells = {name: values_of(table.column(name).combine_chunks()) for name in table.schema.names}
+    for values in zip(*cells.values(), strict=True):
+        yield dict(zip(cells, values, strict=True))
+
+
+def _own_rows(path: str, reader: str) -> Iterator[Row | str]:
+    call = load("extract.reader", reader)
+    try:
+        for row in call(path):
+            yield row if isinstance(row, dict) and row else "broken_line"
+    except UserError:
+        raise
+    except Exception as error:
+        raise failure("extract.reader", reader, error) from error
+
+
+def _read(piece: Piece, extract: ExtractConfig) -> Iterator[pa.Table | Row | str]:
+    path = piece.path
+    stem = path.lower().partition("?")[0]
+    compression = next((name for suffix, name in _COMPRESSIONS.items() if stem.endswith(suffix)), None)
+    if compression:
+        stem = stem.rpartition(".")[0]
+    with open_input(path) as stream:
+        try:
+            if stem.endswith(".parquet"):
+                yield from _read_parquet(stream, piece, extract)
+                return
+            plain = stream if compression is None else _decompressed(stream, compression)
+            if stem.endswith((".jsonl", ".ndjson")):
+                yield from _read_json_lines(plain)
+            elif stem.endswith(".json"):
+                yield from _read_redcaps(plain, path)
+            elif stem.endswith((".csv", ".tsv", ".tab", ".txt")) or compression:
+                yield from _read_delimited(plain, "," if stem.endswith(".csv") else "\t", piece)
+            else:
+                raise UserError(
+                    f"{path}: not a kind of list this program reads",
+                    "known: .parquet .csv .tsv .jsonl .json, also .gz .zst",
+                )
+        except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+            raise _damaged(path, error) from None
+
+
+def _damaged(path: str, error: Exception) -> UserError:
+    told = " ".join(str(error).split())[:200]
+    return UserError(f"{path}: the file is damaged: {told}", "get the file again, or leave it out")
+
+
+def _decompressed(stream: IO[bytes], compression: str) -> IO[bytes]:
+    if compression == "zstd":
+        return open_zstd(stream)
+    opened: Any = fsspec.compression.compr[compression](stream, mode="rb")
+    return opened if hasattr(opened, "peek") else io.BufferedReader(opened)
+
+
+def _read_parquet(stream: IO[bytes], piece: Piece, extract: ExtractConfig) -> Iterator[pa.Table]:
+    """Tables of the columns that are used, and of nulls for the others, which may hold anything."""
+    path = piece.path
+    try:
+        file = open_parquet(stream)
+    except UNREADABLE as error:
+        raise _damaged(path, error) from None
+    schema = file.schema_arrow
+    nothing = dict.fromkeys(schema.names)
+    layouts = Layouts(extract, path)
+    columns = layouts.of(nothing)
+    layouts.check()
+    used = {name for name in (columns.url, columns.page, *columns.texts, *columns.sizes) if name}
+    for names, what, setting in (([columns.url], "addresses", "url_column"), (columns.texts, "texts", "text_columns")):
+        kinds = {str(name): schema.field(schema.names.index(name)).type for name in names}
+        if not any(map(may_hold_text, kinds.values())):
+            said = ", ".join(f"the column {name} holds {kind}" for name, kind in kinds.items())
+            raise UserError(
+                f"{path}: {said}, not {what}", f"set extract.{setting} to another one of: {', '.join(nothing)}"
+            )
+    groups = None if piece.stop is None else range(piece.start, piece.stop)
+    batches = file.iter_batches(TABLE_ROWS, groups)
+    while True:
+        try:
+            batch = next(batches, None)
+        except UNREADABLE as error:
+            raise _damaged(path, error) from None
+        if batch is None:
+            return
+        unused = pa.nulls(batch.num_rows)
+        arrays = [column if name in used else unused for name, column in zip(schema.names, batch.columns, strict=True)]
+        yield pa.table(dict(zip(schema.names, arrays, strict=True)))
+
+
+class _Rest(io.RawIOBase):
+    """What follows in a file behind a part that was read already, with that part in front."""
+
+    def __init__(self, head: bytes, stream: IO[bytes]) -> None:
+        self._head, self._stream = head, stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        found = self._head[: len(buffer)] or self._stream.read(len(buffer))
+        self._head = self._head[len(buffer) :]
+        buffer[: len(found)] = found
+        return len(found)
+
+
+def _read_delimited(stream: IO[bytes], delimiter: str, piece: Piece) -> Iterator[pa.Table | Row | str]:
+    """Tables of blocks whose rows are lines, and else the rows one by one."""
+    reader = DelimitedRows(delimiter)
+    if piece.start:
+        while reader.names is None and (line := stream.readline()):  # the names of the columns stand in the first one
+            deque(reader.read(io.BytesIO(line)), maxlen=0)
+    blocks = Blocks(stream if piece.is_whole else lines_within(stream, piece), delimiter)
+    for block, table in blocks:
+        if table is not None and reader.takes_as_names([column[0].as_py() for column in table.columns]):
+            table = table.slice(1)
+        names = reader.names or []
+        if table is not None and len(set(names)) == table.num_columns and not reader.is_of_yfcc:
+            yield table.rename_columns(names)
+        elif delimiter == "\t" and not block.startswith(UTF_16):
+            yield from reader.read(io.BytesIO(block))
+        else:  # a row may go on in the next block
+            yield from reader.read(io.BufferedReader(_Rest(block + blocks.rest, stream)))
+            return
+
+
+def _read_json_lines(stream: IO[bytes]) -> Iterator[Row | str]:
+    for line in lines_of(stream):
+        if line is None:
+            yield "line_too_long"
+        elif line.strip():
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                yield "broken_line"
+            else:
+                yield row if isinstance(row, dict) and row else "broken_line"
+
+
+def _read_redcaps(stream: IO[bytes], path: str) -> Iterator[Row | str]:
+    """RedCaps annotations: one object with the list ``annotations``."""
+    try:
+        data = stream.read()
+        content = json.loads(data.decode(json.detect_encoding(data), "replace"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid JSON: {error}", "get the file again, or leave it out") from None
+    rows = content.get("annotations") if isinstance(content, dict) else content
+    if not isinstance(rows, list):
+        raise UserError(f"{path}: neither a list of rows nor an object with 'annotations'")
+    for row in rows:
+        yield row if isinstance(row, dict) and row else "broken_line"
