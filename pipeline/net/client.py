@@ -185,6 +185,11 @@ class PoliteClient:
             self._pace(url).answers += 1
         answer.status, answer.headers, answer.body = exchange.status, exchange.headers, exchange.body
         answer.reason, answer.detail = exchange.reason, exchange.detail
+        if exchange.reason == "redirect":
+            # What a site says where it sends us on holds for what lies there too.
+            said = header_refusals(exchange.headers, self._config)
+            if not self._note(answer, decide(said, [consent.evidence], self._config)):
+                return None
         return exchange
 
     def _note(self, answer: Answer, consent: Consent) -> bool:

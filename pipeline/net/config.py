@@ -13,7 +13,9 @@ from webimagetext.ranges import Range, Ranged
 
 __all__ = ["ALL_SIGNALS", "HttpConfig", "Signal"]
 
-Signal = Literal["robots_txt", "x_robots_tag", "meta_robots", "tdm_header", "tdm_meta", "tdm_file", "ai_txt"]
+Signal = Literal[
+    "robots_txt", "x_robots_tag", "meta_robots", "tdm_header", "tdm_meta", "tdm_file", "ai_txt", "content_usage"
+]
 ALL_SIGNALS: tuple[Signal, ...] = (
     "robots_txt",
     "x_robots_tag",
@@ -22,6 +24,7 @@ ALL_SIGNALS: tuple[Signal, ...] = (
     "tdm_meta",
     "tdm_file",
     "ai_txt",
+    "content_usage",
 )
 
 

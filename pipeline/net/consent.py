@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from pipeline.net.config import HttpConfig, Signal
 from pipeline.net.robots import matches, percent_normal
+from pipeline.net.usage import refuses_training
 from webimagetext.foreign import one_line
 
 __all__ = [
@@ -34,6 +35,7 @@ ALLOWED = "allowed"
 _AGENT_NAME = re.compile(r"[A-Za-z0-9_./-]+|\*")
 # Directives that carry a value after a colon, so that the word before the colon names no agent.
 _VALUED = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
+_HOUR = re.compile(r"(?:^|\s)\d{1,2}$")  # before the first colon of a time of day
 _MAX_RULES = 10_000
 MAX_WORDS = 300  # characters of one piece of evidence, which stands beside every pair of a site
 
@@ -80,22 +82,32 @@ def decide(refusals: Iterable[Refusal], looked_at: Sequence[str], config: HttpCo
 
 
 def directives(value: str, agent: str) -> list[str]:
-    """The directives in one X-Robots-Tag value that address ``agent`` or everybody, in lower case.
+    """The directives in one X-Robots-Tag value, or a robots meta tag, that address ``agent`` or everybody, in lower
+    case.
 
-    ``"googlebot: noindex, noai"`` addresses one agent with both words; a later ``name:`` changes the addressee.
+    ``"googlebot: noindex, noai"`` addresses one agent with both words; a later ``name:`` changes the addressee, whose
+    name may have a version behind it. Words stand apart by commas, semicolons or blanks.
     """
-    found = []
+    found: list[str] = []
     applies = True
-    for part in value.split(","):
-        word = part.strip()
-        name, colon, rest = word.partition(":")
-        if colon and name.strip().lower() not in _VALUED:
-            if _AGENT_NAME.fullmatch(name.strip()) is None:
+    for part in re.split(r"[,;]", value):
+        words = part.strip()
+        name, colon, rest = words.partition(":")
+        name = name.strip().lower()
+        if colon and name.split()[-1:] and name.split()[-1] in _VALUED:
+            if applies:
+                found += [*name.split()[:-1], f"{name.split()[-1]}:{rest.lower()}"]
+            continue
+        if colon:
+            before, _, name = name.rpartition(" ")
+            if _AGENT_NAME.fullmatch(name) is None or _HOUR.search(before + " " + name):
                 continue  # the rest of a date
-            applies = name.strip().lower() in ("*", agent.lower())
-            word = rest.strip()
-        if applies and word:
-            found.append(word.lower())
+            if applies:
+                found += before.split()
+            applies = name.partition("/")[0] in ("*", agent.lower())
+            words = rest
+        if applies:
+            found += words.lower().split()
     return found
 
 
@@ -106,6 +118,10 @@ def header_refusals(headers: Mapping[str, Sequence[str]], config: HttpConfig) ->
         words = [word for word in directives(value, config.user_agent) if word in config.binding_directives]
         if words:
             refusals.append(Refusal("x_robots_tag", f"X-Robots-Tag: {', '.join(words)}"))
+    for name in ("content-usage", "content-signal"):
+        words = [value for value in headers.get(name, ()) if refuses_training(value)]
+        if words:
+            refusals.append(Refusal("content_usage", f"{name} header: {words[0]}"))
     if any(value.strip() == "1" for value in headers.get("tdm-reservation", ())):
         refusals.append(Refusal("tdm_header", "tdm-reservation header: 1"))
     return refusals
@@ -116,8 +132,8 @@ def meta_refusals(metas: Iterable[tuple[str, str]], config: HttpConfig) -> list[
     refusals: list[Refusal] = []
     for name, content in metas:
         name = name.strip().lower()
-        if name in ("robots", config.user_agent.lower()):
-            words = {word.strip().lower() for word in content.split(",")}
+        if name.partition("/")[0] in ("robots", config.user_agent.lower()):
+            words = set(directives(content, config.user_agent))
             bound = [word for word in config.binding_directives if word in words]
             if bound:
                 refusals.append(Refusal("meta_robots", f"meta {name}: {', '.join(bound)}"))

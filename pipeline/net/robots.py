@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from pipeline.net.usage import refuses_training
+
 __all__ = ["MAX_ROBOTS_BYTES", "RobotsFile", "matches", "parse_robots", "percent_normal"]
 
 MAX_ROBOTS_BYTES = 512_000  # 500 KiB, what RFC 9309 asks a crawler to read at least
@@ -19,7 +21,8 @@ _AGENT = frozenset({"user-agent", "useragent", "user agent"})
 # The misspellings are common enough that other crawlers obey them too.
 _DISALLOW = frozenset({"disallow", "dissallow", "dissalow", "disalow", "diasllow", "disallaw"})
 _DELAY = frozenset({"crawl-delay", "crawl delay", "crawldelay"})
-_KNOWN = _AGENT | _DISALLOW | _DELAY | {"allow", "sitemap"}
+_USAGE = frozenset({"content-signal", "content-signals", "content-usage"})
+_KNOWN = _AGENT | _DISALLOW | _DELAY | _USAGE | {"allow", "sitemap"}
 _LINES = re.compile(r"[\r\n]+")
 _PRODUCT = re.compile(r"[a-z0-9_-]+")
 _SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@/?")
@@ -37,6 +40,7 @@ class Rule:
 @dataclass
 class _Group:
     rules: list[Rule] = field(default_factory=list)
+    usage: list[Rule] = field(default_factory=list)  # Content-Signal and Content-Usage: whether training is allowed
     delay: float | None = None
 
 
@@ -88,16 +92,17 @@ class RobotsFile:
         """(allowed, the line that decides) for ``agent`` asking for ``path`` (with query).
 
         The longest matching pattern decides, Allow before Disallow at equal length; without one, everything is allowed.
+        What may be asked for is refused still where a Content-Signal or Content-Usage line refuses training; there the
+        refusal goes first at equal length.
         """
         group = self._group(agent)
-        if path == "/robots.txt" or group is None or not group.rules:
+        if path == "/robots.txt" or group is None:
             return True, "no rule"
         path = percent_normal(path)
-        best: Rule | None = None
-        for rule in group.rules:
-            longer = best is None or (len(rule.pattern), rule.allow) > (len(best.pattern), best.allow)
-            if longer and matches(rule.pattern, path):
-                best = rule
+        best = _longest(group.rules, path, first=True)
+        usage = _longest(group.usage, path, first=False)
+        if usage is not None and not usage.allow and (best is None or best.allow):
+            return False, usage.line
         return (True, "no rule") if best is None else (best.allow, best.line)
 
     def delay(self, agent: str) -> float | None:
@@ -113,7 +118,11 @@ class RobotsFile:
     def told(self) -> dict[str, Any]:
         """The rules as values that JSON holds; :meth:`of_told` reads them."""
         groups = {
-            name: {"delay": group.delay, "rules": [[rule.allow, rule.pattern, rule.line] for rule in group.rules]}
+            name: {
+                "delay": group.delay,
+                "rules": [[rule.allow, rule.pattern, rule.line] for rule in group.rules],
+                "usage": [[rule.allow, rule.pattern, rule.line] for rule in group.usage],
+            }
             for name, group in self._groups.items()
         }
         return {"groups": groups, "sitemaps": list(self.sitemaps)}
@@ -122,13 +131,23 @@ class RobotsFile:
     def of_told(cls, told: dict[str, Any]) -> "RobotsFile":
         """A file from what :meth:`told` gave."""
         groups = {
-            name: _Group([Rule(*rule) for rule in group["rules"]], group["delay"])
+            name: _Group(*([Rule(*rule) for rule in group[each]] for each in ("rules", "usage")), group["delay"])
             for name, group in told["groups"].items()
         }
         return cls(groups, told["sitemaps"])
 
     def _group(self, agent: str) -> _Group | None:
         return self._groups.get(agent.lower()) or self._groups.get("*")
+
+
+def _longest(rules: Sequence[Rule], path: str, *, first: bool) -> Rule | None:
+    """The rule with the longest pattern that matches; at equal length one whose ``allow`` is ``first``."""
+    best: Rule | None = None
+    for rule in rules:
+        longer = best is None or (len(rule.pattern), rule.allow is first) > (len(best.pattern), best.allow is first)
+        if longer and matches(rule.pattern, path):
+            best = rule
+    return best
 
 
 def parse_robots(content: bytes) -> RobotsFile:
@@ -155,12 +174,24 @@ def parse_robots(content: bytes) -> RobotsFile:
                 rule = Rule(allow, _pattern(value), f"{'Allow' if allow else 'Disallow'}: {value}")
                 for group in current:
                     group.rules.append(rule)
+        elif key in _USAGE:
+            # A line before any group speaks to everybody.
+            for group in current or [groups.setdefault("*", _Group())]:
+                group.usage += _usage(key, value)
         elif key in _DELAY:
             for group in current:
                 group.delay = _longer(group.delay, value)
         elif key == "sitemap" and value:
             sitemaps.append(value)
     return RobotsFile(groups, sitemaps)
+
+
+def _usage(key: str, value: str) -> list[Rule]:
+    """The rule of a Content-Signal or Content-Usage line, whose words may follow a path; none where it says nothing of
+    training."""
+    path, words = (*value.split(None, 1), "")[:2] if value.startswith(("/", "*")) else ("/", value)
+    refused = refuses_training(words)
+    return [] if refused is None else [Rule(not refused, _pattern(path), f"{key.title()}: {value}")]
 
 
 def _directive(line: str) -> tuple[str, str]:

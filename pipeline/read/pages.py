@@ -143,6 +143,8 @@ def _read_head(page: Page, tree: LexborHTMLParser, head: dict[str, list[LexborNo
         told = (attributes.get("http-equiv") or "").lower()
         if told == "content-language" and not page.language:
             page.language = plain(content)[:35].lower()
+        elif told == "x-robots-tag":
+            page.metas.append(("robots", content[:MAX_TEXT]))
         elif told == "refresh" and not refresh and (found := _REFRESH.match(content)):
             refresh = found.group(1).strip()
     page.title = plain(head["title"][0].text()) if "title" in head else ""

@@ -365,6 +365,20 @@ def test_repeats_of_one_url_are_one_failure(quick: HttpConfig, standing_clock: S
         assert [server.paths().count(f"/{number}") for number in range(7)] == [1, 1, 1, 3, 3, 1, 1]
 
 
+def test_a_refusal_on_the_way_holds_for_where_it_leads(quick: HttpConfig) -> None:
+    site = {
+        "/to": answer(status="302 Found", Location="/page", X_Robots_Tag="noai; noimageai"),
+        "/used": answer(b"x", Content_Usage="train-ai=n"),
+        "/page": answer(b"here"),
+    }
+    with HostileServer(site) as server:
+        found = get_all(quick, [server.url + path for path in site])
+        assert [each.reason for each in found] == ["refused_by_x_robots_tag", "refused_by_content_usage", ""]
+        lax = dataclasses.replace(quick, binding_signals=("robots_txt",))
+        assert get(lax, server.url + "/to").body == b"here"
+        assert get(lax, server.url + "/used").reason == ""
+
+
 def test_addresses_go_out_as_they_were_written(quick: HttpConfig) -> None:
     signed = "/a%2Fb%7E/i.jpg?Signature=qZ0%2Fj%2BPP%3D&d=1%3A2%2C3&c=%C3%A4&x=[1]"
     site = {"/to": redirect(signed), "/to-other": redirect("./x/../i b.jpg?q=ä ü")}

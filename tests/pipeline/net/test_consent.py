@@ -14,6 +14,7 @@ from pipeline.net.consent import (
     parse_tdmrep,
     tdm_file_refusal,
 )
+from pipeline.net.usage import refuses_training
 
 CONFIG = HttpConfig()
 
@@ -31,10 +32,39 @@ CONFIG = HttpConfig()
         ("unavailable_after: Friday, 25-Jun-30 15:00:00 UTC, noai", ["unavailable_after: friday", "noai"]),
         ("max-image-preview:large, noai", ["max-image-preview:large", "noai"]),
         ("", []),
+        ("noai; noimageai", ["noai", "noimageai"]),
+        ("noai noimageai", ["noai", "noimageai"]),
+        (" noindex ,noai ;; NOIMAGEAI ", ["noindex", "noai", "noimageai"]),
+        ("webimagetext/1.2: noai", ["noai"]),
+        ("otherbot/2.0: noindex; webimagetext/1.2 : noai", ["noai"]),
+        ("noai max-image-preview: none", ["noai", "max-image-preview: none"]),
+        ("otherbot: max-snippet:5, noai", []),
+        ("noai, unavailable_after: Friday, 25-Jun-30 15:00:00 UTC", ["noai", "unavailable_after: friday"]),
     ],
 )
 def test_directives_and_whom_they_address(value: str, found: list[str]) -> None:
     assert directives(value, "webimagetext") == found
+
+
+@pytest.mark.parametrize(
+    ("words", "refuses"),
+    [
+        ("search=yes, ai-train=no", True),
+        ("search=yes,ai-input=no,ai-train=yes", False),
+        ("train-ai=n", True),
+        ("Train-AI = N", True),
+        ("train-ai=y, train-genai=n", True),
+        ("train-ai=?0", True),
+        ('ai-train="no"', True),
+        ("bots=n", True),
+        ("bots=n, train-ai=y", False),
+        ("search=no", None),
+        ("", None),
+        ("xtrain-ai=n", None),
+    ],
+)
+def test_preferences_on_training(words: str, refuses: bool | None) -> None:
+    assert refuses_training(words) is refuses
 
 
 def test_headers() -> None:
@@ -44,14 +74,20 @@ def test_headers() -> None:
 
     assert signals(x_robots_tag="noai", tdm_reservation=" 1 ") == ["x_robots_tag", "tdm_header"]
     assert signals(x_robots_tag="nofollow, noarchive", tdm_reservation="0") == []
+    assert signals(content_usage="train-ai=n, search=y") == ["content_usage"]
+    assert signals(content_signal="search=yes, ai-train=no") == ["content_usage"]
+    assert signals(content_usage="train-ai=y", content_signal="ai-input=no") == []
 
 
 def test_metas() -> None:
     metas = [("robots", "index, NoImageAI"), ("webimagetext", "none"), ("otherbot", "noai"), ("tdm-reservation", "1")]
+    metas += [("robots", "noai;noindex"), ("webimagetext/3", "index noai")]
     assert [(refusal.signal, refusal.words) for refusal in meta_refusals(metas, CONFIG)] == [
         ("meta_robots", "meta robots: noimageai"),
         ("meta_robots", "meta webimagetext: none"),
         ("tdm_meta", "meta tdm-reservation: 1"),
+        ("meta_robots", "meta robots: noai, noindex"),
+        ("meta_robots", "meta webimagetext/3: noai"),
     ]
 
 

@@ -1,5 +1,6 @@
 """robots.txt: the examples of RFC 9309, the shapes seen in the wild, hostile patterns, and 4,200 real files."""
 
+import json
 import tarfile
 import time
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 from protego import Protego
 
-from pipeline.net.robots import matches, parse_robots, percent_normal
+from pipeline.net.robots import RobotsFile, matches, parse_robots, percent_normal
 
 RFC = b"""
 User-Agent: *
@@ -106,6 +107,36 @@ def test_delays_and_sitemaps() -> None:
     assert (robots.delay("any"), robots.sitemaps) == (2.5, ("http://h/s.xml",))
     assert parse_robots(b"User-agent: *\nCrawl-delay: -1").delay("any") is None
     assert parse_robots(b"User-agent: *\nCrawl-delay: inf").delay("any") is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "path", "line"),
+    [
+        (
+            "User-agent: *\nContent-Signal: search=yes, ai-train=no\nAllow: /",
+            "/x",
+            "Content-Signal: search=yes, ai-train=no",
+        ),
+        ("User-agent: *\nContent-Signal: search=yes, ai-train=yes\nDisallow: /no", "/x", ""),
+        ("Content-Usage: train-ai=n", "/x", "Content-Usage: train-ai=n"),
+        ("User-agent: *\nContent-Usage: train-ai=n\nContent-Usage: /free/ train-ai=y", "/free/x", ""),
+        (
+            "User-agent: *\nContent-Usage: train-ai=y\nContent-Usage: /own/* train-ai=n",
+            "/own/x",
+            "Content-Usage: /own/* train-ai=n",
+        ),
+        ("User-agent: *\nContent-Usage: train-ai=n\nContent-Signal: ai-train=yes", "/x", "Content-Usage: train-ai=n"),
+        ("User-agent: other\nContent-Signal: ai-train=no\n\nUser-agent: *\nAllow: /", "/x", ""),
+        ("User-agent: *\nContent-Signal: ai-train=no\n\nUser-agent: bot\nAllow: /", "/x", ""),
+        ("User-agent: *\nDisallow: /x\nContent-Signal: ai-train=no", "/x", "Disallow: /x"),
+        ("User-agent: *\nContent-Signal: search=no", "/x", ""),
+    ],
+)
+def test_what_a_site_says_of_training(lines: str, path: str, line: str) -> None:
+    robots = parse_robots(lines.encode())
+    for each in (robots, RobotsFile.of_told(json.loads(json.dumps(robots.only("bot").told())))):
+        allowed, why = each.verdict("bot", path)
+        assert (allowed, "" if allowed else why) == (not line, line)
 
 
 def test_a_long_file_is_cut_at_a_line() -> None:

@@ -1,0 +1,23 @@
+"""What a site says of training on its content, in the words of Content-Signal (robots.txt) and of the IETF's AI
+Preferences (Content-Usage, in robots.txt and as a header).
+
+In: the words, such as ``search=yes, ai-train=no`` or ``train-ai=n``. Out: whether they refuse training.
+"""
+
+import re
+
+__all__ = ["refuses_training"]
+
+_PREFERENCE = re.compile(r"([a-z][a-z0-9-]*)\s{0,9}=\s{0,9}[\"?]{0,2}([a-z0-9]+)")
+_TRAINING = ("ai-train", "train-ai", "train-genai")
+_ANY_MACHINE = "bots"  # said of all automated use; what is said of training goes before it
+_NO = frozenset({"n", "no", "0", "false", "none", "deny", "disallow"})
+
+
+def refuses_training(words: str) -> bool | None:
+    """Whether the preferences refuse training; None where they say nothing of it."""
+    said = dict(_PREFERENCE.findall(words.lower()[:2000]))
+    of_training = [said[name] in _NO for name in _TRAINING if name in said]
+    if of_training:
+        return any(of_training)
+    return said[_ANY_MACHINE] in _NO if _ANY_MACHINE in said else None
