@@ -131,7 +131,9 @@ class RobotsFile:
     def of_told(cls, told: dict[str, Any]) -> "RobotsFile":
         """A file from what :meth:`told` gave."""
         groups = {
-            name: _Group(*([Rule(*rule) for rule in group[each]] for each in ("rules", "usage")), group["delay"])
+            name: _Group(
+                [Rule(*rule) for rule in group["rules"]], [Rule(*rule) for rule in group["usage"]], group["delay"]
+            )
             for name, group in told["groups"].items()
         }
         return cls(groups, told["sitemaps"])
