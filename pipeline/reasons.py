@@ -72,6 +72,8 @@ _REASONS = {
     "too_small": Reason("asking", "bad pictures", "image.min_image_size"),
     **_rows(Reason("asking", "bad pictures"), "wrong_type", "unsupported_mode", "decode_error"),
     **_rows(Reason("extract"), "duplicate_pair", "no_address", "data_uri"),
+    "further_text": Reason("extract", setting="extract.max_texts"),
+    "site_wide": Reason("extract", setting="extract.max_image_pages"),
     **_rows(Reason("extract"), "placeholder", "tracking_pixel", "sprite", "decorative"),
     "earlier_pair": Reason("match", setting="earlier_runs"),
     "earlier_url": Reason("match", setting="earlier_runs"),

@@ -4,8 +4,8 @@ again.
 A field without a mark decides. FREE marks what decides no bytes: pace, identity, memory, threads. CONTENTS marks a
 path, or several, of a file whose contents decide and not its name. CODE marks functions named ``module:function``, of
 which the module's source decides. INPUT marks paths that the step itself follows to what they hold. AHEAD marks what
-decides as well, and may yet change in the middle of the work: what was done before stays right. A mark stands in the
-declaration::
+decides as well, and may yet change in the middle of the work: what was done before stays right. LATE marks what decides
+only once all units of the work are there, so that none of them is done anew for it. A mark stands in the declaration::
 
     delay: Annotated[float, FREE] = 1.0
 
@@ -22,7 +22,7 @@ from typing import Any
 from webimagetext import files
 from webimagetext.errors import UserError
 
-__all__ = ["AHEAD", "CODE", "CONTENTS", "FREE", "INPUT", "check_name", "deciding", "marks_of"]
+__all__ = ["AHEAD", "CODE", "CONTENTS", "FREE", "INPUT", "LATE", "check_name", "deciding", "marks_of"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Mark:
     name: str
 
 
-FREE, CONTENTS, CODE, INPUT, AHEAD = map(Mark, ("free", "contents", "code", "input", "ahead"))
+FREE, CONTENTS, CODE, INPUT, AHEAD, LATE = map(Mark, ("free", "contents", "code", "input", "ahead", "late"))
 
 
 def marks_of(cls: type) -> dict[str, list[Mark]]:
@@ -44,26 +44,26 @@ def marks_of(cls: type) -> dict[str, list[Mark]]:
     }
 
 
-def deciding(settings: Any) -> Any:
-    """The values in ``settings`` (a dataclass, or plain values) that decide. Raises UserError for a named file that is
-    missing."""
+def deciding(settings: Any, *, of_a_unit: bool = False) -> Any:
+    """The values in ``settings`` (a dataclass, or plain values) that decide; ``of_a_unit``: what one unit of the work
+    makes. Raises UserError for a named file that is missing."""
     if isinstance(settings, dict):
-        return {name: deciding(value) for name, value in settings.items()}
+        return {name: deciding(value, of_a_unit=of_a_unit) for name, value in settings.items()}
     if isinstance(settings, (tuple, list)):
-        return [deciding(value) for value in settings]
+        return [deciding(value, of_a_unit=of_a_unit) for value in settings]
     if not dataclasses.is_dataclass(settings) or isinstance(settings, type):
         return settings
     found = {}
     for name, marks in marks_of(type(settings)).items():
         value = getattr(settings, name)
-        if FREE in marks or INPUT in marks or value is None:
+        if FREE in marks or INPUT in marks or value is None or (of_a_unit and LATE in marks):
             continue
         if CONTENTS in marks:
             found[name] = _each(value, files.digest)
         elif CODE in marks:
             found[name] = _each(value, _code)
         else:
-            found[name] = deciding(value)
+            found[name] = deciding(value, of_a_unit=of_a_unit)
     return found
 
 

@@ -4,7 +4,7 @@ reads it."""
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from webimagetext.deciding import CODE, INPUT, check_name
+from webimagetext.deciding import CODE, INPUT, LATE, check_name
 from webimagetext.errors import UserError
 from webimagetext.ranges import Range, Ranged
 
@@ -46,6 +46,10 @@ class ExtractConfig(Ranged):
     image_width: Annotated[int, Range(1)] = 1024
     """Pixels; where a page offers an image in several widths, the smallest at least this wide is taken, else the
     widest."""
+    max_texts: Annotated[int, LATE, Range(0)] = 5
+    """Texts kept of one image on the pages of one site, the best ones (0: all); a url_list keeps all."""
+    max_image_pages: Annotated[int, LATE, Range(0)] = 100
+    """Pages of one site that may show an image; one on more belongs to its layout and makes no pair (0: any)."""
     archive_images: bool = True
     """Use the images that a WARC file holds itself, instead of asking for them again."""
     sample: Annotated[float, INPUT, Range(above=0, most=1)] = 1.0

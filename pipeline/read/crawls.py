@@ -15,7 +15,7 @@ CURRENT_FILE = "_CURRENT"  # names the folder of the crawl that the candidates c
 def crawl_folder(run: RunFolder, config: RunConfig) -> str:
     """The folder of the crawl that the settings ask for: crawls under other settings lie beside it until this one is
     whole."""
-    return files.join(run.crawl, fingerprint(deciding([config.extract, config.http]))[:12])
+    return files.join(run.crawl, fingerprint(deciding([config.extract, config.http], of_a_unit=True))[:12])
 
 
 def current_crawl(run: RunFolder) -> str | None:

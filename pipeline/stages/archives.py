@@ -89,7 +89,7 @@ def _gave_nothing(run: RunFolder, units: dict[str, Piece]) -> list[str]:
 def _units_of(paths: Sequence[str], config: RunConfig) -> dict[str, Piece]:
     """The input files, or their pieces, by a name for what is made from each; of files with the same content one is
     read."""
-    settings = deciding([config.extract, config.http, config.image])
+    settings = deciding([config.extract, config.http, config.image], of_a_unit=True)
     cut = config.extract.source == "url_list" and not config.extract.reader
     pieces = [piece for path in reversed(paths) for piece in (pieces_of(path) if cut else [Piece(path)])]
     return {fingerprint(settings, identity(piece.path), *piece.span)[:16]: piece for piece in pieces}

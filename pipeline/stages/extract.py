@@ -13,11 +13,13 @@ import apache_beam as beam
 
 from pipeline.config import RunConfig
 from pipeline.dedup.exact import DuplicatePair
+from pipeline.dedup.texts import SiteTexts
 from pipeline.fetch.part import ARCHIVE, is_of_archive
 from pipeline.image.config import ImageConfig
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import remove_unnamed, rows_in
 from pipeline.keeping.step import Context, Step, counted
+from pipeline.read.config import ExtractConfig
 from pipeline.read.crawls import round_folder
 from pipeline.read.inputs import inputs_of
 from pipeline.read.mending import mend_round, mend_source
@@ -28,7 +30,7 @@ from pipeline.stages.crawl import TABLES as ROUND_TABLES
 from pipeline.tables.gather import Gather
 from pipeline.tables.outputs import Group, RuleOnGroups, parts_for, split_outputs, write_rejects
 from pipeline.tables.schema import CANDIDATES
-from pipeline.tables.sink import WriteGroups, by_pair
+from pipeline.tables.sink import WriteGroups, by_hashed
 from pipeline.tables.source import ReadTable
 
 __all__ = ["collect", "step"]
@@ -81,18 +83,26 @@ def _work(context: Context) -> None:
     else:
         read_files(context)
         tables, rejects = [source_folder(run, "candidates")], [source_folder(run, "rejects")]
-    context.engine.run("collect pairs", partial(collect, tables=tables, rejects=rejects, run=run))
+    context.engine.run(
+        "collect pairs", partial(collect, tables=tables, rejects=rejects, run=run, extract=context.config.extract)
+    )
     for folder in (run.candidates, run.rejects("extract")):
         remove_unnamed(folder)
 
 
-def collect(root: beam.Pipeline, tables: Sequence[str], rejects: Sequence[str], run: RunFolder) -> None:
-    """Pairs of all rounds or files of a source -> candidates, each pair once."""
+def collect(
+    root: beam.Pipeline, tables: Sequence[str], rejects: Sequence[str], run: RunFolder, extract: ExtractConfig
+) -> None:
+    """Pairs of all rounds or files of a source -> candidates, each pair once, of one picture of a site but a few."""
     rows = sum(map(rows_in, tables))
     groups = (
-        root | "Read pairs" >> ReadTable(tables) | Gather(by_pair, parts_for(rows), CANDIDATES, ["pair_id", "page_url"])
+        root
+        | "Read pairs" >> ReadTable(tables)
+        | Gather(by_hashed("url"), parts_for(rows), CANDIDATES, ["pair_id", "page_url"])
     )
-    once, repeated = split_outputs(groups, "Keep each pair once", RuleOnGroups(DuplicatePair(), "extract"), Group)
+    of_sites = RuleOnGroups(SiteTexts(extract.max_texts, extract.max_image_pages), "extract")
+    told, idle = split_outputs(groups, "Tell pictures of sites", of_sites, Group)
+    once, repeated = split_outputs(told, "Keep each pair once", RuleOnGroups(DuplicatePair(), "extract"), Group)
     once | "Write candidates" >> WriteGroups(run.candidates)
     earlier = root | "Read rejects" >> ReadTable(rejects)
-    write_rejects([earlier, repeated], run.rejects("extract"), rows)
+    write_rejects([earlier, idle, repeated], run.rejects("extract"), rows)
