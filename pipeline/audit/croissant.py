@@ -43,6 +43,7 @@ _COLUMNS = {
     "p_english": "Probability that the text is in the wanted language.",
     "consent": "What the site's own signals allow.",
     "consent_evidence": "Where that was read.",
+    "columns": "JSON object: further columns of the list that the pair comes from.",
 }
 
 

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from pipeline.hashing import pair_ids
+from pipeline.read.cells import kept_cells, values_of
 from pipeline.read.choose import MAX_TEXT
 from pipeline.read.columns import Columns
 from pipeline.read.delimited import MAX_LINE, UTF_16
@@ -162,8 +163,17 @@ def _candidates(rows: pa.Table, columns: Columns) -> pa.RecordBatch:
         "page_language": pa.nulls(count, pa.string()),
         "consent": pa.repeat(CONSENT, count),
         "consent_evidence": pa.repeat(EVIDENCE, count),
+        "columns": _kept(rows, columns),
     }
     return pa.RecordBatch.from_arrays([arrays[field.name].cast(field.type) for field in CANDIDATES], schema=CANDIDATES)
+
+
+def _kept(rows: pa.Table, columns: Columns) -> pa.Array:
+    """JSON of the further columns that are kept."""
+    if not columns.kept:
+        return pa.nulls(rows.num_rows, pa.string())
+    cells = zip(*(values_of(_one(rows.column(name))) for name in columns.kept), strict=True)
+    return pa.array([kept_cells(dict(zip(columns.kept, each, strict=True))) for each in cells], pa.string())
 
 
 def _one(column: pa.ChunkedArray) -> pa.Array:

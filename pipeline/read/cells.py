@@ -5,16 +5,19 @@ nothing. Out: the texts, or the number, in it. No cell is an error: what Python 
 """
 
 import contextlib
-from collections.abc import Iterator
+import json
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 
-from webimagetext.foreign import one_line
+from webimagetext.foreign import one_line, valid
 
-__all__ = ["may_hold_text", "pixels", "shown", "texts_in", "values_of"]
+__all__ = ["kept_cells", "may_hold_text", "pixels", "shown", "texts_in", "values_of"]
 
 MAX_DEPTH, MAX_TEXTS = 3, 100  # of lists in a cell
+MAX_KEPT = 10_000  # characters of a text that goes along
 
 
 def texts_in(value: Any, depth: int = 0) -> Iterator[str]:
@@ -26,6 +29,29 @@ def texts_in(value: Any, depth: int = 0) -> Iterator[str]:
     elif isinstance(value, (list, tuple)) and depth < MAX_DEPTH:
         for item in value[:MAX_TEXTS]:
             yield from texts_in(item, depth + 1)
+
+
+def kept_cells(cells: Mapping[str, Any]) -> str | None:
+    """JSON of cells that go along as they are: texts, numbers and lists of them, other values as text, none for what
+    is not there; None for no cells."""
+    if not cells:
+        return None
+    told = {valid(str(name)): _plain(value) for name, value in cells.items()}
+    return json.dumps(told, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, (str, bytes)):
+        return valid(value)[:MAX_KEPT]
+    if isinstance(value, int):
+        return value if abs(value) < 1 << 63 else str(value)[:MAX_KEPT]  # more digits than readers of JSON hold
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, (list, tuple)) and depth < MAX_DEPTH:
+        return [_plain(item, depth + 1) for item in value[:MAX_TEXTS]]
+    return shown(value)
 
 
 def shown(value: Any) -> str:

@@ -32,6 +32,12 @@ class Columns:
         self.page = _pick(by_name, extract.page_column, PAGE_NAMES)
         self.texts = [by_name[name.lower()] for name in extract.text_columns or TEXT_NAMES if name.lower() in by_name]
         self.sizes = [_pick(by_name, "", names) for names in SIZE_NAMES]
+        self.kept = [by_name[name.lower()] for name in extract.keep_columns if name.lower() in by_name]
+
+    @property
+    def used(self) -> list[str]:
+        """The names of all columns that something is read from."""
+        return [name for name in (self.url, self.page, *self.texts, *self.sizes, *self.kept) if name]
 
 
 class Layouts:

@@ -61,6 +61,8 @@ class ExtractConfig(Ranged):
     """Column of the image's URL in a url_list; empty: found by its usual names."""
     text_columns: tuple[str, ...] = ()
     """Columns of texts in a url_list, the first with words being the caption; empty: found by their usual names."""
+    keep_columns: tuple[str, ...] = ()
+    """Further columns of a url_list, which go as they are into the shards: the field "columns" of KEY.json."""
     reader: Annotated[str, CODE] = ""
     """A reader of your own for url_list, module:function: the path of an input -> its rows, each a dictionary by column
     (url, and caption or other texts)."""

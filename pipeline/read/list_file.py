@@ -110,7 +110,7 @@ def _read_parquet(stream: IO[bytes], piece: Piece, extract: ExtractConfig) -> It
     layouts = Layouts(extract, path)
     columns = layouts.of(nothing)
     layouts.check()
-    used = {name for name in (columns.url, columns.page, *columns.texts, *columns.sizes) if name}
+    used = set(columns.used)
     for names, what, setting in (([columns.url], "addresses", "url_column"), (columns.texts, "texts", "text_columns")):
         kinds = {str(name): schema.field(schema.names.index(name)).type for name in names}
         if not any(map(may_hold_text, kinds.values())):

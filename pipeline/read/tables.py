@@ -77,8 +77,10 @@ class Rows:
         for address, reason in page.skipped:
             self.reject(address or page_url, "image", reason, address or None, page_url)
 
-    def add_pair(self, pair: Pair, page_url: str | None, language: str, consent: str, evidence: str) -> None:
-        """One pair."""
+    def add_pair(
+        self, pair: Pair, page_url: str | None, language: str, consent: str, evidence: str, columns: str | None = None
+    ) -> None:
+        """One pair; ``columns`` is JSON of what a list says besides."""
         self._candidates.append(
             (
                 0,  # the pair's id, filled in for the whole batch
@@ -92,6 +94,7 @@ class Rows:
                 language or None,
                 consent,
                 evidence,
+                columns,
             )
         )
 

@@ -11,7 +11,7 @@ from itertools import islice
 import pyarrow as pa
 
 from pipeline.read.blocks import CONSENT, EVIDENCE, plain_rows
-from pipeline.read.cells import pixels, shown, texts_in
+from pipeline.read.cells import kept_cells, pixels, shown, texts_in
 from pipeline.read.choose import choose, plain
 from pipeline.read.columns import Columns, Layouts, Row
 from pipeline.read.config import ExtractConfig
@@ -78,6 +78,7 @@ def first_addresses(path: str, extract: ExtractConfig, rows: int = 100) -> list[
         "url_column": [extract.url_column],
         "text_columns": extract.text_columns,
         "page_column": [extract.page_column],
+        "keep_columns": extract.keep_columns,
     }
     for field, wanted in set_to.items():
         for name in filter(None, wanted):
@@ -112,4 +113,4 @@ def _add(rows: Rows, row: Row, columns: Columns, place: str) -> None:
     width, height = (pixels(row.get(name or "")) for name in columns.sizes)
     pair = Pair(url, caption, kept, width, height)
     page_url = valid(page) if 0 < len(page) <= MAX_URL_LENGTH else None
-    rows.add_pair(pair, page_url, "", CONSENT, EVIDENCE)
+    rows.add_pair(pair, page_url, "", CONSENT, EVIDENCE, kept_cells({name: row.get(name) for name in columns.kept}))

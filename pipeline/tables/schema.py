@@ -72,6 +72,7 @@ CANDIDATES = pa.schema(
         pa.field("page_language", pa.string()),  # the page's lang attribute
         pa.field("consent", pa.string()),  # what the page's own signals say: "allowed", or the signal that binds
         pa.field("consent_evidence", pa.string()),  # where that was read, e.g. "robots.txt: allow; meta robots: none"
+        pa.field("columns", pa.string()),  # JSON object: further columns of a list, those that the settings keep
     ]
 )
 
@@ -177,6 +178,7 @@ SHARD = pa.schema(
         pa.field("consent", pa.string()),
         pa.field("consent_evidence", pa.string()),
         pa.field("source", pa.string()),
+        pa.field("columns", pa.string()),
     ]
 )
 

@@ -1,9 +1,11 @@
 """Lists of URLs with texts, in the shapes in which they are published."""
 
 import bz2
+import datetime
 import gzip
 import json
 import lzma
+import math
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -16,7 +18,7 @@ import pytest
 import zstandard
 
 from pipeline.read.config import ExtractConfig
-from pipeline.read.url_list import read_url_list
+from pipeline.read.url_list import first_addresses, read_url_list
 from webimagetext.errors import UserError
 
 Rows = list[dict[str, Any]]
@@ -157,6 +159,43 @@ def test_binary_and_list_columns(tmp_path: Path) -> None:
     columns = {"url": [b"http://h/a.jpg"], "caption": [[b"a", b"a dog runs"]], "extra": [b"\xff\xfe"]}
     pq.write_table(pa.table(columns), tmp_path / "own.parquet")
     assert pairs(tmp_path / "own.parquet") == [("http://h/a.jpg", "a dog runs")]
+
+
+KEPT = {"Aesthetic": 5.125, "license": "CC-BY", "tags": ["deer", "May"], "checked": None, "safe": True, "id": 2**70}
+
+
+def test_further_columns_go_along(write: Any) -> None:
+    lines = [
+        {"url": "http://h/a.jpg", "text": "a dog runs", **KEPT},
+        {"url": "http://h/b.jpg", "text": "two cats sleep", "license": "\x00 odd \ud800"},
+    ]
+    path = write("own.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    found, _ = read(path, keep_columns=("aesthetic", "LICENSE", "tags", "checked", "safe", "id"))
+    assert json.loads(found[0]["columns"]) == {**KEPT, "id": str(2**70)}
+    assert list(json.loads(found[0]["columns"])) == list(KEPT)
+    assert json.loads(found[1]["columns"]) == {"license": "  odd \ufffd"}
+    assert [row["columns"] for row in read(path)[0]] == [None, None]
+    with pytest.raises(UserError, match=r"own.jsonl: has no column 'licence'"):
+        first_addresses(str(path), ExtractConfig(source="url_list", keep_columns=("licence",)))
+
+
+def test_further_columns_of_tables(write: Any, tmp_path: Path) -> None:
+    path = write("own.csv", "url,text,score\nhttp://h/a.jpg,a dog runs,5.1\nhttp://h/b.jpg,ein früher Hase,\n")
+    assert [row["columns"] for row in read(path, keep_columns=("score",))[0]] == ['{"score": "5.1"}', '{"score": ""}']
+    kept = {
+        "score": pa.array([0.5, math.nan]),
+        "raw": [b"CC", b"\xff"],
+        "when": [datetime.date(2026, 5, 1), None],
+        "boxes": [[[1, 2], [3]], []],
+        "inner": [{"a": 1}, None],
+    }
+    table = {"url": ["http://h/a.jpg", "http://h/b.jpg"], "text": ["a dog runs", "ein früher Hase"], **kept}
+    pq.write_table(pa.table(table), tmp_path / "own.parquet")
+    found, _ = read(tmp_path / "own.parquet", keep_columns=tuple(kept))
+    assert [json.loads(row["columns"]) for row in found] == [
+        {"score": 0.5, "raw": "CC", "when": "2026-05-01", "boxes": [[1, 2], [3]], "inner": "{'a': 1}"},
+        {"score": None, "raw": "\ufffd", "when": None, "boxes": [], "inner": None},
+    ]
 
 
 def test_yfcc_titles_and_descriptions(write: Any) -> None:

@@ -16,7 +16,7 @@ FULL = {
     "probability": 0.25,
     "p_english": 0.5, "page_language": "en", "marks": ["email", "ip"], "phash": "ffffffffffffffff",
     "scores": [{"name": "clip", "score": 0.5}], "consent": "allowed", "consent_evidence": "robots.txt: none",
-    "source": "pages",
+    "source": "pages", "columns": '{"score": 5.1}',
 }  # fmt: skip
 NEVER_EMPTY = {"url", "caption", "key", "status", "width", "height", "queries", "query_ids", "sha256"}
 MAY_BE_EMPTY = sorted(set(FULL) - NEVER_EMPTY)
