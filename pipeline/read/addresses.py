@@ -5,6 +5,7 @@ In: the node with its attributes. Out: the address as written, or the reason why
 """
 
 import functools
+import json
 import re
 from collections.abc import Mapping
 
@@ -17,6 +18,7 @@ __all__ = ["address_of", "is_placeholder", "thorough_address"]
 
 Attributes = Mapping[str, str | None]
 
+MAX_JSON = 20_000  # characters of one attribute
 MAX_LEVELS = 3  # elements between an image and its <picture>
 
 # Attributes that hold no address of the picture, whatever their value; others are judged by what they hold.
@@ -126,12 +128,29 @@ def _of_sets(attributes: Attributes, width: int) -> str | None:
         value
         for name, value in attributes.items()
         if value and name not in _ORDINARY and name != "srcset" and not _OTHER_NAME.search(name)
-        if name.endswith("srcset") or _SET.search(value[:4096])
+        if name.endswith("srcset") or value.startswith("{") or _SET.search(value[:4096])
     )
     for value in (*late, attributes.get("srcset")):
+        if value and value.startswith("{") and (found := _of_json(value, width)):
+            return found
         if value and (best := best_of_srcset(value, width)) and not is_placeholder(best):
             return best
     return None
+
+
+def _of_json(value: str, width: int) -> str | None:
+    """The best address of an object of addresses with their sides, [width, height], as some shops write it."""
+    try:
+        sides = json.loads(value[:MAX_JSON])
+    except (ValueError, RecursionError):
+        return None
+    found = {
+        address: side[0]
+        for address, side in (sides.items() if isinstance(sides, dict) else ())
+        if isinstance(side, list) and side and isinstance(side[0], int) and _PLACE.match(address) and decodable(address)
+    }
+    enough = [address for address, side in found.items() if side >= width]
+    return min(enough, key=found.__getitem__) if enough else max(found, key=found.__getitem__, default=None)
 
 
 def _of_late(attributes: Attributes, *, own: bool) -> str | None:

@@ -14,6 +14,7 @@ __all__ = ["codec_of", "decode"]
 SCANNED = 65_536  # bytes at the head of a page that are searched for a declaration
 
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_WIDE = {b"<\0?\0": "utf-16-le", b"\0<\0?": "utf-16-be"}  # an XML declaration in two bytes a character
 _CHARSET = re.compile(r"charset\s{0,9}=\s{0,9}(?:\"([^\"]{1,60})\"?|'([^']{1,60})'?|([^\s;\"']{1,60}))", re.IGNORECASE)
 _XML = re.compile(rb"\s{0,64}<\?xml\s[^>]{0,200}?encoding\s{0,9}=\s{0,9}[\"']([A-Za-z0-9._:-]{1,40})[\"']")
 # What the prescan steps over, and the meta tags it stops at. Scripts hold no tags, whatever stands in their strings.
@@ -83,7 +84,7 @@ def decode(content: bytes, content_type: str = "") -> str:
     for mark, name in _BOMS:
         if content.startswith(mark):
             return content[len(mark) :].decode(name, "replace")
-    codec = _in_header(content_type) or _declared(content)
+    codec = _in_header(content_type) or _WIDE.get(content[:4], "") or _declared(content)
     return content.decode(codec, "replace") if codec else _guessed(content)
 
 

@@ -27,6 +27,7 @@ TINY = 2  # pixels; a picture of these sides counts visitors, or keeps a place
 
 _NUMBER = re.compile(r"\s*(\d{1,5})(?:\.\d+)?\s*(?:px)?\s*$")
 _REFRESH = re.compile(r"\s*[\d.]*+\s*[;,\s]\s*(?:url\s*=)?\s*[\"']?\s*([^\"'\s][^\"']*)", re.IGNORECASE)
+_TINY_STYLE = re.compile(r"(?:^|;)\s*(width|height)\s*:\s*[01]px\s*(?=;|$)", re.IGNORECASE)
 _SPRITE = re.compile(r"(?:^|[/_.-])sprites?[\w.-]*\.(?:png|gif|svg|webp)", re.IGNORECASE)
 # All that is looked at of a page, found in one pass; those that show a picture, and those that speak of the page.
 _SHOWN = "img, amp-img, amp-anim, video[poster], object[data]"
@@ -166,7 +167,7 @@ def _images(page: Page, parts: list[_Parts], nearby: Nearby, image_width: int) -
                 address, reason = _embedded(node, attributes)
             else:
                 address, reason = address_of(node, attributes, image_width, pictures=pictures)
-            if not reason and ("role" in attributes or sides[0] or "sprite" in address):
+            if not reason and ("role" in attributes or sides[0] or "style" in attributes or "sprite" in address):
                 reason = _no_content(attributes, address, sides)
             if reason:
                 page.skipped.append((address[:200], reason))
@@ -202,6 +203,9 @@ def _no_content(attributes: dict[str, str | None], address: str, sides: tuple[st
         return "decorative"
     width, height = map(_size, sides) if sides[0] and sides[1] else (None, None)
     if width is not None and height is not None and max(width, height) <= TINY:
+        return "tracking_pixel"
+    style = attributes.get("style")
+    if style and len({side.lower() for side in _TINY_STYLE.findall(style)}) == 2:
         return "tracking_pixel"
     return "sprite" if "sprite" in address and _SPRITE.search(address) else ""
 

@@ -27,7 +27,7 @@ _SITEMAP = re.compile(rb"<(?:\w{1,20}:)?(?:sitemapindex|urlset)\b")
 _PAGE = re.compile(rb"<(?:\w{1,20}:)?url\s{0,9}>")
 _IMAGE = b"<image:image>"
 _IMAGE_PART = re.compile(rb"<image:(loc|caption|title)" + _VALUE)
-_NAME = re.compile(r"sitemap[^/]*$|\.xml(\.gz)?$", re.IGNORECASE)
+_NAME = re.compile(r"sitemap[^/]*$|\.(?:xml|txt)(?:\.gz)?$", re.IGNORECASE)
 _LINE = re.compile(rb"https?://\S{1,4090}", re.IGNORECASE)
 
 

@@ -41,16 +41,16 @@ class Resolver:
 
     def __call__(self, reference: str) -> str | None:
         """The absolute URL, without fragment, of a reference; None when it is no http(s) URL."""
-        reference = reference.strip(STRIPPED)
-        if len(reference) > MAX_URL_LENGTH:
+        given = reference.strip(STRIPPED)
+        if len(given) > MAX_URL_LENGTH:
             return None
-        reference, _, _ = reference.partition("#")
+        reference, _, _ = given.partition("#")
         # Most references are plain relative or absolute ones, and this is called for every link and image.
         if self._plain_folder and _SIMPLE_PATH.fullmatch(reference):
             return (self._plain_origin if reference[0] == "/" else self._plain_folder) + reference
         if PLAIN.fullmatch(reference) and "/." not in reference:
             return reference
-        return self._slow(reference)
+        return self._slow(given)
 
     def _slow(self, reference: str) -> str | None:
         text = absolute(reference, self._base)

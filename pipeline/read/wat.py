@@ -3,7 +3,8 @@ themselves.
 
 In: a path or URL of a WAT file. Out: :class:`Extracted` pieces in file order. A WAT record is JSON with the response's
 headers, the page's meta tags and its links; an image is a link with ``path`` ``IMG@/src`` and, where the page gave
-them, ``alt`` and ``title``. Captions of figures are not in a WAT file, so a WARC of the same pages gives more.
+them, ``alt`` and ``title``, or a meta tag of Open Graph. Captions of figures are not in a WAT file, so a WARC of the
+same pages gives more.
 """
 
 import json
@@ -12,9 +13,11 @@ from typing import Any
 
 from pipeline.net.config import HttpConfig
 from pipeline.net.transport import Headers
+from pipeline.read.addresses import is_placeholder
 from pipeline.read.archive import Problem, Response, read_metadata
 from pipeline.read.choose import choose, plain
 from pipeline.read.config import ExtractConfig
+from pipeline.read.declared import images_of_metas
 from pipeline.read.pages import Page, Pair
 from pipeline.read.srcset import best_of_srcset
 from pipeline.read.tables import Extracted, Rows, page_consent
@@ -80,11 +83,18 @@ def _page(html: dict[str, Any], url: str, extract: ExtractConfig) -> Page:
             address = best_of_srcset(address, extract.image_width) or ""
         absolute = resolve(address)
         texts, caption = choose((name, plain(_text(link, name))) for name in _TEXTS if _text(link, name))
-        if absolute is None:
+        if is_placeholder(address):
+            page.skipped.append((address[:200], "placeholder"))
+        elif absolute is None:
             page.skipped.append((address[:200], "data_uri" if address.startswith("data:") else "bad_url"))
         elif not caption:
             page.skipped.append((absolute, "no_text"))
         else:
+            pairs.setdefault((absolute, caption), Pair(absolute, caption, texts))
+    for address, told, _ in images_of_metas(page.metas):
+        absolute = resolve(address)
+        texts, caption = choose((kind, plain(text)) for kind, text in told)
+        if absolute is not None and caption:
             pairs.setdefault((absolute, caption), Pair(absolute, caption, texts))
     page.pairs = list(pairs.values())
     return page

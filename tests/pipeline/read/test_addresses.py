@@ -29,6 +29,8 @@ def found(html: str) -> list[str]:
         ("src=s.jpg srcset='lqip.jpg 20w' data-srcset='b.jpg 1100w'", "b.jpg"),
         (f"src='{DATA}' srcset='{DATA} 1w' data-never-seen='//k/deer.webp?w=9'", "http://k/deer.webp?w=9"),
         ("src=spinner.gif data-image=/pictures/17", "pictures/17"),
+        ('src=s.jpg data-dynamic=\'{"/a.jpg":[400,300],"/b.jpg":[1100,800],"/c.jpg":[1300,900]}\'', "b.jpg"),
+        ('src=s.jpg data-dynamic=\'{"/a.jpg":[400,300],"/b.jpg":[700,800]}\' data-broken=\'{"/x": [9\'', "b.jpg"),
         ("src=small.jpg data-orig-file=full.jpg", "full.jpg"),
         ("src=deer.jpg data-share-image=other.jpg data-link=/x data-thumb=t.jpg", "deer.jpg"),
         ("src=deer.jpg data-url=/article/5", "deer.jpg"),
@@ -67,14 +69,16 @@ def test_an_image_without_a_picture_is_said_so() -> None:
     page = extract_page(
         b"<img alt=x><img src='data:,' alt=x><img src=/img/spacer.gif alt=x><img src=1x1.png alt=x>"
         b"<img src=deer.jpg width=1 height=1 alt=x><img src=/i/sprite-2.png alt=x><img src=deer.jpg role=none alt=x>"
-        b"<img src=deer.jpg width=1 height=20 alt=x><img src=sprites-in-a-garden.jpg alt=x>",
+        b"<img src=deer.jpg width=1 height=20 alt=x><img src=sprites-in-a-garden.jpg alt=x>"
+        b"<img src=owl.jpg style='height: 1px; border: 0; WIDTH:0px' alt=x><img src=fox.jpg style='width:1px' alt=x>",
         BASE,
     )
     reasons = [reason for _, reason in page.skipped]
     assert reasons == [
-        *("no_address", "data_uri", "placeholder", "placeholder", "tracking_pixel", "sprite", "decorative")
+        *("no_address", "data_uri", "placeholder", "placeholder", "tracking_pixel", "sprite", "decorative"),
+        "tracking_pixel",
     ]
-    assert [pair.url.removeprefix(BASE) for pair in page.pairs] == ["deer.jpg", "sprites-in-a-garden.jpg"]
+    assert [pair.url.removeprefix(BASE) for pair in page.pairs] == ["deer.jpg", "sprites-in-a-garden.jpg", "fox.jpg"]
 
 
 @pytest.mark.parametrize(

@@ -224,11 +224,13 @@ def test_wat_files(archive: Archive) -> None:
         {"path": "IMG@/srcset", "url": "s.jpg 1x, l.jpg 2x", "alt": "a wide view"},
         {"path": "A@/href", "url": "x.html", "text": "no image"},
         {"path": "IMG@/src", "url": 7, "alt": "wrong type"},
+        {"path": "IMG@/src", "url": "/i/blank.gif", "alt": "a stand-in"},
         "not a link",
     ]
+    graph = [{"property": "og:image", "content": "/o.jpg"}, {"property": "og:title", "content": "an owl looks on"}]
     refused = {"Head": {"Metas": [{"name": "robots", "content": "noimageai"}]}, "Links": links}
     path = archive(
-        wat_record("http://h/a/", {"Head": {"Base": "/b/", "Title": "T"}, "Links": links}),
+        wat_record("http://h/a/", {"Head": {"Base": "/b/", "Title": "T", "Metas": graph}, "Links": links}),
         wat_record("http://h/refused", refused),
         wat_record("http://h/header", {"Links": links}, **{"X-Robots-Tag": "noai"}),
         wat_record("http://h/gone", {"Links": links}, status="404"),
@@ -240,9 +242,17 @@ def test_wat_files(archive: Archive) -> None:
         ("http://h/b/x.jpg", "a dog runs"),
         ("http://h/b/y.jpg", "the cat sleeps"),
         ("http://h/b/l.jpg", "a wide view"),
+        ("http://h/o.jpg", "an owl looks on"),
     ]
     assert reasons(pieces) == Counter(
-        {"no_text": 1, "refused_by_meta_robots": 1, "refused_by_x_robots_tag": 1, "http_404": 1, "broken_json": 1}
+        {
+            "no_text": 1,
+            "placeholder": 1,
+            "refused_by_meta_robots": 1,
+            "refused_by_x_robots_tag": 1,
+            "http_404": 1,
+            "broken_json": 1,
+        }
     )
 
 

@@ -63,6 +63,11 @@ def test_what_wins() -> None:
     assert decode("ü".encode("utf-16-le"), "text/html; charset=utf-16") == "ü"
 
 
+def test_two_bytes_a_character_without_a_mark() -> None:
+    for codec in ("utf-16-le", "utf-16-be"):
+        assert decode("<?xml version='1.0'?><p>früh".encode(codec)).endswith("<p>früh")
+
+
 def test_a_bad_byte_costs_one_character() -> None:
     assert decode(b"caf\xe9 " + "früh im März".encode()) == "caf\ufffd früh im März"
     assert decode("café, früh und März: ü".encode("cp1252")) == "café, früh und März: ü"

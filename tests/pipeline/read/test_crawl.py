@@ -110,6 +110,7 @@ def test_rows_say_where_they_come_from(site: Any, quick: HttpConfig) -> None:
         "page_language": "en",
         "consent": "allowed",
         "consent_evidence": "robots.txt: none; tdmrep.json: none; ai.txt: none; headers: no refusal; meta: no refusal",
+        "columns": None,
     }
     (page,) = result.pages.to_pylist()
     assert (page["title"], page["images"], page["pairs"], page["http_status"]) == ("T", 1, 1, 200)
@@ -181,6 +182,10 @@ def test_sitemaps_of_any_name_give_pages_and_pictures(site: Any, quick: HttpConf
     results, _ = crawl(f"{origin}/sitemap.txt", quick, depth=1)
     assert statuses(results, origin) == {"/sitemap.txt": "sitemap", "/text.html": "success", "/feed": "wrong_type"}
     assert "/paper.pdf" not in log
+    pages["/robots.txt"] = ("text/plain", f"Sitemap: {origin}/addresses.txt".encode())
+    pages["/addresses.txt"], pages["/"] = pages["/sitemap.txt"], "<p>home"
+    results, _ = crawl(origin, quick, depth=1, sitemaps=True)
+    assert statuses(results, origin)["/text.html"] == "success"
 
 
 def test_where_a_page_says_it_is_and_sends_on(site: Any, quick: HttpConfig) -> None:

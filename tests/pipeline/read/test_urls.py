@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from yarl import URL
 
 from pipeline.net.url import absolute, parsed
@@ -37,6 +39,16 @@ def test_one_spelling(reference: str, expected: str | None) -> None:
     assert canonical(reference) == expected
     if expected is not None:
         assert canonical(expected) == expected
+
+
+PIECES = ("http://", "https://", "//", "/", "a", "B.jpg", ".", "..", "?", "%2F", "%7e", "&", "=", ":8", "#", " ", "ä~")
+
+
+@settings(max_examples=500)
+@given(st.lists(st.sampled_from(PIECES), max_size=9).map("".join), st.sampled_from(["http://h/a/b", "https://h:8/c?d"]))
+def test_the_fast_way_never_differs(reference: str, base: str) -> None:
+    resolve = Resolver(base)
+    assert resolve(reference) == resolve._slow(reference)
 
 
 @pytest.mark.parametrize(
