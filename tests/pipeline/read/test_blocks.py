@@ -38,7 +38,13 @@ URLS = [
         "",
     ),
     *("ftp://h.example/a", "no address", "//h.example/a", "https://h.example/ö.jpg", "https://müller.example/a"),
-    *("https://h.example/" + "a" * 4100, "http://[::1]/a", "https://h.example/a b", "https://h.example/a\\b"),
+    *(
+        "https://h.example/" + "a" * 4100,
+        "https://h.example/" + "a" * 4080,
+        "http://[::1]/a",
+        "https://h.example/a b",
+        "https://h.example/a\\b",
+    ),
 ]
 TEXTS = [
     *(f"an owl by the harbour, number {n}" for n in range(8)),
