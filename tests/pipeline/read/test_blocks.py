@@ -56,6 +56,7 @@ TEXTS = [
         "x" * 2000,
         "x" * 2001,
         "&amp;owl and owl",
+        "https://localhost",
         "a " * 1200,
         "a\x0bb",
         "\x1bred",
