@@ -8,6 +8,7 @@ policy file that robots.txt itself disallows is not asked for.
 import asyncio
 import functools
 import time
+import weakref
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -49,8 +50,8 @@ class Memory:
     hosts: dict[str, HostMemory] = field(default_factory=dict)
 
     def shorten(self, most: int) -> None:
-        """Forgets the policies that were learnt first, and the hosts that may be asked at once, where there are more
-        than ``most``; half of them then, so that this is seldom done."""
+        """Forgets the policies that were used longest ago, and the hosts that may be asked at once, where there are
+        more than ``most``; half of them then, so that this is seldom done."""
         if len(self.policies) > most:
             for origin in list(self.policies)[: most // 2]:
                 del self.policies[origin]
@@ -79,16 +80,16 @@ class Sites:
         self._memory = memory
         self._ask = ask
         self._delay_found = delay_found
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._locks: weakref.WeakValueDictionary[str, asyncio.Lock] = weakref.WeakValueDictionary()
 
     async def policy(self, url: URL) -> SitePolicy:
         """The policy of the URL's origin, asked for if it is not known or a day old."""
         origin = origin_of(url)
-        async with self._locks.setdefault(origin, asyncio.Lock()):
-            policy = self._memory.policies.get(origin)
+        async with self._locks.setdefault(origin, asyncio.Lock()):  # which goes when nobody waits for it
+            policy = self._memory.policies.pop(origin, None)
             if policy is None or policy.expires < time.monotonic():
                 policy = await self._read(url.origin())
-                self._memory.policies[origin] = policy
+            self._memory.policies[origin] = policy  # behind those that were used before
             if policy.robots is not None:
                 delay = policy.robots.delay(self._config.user_agent)
                 if delay is not None:

@@ -122,3 +122,13 @@ def test_a_client_forgets_hosts_that_it_has_done_with(quick: HttpConfig, monkeyp
         told = asked(dataclasses.replace(quick, concurrent_hosts=2), urls, memory)
     assert told[:39] == [""] * 39
     assert len(memory.hosts) <= 9 and len(memory.policies) <= 9
+
+
+def test_a_host_in_use_is_not_forgotten(quick: HttpConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.net.client._HOSTS_REMEMBERED", 8)
+    with HostileServer({"/0": answer(b"x")}, address="0.0.0.0") as server:
+        used = f"http://127.0.0.9:{server.port}/0"
+        urls = [url for host in range(1, 40) for url in (f"http://127.0.1.{host}:{server.port}/0", used)]
+        asked(dataclasses.replace(quick, concurrent_hosts=2, binding_signals=("robots_txt",)), urls, Memory())
+        again = 1  # the first host, at the end, for its sitemaps
+        assert server.paths().count("/robots.txt") == 39 + 1 + again
