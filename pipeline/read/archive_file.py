@@ -64,7 +64,10 @@ def _check_kind(stream: IO[bytes], path: str) -> None:
     """Raises UserError for a file in whose first megabyte no record of an archive begins, packed or not."""
     head = stream.read(SCAN_BYTES)
     stream.seek(0)
-    if not head.strip() or head.startswith(_ARC_START) or _LIKE_A_RECORD.search(head) or _packs_records(head):
+    begins = head[:1000]
+    if not begins.strip() or begins.startswith(_ARC_START) or _LIKE_A_RECORD.search(begins):
+        return
+    if _packs_records(head) or _LIKE_A_RECORD.search(head):
         return
     raise UserError(
         f"{path}: is no WARC, ARC or WAT file: it begins with {head[:16]!r}",

@@ -73,4 +73,6 @@ def choose(texts: Iterable[tuple[str, str]]) -> tuple[list[tuple[str, str]], str
         words = min(3, words_in(text))
         if words > most:
             best, most = text, words
+            if most == 3:
+                break
     return kept, best
