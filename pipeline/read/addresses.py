@@ -14,7 +14,7 @@ from selectolax.lexbor import LexborNode
 from pipeline.read.media import matches_screen
 from pipeline.read.srcset import best_of_srcset, decodable
 
-__all__ = ["address_of", "is_placeholder", "thorough_address"]
+__all__ = ["address_of", "is_placeholder", "names_picture", "thorough_address"]
 
 Attributes = Mapping[str, str | None]
 
@@ -52,6 +52,11 @@ _STAND_IN = re.compile(
 def is_placeholder(address: str) -> bool:
     """Whether an address is by its name that of a stand-in, shown until a script has loaded the picture."""
     return _STAND_IN.fullmatch(address[-200:]) is not None or address.lower() in ("about:blank", "#")
+
+
+def names_picture(address: str) -> bool:
+    """Whether an address ends as those of pictures do."""
+    return _ENDING.match(address) is not None
 
 
 def address_of(node: LexborNode, attributes: Attributes, width: int, *, pictures: bool = True) -> tuple[str, str]:
@@ -133,7 +138,7 @@ def _of_sets(attributes: Attributes, width: int) -> str | None:
     for value in (*late, attributes.get("srcset")):
         if value and value.startswith("{") and (found := _of_json(value, width)):
             return found
-        if value and (best := best_of_srcset(value, width)) and not is_placeholder(best):
+        if value and (best := best_of_srcset(value, width)) and "{" not in best and not is_placeholder(best):
             return best
     return None
 
@@ -161,8 +166,8 @@ def _of_late(attributes: Attributes, *, own: bool) -> str | None:
         if not value or name in _ORDINARY or name.endswith("srcset") or _OTHER_NAME.search(name):
             continue
         value = value.strip()
-        if value[:5].lower() == "data:" or value[:11].lower() == "javascript:" or is_placeholder(value):
-            continue
+        if "{" in value or value[:11].lower() == "javascript:" or value[:5].lower() == "data:" or is_placeholder(value):
+            continue  # a pattern that a script fills in, or nothing to ask for
         if own and not _OWN_NAME.search(name):
             continue
         if _ENDING.match(value):

@@ -32,6 +32,8 @@ _STOP = frozenset({"body", "html", "main", "article", "section", "table", "ul", 
 _NO_CAPTION = frozenset({"a", "button", "input", "img", "script", "style"})
 # What may stand around an image alone, so that a caption behind it is a caption right after the image.
 _AROUND = frozenset({"a", "picture", "figure", "noscript"})
+_FRAMES = frozenset({"div", "span"})
+_WRAPPERS = _AROUND | _FRAMES
 
 
 # A site has few names of classes, on very many elements.
@@ -51,7 +53,7 @@ class Nearby:
 
     def __init__(self, *, microdata: bool = False) -> None:
         self._known: dict[tuple[int, Callable[[LexborNode], str]], str] = {}
-        self._microdata = microdata
+        self.microdata = microdata
 
     def __call__(self, node: LexborNode) -> tuple[str, str]:
         """(kind, text): the figcaption of the nearest ``<figure>`` that has one of its own, else the caption of the
@@ -73,12 +75,12 @@ class Nearby:
                 attributes = ancestor.attrs
                 if (name := attributes.get("class")) and _names_block(name):
                     caption = self._text(ancestor, _caption_in)
-                if self._microdata and "ImageObject" in (attributes.get("itemtype") or ""):
+                if self.microdata and "ImageObject" in (attributes.get("itemtype") or ""):
                     caption = caption or self._text(ancestor, _caption_of_object)
             if tag in _STOP:
                 break
             ancestor = ancestor.parent
-        if not caption and (node.next is not None or node.parent is None or node.parent.tag in _AROUND):
+        if not caption and (node.next is not None or node.parent is None or node.parent.tag in _WRAPPERS):
             caption = _caption_after(node)
         return "caption", caption
 
@@ -154,10 +156,21 @@ def _caption_after(node: LexborNode) -> str:
         if after is not None:
             stray = after.tag == "figcaption" and (around.parent is None or not _is_figure(around.parent))
             return text_of(after) if stray or _is_caption(after) else ""
-        around = around.parent
-        if around is None or around.tag not in _AROUND:
+        if not _holds_alone(around):
             return ""
+        around = around.parent
     return ""
+
+
+def _holds_alone(node: LexborNode) -> bool:
+    """Whether what a node stands in, which has nothing behind it, may be but a frame around it."""
+    around = node.parent
+    if around is None or around.tag in _AROUND:
+        return around is not None
+    before = node.prev
+    if before is not None and before.is_text_node and not (before.text_content or "").strip():
+        before = before.prev
+    return around.tag in _FRAMES and before is None
 
 
 def _next_seen(node: LexborNode) -> LexborNode | None:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from pipeline.read.addresses import address_of
+from pipeline.read.addresses import address_of, names_picture
 from pipeline.read.charset import decode
 from pipeline.read.choose import MAX_TEXT, choose, plain
 from pipeline.read.declared import Declared, images_of_json, images_of_metas
 from pipeline.read.markup import parse
 from pipeline.read.nearby import Nearby
-from pipeline.read.rendered import text_of
+from pipeline.read.rendered import text_of, walk
 from pipeline.read.urls import Resolver
 
 __all__ = ["Page", "Pair", "extract_page"]
@@ -23,6 +23,7 @@ __all__ = ["Page", "Pair", "extract_page"]
 MAX_PAIRS = 5_000  # of one page
 MAX_LINKS = 5_000
 MAX_IDS = 20_000
+MAX_OBJECTS = 1_000  # of microdata
 TINY = 2  # pixels; a picture of these sides counts visitors, or keeps a place
 
 _NUMBER = re.compile(r"\s*(\d{1,5})(?:\.\d+)?\s*(?:px)?\s*$")
@@ -163,6 +164,8 @@ def _images(page: Page, parts: list[_Parts], nearby: Nearby, image_width: int) -
         for tag, node in part.shown:
             attributes = node.attributes
             sides = attributes.get("width"), attributes.get("height")
+            if "layout" in attributes:  # of AMP: the sides may be but their proportion
+                sides = None, None
             if tag in ("video", "object"):
                 address, reason = _embedded(node, attributes)
             else:
@@ -173,7 +176,7 @@ def _images(page: Page, parts: list[_Parts], nearby: Nearby, image_width: int) -
                 page.skipped.append((address[:200], reason))
             elif address:
                 yield address, _texts(node, attributes, nearby, labels), sides
-    declared = [*images_of_metas(page.metas), *_of_scripts(parts)]
+    declared = [*images_of_metas(page.metas), *_of_scripts(parts), *(_of_microdata(parts) if nearby.microdata else ())]
     for address, found, stated in declared:
         sides = stated.get("width"), stated.get("height")
         yield address, [(kind, cleaned) for kind, text in found if (cleaned := plain(text))], sides
@@ -186,11 +189,28 @@ def _of_scripts(parts: Iterable[_Parts]) -> Iterator[Declared]:
                 yield from images_of_json(script.text())
 
 
+def _of_microdata(parts: Iterable[_Parts]) -> Iterator[Declared]:
+    """The objects of type ImageObject whose address stands in a link or a meta tag, not in an image."""
+    for part in parts:
+        for node in part.tree.css("[itemtype*=ImageObject]")[:MAX_OBJECTS]:
+            said: dict[str, str] = {}
+            for found, begins in walk(node, lambda _: False):
+                if begins and found.is_element_node and (name := found.attributes.get("itemprop")):
+                    attributes = found.attributes
+                    value = attributes.get("href") or attributes.get("content") or ""
+                    said.setdefault(name, value if found.tag in ("link", "meta", "a") else text_of(found))
+            address = said.get("contentUrl") or said.get("url") or ""
+            texts = [(name, said[name]) for name in ("caption", "description", "name") if said.get(name)]
+            if address and texts:
+                yield address, texts, {}
+
+
 def _embedded(node: LexborNode, attributes: dict[str, str | None]) -> tuple[str, str]:
     """The address of a video's poster or of an object that is a picture; both empty for other objects."""
     if node.tag == "object":
-        kind = (attributes.get("type") or "").lower()
-        address = (attributes.get("data") or "").strip() if kind.startswith("image/") else ""
+        kind, address = (attributes.get("type") or "").lower(), (attributes.get("data") or "").strip()
+        if not kind.startswith("image/") and (kind or not names_picture(address)):
+            return "", ""
     else:
         address = (attributes.get("poster") or "").strip()
     return ("", "data_uri") if address[:5].lower() == "data:" else (address, "")

@@ -34,6 +34,7 @@ def found(html: str) -> list[str]:
         ("src=small.jpg data-orig-file=full.jpg", "full.jpg"),
         ("src=deer.jpg data-share-image=other.jpg data-link=/x data-thumb=t.jpg", "deer.jpg"),
         ("src=deer.jpg data-url=/article/5", "deer.jpg"),
+        ("src=deer.jpg data-src='/{width}/deer.jpg' data-srcset='/{w}.jpg 300w'", "deer.jpg"),
         ("src=deer.jpg data-placeholder=blur.jpg data-hover-src=hare.jpg", "deer.jpg"),
         ("src=deer.jpg srcset='/my deer 1.jpg 600w, /my deer 2.jpg 1200w'", "deer.jpg"),
         ("src=deer.jpg srcset='deer.svg, deer.jxl 2x'", "deer.jpg"),

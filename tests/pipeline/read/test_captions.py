@@ -76,6 +76,8 @@ def test_text_is_as_rendered(inner: str, text: str) -> None:
         "<div itemscope itemtype='https://schema.org/ImageObject'>{i}<span itemprop=caption>{w}</span></div>",
         "<p id=t>{w}</p><img src=deer.jpg alt=deer aria-labelledby='none t'>",
         "<figure>{i}<noscript>{i}</noscript></figure><p class=caption>{w}</p>",
+        "<div class=picture>{i}</div> <div class=caption>{w}</div>",
+        "<div><span><a href=x>{i}</a></span></div><p class=caption>{w}</p>",
     ],
 )
 def test_captions_of_books_and_of_content_systems(html: str) -> None:
@@ -168,10 +170,27 @@ def test_other_elements_that_show_a_picture() -> None:
     html = (
         f"<amp-img src=a.jpg alt='{WORDS}'></amp-img><figure><video poster=b.jpg></video>"
         f"<figcaption>{WORDS}</figcaption></figure><object data=c.png type=image/png>{WORDS}</object>"
-        f"<object data=d.swf type=x/flash>{WORDS}</object>"
+        f"<object data=d.swf type=x/flash>{WORDS}</object><object data=e.webp>{WORDS}</object><object data=f></object>"
+        f"<amp-img src=g.jpg width=1 height=1 layout=responsive alt='{WORDS}'></amp-img>"
         "<video src=e.mp4></video>"
     )
-    assert captions(html) == [("a.jpg", WORDS), ("b.jpg", WORDS), ("c.png", WORDS)]
+    assert captions(html) == [(name, WORDS) for name in ("a.jpg", "b.jpg", "c.png", "e.webp", "g.jpg")]
+
+
+def test_an_image_among_other_things_has_no_caption_from_behind() -> None:
+    assert captions(f"<div>words before {IMAGE}</div><p class=caption>{WORDS}</p>") == [("deer.jpg", "deer")]
+    assert captions(f"<div>{IMAGE} words behind</div><p class=caption>{WORDS}</p>") == [("deer.jpg", "deer")]
+
+
+def test_an_image_object_of_links() -> None:
+    kind = "itemscope itemtype='https://schema.org/ImageObject'"
+    html = (
+        f"<div {kind}><link itemprop=url href=l.jpg><meta itemprop=caption content='{WORDS}'></div>"
+        f"<div {kind}><a itemprop=contentUrl href=m.jpg>x</a><p itemprop=description>{WORDS}</p></div>"
+        f"<div {kind}><link itemprop=url href=n.jpg></div>"
+        f"<div {kind}>{IMAGE}<meta itemprop=caption content='{WORDS}'></div>"
+    )
+    assert captions(html) == [("deer.jpg", WORDS), ("l.jpg", WORDS), ("m.jpg", WORDS)]
 
 
 def test_where_a_page_says_it_is_and_sends_its_reader() -> None:
