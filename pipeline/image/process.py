@@ -19,7 +19,7 @@ from pipeline.image.config import ImageConfig
 from pipeline.image.exif import exif_json, exif_of, orientation
 from pipeline.image.geometry import scaled_size, square_side
 from pipeline.image.hashes import grey_spread, perceptual_hash
-from pipeline.image.mending import completed_jpegs, mended_png
+from pipeline.image.mending import completed_jpegs, mended
 from pipeline.image.turbo import decode_scaled
 from webimagetext.errors import UserError
 from webimagetext.foreign import one_line
@@ -80,15 +80,16 @@ def process(data: bytes, config: ImageConfig) -> Processed | Rejected:
 
 def _mended(data: bytes, config: ImageConfig) -> Processed | None:
     """What becomes of a picture of which nothing but its file's form is broken; None where pixels are missing too."""
-    png = mended_png(data)
-    found = _processed(png, config) if png is not None else None
-    if (both := completed_jpegs(data)) is not None:
-        found, other = (_processed(jpeg, config) for jpeg in both)
-        if not isinstance(other, Processed) or not isinstance(found, Processed) or found.data != other.data:
+    found: Processed | Rejected | None = None
+    for other in mended(data):
+        if isinstance(found := _processed(other, config), Processed):
+            break
+    both = None if isinstance(found, Processed) else completed_jpegs(data)
+    if both is not None:
+        found, again = (_processed(jpeg, config) for jpeg in both)
+        if not (isinstance(found, Processed) and isinstance(again, Processed) and found.data == again.data):
             return None
-    if not isinstance(found, Processed):
-        return None
-    return replace(found, sha256=hashlib.sha256(data).hexdigest())
+    return replace(found, sha256=hashlib.sha256(data).hexdigest()) if isinstance(found, Processed) else None
 
 
 def _processed(data: bytes, config: ImageConfig) -> Processed | Rejected:

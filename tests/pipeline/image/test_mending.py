@@ -3,6 +3,7 @@ comes out is what every browser shows."""
 
 import hashlib
 import io
+import random
 import struct
 import zlib
 
@@ -92,6 +93,34 @@ BROKEN_FORMS = {
 @pytest.mark.parametrize("name", BROKEN_FORMS)
 def test_what_no_pixel_hangs_on_never_costs_the_picture(name: str) -> None:
     assert near(picture(BROKEN_FORMS[name]), GREEN)
+
+
+PIECES = (b"Exif\0\0", b"ICC_PROFILE\0", b"MPF\0", b"Photoshop 3.0\0", b"Adobe", b"http://ns.adobe.com/xap/1.0/\0", b"")
+NAMES = "tEXt zTXt iTXt iCCP eXIf gAMA cHRM sRGB pHYs tIME bKGD sBIT acTL hIST sPLT tRNS fcTL fdAT caBX"
+KINDS = NAMES.split()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_words_of_programs_leave_the_picture(seed: int) -> None:
+    draw = random.Random(seed)
+    for _ in range(60):
+        told = draw.choice(PIECES) + draw.randbytes(draw.randrange(60))
+        marker = draw.choice(b"\xe0\xe1\xe2\xec\xed\xee\xfe")
+        picture(JPEG[:2] + struct.pack(">BBH", 0xFF, marker, len(told) + 2) + told + JPEG[2:])
+        extra = chunk(draw.choice(KINDS).encode(), draw.randbytes(draw.randrange(40)))
+        picture(png(GREEN_ROWS[:9], 8, 2, extra))
+        picture(
+            encoded(SOLID, "WEBP", exif=draw.randbytes(40), xmp=draw.randbytes(40), icc_profile=draw.randbytes(200))
+        )
+
+
+def test_a_mended_file_keeps_what_its_colours_mean() -> None:
+    broken = chunk(b"iCCP", b"\0")
+    key = chunk(b"tRNS", struct.pack(">HHH", *GREEN))
+    assert near(picture(png(GREEN_ROWS, 8, 2, broken, key)), (255, 255, 255))
+    inks = encoded(Image.new("CMYK", (SIZE, SIZE), (200, 20, 10, 5)), "JPEG", quality=95)
+    odd = inks[:2] + struct.pack(">BBH", 0xFF, 0xEE, 8) + b"Adobe\xe2" + inks[2:]
+    assert np.array_equal(picture(inks), picture(odd))
 
 
 def test_missing_pixels_are_no_picture() -> None:
