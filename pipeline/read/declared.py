@@ -8,6 +8,8 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from pipeline.read.rendered import without_markup
+
 __all__ = ["Declared", "images_of_json", "images_of_metas"]
 
 MAX_JSON = 500_000  # characters of one script
@@ -62,15 +64,18 @@ def images_of_json(script: str) -> Iterator[Declared]:
     """The objects of type ImageObject in a script of JSON-LD that have an address and a text."""
     if len(script) > MAX_JSON:
         return
+    script = script.replace("<![CDATA[", "").replace("]]>", "")
+    begin, end = min(filter(lambda at: at >= 0, map(script.find, "{[")), default=0), max(map(script.rfind, "}]")) + 1
     try:
-        content = json.loads(script)
+        content = json.loads(script[begin:end], strict=False)  # in comments, or with line breaks within its texts
     except (ValueError, RecursionError):
         return
     for item in _objects(content):
         kinds = item.get("@type")
-        if "ImageObject" in (kinds if isinstance(kinds, list) else [kinds]):
+        kinds = kinds if isinstance(kinds, list) else [kinds]
+        if any(isinstance(kind, str) and kind.endswith("ImageObject") for kind in kinds):
             address = next(filter(None, (_word(item.get(name)) for name in ("contentUrl", "url"))), "")
-            texts = [(f"ld:{name}", text) for name in _OF_JSON if (text := _word(item.get(name)))]
+            texts = [(f"ld:{name}", text) for name in _OF_JSON if (text := without_markup(_word(item.get(name))))]
             if address and texts:
                 yield address, texts, {side: _word(item.get(side)) or None for side in ("width", "height")}
 

@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from selectolax.lexbor import LexborNode
+from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-__all__ = ["MAX_NODES", "text_of", "thorough_text_of", "walk"]
+__all__ = ["MAX_NODES", "text_of", "thorough_text_of", "walk", "without_markup"]
 
 MAX_NODES = 200  # looked at for one text
 MAX_CHARACTERS = 2_000
@@ -34,6 +34,7 @@ _NO_TEXT = re.compile(
     re.IGNORECASE,
 )
 _NOT_SHOWN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_TAG = re.compile(r"</?[a-z]{1,10}\b[^<>]{0,200}>|<br\s*/?>", re.IGNORECASE)
 _NOTE = re.compile(r"\s*[\[(]?\s*(?:\d{1,3}|[a-z]|[*†‡§]{1,3})\s*[\])]?\s*", re.IGNORECASE)
 _LINK_MARK = re.compile(r"\s*(?:[¶#§†‡*↑↩⤴🔗]\ufe0e?|\[\s*\w{1,3}\s*\])\s*")
 
@@ -77,6 +78,14 @@ def text_of(node: LexborNode) -> str:
         ):
             return thorough_text_of(node)
     return "".join(pieces)[:MAX_CHARACTERS]
+
+
+def without_markup(text: str) -> str:
+    """The text that a reader sees of one with tags in it, as lists and data about a page may have."""
+    if _TAG.search(text) is None:
+        return text
+    body = LexborHTMLParser(text[: 4 * MAX_CHARACTERS]).body
+    return text_of(body) if body is not None else ""
 
 
 def _stands_alone(block: LexborNode, node: LexborNode) -> bool:

@@ -16,6 +16,7 @@ from pipeline.read.config import ExtractConfig
 from pipeline.read.frontier import ScopeRules
 from pipeline.read.links import may_be_page
 from pipeline.read.pages import Page, Pair, extract_page
+from pipeline.read.rendered import without_markup
 from pipeline.read.sitemap import MAX_BYTES, is_sitemap, is_sitemap_url, read_sitemap
 from pipeline.read.tables import page_consent
 from pipeline.read.urls import canonical, picture_url
@@ -82,13 +83,14 @@ class Visitor:
     def _read(self, visit: Visited, named_sitemap: bool) -> None:
         answer = visit.answer
         media = answer.header("content-type").strip().lower()
-        if not media.startswith(PAGE_TYPES):
-            if is_sitemap(answer.body) or (named_sitemap and media):
-                self._read_sitemap(visit)
-                return
-            if media and b"<html" not in answer.body[:SNIFFED].lower():
-                answer.reason, answer.detail = "wrong_type", media[:100]
-                return
+        page = media.startswith(PAGE_TYPES)
+        lists = (named_sitemap or not page) and is_sitemap(answer.body)
+        if lists or (named_sitemap and media and not page):
+            self._read_sitemap(visit)
+            return
+        if media and not page and b"<html" not in answer.body[:SNIFFED].lower():
+            answer.reason, answer.detail = "wrong_type", media[:100]
+            return
         goes_on = visit.depth < self._extract.depth
         visit.page = extract_page(
             answer.body, answer.final_url, media, image_width=self._extract.image_width, links=goes_on
@@ -108,7 +110,7 @@ class Visitor:
         visit.links += self._kept(found.sitemaps, visit.depth)
         visit.consent = page_consent(visit.page, {}, self._http, [answer.consent_evidence, "sitemap: names the image"])
         for page, address, texts in found.images:
-            kept, caption = choose((kind, plain(text)) for kind, text in texts)
+            kept, caption = choose((kind, plain(without_markup(text))) for kind, text in texts)
             url = picture_url(address)
             if url and caption:
                 visit.listed.append((Pair(url, caption, kept), canonical(page) or answer.final_url))

@@ -185,6 +185,8 @@ def test_a_page_is_read_as_far_as_its_coding_is_whole(archive: Archive) -> None:
     pieces = read(archive(page(1, http_block(cut, Content_Encoding="gzip")), page(2)))
     assert rows(pieces) == pairs_of(1) + pairs_of(2)
     assert not reasons(pieces)
+    chunked = b"%x\r\n%b\r\nffff\r\n%b" % (len(PAGE), PAGE, b"<p>cut")
+    assert rows(read(archive(page(4, http_block(chunked, Transfer_Encoding="chunked"))))) == pairs_of(4)
     picture = warc_record("response", "http://h/p.png", http_block(cut, "image/png", Content_Encoding="gzip"))
     assert reasons(read(archive(picture))) == Counter({"bad_encoding": 1})
     plain = page(3, http_block(PAGE, Content_Encoding="br"))

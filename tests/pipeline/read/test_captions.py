@@ -155,7 +155,10 @@ def test_images_that_a_page_names_apart_from_its_text() -> None:
     <script type=application/ld+json>{"@graph": [{"@type": ["Thing", "ImageObject"], "contentUrl": "/5.jpg",
       "caption": ["a fox sleeps there"], "width": {"@value": 300}}, {"@type": "ImageObject", "url": "/6.jpg"},
       {"@type": "Person", "url": "/7.jpg", "name": "somebody of that name"}]}</script>
-    <script type=application/ld+json>{broken</script>"""
+    <script type=application/ld+json>{broken</script>
+    <script type="application/ld+json; x">//<![CDATA[
+      {"@type": "http://schema.org/ImageObject", "url": "/8.jpg", "name": "<p>a <b>wolf</b></p><p>goes\nby</p>"}
+    //]]></script>"""
     page = read(html)
     assert [(pair.url.removeprefix(BASE), pair.caption, pair.width) for pair in page.pairs] == [
         ("1.jpg", "a roe deer drinks", 640),
@@ -163,6 +166,7 @@ def test_images_that_a_page_names_apart_from_its_text() -> None:
         ("3.jpg", "The pond", None),
         ("4.jpg", "an owl looks on", None),
         ("5.jpg", "a fox sleeps there", 300),
+        ("8.jpg", "a wolf goes by", None),
     ]
 
 

@@ -162,7 +162,7 @@ def test_sitemaps_of_any_name_give_pages_and_pictures(site: Any, quick: HttpConf
     index = f"<sitemapindex><sitemap><loc>{origin}/children?page=1</loc></sitemap></sitemapindex>"
     child = (
         f"<urlset><url><loc><![CDATA[{origin}/map.html]]></loc><image:image><image:loc>{origin}/7.jpg?a=%2F</image:loc>"
-        "<image:caption>a deer of the map</image:caption></image:image></url></urlset>"
+        "<image:caption><![CDATA[a <b>deer</b> of the map]]></image:caption></image:image></url></urlset>"
     )
     pages["/sitemap.xml"] = ("text/xml", index.encode())
     pages["/children?page=1"] = ("application/xml", gzip.compress(child.encode()))
