@@ -28,6 +28,7 @@ from benchmarks.resources import Cost, measure
 from benchmarks.table import Row, figure, times
 from pipeline.keeping.folder import RunFolder, part_name
 from pipeline.keeping.manifest import Entry, mark_complete, read_table, write_manifest
+from pipeline.keeping.step import FORMAT
 from pipeline.tables.outputs import ROWS_A_PART
 from pipeline.tables.schema import CANDIDATES, SELECTED
 from pipeline.tables.sink import write_part
@@ -80,7 +81,7 @@ def write_candidates(run: RunFolder, rows: int) -> None:
     if waiting:
         write()
     write_manifest(run.candidates, entries)
-    mark_complete(run.candidates, "")
+    mark_complete(run.candidates, "", format=FORMAT)
 
 
 def _curate(folder: Path, done: RunFolder, config: str) -> Cost:

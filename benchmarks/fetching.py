@@ -39,6 +39,7 @@ from benchmarks.webserver import HOSTS, WebServer, serve_images
 from pipeline.hashing import hash_strings
 from pipeline.keeping.folder import RunFolder, part_name
 from pipeline.keeping.manifest import mark_complete, write_manifest
+from pipeline.keeping.step import FORMAT
 from pipeline.tables.schema import SELECTED
 from pipeline.tables.sink import write_part
 
@@ -146,7 +147,7 @@ def _write_selected(run: RunFolder, urls: Sequence[str]) -> None:
     columns = [known.get(field.name, pa.nulls(len(urls), field.type)) for field in SELECTED]
     table = pa.Table.from_arrays(columns, schema=SELECTED).sort_by("pair_id")
     write_manifest(run.selected, [write_part(run.selected, part_name(0), table)])
-    mark_complete(run.selected, "")
+    mark_complete(run.selected, "", format=FORMAT)
 
 
 def _authorities(folder: Path, server: WebServer) -> str:

@@ -17,6 +17,7 @@ from pipeline.read.markup import parse
 from pipeline.read.nearby import Nearby
 from pipeline.read.rendered import text_of, walk
 from pipeline.read.urls import Resolver
+from pipeline.text.detectors import language_of
 
 __all__ = ["Page", "Pair", "extract_page"]
 
@@ -24,6 +25,7 @@ MAX_PAIRS = 5_000  # of one page
 MAX_LINKS = 5_000
 MAX_IDS = 20_000
 MAX_OBJECTS = 1_000  # of microdata
+PROSE = 600  # characters that tell the language of a page
 TINY = 2  # pixels; a picture of these sides counts visitors, or keeps a place
 
 _NUMBER = re.compile(r"\s*(\d{1,5})(?:\.\d+)?\s*(?:px)?\s*$")
@@ -55,7 +57,7 @@ class Page:
 
     pairs: list[Pair] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
-    language: str = ""
+    language: str = ""  # of its text, else as it declares
     title: str = ""
     metas: list[tuple[str, str]] = field(default_factory=list)  # names in lower case, for the consent rules
     skipped: list[tuple[str, str]] = field(default_factory=list)
@@ -105,9 +107,24 @@ def extract_page(
         elif (absolute, caption) not in pairs and len(pairs) < MAX_PAIRS:
             pairs[absolute, caption] = Pair(absolute, caption, kept, *map(_size, sides))
     page.pairs = list(pairs.values())
+    if pairs:
+        page.language = language_of(_prose(trees[0])) or page.language
     if links:
         page.links = _links(trees, resolve)
     return page
+
+
+def _prose(tree: LexborHTMLParser) -> str:
+    """The first sentences of a page, as much as tells their language."""
+    text = ""
+    for tags in ("p", "li, dd, td"):
+        for node in tree.css(tags):
+            text = f"{text} {' '.join(node.text().split())}"
+            if len(text) >= PROSE:
+                return text[:PROSE]
+        if len(text) >= PROSE // 2:
+            break
+    return text.strip()
 
 
 _NAMED = ("aria-labelledby", "aria-describedby")

@@ -50,7 +50,7 @@ PAGES = pa.schema(
         pa.field("http_status", pa.int16()),
         pa.field("bytes", pa.int64()),
         pa.field("title", pa.string()),
-        pa.field("language", pa.string()),  # the page's lang attribute
+        pa.field("language", pa.string()),  # of the page's text, else as it declares
         pa.field("images", pa.int32()),  # with or without a usable text
         pa.field("pairs", pa.int32()),
         pa.field("links", pa.int32()),
@@ -69,7 +69,7 @@ CANDIDATES = pa.schema(
         pa.field("source", pa.string()),  # pages, warc, wat or url_list
         pa.field("declared_width", pa.int32()),  # from the page's markup, pixels
         pa.field("declared_height", pa.int32()),
-        pa.field("page_language", pa.string()),  # the page's lang attribute
+        pa.field("page_language", pa.string()),  # of the page's text, else as the page declares
         pa.field("consent", pa.string()),  # what the page's own signals say: "allowed", or the signal that binds
         pa.field("consent_evidence", pa.string()),  # where that was read, e.g. "robots.txt: allow; meta robots: none"
         pa.field("columns", pa.string()),  # JSON object: further columns of a list, those that the settings keep

@@ -1,9 +1,11 @@
 """Language rule: keeps captions in the wanted language, and stores the probability that they are.
 
-A detector is unsure of two or three words. So a caption stays if its probability reaches ``threshold``; from
-``low_threshold`` on it also stays when enough of its words are in a dictionary. Without a dictionary (any language but
-English, or no query list with WordNet names) the lower threshold WITHOUT_DICTIONARY serves short captions best: at 0.5
-half of the English ones would go.
+A detector is unsure of a few words, and what it is unsure of is told by comparison and by context. On a page in the
+wanted language a caption stays unless it is surely in another one; on a page in another language it has to be surely in
+the wanted one. Where the page is not known, as in a list of addresses, a caption stays if its probability reaches
+``threshold``; from ``low_threshold`` on it also stays when enough of its words are in a dictionary. Without a
+dictionary (any language but English, or no query list with WordNet names) it stays where the wanted language ranks
+first and is not too unlikely.
 """
 
 import functools
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from pipeline.text.detectors import detect
@@ -20,7 +23,10 @@ from query_builder.normalize import words
 
 __all__ = ["LanguageRule", "dictionary_from_queries", "english_function_words"]
 
+# Chosen on the captions of one manual in nine languages, and held against two others (docs/curation.md).
 WITHOUT_DICTIONARY = 0.3
+LEAST_FIRST = 0.15  # how likely the language that ranks first is to be, of a caption alone
+SURELY_OTHER = 0.5  # from which on a caption on a page in the wanted language goes
 
 
 @functools.cache
@@ -60,14 +66,35 @@ class LanguageRule:
         if self.detector == "off":
             return pa.nulls(rows, pa.string()), {"p_english": pa.nulls(rows, pa.float32())}
         texts = captions(batch).to_pylist()
-        probabilities = detect(self.detector, texts, self.language)
-        keep = probabilities >= (self.threshold if self.dictionary else min(self.threshold, WITHOUT_DICTIONARY))
+        wanted, other = detect(self.detector, texts, self.language)
+        same, foreign = self._pages(batch)
+        first = wanted >= other
+        keep = np.where(same, first | (other < SURELY_OTHER), wanted >= self.threshold)
+        lone = ~same & ~foreign
         if self.dictionary:
-            for row in np.flatnonzero(~keep & (probabilities >= self.low_threshold)):
+            for row in np.flatnonzero(~keep & ~foreign & (same | (wanted >= self.low_threshold))):
                 keep[row] = self._share(texts[row]) >= self.dictionary_share
-        return verdicts(rows, [("other_language", ~keep)]), {"p_english": pa.array(probabilities)}
+        else:
+            keep |= lone & ((first & (wanted >= LEAST_FIRST)) | (wanted >= min(self.threshold, WITHOUT_DICTIONARY)))
+        return verdicts(rows, [("other_language", ~keep)]), {"p_english": pa.array(wanted)}
+
+    def _pages(self, batch: pa.RecordBatch) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """Which captions stand on a page in the wanted language, and which on one in another; neither where that is not
+        known."""
+        if "page_language" not in batch.schema.names:
+            nowhere = np.zeros(batch.num_rows, bool)
+            return nowhere, nowhere
+        told = batch["page_language"].dictionary_encode()
+        names = [(text or "").replace("_", "-").partition("-")[0].lower() for text in told.dictionary.to_pylist()]
+        # Behind them what a null stands for.
+        same = np.array([*(name == self.language for name in names), False])
+        foreign = np.array([*(bool(name) and name != self.language for name in names), False])
+        places = told.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)
+        return same[places], foreign[places]
 
     def _share(self, text: str) -> float:
-        """The share of a text's words that are in the dictionary, as they stand or without a final s."""
-        found = [word in self.dictionary or word.removesuffix("s") in self.dictionary for word in words(text)]
+        """The share of a text's words that are in the dictionary, as they stand or without a final s; numbers are words
+        of every language."""
+        spoken = [word for word in words(text) if not word.isdigit()]
+        found = [word in self.dictionary or word.removesuffix("s") in self.dictionary for word in spoken]
         return sum(found) / len(found) if found else 0.0

@@ -212,3 +212,25 @@ def test_a_real_book_gives_every_picture_its_text(shared_data: Path) -> None:
     assert len(found) + sum(len(page.skipped) for page in pages) == images
     assert len(found) > 500
     assert all(pair.url.startswith("http://h/images/") for pair in found)
+
+
+GERMAN = "Die alte Brücke führt über den Fluss, und am Abend gehen dort die Leute aus der Stadt spazieren. "
+ENGLISH = "The old bridge leads across the river, and in the evening people from the town walk there. "
+
+
+@pytest.mark.parametrize(
+    ("declared", "body", "language"),
+    [
+        ("en", f"<p>{GERMAN}</p><p>{GERMAN}</p>", "de"),
+        ("", f"<p>{ENGLISH}</p><p>{GERMAN[:20]}</p>", "en"),
+        ("fr-CA", "<p>Un pont</p>", "fr-ca"),  # too little to say
+        ("de", f"<ul><li>{ENGLISH}</li><li>{ENGLISH}</li></ul><p>1</p>", "en"),
+        ("de", f"<div>{ENGLISH * 3}</div>", "de"),  # no sentences where they are looked for
+        ("", f"<p>{ENGLISH}</p><p>{GERMAN * 20}</p>", "de"),
+        ("", f"<p>{ENGLISH * 8}</p><p>{GERMAN * 20}</p>", "en"),  # the first sentences count
+    ],
+)
+def test_the_language_of_a_page_is_that_of_its_text(declared: str, body: str, language: str) -> None:
+    html = f'<html lang="{declared}"><body>{body}<img src="a.jpg" alt="a bridge at night"></body></html>'
+    page = extract_page(html.encode(), "http://h.example/", "text/html; charset=utf-8")
+    assert page.language == language and len(page.pairs) == 1

@@ -1,9 +1,10 @@
+import dataclasses
 from collections.abc import Callable
 
 import pyarrow as pa
 import pytest
 
-from pipeline.text.detectors import detect
+from pipeline.text.detectors import detect, language_of
 from pipeline.text.language import LanguageRule, dictionary_from_queries, english_function_words
 from webimagetext.errors import UserError
 
@@ -55,14 +56,14 @@ def test_a_dictionary_saves_short_captions(batch_of: Batch) -> None:
 
 def test_langdetect_is_seeded(batch_of: Batch) -> None:
     unsure = ["pizza pasta", "radio hotel taxi", "menu bar"] * 3
-    answers = detect("langdetect", unsure, "en").tolist()
+    answers = detect("langdetect", unsure, "en")[0].tolist()
     assert answers[:3] == answers[3:6] == answers[6:]
 
 
 def test_texts_that_try_a_detector() -> None:
     odd = ["", " ", "\n", "a\nb\nc", "12345", "🐕" * 50, "\x00", "x" * 20_000, "e\u0301" * 100]
     for detector in ("fasttext", "langdetect"):
-        assert len(detect(detector, odd, "en")) == len(odd)
+        assert [len(answers) for answers in detect(detector, odd, "en")] == [len(odd)] * 2
 
 
 def test_the_dictionary_of_a_query_list() -> None:
@@ -79,4 +80,70 @@ def test_unknown_languages_and_detectors_are_named() -> None:
 
 
 def test_py3langid() -> None:
-    assert detect("py3langid", [ENGLISH[0]], "en")[0] > 0.5 > detect("py3langid", [OTHER[0]], "en")[0]
+    wanted, other = detect("py3langid", [ENGLISH[0], OTHER[0]], "en")
+    assert wanted[0] > 0.5 > wanted[1] and other[1] > 0.5
+
+
+@pytest.mark.parametrize("detector", ["fasttext", "langdetect", "py3langid"])
+def test_a_detector_tells_the_likeliest_other_language(detector: str) -> None:
+    wanted, other = detect(detector, [ENGLISH[0], OTHER[0], "radio hotel taxi"], "en")
+    assert wanted[0] > 0.5 and other[0] == 0
+    assert other[1] > 0.5 > wanted[1]
+    assert ((other == 0) | (wanted <= other)).all() and (wanted + other <= 1.001).all()
+
+
+SURELY_ANOTHER = "Fill Path Example"  # as the model has it, at 0.86
+UNSURE = "Edge radius examples"  # where English is not even among the first
+
+
+def kept(caption: str, page: str | None, language: str = "en", **changed: object) -> bool:
+    batch = pa.RecordBatch.from_pydict({"caption": [caption], "page_language": pa.array([page], pa.string())})
+    tried = dataclasses.replace(rule("fasttext", language=language), **changed)  # type: ignore[arg-type]
+    return tried(batch)[0].null_count == 1
+
+
+@pytest.mark.parametrize("page", ["en", "EN-us", "en_GB"])
+def test_on_a_page_in_the_language_what_is_not_surely_another_stays(page: str) -> None:
+    assert kept(UNSURE, page) and not kept(UNSURE, None) and not kept(UNSURE, "")
+    assert not kept(OTHER[0], page) and not kept(OTHER[3], page)
+    known = frozenset({"fill", "path", "example"})
+    assert not kept(SURELY_ANOTHER, page) and kept(SURELY_ANOTHER, page, dictionary=known)
+
+
+def test_on_a_page_in_another_language_a_caption_has_to_be_surely_in_this_one() -> None:
+    """Untranslated captions stay."""
+    doubtful = "Menu radius Tab"  # English first, at 0.12
+    assert kept(doubtful, "en") and kept(doubtful, None, threshold=0.1) and not kept(doubtful, "de")
+    assert not kept(doubtful, "de", dictionary=frozenset({"menu", "radius", "tab"}))
+    assert kept(ENGLISH[0], "de") and not kept(OTHER[0], "de")
+    assert kept(OTHER[0], "de", language="de") and kept(OTHER[0], "de-CH", language="de")
+
+
+def test_numbers_do_not_count_against_the_dictionary() -> None:
+    known = frozenset({"world", "tourism", "day"})
+    assert kept("world tourism day 2015", None, dictionary=known, threshold=1.0, low_threshold=0.0)
+    assert not kept("world tourism 12 2015", None, dictionary=frozenset({"world"}), threshold=1.0, low_threshold=0.0)
+
+
+def test_without_a_page_or_a_dictionary_the_first_language_counts() -> None:
+    seen = set()
+    for caption in (text.lower()[:length] for text in (*ENGLISH, *OTHER) for length in (7, 10, 14)):
+        wanted, other = (answer[0] for answer in detect("fasttext", [caption], "en"))
+        expected = bool((wanted >= other and wanted >= 0.15) or wanted >= 0.3)
+        assert kept(caption, None) == expected
+        seen.add((expected, wanted >= 0.3))
+    assert seen == {(True, True), (True, False), (False, False)}
+
+
+def test_batches_know_their_rows(batch_of: Batch) -> None:
+    captions = [UNSURE, UNSURE, OTHER[0], ENGLISH[0], UNSURE, OTHER[0]]
+    pages = pa.array([None, "en", "en", "de", "en-US", None], pa.string())
+    batch = pa.RecordBatch.from_arrays([pa.array(captions), pages], ["caption", "page_language"])
+    verdicts, added = rule("fasttext")(batch)
+    assert verdicts.is_null().to_pylist() == [False, True, False, True, True, False]
+    assert added["p_english"].to_pylist() == detect("fasttext", captions, "en")[0].tolist()
+
+
+def test_the_language_of_a_text() -> None:
+    assert language_of(" ".join(OTHER[:1] * 2)) == "de" and language_of(" ".join(ENGLISH[:2])) == "en"
+    assert language_of("Katze") == "" and language_of("1 2 3 4 5 6 7 8 9 10 " * 9) == ""

@@ -290,5 +290,5 @@ def test_real_web_captions(shared_data: Path, batch_of: Batch) -> None:
     by_reason = {entry["values"]: entry["counts"] for entry in counts.to_pylist()}
     # A sample of captions that somebody already cleaned: most stay, and the other languages are most of what goes.
     assert 0.6 < kept.num_rows / batch.num_rows < 0.9
-    assert by_reason["other_language"] > 1000
+    assert by_reason["other_language"] > 800
     assert by_reason.get("boilerplate", 0) < 50
