@@ -81,7 +81,7 @@ def write_candidates(run: RunFolder, rows: int) -> None:
     if waiting:
         write()
     write_manifest(run.candidates, entries)
-    mark_complete(run.candidates, "", format=FORMAT)
+    mark_complete(run.candidates, "", format=FORMAT, settings={"extract": {"source": "url_list"}})
 
 
 def _curate(folder: Path, done: RunFolder, config: str) -> Cost:
