@@ -137,6 +137,10 @@ def test_what_is_no_archive_is_named(tmp_path: Path) -> None:
             read(str(tmp_path / name))
         with pytest.raises(UserError, match=rf"{name}: is no WARC, ARC or WAT file"):
             list(read_wat(str(tmp_path / name), EXTRACT, HTTP))
+    damaged = bytearray(gzip.compress(page(1)))
+    damaged[10:14] = b"\xff" * 4
+    (tmp_path / "damaged").write_bytes(damaged)
+    assert reasons(read(str(tmp_path / "damaged")))["broken_record"] >= 1, "of a file that may be an archive"
     (tmp_path / "arc").write_bytes(b"filedesc://x")
     assert rows(read(str(tmp_path / "arc"))) == []
     with pytest.raises(UserError, match="no such file"):
