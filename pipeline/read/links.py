@@ -1,14 +1,21 @@
-"""Which links are worth a request as pages: not those to files that hold none, nor those into a site's endless spaces.
+"""The links of a page, and which of them are worth a request as pages: not those to files that hold none, nor those into
+a site's endless spaces.
 
-In: a canonical URL. Out: yes or no. Seeds and sitemaps are asked whatever this says.
+In: the trees of a page; a canonical URL. Out: absolute URLs; yes or no. Seeds are asked whatever this says.
 """
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-__all__ = ["may_be_page"]
+from selectolax.lexbor import LexborHTMLParser
 
+from pipeline.read.urls import Resolver
+
+__all__ = ["links_of", "may_be_page"]
+
+MAX_LINKS = 5_000  # of one page
 MAX_SEGMENTS = 24  # of a path
 MAX_REPEATED = 3  # times that one segment may stand in a path, or one parameter in a query
 MAX_PARAMETERS = 12
@@ -39,3 +46,17 @@ def may_be_page(url: str) -> bool:
     if len(segments) > MAX_SEGMENTS or len(names) > MAX_PARAMETERS:
         return False
     return all(max(Counter(each).values(), default=0) <= MAX_REPEATED for each in (segments, names))
+
+
+def links_of(trees: Iterable[LexborHTMLParser], resolve: Resolver) -> list[str]:
+    """Targets of links that do not ask not to be followed, in page order, each once."""
+    raw: dict[str, None] = {}
+    for tree in trees:
+        for node in tree.css("a[href], area[href], frame[src]"):
+            attributes = node.attributes
+            if "nofollow" not in (attributes.get("rel") or "").lower():
+                raw[(attributes.get("href") or attributes.get("src") or "").partition("#")[0]] = None
+        if len(raw) > MAX_LINKS:
+            break
+    found = (resolve(reference) for reference in list(raw)[:MAX_LINKS] if reference)
+    return list(dict.fromkeys(target for target in found if target))

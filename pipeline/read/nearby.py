@@ -30,6 +30,7 @@ _CAPTION = re.compile(
 )
 _STOP = frozenset({"body", "html", "main", "article", "section", "table", "ul", "ol", "form", "nav", "-undef"})
 _NO_CAPTION = frozenset({"a", "button", "input", "img", "script", "style"})
+_IMAGES = frozenset({"img", "amp-img", "video", "object"})
 # What may stand around an image alone, so that a caption behind it is a caption right after the image.
 _AROUND = frozenset({"a", "picture", "figure", "noscript"})
 _FRAMES = frozenset({"div", "span"})
@@ -53,6 +54,7 @@ class Nearby:
 
     def __init__(self, *, microdata: bool = False) -> None:
         self._known: dict[tuple[int, Callable[[LexborNode], str]], str] = {}
+        self._of_blocks: dict[int, dict[int, str]] = {}
         self.microdata = microdata
 
     def __call__(self, node: LexborNode) -> tuple[str, str]:
@@ -74,7 +76,7 @@ class Nearby:
             if not caption and tag != "a":
                 attributes = ancestor.attrs
                 if (name := attributes.get("class")) and _names_block(name):
-                    caption = self._text(ancestor, _caption_in)
+                    caption = self._captions(ancestor).get(node.mem_id, "")
                 if self.microdata and "ImageObject" in (attributes.get("itemtype") or ""):
                     caption = caption or self._text(ancestor, _caption_of_object)
             if tag in _STOP:
@@ -83,6 +85,13 @@ class Nearby:
         if not caption and (node.next is not None or node.parent is None or node.parent.tag in _WRAPPERS):
             caption = _caption_after(node)
         return "caption", caption
+
+    def _captions(self, block: LexborNode) -> dict[int, str]:
+        key = block.mem_id
+        captions = self._of_blocks.get(key)
+        if captions is None:
+            captions = self._of_blocks[key] = _captions_in(block)
+        return captions
 
     def _text(self, block: LexborNode, find: Callable[[LexborNode], str]) -> str:
         key = block.mem_id, find
@@ -113,28 +122,59 @@ def _images_in(block: LexborNode) -> int:
     return sum(begins and found.tag == "img" for found, begins in walk(block, lambda _: False))
 
 
-def _caption_in(block: LexborNode) -> str:
-    """The caption that a block holds outside of the figures in it, if there are but a few images."""
-    caption = None
+def _captions_in(block: LexborNode) -> dict[int, str]:
+    """The captions of the images of a block, by image, that it holds outside of the figures in it.
+
+    One caption is that of all images, if they are but a few; of several, each is that of the images before it, or of
+    those behind it where the block begins with a caption.
+    """
+    parts: list[tuple[int, LexborNode | None]] = []  # images, and captions as nodes, in the order of the page
     images = 0
+    last: LexborNode | None = None
     for found in islice(block.traverse(), MAX_NODES):
         tag = found.tag
-        if tag == "img":
+        if tag in _IMAGES:
             images += 1
-        elif caption is None and tag not in _NO_CAPTION:
+            parts.append((found.mem_id, None))
+        elif tag not in _NO_CAPTION:
             name = found.attrs.get("class") if found.is_element_node else None
-            if (_names_caption(name) if name else tag == "caption") and not _in_figure(found, block):
-                caption = found
-    return text_of(caption) if caption is not None and images <= MAX_IMAGES else ""
+            if (_names_caption(name) if name else tag == "caption") and not _is_within(found, block, last):
+                last = found
+                parts.append((0, found))
+    captions = len(parts) - images
+    if not captions or (captions == 1 and images > MAX_IMAGES):
+        return {}
+    if captions == 1 and last is not None:
+        text = text_of(last)
+        return {image: text for image, caption in parts if caption is None}
+    return _one_by_one(parts if parts[0][1] is not None else parts[::-1])
 
 
-def _in_figure(node: LexborNode, block: LexborNode) -> bool:
-    """Whether a figure within ``block`` holds the node; true of the block itself too, no caption of its own."""
+def _one_by_one(parts: list[tuple[int, LexborNode | None]]) -> dict[int, str]:
+    """The caption of each image, that next before it in ``parts``; none where it would be that of many."""
+    found: dict[int, str] = {}
+    waiting: list[int] = []
+    text = ""
+    for image, caption in parts:
+        if caption is None:
+            waiting.append(image)
+            continue
+        if len(waiting) <= MAX_IMAGES:
+            found |= dict.fromkeys(waiting, text)
+        text, waiting = text_of(caption), []
+    if len(waiting) <= MAX_IMAGES:
+        found |= dict.fromkeys(waiting, text)
+    return found
+
+
+def _is_within(node: LexborNode, block: LexborNode, caption: LexborNode | None) -> bool:
+    """Whether a figure within ``block``, or the ``caption`` before, holds the node; true of the block itself too, no
+    caption of its own."""
     if node.mem_id == block.mem_id:
         return True
     around = node.parent
     while around is not None and around.mem_id != block.mem_id:
-        if around.tag == "figure":
+        if around.tag == "figure" or (caption is not None and around.mem_id == caption.mem_id):
             return True
         around = around.parent
     return False

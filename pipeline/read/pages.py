@@ -13,6 +13,7 @@ from pipeline.read.addresses import address_of, names_picture
 from pipeline.read.charset import decode
 from pipeline.read.choose import MAX_TEXT, choose, plain
 from pipeline.read.declared import Declared, images_of_json, images_of_metas
+from pipeline.read.links import links_of
 from pipeline.read.markup import parse
 from pipeline.read.nearby import Nearby
 from pipeline.read.rendered import text_of, walk
@@ -22,7 +23,6 @@ from pipeline.text.detectors import language_of
 __all__ = ["Page", "Pair", "extract_page"]
 
 MAX_PAIRS = 5_000  # of one page
-MAX_LINKS = 5_000
 MAX_IDS = 20_000
 MAX_OBJECTS = 1_000  # of microdata
 PROSE = 600  # characters that tell the language of a page
@@ -110,7 +110,7 @@ def extract_page(
     if pairs:
         page.language = language_of(_prose(trees[0])) or page.language
     if links:
-        page.links = _links(trees, resolve)
+        page.links = links_of(trees, resolve)
     return page
 
 
@@ -280,20 +280,6 @@ def _texts(
     if parent is not None and parent.tag == "a":
         texts.append(("link_title", parent.attributes.get("title")))
     return [(kind, cleaned) for kind, text in texts if text and (cleaned := plain(text))]
-
-
-def _links(trees: Iterable[LexborHTMLParser], resolve: Resolver) -> list[str]:
-    """Targets of links that do not ask not to be followed, in page order, each once."""
-    raw: dict[str, None] = {}
-    for tree in trees:
-        for node in tree.css("a[href], area[href], frame[src]"):
-            attributes = node.attributes
-            if "nofollow" not in (attributes.get("rel") or "").lower():
-                raw[(attributes.get("href") or attributes.get("src") or "").partition("#")[0]] = None
-        if len(raw) > MAX_LINKS:
-            break
-    found = (resolve(reference) for reference in list(raw)[:MAX_LINKS] if reference)
-    return list(dict.fromkeys(target for target in found if target))
 
 
 def _size(value: str | None) -> int | None:

@@ -125,6 +125,8 @@ def _unread(node: LexborNode) -> bool:
             return True
         if _NOT_SHOWN.search(attributes.get("style") or ""):
             return True
+        if attributes.get("role") == "button":
+            return True
         if "noteref" in (attributes.get("role") or attributes.get("epub:type") or ""):
             return True
     if tag == "sup":

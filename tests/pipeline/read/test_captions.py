@@ -39,6 +39,7 @@ def captions(html: str) -> list[tuple[str, str]]:
         ("A roe deer in May <a href='#back'>↩</a><span class='sr-only'>back</span>", "A roe deer in May"),
         ("A roe deer <span style='display: none'>not</span><i hidden>nor</i>in May", "A roe deer in May"),
         ("A roe deer see <a href='#f2'>Figure 2</a>", "A roe deer see Figure 2"),
+        ("A roe deer in May <a role=button href=x>Buy</a>", "A roe deer in May"),
         ("<ruby>鹿<rt>しか</rt></ruby>の写真です", "鹿の写真です"),
         ("A roe&shy;bell deer&#8203; in\u200e May\x07 now", "A roebell deer in May now"),
         ("Tom &amp;amp; Jerry&amp;#39;s roe deer", "Tom & Jerry's roe deer"),
@@ -179,6 +180,30 @@ def test_other_elements_that_show_a_picture() -> None:
         "<video src=e.mp4></video>"
     )
     assert captions(html) == [(name, WORDS) for name in ("a.jpg", "b.jpg", "c.png", "e.webp", "g.jpg")]
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("number", [2, 5])
+def test_several_images_with_a_caption_each(first: bool, number: int) -> None:
+    image, caption = (
+        "<p><img src={0}.jpg alt=x></p>",
+        "<div class=caption><p class=caption-text>deer {0} in May</p></div>",
+    )
+    pair = caption + image if first else image + caption
+    html = "<div class='image row'>" + "".join(pair.format(place) for place in range(number)) + "</div>"
+    assert captions(html) == [(f"{place}.jpg", f"deer {place} in May") for place in range(number)]
+
+
+def test_captions_of_some_of_the_images() -> None:
+    plain = "<p><img src={}.jpg alt=y></p>"
+    html = "<div class=image>" + plain.format("a") + plain.format("b") + "<p class=caption>the first two deer</p>"
+    html += "<p><img src=c.jpg></p><p class=caption>the third of them</p>" + plain.format("d") + "</div>"
+    assert captions(html) == [
+        ("a.jpg", "the first two deer"),
+        ("b.jpg", "the first two deer"),
+        ("c.jpg", "the third of them"),
+        ("d.jpg", "y"),
+    ]
 
 
 def test_an_image_among_other_things_has_no_caption_from_behind() -> None:
