@@ -1,5 +1,5 @@
-"""The links of a page, and which of them are worth a request as pages: not those to files that hold none, nor those into
-a site's endless spaces.
+"""The links of a page, and which of them are worth a request as pages: not those to files that hold none, nor those
+into a site's endless spaces.
 
 In: the trees of a page; a canonical URL. Out: absolute URLs; yes or no. Seeds are asked whatever this says.
 """
