@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check format lint types docs peers spark bench bench-all table lock clean
+.PHONY: help setup demo test test-slow check format lint types docs audit peers spark bench bench-all table lock clean
 
 # Without bytecode the imports of torch and Beam take three times as long.
 unexport PYTHONDONTWRITEBYTECODE
@@ -40,7 +40,7 @@ test: .venv/.ready-dev  ## run the tests; WORKERS=2 processes
 test-slow: .venv/.ready-dev  ## run the tests that take longer than about twenty seconds
 	@$(PY) -m pytest -q -m slow
 
-check: format lint types docs test  ## everything continuous integration runs
+check: format lint types docs audit test  ## everything continuous integration runs
 
 format: .venv/.ready-dev
 	@echo "== format"
@@ -58,6 +58,10 @@ types: .venv/.ready-dev
 docs: .venv/.ready-dev
 	@echo "== docs in step with the code"
 	@$(PY) docs/check.py
+
+audit: .venv/.ready-dev  ## look whether packages are pinned, hashed, installed as pinned, of a known licence, without known faults
+	@echo "== packages"
+	@$(PY) docs/packages.py
 
 peers: .venv-peers/.ready  ## build .venv-peers with the programs that benchmarks and compatibility tests compare with
 	@echo ".venv-peers is ready"

@@ -11,6 +11,7 @@ import pyarrow as pa
 from query_builder.config import SOURCES, DiffConfig
 from query_builder.lists import read_list
 from query_builder.schema import read_metadata
+from webimagetext.foreign import shown
 
 __all__ = ["compare", "diff"]
 
@@ -57,7 +58,7 @@ def diff(old: str, new: str, config: DiffConfig) -> None:
     before, after = ((read_metadata(url) or {}).get("settings", {}) for url in (old, new))
     for name in sorted(set(before) | set(after)):
         if before.get(name) != after.get(name):
-            print(f"setting {name}: {before.get(name)} -> {after.get(name)}")
+            print(shown(f"setting {name}: {before.get(name)} -> {after.get(name)}"))
     for change in compare(old, new):
         if not (change.kept or change.gone or change.new):
             continue
@@ -65,4 +66,4 @@ def diff(old: str, new: str, config: DiffConfig) -> None:
         for label, names in (("gone", change.gone), ("new", change.new)):
             if names and config.examples:
                 more = f", … {len(names) - config.examples:,} more" if len(names) > config.examples else ""
-                print(f"  {label}: {', '.join(names[: config.examples])}{more}")
+                print(shown(f"  {label}: {', '.join(names[: config.examples])}{more}"))

@@ -14,6 +14,7 @@ from query_builder.normalize import normalize
 from query_builder.schema import candidates_path, read_metadata
 from webimagetext.errors import UserError
 from webimagetext.files import exists, open_input
+from webimagetext.foreign import shown
 from webimagetext.parquet import UNREADABLE, open_parquet
 
 __all__ = ["explain", "inspect"]
@@ -26,22 +27,23 @@ THRESHOLDS = {"word": "min_word_count", "bigram": "min_bigram_count", "title": "
 def inspect(url: str, config: InspectConfig) -> None:
     """Prints the overview, or the answer about one text. Raises UserError if ``url`` is no list."""
     if config.find is not None:
-        print("\n".join(explain(url, config.find)))
+        print(shown("\n".join(explain(url, config.find))))
         return
     table = read_list(url)
     metadata = read_metadata(url) or {}
     print(f"{url}: {len(table):,} queries")
     if settings := metadata.get("settings"):
-        print("settings: " + ", ".join(f"{name} {value}" for name, value in settings.items() if name != "budgets"))
+        told = ", ".join(f"{name} {value}" for name, value in settings.items() if name != "budgets")
+        print(shown(f"settings: {told}"))
     for item in metadata.get("inputs", ()):
-        print(f"input: {item['name']}  {item['bytes']:,} bytes  sha256 {item['sha256']}")
+        print(shown(f"input: {item['name']}  {item['bytes']:,} bytes  sha256 {item['sha256']}"))
     for source in sources_of(table):
         mask = pc.equal(table["admitted"], source)
         part = table.filter(mask)
         best = best_rows(part, source, config.top)
         print(f"\n{source or 'no source'}: {len(part):,} in its places; the first {len(best)}:")
         for row in best:
-            print(f"  {_line(row)}")
+            print(shown(f"  {_line(row)}"))
 
 
 def best_rows(table: pa.Table, source: str, count: int) -> list[dict[str, object]]:

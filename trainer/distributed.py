@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from trainer.models.clip import Clip
 from webimagetext.errors import UserError
+from webimagetext.foreign import shown
 
 __all__ = ["World"]
 
@@ -90,7 +91,7 @@ class World:
     def say(self, text: str) -> None:
         """A line for the person who looks on, from the first process only."""
         if self.is_first:
-            print(text, file=sys.stderr, flush=True)
+            print(shown(text), file=sys.stderr, flush=True)
 
     def wrap(self, model: Clip, parallel: str) -> nn.Module:
         """The module to call for features: the model itself, or its DDP or FSDP2 form.

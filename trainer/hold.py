@@ -1,7 +1,8 @@
 """One training at a time in a folder.
 
 In: the output folder. Out: a file ``lock`` in it that says who is at work: host, process, start. The system's own lock
-on that file decides, and it goes with the process however that ends: what a killed process leaves is taken over.
+on that file decides, and it goes with the process however that ends: what a killed process leaves is taken over. On an
+object store, which has no such locks, a lease does the same (webimagetext/lock.py).
 """
 
 import contextlib
@@ -9,26 +10,31 @@ import json
 import os
 import socket
 import time
-from typing import IO
 
-from webimagetext.errors import UserError
+from webimagetext.errors import UserError, full_disk_names
 from webimagetext.files import is_url, join, make_folder, read
-from webimagetext.lock import take
+from webimagetext.lock import locked, take
 
 __all__ = ["Hold"]
 
 
 class Hold:
-    """The right to train into ``output``; no more than a wish on an object store, which has no such locks."""
+    """The right to train into ``output``."""
 
     def __init__(self, output: str) -> None:
         self._output = output
         self._path = join(output, "lock")
-        self._file: IO[str] | None = None
+        self._handle: int | None = None
+        self._lease: contextlib.ExitStack | None = None
 
     def take(self) -> None:
         """Takes the right, unless it is held already. Raises UserError that names who has it."""
-        if self._file is not None or is_url(self._output):
+        if self._handle is not None or self._lease is not None:
+            return
+        if is_url(self._output):
+            with contextlib.ExitStack() as lease:
+                lease.enter_context(locked(self._output, "training"))
+                self._lease = lease.pop_all()
             return
         make_folder(self._output)
         try:
@@ -39,19 +45,22 @@ class Hold:
             return  # a file system without locks
         if handle is None:
             raise self._taken()
-        self._file = os.fdopen(handle, "w", encoding="utf-8")
-        self._file.truncate(0)
+        self._handle = handle
         about = {"host": socket.gethostname(), "pid": os.getpid(), "started": time.strftime("%Y-%m-%d %H:%M:%S")}
-        self._file.write(json.dumps(about) + "\n")
-        self._file.flush()
+        with full_disk_names(self._path):
+            os.ftruncate(handle, 0)
+            os.write(handle, f"{json.dumps(about)}\n".encode())
 
     def close(self) -> None:
-        """Gives the right back."""
-        if self._file is not None:
+        """Gives the right back. Raises UserError where another process has taken a lease over."""
+        if self._lease is not None:
+            lease, self._lease = self._lease, None
+            lease.close()
+        if self._handle is not None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)
-            self._file.close()
-            self._file = None
+            os.close(self._handle)
+            self._handle = None
 
     def _taken(self) -> UserError:
         try:

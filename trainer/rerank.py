@@ -16,6 +16,7 @@ from webimagetext.command import leave, run_command
 from webimagetext.errors import UserError
 from webimagetext.files import is_folder, listing, open_input, write_atomic
 from webimagetext.flags import need, parse_flags
+from webimagetext.foreign import shown
 from webimagetext.ranges import Range
 
 __all__ = ["main"]
@@ -94,7 +95,7 @@ def _rerank(config: RerankConfig) -> int:
     wait_asleep()
     ranked = _ranked(config)
     for row in ranked[: config.top or None]:
-        print(f"{row['similarity']:8.4f}  {row['image']}")
+        print(shown(f"{row['similarity']:8.4f}  {row['image']}"))
     if config.output:
         with write_atomic(config.output, "w") as stream:
             json.dump({"prompt": config.prompt, "ranked": ranked}, stream, indent=1)

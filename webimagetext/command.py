@@ -11,6 +11,8 @@ from typing import NoReturn
 
 from webimagetext.endings import Terminated, heard, user_error
 from webimagetext.extras import needed_by
+from webimagetext.foreign import shown
+from webimagetext.handles import raise_limit
 
 __all__ = ["leave", "run_command"]
 
@@ -26,6 +28,7 @@ def run_command(command: Callable[[], int | None]) -> int:
     """
     _take_names_as_utf_8()
     _print_any_text()
+    raise_limit()
     try:
         with needed_by("this command"), heard():
             return command() or 0
@@ -41,7 +44,7 @@ def run_command(command: Callable[[], int | None]) -> int:
         told = user_error(error)
         if told is None:
             raise
-        print(f"error: {told}", file=sys.stderr)
+        print(shown(f"error: {told}"), file=sys.stderr)
         return 2
 
 

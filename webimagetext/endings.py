@@ -20,6 +20,11 @@ __all__ = ["Terminated", "heard", "out_of_files", "user_error", "user_error_of_t
 
 AGAIN = "run the same command again: finished work is kept"
 MEMORY = f"use fewer --workers, a smaller batch, or a machine with more memory; then {AGAIN}"
+NO_THREAD = "can't start new thread"  # Python's words
+THREADS = UserError(
+    "this machine lets the program start no further thread",
+    f"raise the limits on memory (`ulimit -v`) and processes (`ulimit -u`), or use fewer --workers; then {AGAIN}",
+)
 ANOTHER = "change that, or name another place"
 # What to say of an error of the system, and what to do about it.
 _SYSTEM = {
@@ -61,6 +66,8 @@ def user_error(error: BaseException, memory: str = MEMORY) -> UserError | None:
         return _out_of_memory(str(error), memory)
     if is_out_of_files(error):
         return out_of_files()
+    if isinstance(error, RuntimeError) and str(error) == NO_THREAD:
+        return THREADS
     if not isinstance(error, OSError):
         return None
     return _of_system(error.errno or (errno.ENOSPC if is_full_disk(error) else None), error.filename)
@@ -70,6 +77,8 @@ def user_error_of_text(text: str) -> UserError | None:
     """The same of an error that another process raised, from the text of its traceback."""
     if _MEMORY_ERROR.search(text):
         return _out_of_memory(text, MEMORY)
+    if f"RuntimeError: {NO_THREAD}" in text:
+        return THREADS
     found = list(_OS_ERROR.finditer(text))
     return _of_system(int(found[-1][1]), found[-1][2]) if found else None
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any, Literal
 
 from webimagetext.errors import UserError, full_disk_names
-from webimagetext.stores import answers, is_url, missing, open_store, patiently
+from webimagetext.stores import is_url, missing, open_store, patiently
 from webimagetext.streams import BLOCK, HashedStream, Input, Output
 
 __all__ = [
@@ -94,11 +94,10 @@ def version(url: str) -> str:
 
 def _about(url: str) -> dict[str, Any] | None:
     filesystem, path = open_store(url)
-    with answers(url):
-        try:
-            found: dict[str, Any] = filesystem.info(path)
-        except FileNotFoundError:
-            return None
+    try:
+        found: dict[str, Any] = patiently(url, lambda: filesystem.info(path))
+    except FileNotFoundError:
+        return None
     return found
 
 
@@ -109,8 +108,7 @@ def listing(pattern: str, folder: str = "") -> list[str]:
         pattern = join(glob.escape(folder), pattern)
     filesystem, path = open_store(pattern)
     try:
-        with answers(pattern):
-            found = sorted(str(name) for name in filesystem.glob(path))
+        found = sorted(map(str, patiently(pattern, lambda: filesystem.glob(path))))
     except FileNotFoundError:
         return []
     return [str(filesystem.unstrip_protocol(name)) for name in found] if is_url(pattern) else found
@@ -126,8 +124,7 @@ def sizes(folder: str) -> dict[str, int]:
             return {}
     filesystem, path = open_store(folder)
     try:
-        with answers(folder):
-            found = filesystem.ls(path, detail=True)
+        found = patiently(folder, lambda: filesystem.ls(path, detail=True))
     except FileNotFoundError:
         return {}
     return {about["name"].rpartition("/")[2]: int(about["size"] or 0) for about in found if about["type"] == "file"}
@@ -139,8 +136,8 @@ def below(folder: str) -> list[str]:
         found = [os.path.join(place, name) for place, _, names in os.walk(folder) for name in names]
         return sorted(os.path.relpath(path, folder).replace(os.sep, "/") for path in found)
     filesystem, path = open_store(folder)
-    with answers(folder):
-        return sorted(str(name)[len(path.rstrip("/")) + 1 :] for name in filesystem.find(path))
+    found = patiently(folder, lambda: filesystem.find(path))
+    return sorted(str(name)[len(path.rstrip("/")) + 1 :] for name in found)
 
 
 def make_folder(url: str) -> None:
@@ -152,14 +149,19 @@ def make_folder(url: str) -> None:
 def remove(url: str) -> None:
     """Deletes a file or a whole folder; no error when it is not there."""
     filesystem, path = open_store(url)
-    with answers(url), contextlib.suppress(FileNotFoundError):
-        if not is_url(url):
-            filesystem.rm(path, recursive=True)
-        elif found := filesystem.find(path):
+
+    def remove_all() -> None:
+        if found := filesystem.find(path):
             filesystem.rm(found)
             # A store that deletes many files by one request may refuse some of them without an error.
             if filesystem.find(path):
                 raise PermissionError("some files could not be deleted")
+
+    with contextlib.suppress(FileNotFoundError):
+        if is_url(url):
+            patiently(url, remove_all)
+        else:
+            filesystem.rm(path, recursive=True)
 
 
 def remove_file(url: str) -> None:
@@ -169,8 +171,7 @@ def remove_file(url: str) -> None:
             os.unlink(url)
             return
         filesystem, path = open_store(url)
-        with answers(url):
-            filesystem.rm_file(path)
+        patiently(url, lambda: filesystem.rm_file(path))
 
 
 def open_input(url: str) -> IO[bytes]:
@@ -222,10 +223,10 @@ def read(url: str) -> bytes | None:
         except (FileNotFoundError, NotADirectoryError):
             return None
     filesystem, path = open_store(url)
+    # s3fs would ask for the length first, to fetch a large file in parts.
+    options = {"max_concurrency": 1} if "s3" in filesystem.protocol else {}
     try:
-        with answers(url):
-            # s3fs would ask for the length first, to fetch a large file in parts.
-            return bytes(filesystem.cat_file(path, **({"max_concurrency": 1} if "s3" in filesystem.protocol else {})))
+        return bytes(patiently(url, lambda: filesystem.cat_file(path, **options)))
     except FileNotFoundError:
         return None
 
@@ -242,11 +243,10 @@ def read_ranges(url_of: Sequence[str], starts: Sequence[int], ends: Sequence[int
     filesystem, _ = open_store(url_of[0])
     paths = [filesystem._strip_protocol(url) for url in url_of]
     pieces = merge_offset_ranges(list(paths), list(starts), list(ends), max_gap=GAP, max_block=BLOCK)
-    with answers(url_of[0]):
-        try:
-            fetched = filesystem.cat_ranges(*map(list, pieces), on_error="raise")
-        except FileNotFoundError:
-            raise missing(next((url for url in dict.fromkeys(url_of) if not exists(url)), url_of[0])) from None
+    try:
+        fetched = patiently(url_of[0], lambda: filesystem.cat_ranges(*map(list, pieces), on_error="raise"))
+    except FileNotFoundError:
+        raise missing(next((url for url in dict.fromkeys(url_of) if not exists(url)), url_of[0])) from None
     held: dict[str, list[tuple[int, int, bytes]]] = {}
     for path, start, end, data in zip(*pieces, fetched, strict=True):
         held.setdefault(path, []).append((start, end, data))

@@ -10,10 +10,12 @@ from typing import Any
 
 from webimagetext.errors import UserError
 
-__all__ = ["check_text", "encodable", "one_line", "valid", "valid_values"]
+__all__ = ["check_text", "encodable", "one_line", "shown", "valid", "valid_values"]
 
 # Controls but for tab and the two ends of a line, and lone surrogates.
 _ODD = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+# What a terminal obeys: controls but for tab and line end, lone surrogates, and marks that turn the direction.
+_OBEYED = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u202a-\u202e\u2066-\u2069]")
 
 
 def valid(text: str | bytes) -> str:
@@ -31,6 +33,12 @@ def encodable(text: str) -> str:
         # Two halves that stand side by side are one character.
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def shown(text: str) -> str:
+    """The text as a terminal may show it: what could move the cursor, hide a line, turn it round or type a command, as
+    ``\\x1b``; tabs and line ends stay."""
+    return _OBEYED.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
 def one_line(text: str | bytes, most: int = 200) -> str:

@@ -21,10 +21,14 @@ __all__ = ["answers", "is_url", "missing", "open_store", "patiently", "refuse_cr
 
 T = TypeVar("T")
 
-# Listings are never cached: another process may have written since. gcsfs would otherwise ask over gRPC, before each
-# request, what kind of bucket it is; its user can have that back (for zonal buckets) by setting the variable.
+# Seconds for one request, of at most a block; s3fs has its own limits.
+_REQUEST_SECONDS = 300
+# Listings are never cached: another process may have written since. gcsfs would wait for ever where a store stalls. It
+# would also ask over gRPC, before each request, what kind of bucket it is; its user can have that back (for zonal
+# buckets) by setting the variable.
 _OPTIONS: dict[str, dict[str, Any]] = {
-    name: {"use_listings_cache": False} for name in ("s3", "s3a", "gs", "gcs", "abfs", "az")
+    **{name: {"use_listings_cache": False} for name in ("s3", "s3a", "abfs", "az")},
+    **{name: {"use_listings_cache": False, "requests_timeout": _REQUEST_SECONDS} for name in ("gs", "gcs")},
 }
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
 
@@ -35,6 +39,8 @@ _SIGNED = re.compile(
     re.IGNORECASE,
 )
 _KEYS = re.compile(r"\b(?:A[KS]IA[0-9A-Z]{12,}|ya29\.[\w.-]+)|(?<=\bBearer )\S+")
+# What stores say when they are asked at a moment that is far from theirs.
+_CLOCK = re.compile(r"difference between the request time|TimeTooSkewed|reasonable timeframe", re.IGNORECASE)
 _CREDENTIALS = {
     "s3": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role gives access",
     "gs": "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a key file",
@@ -43,8 +49,10 @@ _ALIASES = {"s3a": "s3", "gcs": "gs"}
 _LIBRARIES = frozenset(
     {"aiobotocore", "aiohttp", "botocore", "fsspec", "gcsfs", "google", "requests", "s3fs", "urllib3", "socket"}
 )
-# Seconds between the attempts of a read. s3fs and gcsfs repeat theirs besides; over https nobody else does.
+# Seconds between the attempts of what may be done twice. s3fs and gcsfs repeat requests besides; over https nobody else
+# does.
 _PAUSES = (0.5, 2.0, 8.0)
+_ENOUGH_SECONDS = 60.0  # of failing: then the libraries have tried again and again themselves, and no more is tried
 
 
 class StoreFailedError(UserError):
@@ -141,6 +149,8 @@ def _explained(error: BaseException, url: str) -> UserError | None:
     code = str(getattr(error, "code", "")) if library == "gcsfs" else ""
     text = _KEYS.sub("***", " ".join(str(error).split()))[:300]
     way = _CREDENTIALS.get(kind, "see how this kind of address gets its credentials")
+    if _CLOCK.search(text):
+        return UserError(f"{url}: the store says that this machine's clock is wrong ({text})", "set the clock")
     if "Credential" in name or name.startswith(
         ("SSO", "TokenRetrieval", "UnauthorizedSSO", "ProfileNotFound", "Refresh")
     ):
@@ -162,13 +172,17 @@ def _explained(error: BaseException, url: str) -> UserError | None:
     return None
 
 
-def patiently(url: str, read: Callable[[], T]) -> T:
-    """What ``read`` returns, tried again a few times while the store fails; other errors come out at once."""
+def patiently(url: str, ask: Callable[[], T]) -> T:
+    """What ``ask`` returns, which may be done twice, tried again a few times while the store fails; other errors come
+    out at once."""
+    began = time.monotonic()
     for pause in _PAUSES:
         try:
             with answers(url):
-                return read()
+                return ask()
         except StoreFailedError:
+            if time.monotonic() - began > _ENOUGH_SECONDS:
+                raise
             time.sleep(pause)
     with answers(url):
-        return read()
+        return ask()

@@ -83,7 +83,7 @@ class Output(io.RawIOBase):
         """Completes the upload."""
         with self._named():
             if self._parts is None:
-                self._filesystem.pipe_file(self._path, self._buffer.getvalue())
+                patiently(self._url, lambda: self._filesystem.pipe_file(self._path, self._buffer.getvalue()))
             else:
                 self._parts.write(self._buffer.getvalue())
                 self._parts.close()
@@ -92,7 +92,7 @@ class Output(io.RawIOBase):
         """Takes the upload back. fsspec would complete it when the stream is closed, or collected."""
         if self._parts is not None:
             with contextlib.suppress(Exception):
-                self._parts.discard()
+                patiently(self._url, self._parts.discard)
             self._parts.closed = True
 
 

@@ -9,9 +9,10 @@ from typing import IO, Any
 
 import zstandard
 
-__all__ = ["STARTS", "open_zstd"]
+__all__ = ["STARTS", "STEP", "open_zstd"]
 
 FEED = 1 << 18
+STEP = 1 << 11  # packed bytes that are unpacked at once: any four of them may stand for 128 KiB
 FRAME = b"\x28\xb5\x2f\xfd"
 DICTIONARY = b"\x5d\x2a\x4d\x18"  # a frame to skip, in which a .warc.zst carries the dictionary of the others
 STARTS = (FRAME, DICTIONARY)  # how files of this kind begin
@@ -31,7 +32,7 @@ class _Frames(io.RawIOBase):
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
-        self._packed, self._text = b"", b""
+        self._packed, self._at, self._text = b"", 0, memoryview(b"")
         self._frame: Any = None  # the decompressor of the frame that is being read, None between two
         self._dictionary: Any = None
 
@@ -53,19 +54,22 @@ class _Frames(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         while not self._text:
-            self._packed = self._packed or self._stream.read(FEED)
+            if self._at == len(self._packed):
+                self._packed, self._at = self._stream.read(FEED), 0
             if not self._packed:
                 if self._frame is not None:
                     raise EOFError("the file ends before its last part does")
                 return 0
             if self._frame is None:
                 self._frame = zstandard.ZstdDecompressor(dict_data=self._dictionary).decompressobj()
-            self._text = self._frame.decompress(self._packed)
-            ended = self._frame.eof
-            self._packed = self._frame.unused_data if ended else b""
-            if ended:
+            step = self._packed[self._at : self._at + STEP]
+            self._at += len(step)
+            self._text = memoryview(self._frame.decompress(step))
+            if self._frame.eof:
+                self._at -= len(self._frame.unused_data)
                 self._frame = None
         view = memoryview(buffer).cast("B")
-        given, self._text = self._text[: len(view)], self._text[len(view) :]
+        given = self._text[: len(view)]
         view[: len(given)] = given
+        self._text = self._text[len(given) :]
         return len(given)

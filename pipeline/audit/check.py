@@ -19,6 +19,7 @@ from pipeline.keeping.manifest import manifest_digest, read_made
 from pipeline.keeping.vouched import STARTED_FILE
 from webimagetext import files
 from webimagetext.errors import UserError
+from webimagetext.foreign import shown
 from webimagetext.progress import Progress, human_bytes
 
 __all__ = ["Checked", "check_folder", "run_check"]
@@ -131,9 +132,9 @@ def run_check(folder: str, sample: int, readers: bool, note: bool, report: str) 
             json.dump({"format": 1, "whole": not checked.findings, **asdict(checked)}, stream, indent=1)
             stream.write("\n")
     for remark in checked.remarks:
-        print(f"note: {remark}")
+        print(shown(f"note: {remark}"))
     for finding in checked.findings:
-        print(f"damaged: {files.join(folder, finding.file)}: {finding.problem}")
+        print(shown(f"damaged: {files.join(folder, finding.file)}: {finding.problem}"))
     looked = f"{checked.files:,} files, {human_bytes(checked.bytes)}, {checked.samples:,} samples in shards"
     if not checked.findings:
         print(f"{folder}: {looked}: all as it was written")

@@ -51,7 +51,7 @@ class Beacon:
             return
         self._last = time.monotonic()
         temporary = f"{self._path}.tmp"
-        with contextlib.suppress(FileNotFoundError):  # the stage is over and its folder gone
+        with contextlib.suppress(OSError):  # the stage is over and its folder gone, or the disk is full
             with open(temporary, "w", encoding="utf-8") as stream:
                 json.dump({"done": self._done, "note": self._note}, stream)
             os.replace(temporary, self._path)

@@ -14,18 +14,22 @@ from typing import Any, TextIO, cast
 
 import grpc
 
+from webimagetext.endings import user_error_of_text
+
 _POLL_SECONDS = 0.2
 
 
 class _WithoutMistakes:
-    """Standard error without the tracebacks that Beam prints for a user's mistake: the driver words it."""
+    """Standard error without the tracebacks that Beam prints for what a user can mend, a mistake or a full disk, say:
+    the driver words it."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Passes the text on, unless it tells of a UserError."""
-        return 0 if "webimagetext.errors.UserError" in text else self._stream.write(text)
+        """Passes the text on, unless it tells of such an error."""
+        told = "webimagetext.errors.UserError" in text or ("Traceback" in text and user_error_of_text(text) is not None)
+        return 0 if told else self._stream.write(text)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)

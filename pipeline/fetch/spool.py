@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
-from webimagetext.foreign import valid_values
+from webimagetext.errors import full_disk_names
+from webimagetext.foreign import shown, valid_values
 from webimagetext.lock import take
 
 __all__ = ["Facts", "Spool"]
@@ -43,6 +44,14 @@ class Spool:
             self._path = f"{path}.{uuid.uuid4().hex[:12]}"
             handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o644)
         self._handle = handle
+        try:
+            self._begin(fingerprint)
+        except BaseException:
+            os.close(handle)  # or the next try in this process would wait for it
+            raise
+
+    def _begin(self, fingerprint: str) -> None:
+        """Takes over what is there, and makes ready for more behind it."""
         self._end = self._recover(fingerprint)
         os.ftruncate(self._handle, self._end)
         os.lseek(self._handle, self._end, os.SEEK_SET)
@@ -89,7 +98,7 @@ class Spool:
     def drop(self, url: str) -> None:
         """Leaves out a record that cannot be used, as if it had not been written; says so."""
         del self._places[url]
-        print(f"{self._path}: an unusable record of {url} is left out", file=sys.stderr)
+        print(shown(f"{self._path}: an unusable record of {url} is left out"), file=sys.stderr)
 
     def delete(self) -> None:
         """Removes the file: what it held is safe elsewhere."""
@@ -101,8 +110,15 @@ class Spool:
         head = _HEAD.pack(zlib.crc32(data, zlib.crc32(text)), len(text), len(data))
         record = b"".join((head, text, data))
         view = memoryview(record)
-        while view:
-            view = view[os.write(self._handle, view) :]
+        try:
+            with full_disk_names(self._path):
+                while view:
+                    view = view[os.write(self._handle, view) :]
+        except OSError:
+            # What was written of it goes, so that the next record begins where this one should have.
+            os.ftruncate(self._handle, self._end)
+            os.lseek(self._handle, self._end, os.SEEK_SET)
+            raise
         start = self._end + len(head) + len(text)
         self._end += len(record)
         return start

@@ -21,7 +21,8 @@ from pipeline.image.geometry import scaled_size, square_side
 from pipeline.image.hashes import grey_spread, perceptual_hash
 from pipeline.image.mending import completed_jpegs, mended
 from pipeline.image.turbo import decode_scaled
-from webimagetext.errors import UserError
+from webimagetext.endings import out_of_files
+from webimagetext.errors import UserError, is_out_of_files
 from webimagetext.foreign import one_line
 
 __all__ = ["Processed", "Rejected", "process"]
@@ -106,9 +107,21 @@ def _processed(data: bytes, config: ImageConfig) -> Processed | Rejected:
     except UserError:
         raise
     except Exception as error:
+        if is_out_of_files(error):  # Pillow opens a module for each format
+            raise out_of_files() from None
+        if isinstance(error, MemoryError) and not _is_there(4 * config.max_pixels):
+            raise
         # Pillow's decoders answer hostile files with almost any exception; none may stop the fetcher.
         words = _ADDRESS.sub("", f"{type(error).__name__}: {error}")
         return Rejected("decode_error", one_line(words))
+
+
+def _is_there(size: int) -> bool:
+    """Whether so many bytes of memory can be had: with them, it is the picture that wants too much."""
+    try:
+        return len(bytearray(size)) == size
+    except MemoryError:
+        return False
 
 
 def _judge(image: Image.Image, data: bytes, config: ImageConfig) -> Rejected | None:

@@ -27,6 +27,7 @@ from pipeline.net.sites import Memory, Sites
 from pipeline.net.sockets import most_sockets
 from pipeline.net.transport import WRONG_TYPE, Exchange, Headers, OutOfSocketsError, Request, Transport
 from pipeline.net.url import parsed
+from webimagetext.endings import out_of_files
 from webimagetext.errors import UserError
 
 __all__ = ["Answer", "Memory", "PoliteClient"]
@@ -37,6 +38,7 @@ _UNREACHED = frozenset({"connect_timeout", "connection_refused", "connection_los
 _TOO_MANY = 429
 _HOSTS_REMEMBERED = 20_000
 _FREE_SOCKETS_SECONDS = 0.5
+_FREE_SOCKETS_TRIES = 40  # after which this process itself is what lacks them
 _POLICY_ACCEPT = "text/plain, application/json;q=0.9, */*;q=0.1"
 
 
@@ -271,7 +273,7 @@ class PoliteClient:
     async def _in_turn(self, pace: HostPace, request: Request, budget: _Budget) -> Exchange:
         """One exchange in the host's turn; where this process can open no connection, when it can again."""
         assert self._transport is not None, "the client is used outside its 'async with' block"
-        while True:
+        for _ in range(_FREE_SOCKETS_TRIES):
             async with pace.turn(self._sockets) as sent:
                 try:
                     exchange = await self._transport.exchange(replace(request, seconds=budget.left), sent)
@@ -280,14 +282,24 @@ class PoliteClient:
                     continue
                 budget.left -= exchange.seconds
                 return exchange
+        raise out_of_files()
 
 
 def _retry_after(exchange: Exchange) -> float | None:
-    """Seconds that a Retry-After header asks for: a number or an HTTP date."""
+    """Seconds that a Retry-After header asks for: a number or an HTTP date.
+
+    A date counts from the moment that the answer itself names, where it does: this machine's clock may be wrong.
+    """
     value = exchange.header("retry-after").strip()
     if value.isascii() and value.isdigit():
         return float(value[:9])
+    until, now = _moment(value), _moment(exchange.header("date"))
+    return None if until is None else max(0.0, until - (time.time() if now is None else now))
+
+
+def _moment(date: str) -> float | None:
+    """An HTTP date in seconds since 1970; None for what is none."""
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time()) if value else None
+        return email.utils.parsedate_to_datetime(date).timestamp() if date.strip() else None
     except (ValueError, OverflowError):  # no date, or one of a year that no calendar has
         return None

@@ -25,6 +25,7 @@ from pipeline.net.config import HttpConfig
 from pipeline.net.sniff import SNIFFED
 from webimagetext.errors import is_out_of_files
 from webimagetext.foreign import one_line, valid
+from webimagetext.handles import SPARE, left
 
 __all__ = ["WRONG_TYPE", "Exchange", "Headers", "OutOfSocketsError", "Request", "Transport"]
 
@@ -169,7 +170,8 @@ class Transport:
             async with call.deadline, call.connecting:
                 await self._fill(result, request, call)
         except Exception as error:
-            if is_out_of_files(error):
+            # The system's look-up, for one, says that there is no such name when it cannot open a file.
+            if is_out_of_files(error) or (isinstance(error, (OSError, aiohttp.ClientError)) and left() < SPARE):
                 raise OutOfSocketsError from error
             result.reason, detail = _reason(error)
             if call.connecting.expired():

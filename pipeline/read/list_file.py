@@ -30,6 +30,8 @@ from webimagetext.zstd import open_zstd
 
 __all__ = ["PIECE_ROWS", "row_dicts", "rows_of"]
 
+MAX_JSON = 1 << 30  # bytes of a file that is one JSON value
+
 PIECE_ROWS = 10_000  # that are read one by one
 TABLE_ROWS = 65_536
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".xz": "xz"}
@@ -184,7 +186,10 @@ def _read_json_lines(stream: IO[bytes]) -> Iterator[Row | str]:
 def _read_redcaps(stream: IO[bytes], path: str) -> Iterator[Row | str]:
     """RedCaps annotations: one object with the list ``annotations``."""
     try:
-        data = stream.read()
+        data = stream.read(MAX_JSON + 1)
+        if len(data) > MAX_JSON:
+            problem = f"{path}: holds more than {MAX_JSON:,} bytes, and JSON is read as a whole"
+            raise UserError(problem, "make JSON Lines of it, a row a line, in a file whose name ends in .jsonl")
         content = json.loads(data.decode(json.detect_encoding(data), "replace"))
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON: {error}", "get the file again, or leave it out") from None

@@ -20,8 +20,9 @@ import requests
 
 from query_builder.config import BuildConfig
 from query_builder.sources.wordnet import read_wordnet
-from webimagetext.errors import UserError
+from webimagetext.errors import UserError, full_disk_names
 from webimagetext.files import is_url
+from webimagetext.lock import locked
 from webimagetext.progress import Progress
 
 __all__ = ["RemoteFile", "download_all", "fetch", "list_dump"]
@@ -35,6 +36,7 @@ JOBS = ("articlesmultistreamdump", "articlesmultistreamdumprecombine", "articles
 CHUNK = 1 << 16
 ATTEMPTS = 6
 TIMEOUT = 60.0
+LONGEST_WAIT = 600.0  # seconds, whatever a server asks for
 _NAME = re.compile(r"([a-z_]+)wiki-(\d{4})(\d{2})(\d{2})")
 
 
@@ -117,7 +119,7 @@ def fetch(
                     f"{remote.url}: {error}", "run the same command again: it goes on where it stopped"
                 ) from None
             asked = str(error.args[1]) if len(error.args) > 1 else ""
-            sleep(float(asked) if asked else 2.0**attempt)
+            sleep(min(float(asked), LONGEST_WAIT) if asked else 2.0**attempt)
     length = os.path.getsize(partial)
     if remote.size is not None and length != remote.size:
         os.unlink(partial)
@@ -146,6 +148,7 @@ def _transfer(session: requests.Session, remote: RemoteFile, partial: str) -> No
         expected = response.headers.get("Content-Length")
         total = have + int(expected) if expected else remote.size
         with (
+            full_disk_names(partial),
             open(partial, "ab" if have else "wb") as file,
             Progress(os.path.basename(remote.url), "B", total) as progress,
         ):
@@ -175,8 +178,11 @@ def _fetch_wordnet(session: requests.Session, folder: str) -> str:
     if not os.path.isdir(target):
         archive = os.path.join(folder, os.path.basename(WORDNET))
         fetch(session, RemoteFile(WORDNET), archive)
-        with tarfile.open(archive) as tar:
-            tar.extractall(f"{target}.part", filter="data")
+        try:
+            with full_disk_names(f"{target}.part"), tarfile.open(archive) as tar:
+                tar.extractall(f"{target}.part", filter="data")
+        except tarfile.TarError as error:  # also of a member that leads out of the folder
+            raise UserError(f"{archive}: cannot be unpacked: {error}", "delete it and run again") from None
         os.replace(f"{target}.part", target)
     found = len(read_wordnet(target))
     if found != WORDNET_SYNSETS:
@@ -195,7 +201,7 @@ def download_all(config: BuildConfig) -> Downloads:
             f"--download-folder {folder}: an interrupted download grows on a local disk",
             "give a folder of this machine, or copy the files there yourself and name them with --dump and --pageviews",
         )
-    with requests.Session() as session:
+    with locked(folder, "a download"), requests.Session() as session:  # two would write into one unfinished file
         dumps = list_dump(session, mirror, config.download)
         views = _pageviews(mirror, config.download)
         paths = []

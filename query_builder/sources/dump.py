@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from query_builder.sources.piece import CorruptInputError, Gap, Piece
+from query_builder.sources.piece import BEYOND, CorruptInputError, Gap, Piece
 from query_builder.sources.pieces import PLAIN, container, pieces_from
 from webimagetext.errors import UserError
 from webimagetext.files import size
@@ -26,6 +26,8 @@ SMALLEST_SHARD, LARGEST_SHARD = 12 << 20, 48 << 20
 PLAIN_FACTOR = 4  # a megabyte of bz2 is about four of XML
 BATCH = 4 << 20
 LONGEST_HEADER = 1 << 20
+LONGEST_PAGE = BEYOND
+TOO_LONG = f"a page of more than {LONGEST_PAGE:,} bytes: the XML is damaged"
 _OPEN, _CLOSE, _END = b"<page>", b"</page>", b"</mediawiki>"
 _NAMESPACE = re.compile(r'<namespace key="(-?\d+)"[^>]*>([^<]*)</namespace>')
 
@@ -190,6 +192,10 @@ class _Reader:
                 pages, buffer, _, _ = _split(b"", [last[: stop + len(_CLOSE)]], self.damage, self.offset, self.ledger)
                 yield self._counted(buffer, pages)
                 return
+            if len(last) - start > LONGEST_PAGE + len(_CLOSE):
+                self.ledger["pages"] += 1
+                self.damage(self.offset, TOO_LONG, MALFORMED)
+                return
             self.pending = last
         self.cut_off()
 
@@ -212,10 +218,16 @@ def _split(
         following = buffer.find(_OPEN, start + len(_OPEN))
         stop = buffer.find(_CLOSE, start, following if following >= 0 else len(buffer))
         if stop < 0 and following < 0:
-            return pages, buffer, buffer[start:], False
+            if len(buffer) - start <= LONGEST_PAGE + len(_CLOSE):
+                return pages, buffer, buffer[start:], False
+            ledger["pages"] += 1
+            damage(offset, TOO_LONG, MALFORMED)
+            break
         ledger["pages"] += 1
         if stop < 0:
             damage(offset, "a <page> begins within another: the XML is damaged", MALFORMED)
+        elif stop - start > LONGEST_PAGE:
+            damage(offset, TOO_LONG, MALFORMED)
         else:
             page = _parse(buffer, start, stop)
             if isinstance(page, str):

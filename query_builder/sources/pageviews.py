@@ -20,7 +20,7 @@ from query_builder.clean.characters import BLANK, DOUBLE_QUOTE, NEWLINE, UNDERSC
 from query_builder.hash_table import Bytes, Longs, as_bytes, hash_bytes
 from query_builder.kept import write_note
 from query_builder.sources.dump import Shard
-from query_builder.sources.piece import CorruptInputError, Gap
+from query_builder.sources.piece import BEYOND, CorruptInputError, Gap
 from query_builder.sources.pieces import pieces_from
 from webimagetext.compiled import compiled
 
@@ -114,6 +114,15 @@ def _views(data: Bytes, stop: int, end: int) -> int:
     return number if parted and stop < digits < at - 1 else -1
 
 
+def _without_long_line(text: bytes, offset: int, task: ViewsTask, ledger: Counter[str]) -> bytes:
+    """The whole lines of a text whose last one is longer than any. Raises CorruptInputError unless that is to be left
+    out, which is counted."""
+    if not task.skip_corrupt:
+        raise CorruptInputError(task.shard.url, offset, f"a line of more than {BEYOND:,} bytes")
+    ledger[DAMAGE] += 1
+    return text[: text.rfind(b"\n") + 1]
+
+
 def _owned_lines(task: ViewsTask, ledger: Counter[str]) -> Iterator[bytes]:
     """The shard's lines, whole, in batches. A line belongs to the shard that the line break before it lies in."""
     shard = task.shard
@@ -142,8 +151,12 @@ def _owned_lines(task: ViewsTask, ledger: Counter[str]) -> Iterator[bytes]:
         elif beyond:
             stop = data.find(b"\n") + 1
             pending.append(data[:stop] if stop else data)
+            gathered += len(pending[-1])
             if stop:
                 break
+            if gathered > BEYOND + BATCH:
+                yield _without_long_line(b"".join(pending), piece.offset, task, ledger)
+                return
             continue
         pending.append(data)
         gathered += len(data)
@@ -152,6 +165,9 @@ def _owned_lines(task: ViewsTask, ledger: Counter[str]) -> Iterator[bytes]:
             stop = text.rfind(b"\n") + 1
             yield text[:stop]
             pending, gathered = [text[stop:]], len(text) - stop
+            if gathered > BEYOND:
+                _without_long_line(pending[0], piece.offset, task, ledger)
+                pending, gathered, started = [], 0, False
     yield b"".join(pending)
 
 

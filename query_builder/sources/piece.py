@@ -5,7 +5,11 @@ from typing import Any
 
 from webimagetext.errors import UserError
 
-__all__ = ["CorruptInputError", "Gap", "Piece"]
+__all__ = ["BEYOND", "CorruptInputError", "Gap", "Piece"]
+
+# Bytes of text that a page or a line may have, and so what a shard may read beyond its end to finish one; MediaWiki
+# itself allows a text of two million.
+BEYOND = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)

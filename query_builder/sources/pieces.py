@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from query_builder.sources.bz2_blocks import bz2_pieces
-from query_builder.sources.piece import Gap, Piece
+from query_builder.sources.piece import BEYOND, Gap, Piece
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
+from webimagetext.zstd import STEP
 
 __all__ = ["container", "pieces_from"]
 
@@ -52,6 +53,10 @@ def pieces_from(url: str, start: int, end: int | None = None) -> Iterator[Piece 
             start += len(data)
 
 
+def _length(piece: Piece | Gap) -> int:
+    return len(piece.data) if isinstance(piece, Piece) else 0
+
+
 class _Sequential:
     """A compressed file read once from start to end by one process, shard after shard."""
 
@@ -60,6 +65,7 @@ class _Sequential:
         self.position = 0
         # Shards read a little beyond their end, to finish a page: what they saw is kept for the next one.
         self.recent: deque[Piece | Gap] = deque()
+        self.held = 0  # bytes of them
         self.source = self._read(kind)
 
     def _read(self, kind: str) -> Iterator[Piece | Gap]:
@@ -68,13 +74,14 @@ class _Sequential:
 
     def from_(self, start: int) -> Iterator[Piece | Gap]:
         while self.recent and self.recent[0].offset < start:
-            self.recent.popleft()
+            self.held -= _length(self.recent.popleft())
         yield from list(self.recent)
         for piece in self.source:
             if piece.offset >= start:
                 self.recent.append(piece)
-                while len(self.recent) > 16 and self.recent[0].offset < piece.offset - (64 << 20):
-                    self.recent.popleft()
+                self.held += _length(piece)
+                while self.held - _length(self.recent[0]) > BEYOND:
+                    self.held -= _length(self.recent.popleft())
                 yield piece
 
 
@@ -100,6 +107,25 @@ def _zstandard_frames() -> Any:
     return zstandard.ZstdDecompressor().decompressobj()
 
 
+class _Texts:
+    """What was decompressed at one place of a file and is not given on yet."""
+
+    def __init__(self, offset: int) -> None:
+        self.offset = offset
+        self.size = 0
+        self._texts: list[bytes] = []
+
+    def add(self, text: bytes) -> None:
+        self._texts.append(text)
+        self.size += len(text)
+
+    def taken(self) -> Iterator[Piece]:
+        """All of it as one piece, if there is any."""
+        if self.size:
+            yield Piece(self.offset, b"".join(self._texts))
+        self._texts, self.size = [], 0
+
+
 def _inflate(stream: IO[bytes], new_decompressor: Any) -> Iterator[Piece | Gap]:
     """Decompresses members or frames one after the other. The first damage ends it: there is no way to go on behind
     it."""
@@ -107,20 +133,25 @@ def _inflate(stream: IO[bytes], new_decompressor: Any) -> Iterator[Piece | Gap]:
 
     decompressor, offset, complete = new_decompressor(), 0, True
     while data := stream.read(FEED):
-        while data:
+        at, texts = 0, _Texts(offset)
+        while at < len(data):
+            step = data[at : at + STEP]  # a little of what is packed may be very much
+            at += len(step)
             try:
-                text = decompressor.decompress(data)
+                texts.add(decompressor.decompress(step))
             except (zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as error:
+                yield from texts.taken()
                 yield Gap(offset, f"the rest of the file cannot be decompressed: {error}")
                 return
-            if text:
-                yield Piece(offset, text)
-            data, complete = decompressor.unused_data, decompressor.eof
+            if texts.size >= PLAIN_PIECE:
+                yield from texts.taken()
+            complete = decompressor.eof
             if complete:
+                at -= len(decompressor.unused_data)
                 decompressor = new_decompressor()
-                data = data.lstrip(b"\0")
-                if data:
-                    complete = False
+                while at < len(data) and not data[at]:
+                    at += 1
+        yield from texts.taken()
         offset = stream.tell()
     if not complete:
         # At the last byte, and not behind it: some shard has to own the damage.

@@ -31,13 +31,14 @@ class Store:
     """A running server: the scheme of its URLs, its address, and (verb, object, bytes sent) of every request.
 
     ``before`` is called with verb and object of each request and may end the process, or wait; what it returns, if not
-    None, is answered as the HTTP status instead.
+    None, is answered as the HTTP status instead. ``after`` is the same once S3 has done what was asked.
     """
 
     scheme: str
     address: str = ""
     asked: list[tuple[str, str, int]] = field(default_factory=list)
     before: Callable[[str, str], int | None] = lambda verb, name: None
+    after: Callable[[str, str], int | None] = lambda verb, name: None
     make_bucket: Callable[[str], None] = lambda name: None
 
     def kinds(self) -> Counter[str]:
@@ -75,22 +76,30 @@ def s3_store() -> Iterator[Store]:
     store = Store("s3")
     inner = DomainDispatcherApplication(create_backend_app)
 
+    def fail(status: int, start_response: Any) -> Iterable[bytes]:
+        start_response(f"{status} Told to", [("Content-Type", "application/xml")])
+        return [b"<Error><Code>InternalError</Code><Message>told to fail</Message></Error>"]
+
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         _, _, key = environ["PATH_INFO"].lstrip("/").partition("/")
         verb = _s3_verb(environ["REQUEST_METHOD"], key, environ["QUERY_STRING"])
         status = store.before(verb, key)
         if status is not None:
-            start_response(f"{status} Told to", [("Content-Type", "application/xml")])
-            return [b"<Error><Code>InternalError</Code><Message>told to fail</Message></Error>"]
-        sent = 0
+            return fail(status, start_response)
+        sent, answered = 0, []
 
         def counting(line: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             nonlocal sent
             sent = int(dict(headers).get("Content-Length", 0)) if environ["REQUEST_METHOD"] == "GET" else 0
-            return start_response(line, headers, *more)
+            answered[:] = [line, headers]
+            return lambda data: None
 
-        answer: Iterable[bytes] = inner(environ, counting)
+        answer = list(inner(environ, counting))
         store.asked.append((verb, key, sent))
+        status = store.after(verb, key)
+        if status is not None:
+            return fail(status, start_response)
+        start_response(*answered)
         return answer
 
     server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet)

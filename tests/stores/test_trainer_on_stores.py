@@ -17,6 +17,7 @@ from trainer import checkpoint
 from trainer.data.sources import Library
 from trainer.evaluate.__main__ import main as evaluate
 from trainer.export import main as export
+from trainer.hold import Hold
 from trainer.rerank import main as rerank
 from trainer.run import main
 from webimagetext import files
@@ -180,3 +181,19 @@ def test_a_shard_or_checkpoint_that_is_not_there(store: Store, bucket: str, run:
         evaluate(["retrieval", "--checkpoint", f"{bucket}/none", "--data", f"{bucket}/none/*.tar"])
     with pytest.raises(UserError, match="there is no bucket 'no-such-bucket'"):
         main(flags(str(run), f"{store.scheme}://no-such-bucket/model", "--steps", "1"))
+
+
+def test_a_second_training_there_is_refused(
+    store: Store, bucket: str, run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webimagetext.lock.SETTLED_SECONDS", 0.0)
+    output = f"{bucket}/model"
+    first = Hold(output)
+    first.take()
+    first.take()  # no harm
+    with pytest.raises(UserError, match=f"training is under way there .process {os.getpid()} on .+ since 20"):
+        main(flags(str(run), output, "--steps", "1"))
+    assert [url for url in files.listing(f"{output}/*") if not url.endswith("/.lock")] == []
+    first.close()
+    assert main(flags(str(run), output, "--steps", "1")) == 0
+    assert not files.exists(f"{output}/.lock")

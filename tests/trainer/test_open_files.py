@@ -23,6 +23,7 @@ from trainer.data import sources
 from trainer.data.images import square
 from trainer.data.loader import Dataset
 from trainer.data.sources import Library, Shard
+from webimagetext import handles
 from webimagetext.errors import UserError, is_out_of_files
 
 LIMITED = """
@@ -159,8 +160,8 @@ def test_the_bound_follows_the_limit_and_the_threads(monkeypatch: pytest.MonkeyP
         (64, 2, 10, 24),
         (16, 64, 10, 1),
     ):
-        monkeypatch.setattr(sources.resource, "getrlimit", lambda kind, limit=limit: (limit, limit))
-        monkeypatch.setattr(sources.os, "listdir", lambda path, used=used: [""] * used)
+        monkeypatch.setattr(handles.resource, "getrlimit", lambda kind, limit=limit: (limit, limit))
+        monkeypatch.setattr(handles.os, "listdir", lambda path, used=used: [""] * used)
         assert sources._readers_at_most(threads) == most
 
 

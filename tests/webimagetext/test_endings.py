@@ -50,6 +50,14 @@ def test_memory() -> None:
     assert "out of memory" in str(user_error_of_text("pyarrow.lib.ArrowMemoryError: malloc of size 9 failed"))
 
 
+def test_threads() -> None:
+    error = RuntimeError("can't start new thread")
+    text = f"Traceback (most recent call last):\n  File \"x.py\", line 3\nRuntimeError: {error} [while running 'W']\n"
+    for told in (user_error(error), user_error_of_text(text)):
+        assert told is not None and "no further thread" in told.problem and "ulimit -v" in told.remedy
+    assert user_error(RuntimeError("another")) is None
+
+
 OURS = [ValueError("x"), OSError("words"), KeyError("x"), OSError(errno.EBADF, "bad"), OSError(errno.ENOENT, "which?")]
 
 

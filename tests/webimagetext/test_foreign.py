@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from webimagetext.foreign import encodable, one_line, valid, valid_values
+from webimagetext.foreign import encodable, one_line, shown, valid, valid_values
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,12 @@ def test_whatever_it_is_given_a_table_can_hold() -> None:
 
 def test_control_characters_stay_where_only_halves_are_mended() -> None:
     assert encodable("a\0b\ud800") == "a\0b�"
+
+
+def test_a_terminal_obeys_nothing_of_what_is_shown() -> None:
+    said = "a\x1b]0;title\x07b\rc\x9b31m\ud800\u202edne\u2069\x00\ttab\nline ü 画"
+    assert shown(said) == "a\\x1b]0;title\\x07b\\rc\\x9b31m\\ud800\\u202edne\\u2069\\x00\ttab\nline ü 画"
+    assert shown("") == ""
 
 
 def test_one_line_has_an_end() -> None:

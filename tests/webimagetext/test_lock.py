@@ -5,12 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from webimagetext import files, lock
+from webimagetext.command import run_command
 from webimagetext.errors import UserError
 from webimagetext.lock import locked, take
 
@@ -56,6 +58,7 @@ def test_a_lock_whose_holder_deleted_it_is_no_lock(tmp_path: Path) -> None:
 def test_a_lease_on_a_store(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "SETTLED_SECONDS", 0.0)
     monkeypatch.setattr(lock, "RENEWED_SECONDS", 0.05)
+    monkeypatch.setattr(lock, "WATCHED_SECONDS", 0.1)
     url = "memory://lease/run"
     name = files.join(url, lock.NAME)
     with locked(url, "a run"):
@@ -93,6 +96,62 @@ def test_of_two_who_write_the_later_one_has_the_lease(monkeypatch: pytest.Monkey
     monkeypatch.setattr(lock.time, "sleep", other_writes)
     with pytest.raises(UserError, match="process 7"), locked(url, "a run"):
         pytest.fail("both have it")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases that are renewed, and watched, within a second."""
+    monkeypatch.setattr(lock, "SETTLED_SECONDS", 0.0)
+    monkeypatch.setattr(lock, "RENEWED_SECONDS", 0.02)
+    monkeypatch.setattr(lock, "WATCHED_SECONDS", 0.5)
+
+
+@pytest.mark.parametrize("jump", [24 * 3600.0, -3600.0])
+def test_a_clock_that_jumps_takes_no_lease_away(quick: None, monkeypatch: pytest.MonkeyPatch, jump: float) -> None:
+    """By another machine's clock a lease is old, or of a time to come: while it is renewed, its owner has it."""
+    url, now, turns = f"memory://clock{jump:.0f}/run", time.time, []
+
+    def jumping() -> float:  # of the second alone: the owner's thread renews by a clock that is right
+        mine = threading.current_thread() is threading.main_thread() and bool(turns)
+        return now() + (jump if mine else 0.0)
+
+    monkeypatch.setattr(lock.time, "time", jumping)
+    with locked(url, "a run"):
+        turns.append(1)
+        with pytest.raises(UserError, match="is under way there"), locked(url, "a run"):
+            pytest.fail("both have it")
+    # One that nobody renews is taken, whatever the clock says.
+    with files.write_atomic(files.join(url, lock.NAME), "w") as stream:
+        stream.write(json.dumps({"what": "a run", "host": "other", "process": 1, "lease": "x", "renewed": now()}))
+    with locked(url, "a run"):
+        assert json.loads(files.read(files.join(url, lock.NAME)) or b"")["process"] == os.getpid()
+
+
+TAKE_OVER = {"what": "`run`", "host": "another", "process": 8, "lease": "another's", "since": "2026"}
+
+
+def test_who_lost_a_lease_ends_and_leaves_it_to_the_other(quick: None, capsys: pytest.CaptureFixture[str]) -> None:
+    url = "memory://lost/run"
+    name, done = files.join(url, lock.NAME), []
+
+    def body() -> int:
+        with locked(url, "a run"):
+            with files.write_atomic(name, "w") as stream:
+                stream.write(json.dumps({**TAKE_OVER, "renewed": time.time()}))
+            time.sleep(30)
+            done.append(1)
+        return 0
+
+    assert run_command(body) == 2
+    assert not done, "it went on although another has the folder"
+    assert f"error: {url}: `run` is under way there (process 8 on another since 2026): it took over" in (
+        capsys.readouterr().err
+    )
+    assert json.loads(files.read(name) or b"")["lease"] == "another's"
+    # Where no signal is heard, the end tells.
+    files.remove_file(name)
+    with pytest.raises(UserError, match="it took over"), locked(url, "a run"), files.write_atomic(name, "w") as stream:
+        stream.write(json.dumps({**TAKE_OVER, "renewed": time.time()}))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff"])

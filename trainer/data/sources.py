@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import re
-import resource
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ from webimagetext.endings import out_of_files
 from webimagetext.errors import UserError, is_out_of_files
 from webimagetext.files import digest_of, exists, is_folder, is_url, listing, read, version
 from webimagetext.files import size as size_of
+from webimagetext.handles import left
 from webimagetext.local import copy, fetched
 
 __all__ = ["Library", "Shard", "expand"]
@@ -95,14 +95,7 @@ class _Held:
 
 def _readers_at_most(threads: int) -> int:
     """Shards to keep open: what the limit of this process on open files leaves."""
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if limit == resource.RLIM_INFINITY:
-        return READERS_OPEN
-    try:
-        used = len(os.listdir("/proc/self/fd"))
-    except OSError:
-        used = 64
-    return max(1, min(READERS_OPEN, limit - used - FILES_ASIDE - FILES_EACH * threads))
+    return max(1, min(READERS_OPEN, left() - FILES_ASIDE - FILES_EACH * threads))
 
 
 class Library:

@@ -19,6 +19,7 @@ from trainer.data.images import BadImageError, square
 from trainer.data.sources import Library
 from trainer.models.clip import normalise_images
 from trainer.weights import Trained
+from webimagetext.foreign import shown
 from webimagetext.progress import Progress
 
 __all__ = ["encode_pictures", "encode_texts", "samples"]
@@ -48,7 +49,7 @@ def samples(patterns: Sequence[str], limit: int) -> Iterator[Stored]:
     finally:
         library.close()
         if broken:
-            print(f"left out as unreadable: {len(broken):,}, e.g. {broken[0]}", file=sys.stderr)
+            print(shown(f"left out as unreadable: {len(broken):,}, e.g. {broken[0]}"), file=sys.stderr)
 
 
 def _pictures_of(
@@ -99,7 +100,7 @@ def encode_pictures(
             kept.extend(part)
             bar.advance(len(part))
     if broken:
-        print(f"left out as no pictures: {len(broken):,}, e.g. {broken[0]}", file=sys.stderr)
+        print(shown(f"left out as no pictures: {len(broken):,}, e.g. {broken[0]}"), file=sys.stderr)
     return kept, torch.cat(found) if found else torch.empty(0, trained.model.spec.embed_dim)
 
 

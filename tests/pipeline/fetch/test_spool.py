@@ -1,7 +1,11 @@
 """The journal gives back whole records, whatever happened to the file."""
 
+import errno
+import os
 import threading
 from pathlib import Path
+
+import pytest
 
 from pipeline.fetch.spool import Spool
 
@@ -97,3 +101,30 @@ def test_a_second_process_starts_a_file_anew_when_the_first_was_done_with_it(tmp
     assert found == [0]
     with Spool(path, "f") as third:
         assert "y" in third
+
+
+def test_a_journal_for_which_there_is_no_room_lets_the_file_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next try in the same process has it at once; a record that found no room leaves the ones around it whole."""
+    path, write, room = str(tmp_path / "part.spool"), os.write, [3]
+
+    def little(handle: int, data: bytes) -> int:
+        if room[0] <= 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        room[0] -= 1
+        return write(handle, data[: len(data) // 2 + 1])  # a disk may take a part of it
+
+    monkeypatch.setattr("pipeline.fetch.spool.os.write", little)
+    with pytest.raises(OSError, match="No space left") as told:
+        Spool(path, "made so")
+    assert told.value.filename == path
+    room[0] = 1000
+    with Spool(path, "made so") as spool:
+        spool.add({"url": "a", "status": "success"}, b"picture")
+        room[0] = 2
+        with pytest.raises(OSError, match="No space left"):
+            spool.add({"url": "b", "status": "success"}, b"another picture")
+        room[0] = 1000
+        spool.add({"url": "c", "status": "success"}, b"a third")
+        assert list(spool) == ["a", "c"] and spool.get("c")[1] == b"a third"
+    with Spool(path, "made so") as spool:
+        assert list(spool) == ["a", "c"] and spool.get("a")[1] == b"picture" and spool.get("c")[1] == b"a third"
