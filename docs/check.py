@@ -44,8 +44,8 @@ def unknown_commands(text: str, found: dict[str, str], targets: set[str]) -> Ite
         module, *rest = words.split()
         if module.startswith(("pip", "pytest", "venv", "http.")):
             continue
-        if module.startswith("benchmarks.") and (ROOT / f"{module.replace('.', '/')}.py").exists():
-            continue  # a part of a benchmark, which the reference does not list
+        if module.startswith(("benchmarks.", "tests.")) and (ROOT / f"{module.replace('.', '/')}.py").exists():
+            continue  # a part of a benchmark, or a tool of the tests, which the reference does not list
         longest_first = (" ".join([module, *rest[:count]]) for count in (2, 1, 0))
         command = next((name for name in longest_first if name in found), None)
         if command is None:
