@@ -25,7 +25,7 @@ __all__ = ["Page", "Pair", "extract_page"]
 MAX_PAIRS = 5_000  # of one page
 MAX_IDS = 20_000
 MAX_OBJECTS = 1_000  # of microdata
-PROSE = 600  # characters that tell the language of a page
+PROSE = 250  # characters that tell the language of a page
 TINY = 2  # pixels; a picture of these sides counts visitors, or keeps a place
 
 _NUMBER = re.compile(r"\s*(\d{1,5})(?:\.\d+)?\s*(?:px)?\s*$")
