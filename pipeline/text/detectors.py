@@ -27,6 +27,7 @@ LABEL = "__label__"
 RANKED = 5  # languages the model lists for a text; one that is not among them has probability 0
 # Of a page's text: below so many characters, or so likely, nothing is said of its language.
 PAGE_CHARACTERS, PAGE_CERTAIN = 60, 0.5
+PAGE_MODEL = 130  # characters that the model reads of it: twenty words tell it
 # Words that few sentences of English lack and no other language has. A text with so large a share of them, and so many
 # different ones, needs no model to tell, which is most of what a page would cost.
 _OF_ENGLISH_ALONE = frozenset(
@@ -74,7 +75,8 @@ def language_of(text: str) -> str:
     plain = len(text.encode()) <= 1.02 * len(text)  # few letters beyond ASCII
     if plain and len(english) >= ENGLISH_SHARE * len(words) and len(set(english)) >= ENGLISH_WORDS:
         return "en"
-    found = _fasttext_model().predict(text.lower().replace("\n", " ") + "\n", 1, 0.0, "strict")
+    line = text[:PAGE_MODEL].lower().replace("\n", " ") + "\n"
+    found = _fasttext_model().predict(line, 1, 0.0, "strict")
     return str(found[0][1]).removeprefix(LABEL) if found and found[0][0] >= PAGE_CERTAIN else ""
 
 

@@ -226,7 +226,7 @@ ENGLISH = "The old bridge leads across the river, and in the evening people from
         ("fr-CA", "<p>Un pont</p>", "fr-ca"),  # too little to say
         ("de", f"<ul><li>{ENGLISH}</li><li>{ENGLISH}</li></ul><p>1</p>", "en"),
         ("de", f"<div>{ENGLISH * 3}</div>", "de"),  # no sentences where they are looked for
-        ("", f"<p>{ENGLISH}</p><p>{GERMAN * 20}</p>", "de"),
+        ("", f"<p>{GERMAN * 2}</p><p>{ENGLISH * 20}</p>", "de"),
         ("", f"<p>{ENGLISH * 8}</p><p>{GERMAN * 20}</p>", "en"),  # the first sentences count
     ],
 )

@@ -4,6 +4,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 
+from pipeline.text import detectors
 from pipeline.text.detectors import detect, language_of
 from pipeline.text.language import LanguageRule, dictionary_from_queries, english_function_words
 from webimagetext.errors import UserError
@@ -147,3 +148,16 @@ def test_batches_know_their_rows(batch_of: Batch) -> None:
 def test_the_language_of_a_text() -> None:
     assert language_of(" ".join(OTHER[:1] * 2)) == "de" and language_of(" ".join(ENGLISH[:2])) == "en"
     assert language_of("Katze") == "" and language_of("1 2 3 4 5 6 7 8 9 10 " * 9) == ""
+
+
+def test_pages_of_english_words_need_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(detectors, "_fasttext_model", lambda: pytest.fail("asked"))
+    assert language_of("The owl that you saw was one of the birds which have their nests in this wood of ours.") == "en"
+    for text in (
+        "Owl Bridge River Town Evening People Walking There Every Single Day Without Pause",  # no such words
+        "The the the the the the the the the the the the the the the the the the the the",  # one alone
+        "the and of with " + "Brücke über den Fluß für größere Güter, " * 4,  # letters of others
+        "the and of with " + "ponte vecchio sul fiume della nostra bella piccola città " * 3,  # few among many
+    ):
+        with pytest.raises(pytest.fail.Exception):
+            language_of(text)
