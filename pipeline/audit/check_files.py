@@ -12,8 +12,9 @@ from typing import Any
 
 from pipeline.fetch.store import SETTINGS_FILE
 from pipeline.keeping.damage import NOTE
-from pipeline.keeping.folder import MANIFEST_FILE, OPEN_FILE, SUCCESS_FILE
+from pipeline.keeping.folder import MANIFEST_FILE, OPEN_FILE, SUCCESS_FILE, RunFolder
 from pipeline.keeping.manifest import parse_manifest, read_made
+from query_builder.schema import is_whole
 from webimagetext import files
 from webimagetext.sealed import unseal
 
@@ -21,6 +22,7 @@ __all__ = ["Finding", "Seen", "check_files"]
 
 Told = Callable[[float], None]
 SEALED = (".npy", ".npz", SETTINGS_FILE)
+OWN_QUERIES = RunFolder("").own_queries.lstrip("/")
 BINARY = ".bin"  # a compiled query list, whose name ends in the first digits of its SHA-256
 
 
@@ -78,6 +80,8 @@ def _findings(seen: Seen, told: Told) -> Iterator[Finding]:
         elif file.endswith(SEALED):
             if unseal(files.read(files.join(seen.root, name)) or b"") is None:
                 yield Finding(name, "its content is not what was written")
+        elif name == OWN_QUERIES and not is_whole(files.join(seen.root, name)):
+            yield Finding(name, "its content is not what was written")
         elif file.endswith(BINARY) and seen.about(name, told)[1][:16] not in file:
             yield Finding(name, "its content is not what its name says")
 

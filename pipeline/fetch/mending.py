@@ -43,7 +43,7 @@ def _entries_found(folder: str) -> list[Entry]:
     for url in files.listing("[!_]*.parquet", folder):
         try:
             found += entries_of_part(folder, url.rpartition("/")[2].removesuffix(".parquet"))
-        except UNREADABLE:
+        except (UserError, *UNREADABLE):
             files.remove_file(url)
     return found
 

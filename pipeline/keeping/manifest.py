@@ -72,9 +72,14 @@ def entry_of(folder: str, name: str, rows: int) -> Entry:
 
 
 def entry_of_table(folder: str, name: str) -> Entry:
-    """The manifest row of a Parquet file that is in ``folder`` already: reads all of it."""
-    with files.open_input(files.join(folder, name)) as stream:
-        rows = pq.read_metadata(stream).num_rows
+    """The manifest row of a Parquet file that is in ``folder`` already, as an interrupted run left it: reads all of it,
+    and holds its pages against their checksums. Raises UserError for one that is damaged or missing."""
+    with _open_there(folder, name) as stream:
+        try:
+            file = open_parquet(stream)
+            rows = sum(batch.num_rows for batch in file.iter_batches())
+        except UNREADABLE as error:
+            raise damaged(folder, name, f"not a readable Parquet file: {error}") from None
         stream.seek(0)
         return _entry(stream, name, rows)
 
@@ -225,20 +230,25 @@ def open_proved(folder: str, entry: Entry) -> Iterator[IO[bytes]]:
     Of a large file, or one on an object store that is not fetched as a whole, only the length is known to be right.
     Raises UserError for a file that is damaged or missing.
     """
-    url = files.join(folder, str(entry["file"]))
+    name = str(entry["file"])
+    with _open_there(folder, name) as stream:
+        size, digest = _measured(files.join(folder, name), stream, entry["bytes"])
+        if size != entry["bytes"]:
+            raise damaged(folder, name, f"it has {size:,} bytes and should have {entry['bytes']:,}")
+        if digest not in ("", entry["sha256"]):
+            raise damaged(folder, name, NOT_WRITTEN)
+        yield stream
+
+
+def _open_there(folder: str, name: str) -> IO[bytes]:
+    """Opens a file that has to be there."""
+    url = files.join(folder, name)
     try:
-        stream = files.open_input(url)
+        return files.open_input(url)
     except UserError:
         if files.exists(url):
             raise
-        raise damaged(folder, entry["file"], "it is missing") from None
-    with stream:
-        size, digest = _measured(url, stream, entry["bytes"])
-        if size != entry["bytes"]:
-            raise damaged(folder, entry["file"], f"it has {size:,} bytes and should have {entry['bytes']:,}")
-        if digest not in ("", entry["sha256"]):
-            raise damaged(folder, entry["file"], NOT_WRITTEN)
-        yield stream
+        raise damaged(folder, name, "it is missing") from None
 
 
 def _measured(url: str, stream: IO[bytes], expected: int) -> tuple[int, str]:

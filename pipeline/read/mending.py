@@ -6,7 +6,7 @@ with it the files of the same bucket of hosts, or of the same input, which is th
 
 from collections.abc import Sequence
 
-from pipeline.keeping.folder import SUCCESS_FILE, RunFolder
+from pipeline.keeping.folder import MANIFEST_FILE, SUCCESS_FILE, RunFolder
 from pipeline.keeping.manifest import read_manifest
 from webimagetext import files
 from webimagetext.errors import UserError
@@ -31,6 +31,8 @@ def mend_round(folder: str, name: str, tables: Sequence[str], marker: str) -> No
 
 def _not_whole(folder: str) -> list[str]:
     """The files that are not what the manifest says: the round is going to be vouched for once more, as it lies."""
+    if not files.exists(files.join(folder, MANIFEST_FILE)):
+        return []  # the round was interrupted before
     try:
         entries = read_manifest(folder).to_pylist()
     except UserError:

@@ -1,11 +1,14 @@
 """Manifests and markers that were torn, and what waits for the disk."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pipeline import run as runs
+from pipeline.__main__ import main
 from pipeline.keeping.damage import NOTE
-from pipeline.keeping.folder import MANIFEST_FILE, SUCCESS_FILE
+from pipeline.keeping.folder import MANIFEST_FILE, SUCCESS_FILE, RunFolder
 from pipeline.keeping.manifest import (
     entry_of,
     is_complete,
@@ -15,6 +18,9 @@ from pipeline.keeping.manifest import (
     read_success,
     write_manifest,
 )
+from pipeline.keeping.step import markers_of, run_steps
+from tests.pipeline.small_job import Job
+from webimagetext import files
 from webimagetext.errors import UserError
 
 
@@ -52,3 +58,29 @@ def test_what_a_manifest_names_is_on_the_disk_before_it(tmp_path: Path, monkeypa
         write_manifest(folder, [entry_of(folder, each.name, 0) for each in sorted(tmp_path.glob("*.parquet"))])
     # Each file once, and then its folder; after a manifest is written, the folder for the manifest's own name.
     assert synced == [f"{folder}/a.parquet", folder, folder, f"{folder}/b.parquet", folder, folder]
+
+
+def test_one_reading_of_a_marker_serves_all(job: Job, first: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether an earlier version made it, whether a file is missing, whether the step is done: on an object store each
+    reading is a request."""
+    run, whole, read, moments = job.copy(first, "read-once"), files.read, list[str](), list[int]()
+
+    def noting(url: str) -> bytes | None:
+        read.append(url)
+        return whole(url)
+
+    def before(steps: Any) -> Any:
+        moments.append(len(read))
+        return markers_of(steps)
+
+    def after(*words: Any) -> None:
+        run_steps(*words)
+        moments.append(len(read))
+
+    monkeypatch.setattr(files, "read", noting)
+    monkeypatch.setattr(runs, "markers_of", before)
+    monkeypatch.setattr(runs, "run_steps", after)
+    assert main(["run", str(job.config), "--output", run.root]) == 0
+    begun, ended = moments
+    for folder in (run.candidates, run.matched, run.selected, run.joined, run.shards):
+        assert read[begun:ended].count(f"{folder}/{SUCCESS_FILE}") == 1

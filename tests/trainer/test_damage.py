@@ -1,24 +1,37 @@
 """Damaged files of every kind: named in one line with the remedy, or healed; never a traceback, never in silence."""
 
 import gzip
+import hashlib
+import io
 import json
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
+from pipeline.keeping.manifest import entry_of, write_manifest
+from tests.faults.outcomes import DAMAGES, Read, outcomes_of, rows_of
+from tests.trainer.conftest import pairs
 from tests.trainer.test_train import flags, losses, weights
 from trainer import checkpoint
 from trainer.config import DataConfig
+from trainer.data.images import BadImageError, square
+from trainer.data.known import known
 from trainer.data.loader import Dataset
 from trainer.data.tar import TarReader
 from trainer.evaluate.__main__ import main as evaluate
 from trainer.export import main as export
+from trainer.rerank import main as rerank
 from trainer.run import main
 from trainer.tokenizer import Tokenizer
 from trainer.weights import load_states
+from webimagetext.command import run_command
 from webimagetext.errors import UserError
 
 
@@ -250,3 +263,176 @@ def test_weights_of_another_layout(model: Path, tmp_path: Path, how: str) -> Non
         DAMAGE[how](path)
         with pytest.raises(UserError, match=f"{path}: (cannot be read as weights|no such file)"):
             load_states(str(path))
+
+
+@pytest.fixture
+def vouched(shards: Path) -> Path:
+    """Shards with a manifest, as a run writes it."""
+    names = sorted(path.name for path in shards.iterdir())
+    write_manifest(str(shards), [entry_of(str(shards), name, 60) for name in names])
+    return shards
+
+
+def whole_epoch(path: Path, **options: Any) -> Read:
+    """All samples of the shards that a pattern names, and how many were not as they should be."""
+    dataset = Dataset(DataConfig(train_data=(str(path),), batch_size=2, **options), lambda found: known(found, []))
+    found = []
+    for shard in dataset.sources[0]:
+        try:
+            with dataset.library.lent(shard) as reader:
+                for number in range(len(reader)):
+                    try:
+                        sample = reader.read(number, True)
+                        square(sample[0], 32)
+                        found.append(repr(sample))
+                    except (BadImageError, ValueError, OSError) as error:
+                        dataset.fault("unreadable sample", str(error))
+        finally:
+            dataset.library.close()
+    return Read(found, dataset.faults.total())
+
+
+def few_changed(before: Any, after: Any) -> bool:
+    """Whether at most one sample is another one, and none is lost."""
+    return len(after) == len(before) and sum(row not in before for row in after) <= 1
+
+
+def none_lost(before: Any, after: Any) -> bool:
+    """Of packed columns a bit may be a part of many rows."""
+    return len(after) == len(before)
+
+
+def pictures(checked: bool) -> bytes:
+    rows = [{"image": data, "caption": caption} for _, data, caption, _ in pairs(40)]
+    stream = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(rows), stream, write_page_checksum=checked, row_group_size=5)
+    return stream.getvalue()
+
+
+def read_checkpoint(path: Path) -> Read:
+    found = checkpoint.read(str(path))
+    digests = {name: hashlib.sha256(value.numpy().tobytes()).hexdigest() for name, value in found.model.items()}
+    return Read((found.step, found.tokenizer, digests))
+
+
+def read_weights(path: Path) -> Read:
+    states = load_states(str(path))
+    return Read({name: value.numpy().tobytes() for name, value in states.items()})
+
+
+def merges_of(model: Path) -> bytes:
+    words = Tokenizer.load(str(model / "tokenizer.json"))
+    return "\n".join(["#version: 0.2", *(f"{a} {b}" for a, b in words.merges), ""]).encode()
+
+
+def read_words(path: Path) -> Read:
+    return Read(Tokenizer.load(str(path)).merges)
+
+
+TABLE = rows_of("What a training reads and keeps")
+Slight = Callable[[Any, Any], bool]
+Case = tuple[Callable[[Path, Path, Path], Path], Callable[[Path], Read], Slight]
+
+
+def beside(name: str) -> Callable[[Path, Path, Path], Path]:
+    """A file beside shards that have a manifest."""
+    return lambda shards, model, place: shards / name
+
+
+def written(name: str, content: Callable[[Path], bytes]) -> Callable[[Path, Path, Path], Path]:
+    def write(shards: Path, model: Path, place: Path) -> Path:
+        (place / name).write_bytes(content(model))
+        return place / name
+
+    return write
+
+
+def exported(form: str, name: str) -> Callable[[Path, Path, Path], Path]:
+    def write(shards: Path, model: Path, place: Path) -> Path:
+        assert export(["--checkpoint", str(model), "--format", form, "--output", str(place / name)]) == 0
+        return place / name
+
+    return write
+
+
+def alone(shards: Path, model: Path, place: Path) -> Path:
+    """A shard of another program, with a list of sizes and without a manifest."""
+    (shards / "_MANIFEST").unlink()
+    return shards / "00001.tar"
+
+
+def anything(before: Any, after: Any) -> bool:
+    return True
+
+
+# For each row of the table: the file, how it is read, and what may be changed in it without a word.
+CASES: dict[str, Case] = {
+    "shard of a run": (beside("00001.tar"), lambda path: whole_epoch(path.parent / "*.tar"), few_changed),
+    "its `sizes.json`": (beside("sizes.json"), lambda path: whole_epoch(path.parent / "*.tar"), few_changed),
+    "its `_MANIFEST`": (beside("_MANIFEST"), lambda path: whole_epoch(path.parent / "*.tar"), few_changed),
+    "shard of another program": (alone, lambda path: whole_epoch(path.parent / "*.tar"), few_changed),
+    "pictures in Parquet with checksums": (
+        written("p.parquet", lambda _: pictures(True)),
+        lambda path: whole_epoch(path),
+        few_changed,
+    ),
+    "pictures in Parquet without": (written("p.parquet", lambda _: pictures(False)), whole_epoch, none_lost),
+    "checkpoint": (lambda shards, model, place: Path(checkpoint.newest(str(model)) or ""), read_checkpoint, anything),
+    "exported weights": (exported("safetensors", "a.safetensors"), read_weights, anything),
+    "exported weights for open_clip": (exported("open_clip", "a.pt"), read_weights, anything),
+    "`tokenizer.json`": (lambda shards, model, place: model / "tokenizer.json", read_words, anything),
+    "merges, `.gz`": (written("m.gz", lambda model: gzip.compress(merges_of(model))), read_words, anything),
+    "merges, plain": (written("m.txt", merges_of), read_words, anything),
+}
+
+
+def test_every_row_has_a_test() -> None:
+    assert {*CASES, "notes beside the checkpoints"} == set(TABLE)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("kind", CASES)
+def test_what_a_training_reads(kind: str, damage: str, vouched: Path, model: Path, tmp_path: Path) -> None:
+    make, read, slight = CASES[kind]
+    path = make(vouched, model, tmp_path)
+    found = outcomes_of(path, damage, lambda: read(path), slight)
+    assert (found or {"no matter"}) == TABLE[kind][damage]
+
+
+def test_the_notes_do_not_matter() -> None:
+    """As test_what_a_run_left_beside_its_checkpoints shows."""
+    assert all(words == {"no matter"} for words in TABLE["notes beside the checkpoints"].values())
+
+
+def test_a_damaged_shard_ends_the_commands_in_a_line(
+    vouched: Path, model: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flipped(vouched / "00002.tar", random.Random(5).randrange(vouched.joinpath("00002.tar").stat().st_size))
+    train = flags(vouched.parent, tiny_model, tmp_path / "new", "--steps", "3")
+    for command in (
+        lambda: main(train),
+        lambda: evaluate(["retrieval", "--checkpoint", str(model), "--data", str(vouched / "*.tar")]),
+        lambda: rerank(["--checkpoint", str(model), "--prompt", "a ring", "--images", str(vouched / "*.tar")]),
+    ):
+        assert run_command(command) == 2
+        error = capsys.readouterr().err
+        assert f"error: {vouched}/00002.tar: is damaged: its content is not what was written\n" in error
+        assert f"`pipeline check {vouched}`" in error and "Traceback" not in error
+    assert not (tmp_path / "new/checkpoints").exists()
+
+
+def test_shards_that_are_missing_are_told(vouched: Path, tiny_model: Path, tmp_path: Path) -> None:
+    (vouched / "00001.tar").unlink()
+    (vouched / "00003.tar").unlink()
+    assert main(flags(vouched.parent, tiny_model, tmp_path / "m", "--steps", "3")) == 0
+    end = json.loads((tmp_path / "m/log.jsonl").read_text().splitlines()[-1])
+    assert (end["faults"], end["examples"]) == (1, [f"shards that are missing: {vouched}/00001.tar, 2 of 4"])
+
+
+def test_damage_while_a_training_is_under_way_is_counted(vouched: Path) -> None:
+    dataset = opened(vouched)
+    flipped(vouched / "00001.tar", 70_000)
+    dataset.library.close()
+    shard = [shard.url for shard in dataset.sources[0]].index(f"{vouched}/00001.tar")
+    assert dataset.sample(0, shard, 7, [0.5] * 4, 32)[0].shape == (32, 32, 3)
+    assert "00001.tar: is damaged: its content is not what was written" in dataset.fault_names[0]

@@ -1,6 +1,7 @@
 """Weights in and out: names of other layouts, and the same embeddings in the libraries that own them."""
 
 import json
+import os
 import subprocess
 from pathlib import Path
 
@@ -158,7 +159,9 @@ def test_weights_start_a_model_of_higher_resolution() -> None:
 @pytest.mark.slow
 @pytest.mark.peers
 def test_embeddings_are_equal_in_open_clip_transformers_and_onnx(tmp_path: Path, words: Tokenizer) -> None:
-    if not PEERS.exists() or subprocess.run([PEERS, "-c", "import open_clip, transformers, onnxruntime"]).returncode:
+    environment = os.environ | {"TMPDIR": str(tmp_path)}  # ONNX Runtime leaves a file of its own there
+    needed = [PEERS, "-c", "import open_clip, transformers, onnxruntime"]
+    if not PEERS.exists() or subprocess.run(needed, env=environment).returncode:
         pytest.skip("the peers' environment is not built (make peers)")
     pytest.importorskip("onnxscript", reason="needed to write ONNX")
     rng = np.random.default_rng(0)
@@ -178,7 +181,7 @@ def test_embeddings_are_equal_in_open_clip_transformers_and_onnx(tmp_path: Path,
         assert export(arguments) == 0
     np.savez(tmp_path / "inputs.npz", **inputs)
     (tmp_path / "texts.json").write_text(json.dumps(TEXTS))
-    done = subprocess.run([PEERS, "-c", PEER_PROGRAM, tmp_path], capture_output=True, text=True)
+    done = subprocess.run([PEERS, "-c", PEER_PROGRAM, tmp_path], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     found = np.load(tmp_path / "outputs.npz")
     for name in ("vit", "resnet"):

@@ -141,7 +141,7 @@ class Library:
                     urls.extend(found)
                     self._miss(one, found)
                 elif not exists(one):
-                    raise UserError(f"{one}: no such shard")
+                    raise UserError(f"{one}: no such shard", "correct --train-data, or get it again")
                 elif is_folder(one):
                     raise UserError(f"{one}: is a folder", f"name the shards in it: '{one.rstrip('/')}/*.tar'")
                 else:

@@ -43,7 +43,7 @@ def exhaust(number: int) -> int:
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize(
     ("work", "said"),
-    [(fill, "no space left while writing /data/run/part.parquet"), (exhaust, "out of memory")],
+    [(fill, "no space left while writing /data/run/part.parquet"), (exhaust, "out of memory on this machine")],
 )
 def test_what_the_machine_lacks_is_told_in_a_line(
     workers: int,
