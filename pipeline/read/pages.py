@@ -34,9 +34,9 @@ _TINY_STYLE = re.compile(r"(?:^|;)\s*(width|height)\s*:\s*[01]px\s*(?=;|$)", re.
 _SPRITE = re.compile(r"(?:^|[/_.-])sprites?[\w.-]*\.(?:png|gif|svg|webp)", re.IGNORECASE)
 # All that is looked at of a page, found in one pass; those that show a picture, and those that speak of the page.
 _SHOWN = "img, amp-img, amp-anim, video[poster], object[data]"
-_SAID = "meta, title, base[href], link[rel~=canonical][href], script[type], picture"
+_SAID = "meta, title, base[href], link[rel~=canonical][href], script[type], picture, p"
 _WANTED = f"{_SHOWN}, {_SAID}"
-_SAID_TAGS = frozenset({"meta", "title", "base", "link", "script", "picture"})
+_SAID_TAGS = frozenset({"meta", "title", "base", "link", "script", "picture", "p"})
 
 
 @dataclass(slots=True)
@@ -108,23 +108,24 @@ def extract_page(
             pairs[absolute, caption] = Pair(absolute, caption, kept, *map(_size, sides))
     page.pairs = list(pairs.values())
     if pairs:
-        page.language = language_of(_prose(trees[0])) or page.language
+        page.language = language_of(_prose(parts[0])) or page.language
     if links:
         page.links = links_of(trees, resolve)
     return page
 
 
-def _prose(tree: LexborHTMLParser) -> str:
+def _prose(part: "_Parts") -> str:
     """The first sentences of a page, as much as tells their language."""
-    text = ""
-    for tags in ("p", "li, dd, td"):
-        for node in tree.css(tags):
-            text = f"{text} {' '.join(node.text().split())}"
-            if len(text) >= PROSE:
-                return text[:PROSE]
-        if len(text) >= PROSE // 2:
+    text = _beginning("", part.said.get("p", ()))
+    return text if len(text) >= PROSE // 2 else _beginning(text, part.tree.css("li, dd, td"))
+
+
+def _beginning(text: str, nodes: Iterable[LexborNode]) -> str:
+    for node in nodes:
+        if len(text) >= PROSE:
             break
-    return text.strip()
+        text = f"{text} {' '.join(node.text().split())}"
+    return text[:PROSE].strip()
 
 
 _NAMED = ("aria-labelledby", "aria-describedby")
