@@ -74,7 +74,7 @@ class Nearby:
                     return "figcaption", text
                 figured = True
             if not caption and tag != "a":
-                attributes = ancestor.attrs
+                attributes = ancestor.attributes
                 if (name := attributes.get("class")) and _names_block(name):
                     caption = self._captions(ancestor).get(node.mem_id, "")
                 if self.microdata and "ImageObject" in (attributes.get("itemtype") or ""):
@@ -137,7 +137,7 @@ def _captions_in(block: LexborNode) -> dict[int, str]:
             images += 1
             parts.append((found.mem_id, None))
         elif tag not in _NO_CAPTION:
-            name = found.attrs.get("class") if found.is_element_node else None
+            name = found.attributes.get("class") if found.is_element_node else None
             if (_names_caption(name) if name else tag == "caption") and not _is_within(found, block, last):
                 last = found
                 parts.append((0, found))
@@ -183,8 +183,8 @@ def _is_within(node: LexborNode, block: LexborNode, caption: LexborNode | None) 
 def _caption_of_object(block: LexborNode) -> str:
     """The caption of an ImageObject in the page's microdata."""
     for found in islice(block.traverse(), MAX_NODES):
-        if found.attrs.get("itemprop") in ("caption", "description"):
-            return text_of(found) or found.attrs.get("content") or ""
+        if found.attributes.get("itemprop") in ("caption", "description"):
+            return text_of(found) or found.attributes.get("content") or ""
     return ""
 
 
@@ -228,5 +228,5 @@ def _next_seen(node: LexborNode) -> LexborNode | None:
 def _is_caption(node: LexborNode) -> bool:
     if not node.is_element_node or node.tag in _NO_CAPTION:
         return False
-    name = node.attrs.get("class")
+    name = node.attributes.get("class")
     return _names_caption(name) if name else node.tag == "caption"
