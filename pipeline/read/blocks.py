@@ -62,6 +62,11 @@ class Blocks:
             content = self.rest + read
             end = content.rfind(b"\n") + 1 if read else len(content)
             block, self.rest = content[:end], content[end:]
+            if len(self.rest) > MAX_LINE and read and not end:  # a line that is too long is so by its beginning
+                if content.startswith(UTF_16):
+                    block, self.rest = content, b""
+                else:
+                    self.rest = self.rest[: MAX_LINE + 1]
             if block:
                 yield block, _table(block, self._delimiter)
             read = self._stream.read(BLOCK_BYTES) if read else b""

@@ -41,7 +41,7 @@ SAMPLE_SECONDS = 0.25
 # What is watched, and how much it may rise in the second half: a share of its middle, and a number beside.
 MEASURES = {"memory": (0.05, 8e6), "files": (0.1, 8), "sockets": (0.1, 8), "tasks": (0.1, 8), "threads": (0.0, 2)}
 HTTP = HttpConfig(
-    allow_loopback=True, delay=0.0, retries=1, backoff=0.1, concurrency=128, connect_timeout=2, deadline=4,
+    allow_loopback=True, delay=0.0, retries=1, backoff=0.1, concurrency=128, connect_timeout=4, deadline=5,
     host_failures=3, concurrent_hosts=256,
 )  # fmt: skip
 DEAD, PLAIN = 20, 10  # of a thousand hosts: nothing listens there; asked by https, where no TLS answers

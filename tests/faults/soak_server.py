@@ -29,6 +29,7 @@ KINDS: dict[str, int] = {
     "reset": 100, "cut": 100, "slow": 100, "redirect": 100, "loop": 20, "long header": 20, "garbage": 20,
 }  # fmt: skip
 SILENT_HOSTS = 4  # of a hundred
+TLS = b"\x16"  # how a handshake begins
 DEAD_PORT = 9  # nothing listens there
 PAGES, PICTURES = 8, 12  # links and pictures of a page
 
@@ -125,7 +126,11 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     host = writer.get_extra_info("sockname")[0]
     with contextlib.suppress(OSError, asyncio.IncompleteReadError, ValueError):
         try:
-            while line := await reader.readline():
+            while first := await reader.read(1):
+                if first == TLS:  # what answers here is no TLS
+                    writer.write(_reply("400", _HTML, b"no"))
+                    return
+                line = first + await reader.readline()
                 while (await reader.readline()).strip():
                     pass
                 if _is_silent(host):

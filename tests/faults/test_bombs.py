@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from pipeline.read.config import ExtractConfig
+from pipeline.read.url_list import read_url_list
 from query_builder.sources import dump
 from query_builder.sources.dump import PAGE_KINDS, plan_shards, read_pages
 from query_builder.sources.piece import CorruptInputError
@@ -44,7 +46,7 @@ try:
     elif kind == "list":
         from pipeline.read.config import ExtractConfig
         from pipeline.read.url_list import read_url_list
-        said = [batch.num_rows for batch in read_url_list(path, ExtractConfig(source="url_list"))]
+        said = [part.candidates.num_rows for part in read_url_list(path, ExtractConfig(source="url_list"))]
     else:
         from pipeline.read.archive import read_responses
         said = [type(item).__name__ for item in read_responses(path, lambda media: True, 20_000_000)]
@@ -169,6 +171,25 @@ def test_a_page_beyond_the_limit_is_left_out_and_counted(
     ]
     assert titles == ["A", "A"]
     assert ledger["malformed pages"] == 1 and ledger["pages"] == 3 == sum(ledger[kind] for kind in PAGE_KINDS)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".jsonl"])
+def test_a_line_that_is_too_long_costs_itself_alone(tmp_path: Path, ending: str) -> None:
+    mark = {".csv": ",", ".tsv": "\t", ".jsonl": ""}[ending]
+    head = [] if ending == ".jsonl" else [f"url{mark}text"]
+
+    def row(number: int, more: str = "") -> str:
+        url, text = f"http://a.example/{number}.jpg", f"a text {number}{more}"
+        return json.dumps({"url": url, "text": text}) if ending == ".jsonl" else f"{url}{mark}{text}"
+
+    # Longer than what is read at once, just too long, and just not too long for a line.
+    rows = [row(0), row(1, "x" * 20_000_000), row(2), row(3, "y" * 1_000_000), row(4), row(5, "z" * 900_000), row(6)]
+    (tmp_path / f"list{ending}").write_text("\n".join([*head, *rows]) + "\n")
+    parts = list(read_url_list(str(tmp_path / f"list{ending}"), ExtractConfig(source="url_list")))
+    found = sorted(url for part in parts for url in part.candidates.column("url").to_pylist())
+    reasons = [reason for part in parts for reason in part.rejects.column("reason").to_pylist()]
+    assert [url[-5] for url in found] == ["0", "2", "4", "5", "6"]
+    assert reasons.count("line_too_long") == 2 == len(reasons)
 
 
 def test_zstandard_is_unpacked_a_little_at_a_time() -> None:
