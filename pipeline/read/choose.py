@@ -62,6 +62,9 @@ def choose(texts: Iterable[tuple[str, str]]) -> tuple[list[tuple[str, str]], str
 
     The caption is empty when no text says anything. ``texts`` are (kind, text) in order of preference.
     """
+    texts = list(texts)
+    if len(texts) == 1:  # as most images have
+        return (texts, texts[0][1]) if is_text(texts[0][1]) else ([], "")
     kept: list[tuple[str, str]] = []
     seen: set[str] = set()
     for kind, text in texts:

@@ -37,7 +37,7 @@ def parse(text: str, *, xhtml: bool = False) -> list[LexborHTMLParser]:
     if xhtml:
         # As HTML, <script/> would swallow the rest of the page.
         text = _EMPTY_RAW.sub(r"<\1\2></\1>", text)
-    many = text.count("<") > WHOLE_TAGS
+    many = len(text) > WHOLE_TAGS and text.count("<") > WHOLE_TAGS
     if many or len(text) > WHOLE_CHARACTERS:
         # What is no markup goes first: then every "<" and a letter begins a tag, and the text may be cut there.
         text = _without_long_tags(_NO_MARKUP.sub(_kept, text))

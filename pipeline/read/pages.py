@@ -271,10 +271,8 @@ def _texts(
     node: LexborNode, attributes: dict[str, str | None], nearby: Nearby, labels: _Labels
 ) -> list[tuple[str, str]]:
     texts = [("alt", attributes.get("alt")), nearby(node)]
-    texts += [("title", attributes.get("title")), ("aria-label", attributes.get("aria-label"))]
-    for name in _NAMED:
-        if name in attributes:
-            texts.append((name, labels(attributes[name])))
+    texts += [(name, attributes[name]) for name in ("title", "aria-label") if name in attributes]
+    texts += [(name, labels(attributes[name])) for name in _NAMED if name in attributes]
     if "data" in attributes and node.tag == "object":
         texts.append(("fallback", text_of(node)))
     parent = node.parent
