@@ -9,6 +9,7 @@ same functions here. Cheap: of many files a few are opened.
 import dataclasses
 import functools
 import os
+import resource
 import ssl
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -47,6 +48,7 @@ NEEDED = {
 }
 SOURCES_GONE = "correct extract.inputs; pairs that were extracted before are gone on with by curate, fetch and package"
 LOOKED_AT = 10  # input files whose first rows are read
+LEAST_ADDRESS_SPACE = 3 << 30  # bytes; much of it is never used
 LEAST_SPACE = 32 << 20  # bytes with which no run comes far
 # How the names of inputs end, by their source; what ends like those of another one is taken for a mistake.
 ENDINGS = {
@@ -75,7 +77,7 @@ def check(
     ``extracted`` answers whether the pairs were extracted from the present sources, which are then not needed any more.
     """
     # With the wrong options, or in a folder that nobody may write, there is no telling what else is wrong.
-    for first in (_tried(engine), _output(run)):
+    for first in (_address_space(), _tried(engine), _output(run)):
         _tell(list(_caught([first])))
     whole = verb == "run"
     # Several checks look at the inputs: they are listed once, and of each the first rows are read once.
@@ -122,6 +124,15 @@ def _tried(call: Callable[[], object]) -> Findings:
         call()
     except UserError as error:
         yield error
+
+
+def _address_space() -> Findings:
+    """Whether the engine's threads find room: without it a library would abort the process."""
+    allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if allowed != resource.RLIM_INFINITY and allowed < LEAST_ADDRESS_SPACE:
+        problem = f"this process may have {human_bytes(allowed)} of address space, and the engine's threads take "
+        problem += human_bytes(LEAST_ADDRESS_SPACE)
+        yield UserError(problem, "raise the limit before the command: ulimit -v unlimited")
 
 
 def _output(run: RunFolder) -> Findings:

@@ -25,6 +25,7 @@ THREADS = UserError(
     "this machine lets the program start no further thread",
     f"raise the limits on memory (`ulimit -v`) and processes (`ulimit -u`), or use fewer --workers; then {AGAIN}",
 )
+NO_ROOM = "failed to map segment from shared object"  # the system's words, where a library is loaded
 ANOTHER = "change that, or name another place"
 # What to say of an error of the system, and what to do about it.
 _SYSTEM = {
@@ -68,6 +69,11 @@ def user_error(error: BaseException, memory: str = MEMORY) -> UserError | None:
         return out_of_files()
     if isinstance(error, RuntimeError) and str(error) == NO_THREAD:
         return THREADS
+    if isinstance(error, ImportError) and NO_ROOM in str(error):
+        return UserError(
+            f"out of memory: a library finds no room ({str(error).partition(':')[0]})",
+            "raise the limit before the command (`ulimit -v unlimited`), or use a machine with more memory",
+        )
     if not isinstance(error, OSError):
         return None
     return _of_system(error.errno or (errno.ENOSPC if is_full_disk(error) else None), error.filename)

@@ -56,6 +56,9 @@ def test_threads() -> None:
     for told in (user_error(error), user_error_of_text(text)):
         assert told is not None and "no further thread" in told.problem and "ulimit -v" in told.remedy
     assert user_error(RuntimeError("another")) is None
+    no_room = user_error(ImportError("libtorch_cpu.so: failed to map segment from shared object"))
+    assert no_room is not None and no_room.problem == "out of memory: a library finds no room (libtorch_cpu.so)"
+    assert user_error(ImportError("libtorch_cpu.so: cannot open shared object file")) is None
 
 
 OURS = [ValueError("x"), OSError("words"), KeyError("x"), OSError(errno.EBADF, "bad"), OSError(errno.ENOENT, "which?")]
