@@ -30,6 +30,7 @@ from webimagetext import files
 from webimagetext.errors import UserError
 from webimagetext.lock import locked
 from webimagetext.settings import to_toml
+from webimagetext.temporary import remove_temporary
 
 __all__ = ["run_steps_of", "run_verb", "steps_of"]
 
@@ -115,6 +116,8 @@ def _run_once(
     check(verb, run, config, engine=make_engine, store=store, extracted=partial(_is_extracted, run, config))
     with locked(run.root, f"`{verb}`"):
         begun.set()
+        if not files.is_url(run.root):
+            remove_temporary(run.root)  # what a killed run was writing
         steps = steps_of(run, config)
         markers = markers_of(steps)
         refuse_older(steps, markers)

@@ -5,6 +5,7 @@ folder, so the same command after a kill takes up where it was; the result doesn
 workers.
 """
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -40,6 +41,7 @@ from webimagetext.files import is_url
 from webimagetext.lock import locked
 from webimagetext.progress import Progress
 from webimagetext.settings import fingerprint
+from webimagetext.temporary import remove_temporary_of
 
 __all__ = ["build"]
 
@@ -86,6 +88,10 @@ def build(config: BuildConfig) -> None:
     known = read_metadata(config.output)
     if _is_current(known, job):
         print(f"{config.output} is up to date: the same inputs and settings made it")
+        if not config.keep_work and os.path.isdir(_work_folder(config)):
+            # A build was killed when only this was left to do; one that is under way there goes on.
+            with contextlib.suppress(UserError), locked(_work_folder(config), "`build`"):
+                shutil.rmtree(_work_folder(config), ignore_errors=True)
         return
     work = job.work()
     with locked(os.path.dirname(work), "`build`"):
@@ -99,6 +105,8 @@ def _build(config: BuildConfig, job: _Job, work: str) -> None:
     for folder in ("shards", "views", "checksums"):
         os.makedirs(os.path.join(work, folder), exist_ok=True)
     _clear_leftovers(work)
+    if not is_url(config.output):
+        remove_temporary_of((config.output, candidates_path(config.output)))
     with Workers(config.workers or os.cpu_count() or 1) as workers:
         # These need nothing of the counts, so they are done beside the counting.
         synsets_read = workers.begin(read_wordnet, config.wordnet) if config.wordnet else list[Synset]

@@ -192,6 +192,9 @@ class RunConfig(OutputConfig, OptimConfig, ObjectiveConfig, ModelConfig, DataCon
     """Under torchrun: whole copies of the model, or parameters and optimizer sharded over the processes."""
     device: Annotated[str, FREE] = "auto"
     """"cuda", "cpu", or "auto" for the first that is there."""
+    rank_seconds: Annotated[float, FREE, Range(above=0)] = 600.0
+    """Under torchrun: ends the run when one of its processes gives no sign of life, or keeps the others waiting, for so
+    many seconds."""
 
 
 @dataclass(frozen=True)

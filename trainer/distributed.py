@@ -5,9 +5,12 @@ model (DDP or FSDP2), gathers features with their gradients, and agrees on value
 no-op.
 """
 
+import contextlib
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import torch
@@ -15,11 +18,15 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from trainer.models.clip import Clip
+from trainer.pulse import Pulse, store_of_launcher
 from webimagetext.errors import UserError
 from webimagetext.foreign import shown
 
 __all__ = ["World"]
 
+HOWEVER_LONG = timedelta(days=365)
+# What the libraries between the processes say when one has gone.
+_LOST = re.compile(r"Connection (closed|reset) by|Broken pipe|Socket closed|remote process exited|NCCL", re.I)
 
 T = TypeVar("T")
 
@@ -63,9 +70,12 @@ def _square(gradients: list[Tensor], device: torch.device) -> Tensor:
 
 
 class World:
-    """The processes of this run. ``close`` ends the connection between them."""
+    """The processes of this run. ``close`` ends the connection between them.
 
-    def __init__(self, device: str = "auto") -> None:
+    ``seconds`` without a sign of life of one of them, or waited for one in vain, end the run (trainer/pulse.py).
+    """
+
+    def __init__(self, device: str = "auto", seconds: float = 600.0) -> None:
         self.rank = int(os.environ.get("RANK", "0"))
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
         local = int(os.environ.get("LOCAL_RANK", "0"))
@@ -80,8 +90,32 @@ class World:
         self.device = torch.device(kind, local) if kind == "cuda" and device == "cuda" else torch.device(device)
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
+        self._pulse: Pulse | None = None
+        self._firsts = 0
         if self.size > 1:
             dist.init_process_group("nccl" if kind == "cuda" else "gloo")
+            self._pulse = Pulse(self.rank, self.size, seconds, store_of_launcher(seconds))
+            self._store = store_of_launcher(seconds)
+
+    def tell(self, doing: Callable[[], str]) -> None:
+        """Says how to find out what this process does, for those that wait for it."""
+        if self._pulse is not None:
+            self._pulse.doing = doing
+
+    @contextlib.contextmanager
+    def told_of_losses(self) -> Iterator[None]:
+        """Ends this process with a line when another one goes while the block runs."""
+        try:
+            yield
+        except RuntimeError as error:
+            if self._pulse is not None and _LOST.search(str(error)):
+                self._pulse.end_without()
+            raise
+
+    def _enter(self) -> None:
+        """Counts an exchange between the processes, which all enter in the same order."""
+        if self._pulse is not None:
+            self._pulse.place += 1
 
     @property
     def is_first(self) -> bool:
@@ -136,6 +170,7 @@ class World:
         """Rows of all processes (world · n, d); differentiable."""
         if self.size == 1:
             return own
+        self._enter()
         rows: Tensor = _Gather.apply(own, self.rank, self.size)
         return rows
 
@@ -143,6 +178,7 @@ class World:
         """The mean of a number over the processes; nobody waits for the device."""
         if self.size == 1:
             return value
+        self._enter()
         value = value.clone()
         dist.all_reduce(value)
         return value / self.size
@@ -172,6 +208,7 @@ class World:
         """The first process's value of any kind, on every process."""
         if self.size == 1:
             return value
+        self._enter()
         box = [value]
         dist.broadcast_object_list(box, src=0)
         return box[0]
@@ -180,11 +217,17 @@ class World:
         """What ``make`` gives on the first process, on every one. Its UserError is raised on every one too, and what a
         disk answers: none waits in vain."""
         made: T | UserError | OSError | None = None
+        self._enter()
+        self._firsts += 1
         if self.is_first:
             try:
                 made = make()
             except (UserError, OSError) as error:
                 made = error
+        if self.size > 1:
+            # By the store, for an exchange has a limit, and reading terabytes of shards may take longer than that.
+            key = f"first/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{self._firsts}"
+            self._store.set(key, "made") if self.is_first else self._store.wait([key], HOWEVER_LONG)
         made = self.same(made)
         if isinstance(made, (UserError, OSError)):
             raise made
@@ -192,10 +235,12 @@ class World:
 
     def close(self) -> None:
         """Leaves the group."""
-        if self.size > 1:
+        if self._pulse is not None:
+            self._pulse.close()
             dist.destroy_process_group()
 
     def _reduced(self, value: float, operation: Any) -> float:
+        self._enter()
         tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
         dist.all_reduce(tensor, operation)
         return float(tensor)

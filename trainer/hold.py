@@ -1,8 +1,9 @@
 """One training at a time in a folder.
 
 In: the output folder. Out: a file ``lock`` in it that says who is at work: host, process, start. The system's own lock
-on that file decides, and it goes with the process however that ends: what a killed process leaves is taken over. On an
-object store, which has no such locks, a lease does the same (webimagetext/lock.py).
+on that file decides, and it goes with the process however that ends: what a killed process leaves is taken over, and
+what it had half written is removed. On an object store, which has no such locks, a lease does the same
+(webimagetext/lock.py).
 """
 
 import contextlib
@@ -14,8 +15,11 @@ import time
 from webimagetext.errors import UserError, full_disk_names
 from webimagetext.files import is_url, join, make_folder, read
 from webimagetext.lock import locked, take
+from webimagetext.temporary import remove_temporary, remove_temporary_of
 
 __all__ = ["Hold"]
+
+WRITTEN = ("config.toml", "tokenizer.json", "summary.json")  # beside the checkpoints
 
 
 class Hold:
@@ -50,6 +54,8 @@ class Hold:
         with full_disk_names(self._path):
             os.ftruncate(handle, 0)
             os.write(handle, f"{json.dumps(about)}\n".encode())
+        remove_temporary(join(self._output, "checkpoints"))
+        remove_temporary_of(join(self._output, name) for name in WRITTEN)
 
     def close(self) -> None:
         """Gives the right back. Raises UserError where another process has taken a lease over."""

@@ -131,6 +131,11 @@ class Watch:
         """The share of the time so far that was spent on ``name``."""
         return self.seconds[name] / max(1e-9, sum(self.seconds.values()))
 
+    def words(self) -> str:
+        """What is done now."""
+        data = f"waiting for data, last read {self._detail()}"
+        return {"data": data, "step": "inside one step"}.get(self._phase, "between two steps")
+
     def close(self) -> None:
         """Stops looking."""
         self._end.set()
@@ -142,6 +147,5 @@ class Watch:
             spent = time.monotonic() - since
             if phase and spent > self._limit and told != since:
                 told = since
-                what = f"waiting for data, last read {self._detail()}" if phase == "data" else "inside one step"
-                print(f"\nstalled for {spent:.0f} s: {what}", file=sys.stderr)
+                print(f"\nstalled for {spent:.0f} s: {self.words()}", file=sys.stderr)
                 self._log.event("stall", phase=phase, seconds=round(spent, 1), detail=self._detail())

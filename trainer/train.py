@@ -69,7 +69,6 @@ class Run:
         self.stepper = Stepper(self.model, self.module, config, world, self.dtype, self.scaler, config.seed)
         self.rate = self.spec.learning_rate if config.learning_rate is None else config.learning_rate
         self.log = Log(config, world.is_first)
-        self.losses: list[float] = []
         self.saved = time.monotonic()
 
     @property
@@ -104,10 +103,11 @@ class Run:
         stop = Stop()
         loader = self.make_loader(lambda: bool(self.reason_to_end(stop)))
         watch = Watch(self.log, self.config.stall_seconds, lambda: loader.reading)
+        self.world.tell(watch.words)
         self.saved = time.monotonic()
         self.model.train()
         try:
-            with self.progress_line() as bar:
+            with self.progress_line() as bar, self.world.told_of_losses():
                 batches = iter(loader)
                 while self.step < self.total:
                     with watch.phase("data"):
@@ -244,14 +244,13 @@ class Run:
         if newest is None or not newest.finite:
             return ""  # which the guard tells of at the next step
         scale = float(self.model.logit_scale.detach().exp())
-        self.losses.append(loss := newest.loss)
         wait, memory = watch.share("data"), self.memory_gb()
         self.log.event(
             "step",
             step=self.step,
             samples=self.step * self.config.batch_size,
             epoch=self.epoch,
-            loss=loss,
+            loss=newest.loss,
             gradient_norm=newest.norm,
             logit_scale=scale,
             learning_rate=self.optimizer.param_groups[0]["lr"] / self.optimizer.param_groups[0]["factor"],
@@ -261,7 +260,7 @@ class Run:
             faults=sum(self.dataset.faults.values()),
             skipped=self.guard.skipped,
         )
-        note = f"loss {loss:.3f}  scale {scale:.1f}  waiting for data {100 * wait:.0f} %  {memory:.1f} GB"
+        note = f"loss {newest.loss:.3f}  scale {scale:.1f}  waiting for data {100 * wait:.0f} %  {memory:.1f} GB"
         return f"{note}  {human_time(self.seconds_left())} left" if self.config.max_seconds else note
 
     def seconds_left(self) -> float:
@@ -311,12 +310,13 @@ class Run:
 
     def summary(self, ending: str) -> dict[str, Any]:
         """The contents of ``summary.json``."""
+        newest = self.guard.newest()  # also of a run that was killed when only this was left to do
         return {
             "steps": self.step,
             "samples": self.step * self.config.batch_size,
             "epochs": self.epoch,
             "seconds": round(self.spent, 1),
-            "loss": self.losses[-1] if self.losses else None,
+            "loss": newest.loss if newest is not None and newest.finite else None,
             "ended_by": ending,
             "checkpoint": checkpoint.newest(self.config.output),
         }
@@ -325,8 +325,9 @@ class Run:
 def train(config: RunConfig, started: float) -> int:
     """Runs training from beginning to end; returns the exit status (143 after SIGTERM, 130 after Ctrl-C)."""
     with contextlib.ExitStack() as open_things:
-        world = World(config.device)
+        world = World(config.device, config.rank_seconds)
         open_things.callback(world.close)
+        open_things.enter_context(world.told_of_losses())
         hold = Hold(config.output)
         open_things.callback(hold.close)
         world.first(lambda: hold.take() if is_folder(config.output) else None)

@@ -12,13 +12,13 @@ import hashlib
 import io
 import os
 import stat
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any, Literal
 
 from webimagetext.errors import UserError, full_disk_names
 from webimagetext.stores import is_url, missing, open_store, patiently
 from webimagetext.streams import BLOCK, HashedStream, Input, Output
+from webimagetext.temporary import temporary_name
 
 __all__ = [
     "WHOLE",
@@ -289,7 +289,7 @@ def _sync(path: str) -> None:
 @contextlib.contextmanager
 def _local(path: str, safe: bool) -> Iterator[IO[bytes]]:
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    temporary = f"{path}.{uuid.uuid4().hex[:12]}.tmp"
+    temporary = temporary_name(path)
     try:
         with full_disk_names(path), open(temporary, "wb") as stream:
             yield stream

@@ -25,8 +25,9 @@ from pipeline.engines.portable import LostWorkerError, check_endpoint, told_as_f
 from pipeline.engines.spark import spark_options, submitted
 from pipeline.engines.watching import watch
 from pipeline.keeping.folder import RunFolder
-from webimagetext import files
+from webimagetext import files, local
 from webimagetext.errors import UserError
+from webimagetext.settings import fingerprint
 
 __all__ = ["Engine"]
 
@@ -124,19 +125,30 @@ class Engine:
                 options.append(f"--direct_num_workers={workers}")
                 command = stack.enter_context(worker_command(folder))
                 runner = FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
-            yield stack.enter_context(_graph([*options, f"--shuffle_folder={folder}"], runner))
+            yield stack.enter_context(_graph([*options, f"--shuffle_folder={folder}"], runner, folder))
 
 
 @contextlib.contextmanager
-def _graph(options: Sequence[str], runner: FnApiRunner | None = None) -> Iterator[beam.Pipeline]:
-    """A graph that runs at the end of the block. Its temporary folder goes also when building it fails; Beam keeps that
-    one."""
-    pipeline = beam.Pipeline(runner=runner, options=PipelineOptions(list(options)))
+def _graph(options: Sequence[str], runner: FnApiRunner | None = None, folder: str = "") -> Iterator[beam.Pipeline]:
+    """A graph that runs at the end of the block. Its temporary folder goes also when building it fails, since Beam
+    keeps that one; it lies in ``folder``, which goes after a kill too."""
+    with _temporary_files_in(folder):
+        pipeline = beam.Pipeline(runner=runner, options=PipelineOptions(list(options)))
     try:
         with pipeline as root:
             yield root
     finally:
         shutil.rmtree(pipeline.local_tempdir, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: str) -> Iterator[None]:
+    """Has the libraries of this process make their temporary files in a folder, unless it is none."""
+    before, tempfile.tempdir = tempfile.tempdir, folder or tempfile.tempdir
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
 
 
 @contextlib.contextmanager
@@ -147,11 +159,10 @@ def _beam_files() -> Iterator[None]:
     """
     folder = tempfile.mkdtemp(prefix="webimagetext-job-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)  # after Beam's own, since that is registered later
-    before, tempfile.tempdir = tempfile.tempdir, folder
     try:
-        yield
+        with _temporary_files_in(folder):
+            yield
     finally:
-        tempfile.tempdir = before
         for path in map(str, Path(folder).iterdir()):
             if not os.path.basename(path).startswith(JOB_SERVER_FOLDER):
                 files.remove(path)
@@ -161,13 +172,11 @@ def _beam_files() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _shuffle_folder(run: RunFolder) -> Iterator[str]:
-    """A folder of this machine for what a graph shuffles (tables/spill.py), with the run where that is here; removed at
-    the end."""
-    if files.is_url(run.root):
-        with tempfile.TemporaryDirectory(prefix="webimagetext-shuffle-") as folder:
-            yield folder
-        return
+    """A folder of this machine for what a graph shuffles (tables/spill.py), with the run where that is here, else under
+    a name that the same run finds again; removed at the end."""
     folder = run.path(".shuffle")
+    if files.is_url(run.root):
+        folder = os.path.join(local.folder(), f"shuffle-{fingerprint(run.root)[:16]}")
     shutil.rmtree(folder, ignore_errors=True)  # a killed run's
     os.makedirs(folder)
     try:

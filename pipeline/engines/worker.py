@@ -19,17 +19,23 @@ from webimagetext.endings import user_error_of_text
 _POLL_SECONDS = 0.2
 
 
-class _WithoutMistakes:
-    """Standard error without the tracebacks that Beam prints for what a user can mend, a mistake or a full disk, say:
-    the driver words it."""
+_TOLD_BY_THE_DRIVER = (
+    "webimagetext.errors.UserError",  # in the traceback of a user's mistake, which the driver words
+    "Logging client failed",  # the driver has gone, or hung up
+)
+
+
+class _WithoutTheDrivers:
+    """Standard error without what Beam prints and the driver tells, or has no need to."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._left_out = False
 
     def write(self, text: str) -> int:
-        """Passes the text on, unless it tells of such an error."""
-        told = "webimagetext.errors.UserError" in text or ("Traceback" in text and user_error_of_text(text) is not None)
-        return 0 if told else self._stream.write(text)
+        """Passes the text on, unless it is the driver's to tell, or the end of such a line."""
+        self._left_out = any(words in text for words in _TOLD_BY_THE_DRIVER) or (self._left_out and text == "\n")
+        return 0 if self._left_out else self._stream.write(text)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
@@ -45,15 +51,16 @@ def _end_with_engine(harness: Any) -> None:
     os._exit(0)
 
 
-def _end_without(sign: str) -> None:
-    """Ends this process when the file ``sign`` has gone: the run was interrupted."""
-    while os.path.exists(sign):
+def _end_without(sign: str, parent: int) -> None:
+    """Ends this process when the file ``sign`` has gone, since the run was interrupted, or the process that started it,
+    which ends with the driver."""
+    while os.path.exists(sign) and os.getppid() == parent:
         time.sleep(_POLL_SECONDS)
     os._exit(0)
 
 
 def _without_hang_ups(thread: threading.ExceptHookArgs) -> None:
-    """Leaves out what Beam's threads say when the engine hangs up, which is how every job ends."""
+    """Leaves out what Beam's threads say when the engine hangs up: a job has ended, or the driver has gone."""
     if not isinstance(thread.exc_value, grpc.RpcError):
         threading.__excepthook__(thread)
 
@@ -62,16 +69,16 @@ def main(args: list[str]) -> None:
     """Works until the engine is done. ``args``: a file that is there while there is work; or the address of the
     engine's control service and this worker's name.
     """
+    threading.excepthook = _without_hang_ups
     if len(args) == 1:
-        threading.Thread(target=_end_without, args=args, daemon=True).start()
+        threading.Thread(target=_end_without, args=(args[0], os.getppid()), daemon=True).start()
         logging.disable(logging.WARNING)
-        sys.stderr = cast(TextIO, _WithoutMistakes(sys.stderr))
+        sys.stderr = cast(TextIO, _WithoutTheDrivers(sys.stderr))
         from apache_beam.runners.worker import sdk_worker_main
 
         sdk_worker_main.main([])
         return
     logging.disable(logging.ERROR)  # what fails here is told to the engine, which tells the driver
-    threading.excepthook = _without_hang_ups
     from apache_beam.runners.worker.sdk_worker import SdkHarness
 
     address, name = args

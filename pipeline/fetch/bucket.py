@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.fetch.config import FetchConfig
-from pipeline.fetch.part import facts_of, finish_part, open_spool, read_part
+from pipeline.fetch.part import drop_journal, facts_of, finish_part, open_spool, read_part
 from pipeline.fetch.spool import Spool
 from pipeline.hashing import hash64
 from pipeline.hosts import host_of
@@ -93,7 +93,9 @@ class _Part:
         An engine may give a bucket to a second worker while the first, which it takes for lost, is still at it. Two at
         a time would ask everything twice, and too fast.
         """
-        if self.rows is None:
+        if self.rows is not None:
+            drop_journal(self.folder, self.name)
+        else:
             self.spool = open_spool(self.folder, self.name, image, patience)
             self.rows = read_part(self.folder, self.name, self.urls)  # the other worker has finished it
         if self.rows is not None or self.spool is None:

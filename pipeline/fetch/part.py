@@ -5,6 +5,7 @@ In: results by URL, in any order. Out: ``PART.tar`` and then ``PART.parquet``, b
 they do not depend on which server was quicker. A part whose Parquet is there is finished and is never fetched again.
 """
 
+import contextlib
 import json
 import os
 import zlib
@@ -30,6 +31,7 @@ from webimagetext.settings import fingerprint
 
 __all__ = [
     "ARCHIVE",
+    "drop_journal",
     "entries_of_part",
     "facts_of",
     "finish_part",
@@ -65,12 +67,8 @@ def open_spool(folder: str, part: str, image: ImageConfig, patience: float = 0.0
     ``patience``: seconds to wait for another process that has it open.
     """
     if files.is_url(folder):
-        place = local.folder()
-        local.sweep(place)  # of journals, among others, whose run was given up
-        path = os.path.join(place, f"{_journals_of(folder)}{part}{JOURNAL}")
-    else:
-        path = files.join(folder, f"{part}{JOURNAL}")
-    spool = Spool(path, fingerprint(stored_form(image)), patience)
+        local.sweep(local.folder())  # of journals, among others, whose run was given up
+    spool = Spool(_journal_path(folder, part), fingerprint(stored_form(image)), patience)
     for url in _unusable(spool):
         spool.drop(url)
     return spool
@@ -89,6 +87,18 @@ def _unusable(spool: Spool) -> list[str]:
 
     urls = list(spool)
     return [] if fits(urls) else [url for url in urls if not fits([url])]
+
+
+def drop_journal(folder: str, part: str) -> None:
+    """Removes the journal of a finished part, which a kill has left when only this was still to be done."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_journal_path(folder, part))
+
+
+def _journal_path(folder: str, part: str) -> str:
+    if files.is_url(folder):
+        return os.path.join(local.folder(), f"{_journals_of(folder)}{part}{JOURNAL}")
+    return files.join(folder, f"{part}{JOURNAL}")
 
 
 def _journals_of(folder: str) -> str:

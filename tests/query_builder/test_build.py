@@ -26,6 +26,8 @@ from query_builder.lists import read_list
 from query_builder.report import report
 from query_builder.schema import QUERIES, read_metadata
 from webimagetext.errors import UserError
+from webimagetext.lock import locked
+from webimagetext.temporary import temporary_name
 
 VIEWS = (
     'en.wikipedia Mercury_(planet) 1 desktop 50 A50\nen.wikipedia Mercury_(planet) null mobile-web 7 A7\n'
@@ -386,6 +388,21 @@ def test_a_build_killed_at_ten_random_moments_gives_the_same_bytes(
         assert not output.exists() or pq.read_table(output).num_rows
     subprocess.run([*command, "--output", str(output)], cwd=root, env=environment, check=True)
     assert sha(str(output)) == sha(str(tmp_path / "whole.parquet"))
+
+
+def test_what_a_kill_at_the_end_leaves_goes_with_the_same_command(config: BuildConfig) -> None:
+    build(variant(config, keep_work=True))
+    work, half = Path(f"{config.output}.work"), Path(temporary_name(config.output))
+    build(variant(config, keep_work=True))  # up to date, and its work is kept
+    assert work.is_dir()
+    with locked(str(work), "`build`"):
+        build(config)  # up to date, and another one is at work there
+        assert work.is_dir()
+    build(config)
+    assert not work.exists()
+    half.write_bytes(b"half")
+    build(variant(config, min_word_count=11))
+    assert not half.exists()
 
 
 def test_real_page_views_rank_the_titles_of_a_real_dump(config: BuildConfig, shared_data: Path) -> None:

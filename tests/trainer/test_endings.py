@@ -29,6 +29,7 @@ from trainer.run import main
 from trainer.step import Stepper
 from webimagetext.command import run_command
 from webimagetext.errors import UserError, is_out_of_memory
+from webimagetext.temporary import temporary_name
 
 
 @pytest.fixture(autouse=True)
@@ -198,8 +199,8 @@ def test_sigterm_ends_any_program_with_a_line(capsys: pytest.CaptureFixture[str]
         time.sleep(30)
         return 0
 
-    assert in_words(wait, "") == 143
-    assert capsys.readouterr().err == "stopped by SIGTERM\n"
+    assert run_command(lambda: in_words(wait, "")) == 143
+    assert capsys.readouterr().err == "\nterminated; the same command again takes up where this one stopped\n"
     assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -263,7 +264,13 @@ def test_what_a_killed_training_leaves_is_taken_over(shapes: Path, tiny_model: P
     process.kill()
     process.communicate()
     assert (tmp_path / "model/lock").exists()
+    # Half a checkpoint and half a summary, too; what others write beside them is theirs.
+    (tmp_path / "model/checkpoints").mkdir()
+    half = [temporary_name(f"{output}/{name}") for name in ("checkpoints/step-00000009.pt", "summary.json", "other.pt")]
+    for path in half:
+        Path(path).write_bytes(b"half")
     assert main(flags(shapes, tiny_model, tmp_path / "model", "--steps", "1")) == 0
+    assert [Path(path).exists() for path in half] == [False, False, True]
 
 
 def test_the_schedule_of_a_limit_goes_on_where_it_stopped(

@@ -183,6 +183,15 @@ def test_killed_and_resumed(server: Any, http: HttpConfig, tmp_path: Path, kills
     assert (tmp_path / "killed/a.tar").read_bytes() == (tmp_path / "through/a.tar").read_bytes()
 
 
+def test_a_journal_that_a_kill_left_beside_a_finished_part_goes(server: Any, http: HttpConfig, tmp_path: Path) -> None:
+    urls = server.urls(3)
+    rows = fetch_bucket(urls, str(tmp_path), "a", http, IMAGE)
+    for part in ("a", "b"):
+        (tmp_path / f"{part}.spool").write_bytes(b"")
+    assert fetch_bucket(urls, str(tmp_path), "a", http, IMAGE).equals(rows)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.parquet", "a.tar", "b.spool"]
+
+
 def test_two_workers_with_the_same_bucket_ask_once(server: Any, http: HttpConfig, tmp_path: Path) -> None:
     urls = server.urls(40)
     server.jitter = 0.02
