@@ -58,17 +58,26 @@ def _user_error(error: Exception) -> UserError | None:
     return user_error(error)
 
 
+def _interrupt(error: BaseException) -> KeyboardInterrupt | None:
+    """Ctrl-C or SIGTERM, of which Beam makes another error when it comes within a function of ours."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, KeyboardInterrupt):
+        found = found.__cause__ or found.__context__
+    return found
+
+
 @contextlib.contextmanager
 def told_as_mistakes() -> Iterator[None]:
-    """Raises what a user can mend as a UserError, and keeps its traceback out of the log."""
+    """Raises what a user can mend as a UserError, and an interrupt as what it is, and keeps their tracebacks out of the
+    log."""
     loggers, held = [logging.getLogger(name) for name in _LOGGERS], _Held()
     for logger in loggers:
         logger.addFilter(held)
-    told = None
+    told: BaseException | None = None
     try:
         yield
     except Exception as error:
-        told = _user_error(error)
+        told = _interrupt(error) or _user_error(error)
         if told is None or told is error:
             raise
         raise told from None

@@ -17,16 +17,12 @@ import grpc
 from webimagetext.endings import user_error_of_text
 
 _POLL_SECONDS = 0.2
-
-
-_TOLD_BY_THE_DRIVER = (
-    "webimagetext.errors.UserError",  # in the traceback of a user's mistake, which the driver words
-    "Logging client failed",  # the driver has gone, or hung up
-)
+_HELD_SECONDS = 5 * _POLL_SECONDS
 
 
 class _WithoutTheDrivers:
-    """Standard error without what Beam prints and the driver tells, or has no need to."""
+    """Standard error without what Beam prints and the driver tells: a user's mistake, and that the driver itself has
+    gone or was interrupted, which breaks all that a worker is at."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -34,7 +30,9 @@ class _WithoutTheDrivers:
 
     def write(self, text: str) -> int:
         """Passes the text on, unless it is the driver's to tell, or the end of such a line."""
-        self._left_out = any(words in text for words in _TOLD_BY_THE_DRIVER) or (self._left_out and text == "\n")
+        if any(words in text for words in ("Traceback", "Logging client failed")):
+            time.sleep(_HELD_SECONDS)  # in which this process ends, where the run has
+        self._left_out = "webimagetext.errors.UserError" in text or (self._left_out and text == "\n")
         return 0 if self._left_out else self._stream.write(text)
 
     def __getattr__(self, name: str) -> object:

@@ -3,6 +3,7 @@ asked."""
 
 import contextlib
 import http.server
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -73,6 +74,14 @@ class Site:
     failing: set[str] = field(default_factory=set)
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    """One that says nothing of clients that were killed."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 @contextlib.contextmanager
 def serve(folder: Path, address: str = "127.0.0.1") -> Iterator[Site]:
     """Serves ``folder`` on a free port of a loopback address while the block runs."""
@@ -95,7 +104,7 @@ def serve(folder: Path, address: str = "127.0.0.1") -> Iterator[Site]:
         def log_message(self, *args: object) -> None:  # type: ignore[override]
             pass
 
-    server = http.server.ThreadingHTTPServer((address, 0), Handler)
+    server = _Server((address, 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from pipeline.engines.engine import Engine
 from pipeline.keeping.folder import RunFolder
+from webimagetext.endings import Terminated, heard
 from webimagetext.errors import UserError
 
 
@@ -64,3 +66,17 @@ def test_a_defect_keeps_its_traceback(tmp_path: Path, caplog: pytest.LogCaptureF
     with pytest.raises(ZeroDivisionError):
         Engine(RunFolder(str(tmp_path))).run("fail", lambda root: root | beam.Create([1]) | beam.Map(fail))
     assert "Traceback" in caplog.text
+
+
+def interrupt(number: int) -> int:
+    signal.raise_signal(signal.SIGTERM if number else signal.SIGINT)
+    return number
+
+
+@pytest.mark.parametrize(("number", "kind"), [(0, KeyboardInterrupt), (1, Terminated)])
+def test_an_interrupt_within_our_functions_stays_one(
+    number: int, kind: type[BaseException], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(KeyboardInterrupt) as caught, heard():
+        Engine(RunFolder(str(tmp_path))).run("wait", lambda root: root | beam.Create([number]) | beam.Map(interrupt))
+    assert type(caught.value) is kind and "Traceback" not in caplog.text
