@@ -1,5 +1,6 @@
 """What a killed program was writing is known by its name, and nothing else is."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,21 @@ def test_names() -> None:
 def half_written(path: Path) -> Path:
     """Leaves a file behind as a killed program does."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    writing = files.write_atomic(str(path))
-    writing.__enter__().write(b"half")
-    found = next(each for each in path.parent.iterdir() if final_name(str(each)) == str(path) != str(each))
-    kept = found.read_bytes()
-    with pytest.raises(KeyboardInterrupt):
-        writing.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
-    found.write_bytes(kept)
+    found = Path(temporary_name(str(path)))
+    found.write_bytes(b"half")
     return found
+
+
+def test_what_is_being_written_has_such_a_name(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.parquet")
+    with files.write_atomic(path) as stream:
+        stream.write(b"half")
+        (found,) = map(str, tmp_path.iterdir())
+        assert final_name(found) == path != found
+        remove_temporary_of([path])
+        assert not os.listdir(tmp_path)
+        Path(found).write_bytes(b"whole")
+    assert os.listdir(tmp_path) == ["a.parquet"]
 
 
 def test_below_a_folder(tmp_path: Path) -> None:
