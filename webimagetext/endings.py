@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from webimagetext.errors import UserError, is_full_disk, is_out_of_files, is_out_of_memory
+from webimagetext.temporary import final_name
 
 __all__ = ["Terminated", "heard", "out_of_files", "user_error", "user_error_of_text"]
 
@@ -51,7 +52,6 @@ _PLACE = {
 # The last line of a traceback: its type, the number of the system's error, its words, and the file's name.
 _OS_ERROR = re.compile(r"^(?:\w+\.)*\w*Error: \[Errno (\d+)\] [^\n:]*(?:: '([^'\n]*)')?", re.MULTILINE)
 _MEMORY_ERROR = re.compile(r"^(?:\w+\.)*(?:_Array|Arrow)?MemoryError\b", re.MULTILINE)
-_TEMPORARY = re.compile(r"\.[0-9a-f]{12}\.tmp$")  # of a file that is being written
 
 
 class Terminated(KeyboardInterrupt):
@@ -110,7 +110,7 @@ def _of_system(number: int | None, path: object) -> UserError | None:
     words = _SYSTEM.get(number or 0) or (_PLACE.get(number or 0) if path else None)
     if words is None:
         return None
-    name = _TEMPORARY.sub("", os.fsdecode(path) if isinstance(path, (str, bytes)) else str(path or "a file"))
+    name = final_name(os.fsdecode(path) if isinstance(path, (str, bytes)) else str(path or "a file"))
     return UserError(words[0].format(name), words[1])
 
 

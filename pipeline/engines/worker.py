@@ -21,8 +21,8 @@ _HELD_SECONDS = 5 * _POLL_SECONDS
 
 
 class _WithoutTheDrivers:
-    """Standard error without what Beam prints and the driver tells: a user's mistake, and that the driver itself has
-    gone or was interrupted, which breaks all that a worker is at."""
+    """Standard error without what Beam prints and the driver tells: what a user can mend, and that the driver itself
+    has gone or was interrupted, which breaks all that a worker is at."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -30,9 +30,10 @@ class _WithoutTheDrivers:
 
     def write(self, text: str) -> int:
         """Passes the text on, unless it is the driver's to tell, or the end of such a line."""
-        if any(words in text for words in ("Traceback", "Logging client failed")):
+        told = "webimagetext.errors.UserError" in text or ("Traceback" in text and user_error_of_text(text) is not None)
+        if not told and any(words in text for words in ("Traceback", "Logging client failed")):
             time.sleep(_HELD_SECONDS)  # in which this process ends, where the run has
-        self._left_out = "webimagetext.errors.UserError" in text or (self._left_out and text == "\n")
+        self._left_out = told or (self._left_out and text == "\n")
         return 0 if self._left_out else self._stream.write(text)
 
     def __getattr__(self, name: str) -> object:

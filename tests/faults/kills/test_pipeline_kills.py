@@ -39,9 +39,10 @@ STEPS = {
     "join": "joined",
     "shards": "shards",
 }
+BEGINS = "^(open {0}/_STARTED|remove {0}/_SUCCESS)$"  # where it goes on, and where it starts afresh
 STAGES = [
-    Stage("begin", "^open .lock$", "^open candidates/_STARTED$"),
-    *(Stage(name, f"^open {folder}/_STARTED$", f"^rename {folder}/_SUCCESS$") for name, folder in STEPS.items()),
+    Stage("begin", "^open .lock$", BEGINS.format("candidates")),
+    *(Stage(name, BEGINS.format(folder), f"^rename {folder}/_SUCCESS$") for name, folder in STEPS.items()),
     Stage("reports", "^rename funnel.json$", "^rename _MANIFEST$"),
 ]
 NAMES = [stage.name for stage in STAGES]
