@@ -62,8 +62,8 @@ def read_members(stream: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
     """
     with tarfile.open(fileobj=stream, mode="r:") as archive:
         for member in archive:
-            content = archive.extractfile(member)
-            if content is not None:
+            # A link's content is what it leads to, perhaps nothing that is here.
+            if member.isreg() and (content := archive.extractfile(member)) is not None:
                 yield member.name, content
         stream.seek(archive.offset)
         if stream.read(_BLOCK) != bytes(_BLOCK):
