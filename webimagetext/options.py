@@ -78,6 +78,8 @@ def options_of(default: Any, table: str = "", path: tuple[str, ...] = (), about:
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             nested.append((field, value))
             continue
+        if typing.get_origin(kind) is tuple and dataclasses.is_dataclass(typing.get_args(kind)[0]):
+            continue  # several tables, for which a line has no room: the configuration file has
         kinds = [kind]
         if typing.get_origin(kind) in (Union, types.UnionType):
             kinds = [one for one in typing.get_args(kind) if one is not type(None)]

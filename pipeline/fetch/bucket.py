@@ -203,7 +203,8 @@ class Bucket:
         waiting = deque(sorted(urls, key=lambda entry: hash64(entry[0])))
 
         async def work(client: PoliteClient, slots: Slots) -> None:
-            await in_lanes(lambda: lane(client, slots), min(self._http.concurrency_per_host, len(urls)))
+            lanes = self._http.of_host(host_of(urls[0][0])).concurrency_per_host
+            await in_lanes(lambda: lane(client, slots), min(lanes, len(urls)))
 
         async def lane(client: PoliteClient, slots: Slots) -> None:
             while waiting:

@@ -223,7 +223,7 @@ class PoliteClient:
                 for name in idle[: most // 2]:
                     del self._paces[name]
             self._memory.shorten(most)
-            self._paces[host] = HostPace(self._config, self._memory.hosts.setdefault(host, HostMemory()))
+            self._paces[host] = HostPace(self._config.of_host(host), self._memory.hosts.setdefault(host, HostMemory()))
         return self._paces[host]
 
     def _delay_found(self, url: URL, seconds: float) -> None:

@@ -4,14 +4,15 @@ In: the ``[http]`` table of a run's configuration. Out: :class:`HttpConfig`, che
 reads it.
 """
 
-from dataclasses import dataclass
+import functools
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from webimagetext.deciding import FREE
 from webimagetext.errors import UserError
 from webimagetext.ranges import Range, Ranged
 
-__all__ = ["ALL_SIGNALS", "HttpConfig", "Signal"]
+__all__ = ["ALL_SIGNALS", "HostConfig", "HttpConfig", "Signal"]
 
 Signal = Literal[
     "robots_txt", "x_robots_tag", "meta_robots", "tdm_header", "tdm_meta", "tdm_file", "ai_txt", "content_usage"
@@ -26,6 +27,31 @@ ALL_SIGNALS: tuple[Signal, ...] = (
     "ai_txt",
     "content_usage",
 )
+
+
+@dataclass(frozen=True)
+class HostConfig(Ranged):
+    """The pace of hosts whose owner has agreed to it: a table [[http.hosts]] of the configuration file each."""
+
+    host: str = ""
+    """A name, or *.name for all hosts below it."""
+    delay: Annotated[float, Range(0)] = 1.0
+    """Seconds between the starts of two requests; a longer Crawl-delay in its robots.txt wins."""
+    concurrency: Annotated[int, Range(1)] = 2
+    """Requests under way at once."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        name = self.host.removeprefix("*.")
+        if not name or not name.isascii() or name != name.lower() or any(mark in name for mark in "*/:@ "):
+            raise UserError(
+                f"http.hosts: host {self.host!r} is no host",
+                'write a name in lower case, or "*.name" for those below it',
+            )
+
+    def speaks_of(self, host: str) -> bool:
+        """Whether this is said of ``host``."""
+        return host.endswith(self.host[1:]) if self.host.startswith("*.") else host == self.host
 
 
 @dataclass(frozen=True)
@@ -48,6 +74,8 @@ class HttpConfig(Ranged):
     concurrent_hosts: Annotated[int, FREE, Range(1)] = 2000
     """Hosts that a worker process visits at once, each at its own pace, so that most of them wait; fewer where the
     process may not open so many connections."""
+    hosts: Annotated[tuple[HostConfig, ...], FREE] = ()
+    """Hosts with a pace of their own; the first that speaks of a host counts."""
     connect_timeout: Annotated[float, FREE, Range(above=0)] = 10.0
     """Seconds to look up a host name, connect and agree on TLS."""
     deadline: Annotated[float, FREE, Range(above=0)] = 30.0
@@ -94,6 +122,10 @@ class HttpConfig(Ranged):
                     f"http: binding_signals: there is no signal {signal!r}", f"one of: {', '.join(ALL_SIGNALS)}"
                 )
 
+    def of_host(self, host: str) -> "HttpConfig":
+        """These settings as they are for a host, by its name in lower case."""
+        return next((_paced(self, one) for one in self.hosts if one.speaks_of(host)), self)
+
     def binds(self, signal: Signal) -> bool:
         """Whether a refusal by this signal is obeyed."""
         return signal in self.binding_signals
@@ -107,3 +139,8 @@ class HttpConfig(Ranged):
     def user_agent_header(self) -> str:
         """The User-Agent header: the name and, in brackets, the contact."""
         return f"{self.user_agent} (+{self.contact})" if self.contact else self.user_agent
+
+
+@functools.cache
+def _paced(config: HttpConfig, host: HostConfig) -> HttpConfig:
+    return replace(config, delay=host.delay, concurrency_per_host=host.concurrency)

@@ -1,9 +1,9 @@
 """What was learnt of hosts, kept in a file from one round of asking to the next, which may be another process's.
 
-In: the memory of a client, and hosts. Out: the file, and from it a memory again: when each host may next be asked, its
-pace, and what its policy files say, as long as that holds. Times are told by the clock of the wall, since processes
-share no other; where that one jumps, a host is waited for no longer than it was to be when the file was written. A file
-that cannot be read says nothing: what it held is learnt again.
+In: the memory of a client, and hosts. Out: the file, and from it a memory again: when each host may next be asked, and
+what its policy files say, its pace among it, as long as that holds. Times are told by the clock of the wall, since
+processes share no other; where that one jumps, a host is waited for no longer than it was to be when the file was
+written. A file that cannot be read says nothing: what it held is learnt again.
 """
 
 import json
@@ -32,9 +32,8 @@ def remember(url: str, memory: Memory, hosts: Collection[str], now: Callable[[],
     paces = {}
     for host in hosts:
         known = memory.hosts.get(host)
-        if known is not None and (known.delay > SHORT_SECONDS or known.wait() > SHORT_SECONDS):
-            wait = max(0.0, known.wait())
-            paces[host] = {"free_at": moment + wait, "wait": wait, "delay": known.delay}
+        if known is not None and (wait := known.wait()) > SHORT_SECONDS:
+            paces[host] = {"free_at": moment + wait, "wait": wait}
     policies = {
         origin: _written(policy, moment)
         for origin, policy in memory.policies.items()
@@ -63,7 +62,7 @@ def _hosts(told: dict[str, Any], moment: float) -> dict[str, HostMemory]:
     found = {}
     for host, about in told.items():
         wait = min(max(0.0, about["free_at"] - moment), about["wait"])
-        found[host] = HostMemory.waiting(wait, about["delay"])
+        found[host] = HostMemory.waiting(wait)
     return found
 
 

@@ -49,9 +49,9 @@ class HostMemory:
     delay: float = 0.0
 
     @classmethod
-    def waiting(cls, seconds: float, delay: float) -> "HostMemory":
+    def waiting(cls, seconds: float) -> "HostMemory":
         """Of a host that may be asked in so many seconds from now."""
-        return cls(not_before=CLOCK.now() + seconds, delay=delay)
+        return cls(not_before=CLOCK.now() + seconds)
 
     def wait(self) -> float:
         """Seconds until the next request may start; zero or less when it may now."""

@@ -80,7 +80,7 @@ class CrawlBucket:
         extract: ExtractConfig,
         progress: Advance | None = None,
     ) -> None:
-        self._shared, self._progress, self._lanes = shared, progress, http.concurrency_per_host
+        self._shared, self._progress, self._http = shared, progress, http
         self._visitor = Visitor(http, extract)
         self._rows = sorted(frontier.to_pylist(), key=lambda row: row["url"])
         self._visited: dict[str, Visited] = {}
@@ -121,7 +121,8 @@ class CrawlBucket:
         waiting = deque(sorted(rows, key=lambda row: (row["depth"], row["url"])))
 
         async def work(client: PoliteClient, _slots: Slots) -> None:
-            await in_lanes(lambda: lane(client), min(self._lanes, len(rows)))
+            lanes = self._http.of_host(rows[0]["host"]).concurrency_per_host
+            await in_lanes(lambda: lane(client), min(lanes, len(rows)))
 
         async def lane(client: PoliteClient) -> None:
             while waiting:

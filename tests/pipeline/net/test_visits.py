@@ -15,9 +15,10 @@ from hostile_server import HostileServer, Writer
 
 from pipeline.net import transport
 from pipeline.net.client import PoliteClient
-from pipeline.net.config import HttpConfig
+from pipeline.net.config import HostConfig, HttpConfig
 from pipeline.net.slots import Slots
 from pipeline.net.visits import Visit, Visits, visits
+from tests.pipeline.clock import StandingClock
 from webimagetext.errors import UserError
 
 Outcome = dict[str, str]
@@ -205,3 +206,13 @@ def test_a_visit_ends_in_its_time(quick: HttpConfig) -> None:
         shared.begin([Visit(1, work, ended, seconds=0.05)])
         assert over.wait(30)
     assert told == [None]
+
+
+def test_a_host_with_a_pace_of_its_own_keeps_it(quick: HttpConfig, standing_clock: StandingClock) -> None:
+    """Its delay, and not that of the others, which its Crawl-delay would still outdo."""
+    config = dataclasses.replace(
+        quick, delay=7.0, concurrency_per_host=1, binding_signals=("robots_txt",), hosts=(HostConfig("127.0.1.1", 3.0),)
+    )
+    with HostileServer({f"/{path}": BODY for path in range(4)}, address="0.0.0.0", clock=standing_clock.now) as server:
+        outcome(config, {"127.0.1.1": addresses(server, 1, 4)["127.0.1.1"]})
+        assert [moment for moment, _ in server.log] == [0.0, 3.0, 6.0, 9.0, 12.0]
