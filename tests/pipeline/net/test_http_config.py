@@ -62,9 +62,7 @@ def test_hosts_may_have_a_pace_of_their_own(tmp_path: Path) -> None:
     assert config.http.of_host("images.example.org") is config.http.of_host("images.example.org")
 
 
-@pytest.mark.parametrize(
-    "host", ["", "*.", "Example.org", "https://a.example", "a*.example.org", "a b", "ö.example"]
-)
+@pytest.mark.parametrize("host", ["", "*.", "Example.org", "https://a.example", "a*.example.org", "a b", "ö.example"])
 def test_a_host_is_a_name(host: str) -> None:
     with pytest.raises(UserError, match=r"http\.hosts"):
         HostConfig(host=host)
