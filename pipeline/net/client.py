@@ -24,6 +24,7 @@ from pipeline.net.consent import ALLOWED, Consent, decide, header_refusals
 from pipeline.net.pace import HostGivenUpError, HostMemory, HostPace
 from pipeline.net.robots import MAX_ROBOTS_BYTES
 from pipeline.net.sites import Memory, Sites
+from pipeline.net.slots import Places
 from pipeline.net.sockets import most_sockets
 from pipeline.net.transport import WRONG_TYPE, Exchange, Headers, OutOfSocketsError, Request, Transport
 from pipeline.net.url import parsed
@@ -89,7 +90,7 @@ class PoliteClient:
         self._resolver = resolver
         self._paces: dict[str, HostPace] = {}
         self._slots = slots if slots is not None else asyncio.Semaphore(config.concurrency)
-        self._sockets = asyncio.Semaphore(most_sockets(config.concurrency))
+        self._sockets = Places(most_sockets(config.concurrency))
         self._sites = Sites(config, self._memory, self._ask_policy, self._delay_found)
         self._transport: Transport | None = None
 

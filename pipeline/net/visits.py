@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pipeline.net.client import PoliteClient
 from pipeline.net.config import HttpConfig
 from pipeline.net.sites import Memory, process_memory
-from pipeline.net.slots import Slots
+from pipeline.net.slots import URGENCY, Slots
 from pipeline.net.sockets import hosts_at_once
 
 __all__ = ["Visit", "Visits", "in_lanes", "visits"]
@@ -139,6 +139,7 @@ class Visits:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _visit(self, visit: Visit) -> None:
+        URGENCY.set(visit.requests)  # of this task and those that it begins
         seconds = min(visit.seconds, visit.until - time.time())
         limit = asyncio.timeout(None if seconds == float("inf") else seconds)
         error: BaseException | None = None
