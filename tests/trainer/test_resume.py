@@ -293,6 +293,7 @@ def test_no_setting_is_free_that_moves_a_sample_or_a_weight() -> None:
             "prefetch",
             "cache",
             "stall_seconds",
+            "rank_seconds",
             "gradient_checkpointing",
             "compile",
             "loss_tile",

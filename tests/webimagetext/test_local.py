@@ -30,8 +30,11 @@ def test_a_copy_for_one_use_is_gone_afterwards(url: str, temporary: Path) -> Non
     with local.fetched(url) as path:
         assert Path(path).read_bytes() == b"content"
     assert list(temporary.iterdir()) == []
-    with local.fetched(str(temporary)) as path:
-        assert path == str(temporary)  # what is here already is not copied
+    here = temporary / "here.bin"
+    here.write_bytes(b"content")
+    with local.fetched(str(here)) as path:
+        assert path == str(here)  # what is here already is not copied
+    assert here.exists()
 
 
 def test_a_kept_copy_is_made_once_and_the_unused_are_swept(url: str) -> None:
