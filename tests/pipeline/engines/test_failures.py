@@ -3,7 +3,7 @@
 import errno
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apache_beam as beam
@@ -73,9 +73,17 @@ def interrupt(number: int) -> int:
     return number
 
 
+@pytest.fixture
+def attended() -> Iterator[None]:
+    """Ctrl-C as at a terminal: in the background, where a shell begins tests, Python leaves it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(("number", "kind"), [(0, KeyboardInterrupt), (1, Terminated)])
 def test_an_interrupt_within_our_functions_stays_one(
-    number: int, kind: type[BaseException], tmp_path: Path, caplog: pytest.LogCaptureFixture
+    number: int, kind: type[BaseException], tmp_path: Path, caplog: pytest.LogCaptureFixture, attended: None
 ) -> None:
     with pytest.raises(KeyboardInterrupt) as caught, heard():
         Engine(RunFolder(str(tmp_path))).run("wait", lambda root: root | beam.Create([number]) | beam.Map(interrupt))
