@@ -27,7 +27,7 @@ LABEL = "__label__"
 RANKED = 5  # languages the model lists for a text; one that is not among them has probability 0
 # Of a page's text: below so many characters, or so likely, nothing is said of its language.
 PAGE_CHARACTERS, PAGE_CERTAIN = 60, 0.5
-PAGE_MODEL = 130  # characters that the model reads of it: twenty words tell it
+PAGE_MODEL = 100  # characters that the model reads of it: fifteen words tell it
 # Words that few sentences of English lack and no other language has. A text with so large a share of them, and so many
 # different ones, needs no model to tell, which is most of what a page would cost.
 _OF_ENGLISH_ALONE = frozenset(
@@ -52,7 +52,7 @@ _OF_ENGLISH_ALONE = frozenset(
         "they",
     )
 )
-ENGLISH_SHARE, ENGLISH_WORDS = 0.12, 4
+ENGLISH_SHARE, ENGLISH_WORDS = 0.12, 3
 
 
 def detect(detector: str, texts: Sequence[str], language: str) -> tuple[Floats, Floats]:
