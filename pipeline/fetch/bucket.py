@@ -95,12 +95,12 @@ class _Part:
         """
         if self.rows is not None:
             drop_journal(self.folder, self.name)
-        else:
-            self.spool = open_spool(self.folder, self.name, image, patience)
-            self.rows = read_part(self.folder, self.name, self.urls)  # the other worker has finished it
-        if self.rows is not None or self.spool is None:
-            if self.spool is not None:
-                self.spool.delete()
+            self.ended.set()
+            return []
+        self.spool = open_spool(self.folder, self.name, image, patience)
+        self.rows = read_part(self.folder, self.name, self.urls)
+        if self.rows is not None:  # the other worker has finished it
+            self.spool.delete()
             self.ended.set()
             return []
         left = [url for url in self.urls if url not in self.spool]
@@ -109,9 +109,9 @@ class _Part:
             self.ended.set()
         return left
 
-    def count_off(self, number: int = 1) -> None:
-        """So many of the URLs have an answer, or get none in this round."""
-        self.left -= number
+    def count_off(self) -> None:
+        """One more of the URLs has an answer, or gets none in this round."""
+        self.left -= 1
         if not self.left:
             self.ended.set()
 

@@ -7,7 +7,8 @@ buckets hold more than so many addresses, the oldest are waited for before anoth
 import contextlib
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from types import TracebackType
 from typing import Any, Generic, Protocol, Self, TypeVar
 
@@ -20,7 +21,9 @@ from pipeline.engines.throttling import Throttled
 from pipeline.engines.watching import Beacon
 from pipeline.keeping.folder import RunFolder
 from pipeline.net.config import HttpConfig
-from pipeline.net.visits import Visits, visits
+from pipeline.net.known import recall, remember
+from pipeline.net.visits import visits
+from webimagetext import files
 
 __all__ = ["AskBuckets", "Asking", "known_folder"]
 
@@ -44,15 +47,17 @@ T = TypeVar("T")
 
 
 class Asking(Generic[B, T]):
-    """The buckets that one process has begun; a context manager. ``open_urls``: the addresses that they may hold."""
+    """The buckets that one process has begun; a context manager. ``open_urls``: the addresses that they may hold;
+    ``known``: the name of the folder for what is known of hosts (:func:`known_folder`)."""
 
     open_urls = 400_000  # about 200 MB
+    known: str
 
     def __init__(self, run: RunFolder, http: HttpConfig, name: str, backlog_bytes: float = float("inf")) -> None:
         self.run, self.http, self.name, self.backlog_bytes = run, http, name, backlog_bytes
 
     @abstractmethod
-    def begin(self, element: object, shared: Visits) -> B | None:
+    def begin(self, element: object) -> B | None:
         """The element's bucket, begun; None where there is nothing to ask."""
 
     @abstractmethod
@@ -76,7 +81,7 @@ class Asking(Generic[B, T]):
 
     def take(self, element: object) -> Iterator[T]:
         """Begins an element; gives what came of those for which it had to wait."""
-        self._begun.append((element, self.begin(element, self.visits)))
+        self._begun.append((element, self.begin(element)))
         yield from self.rest(self.open_urls)
 
     def rest(self, most: int = -1) -> Iterator[T]:
@@ -87,6 +92,17 @@ class Asking(Generic[B, T]):
             self._begun.popleft()
             self._end(bucket)
             self.beacon.flush()
+
+    def recall(self, bucket: str) -> None:
+        """Takes up what an earlier round has learnt of the hosts of a bucket, by its name."""
+        self.visits.with_memory(partial(recall, self._known(bucket)))
+
+    def remember(self, bucket: str, hosts: Collection[str]) -> None:
+        """Keeps what is known of a bucket's hosts for the next round, whichever process that is in."""
+        self.visits.with_memory(lambda memory: remember(self._known(bucket), memory, hosts))
+
+    def _known(self, bucket: str) -> str:
+        return files.join(known_folder(self.run, self.known), bucket)
 
     @staticmethod
     def _end(bucket: B | None) -> None:

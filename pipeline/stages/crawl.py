@@ -29,8 +29,6 @@ from pipeline.keeping.manifest import (
     write_manifest,
 )
 from pipeline.keeping.step import Context
-from pipeline.net.known import recall, remember
-from pipeline.net.visits import Visits
 from pipeline.read.crawl import CrawlBucket
 from pipeline.read.crawls import CURRENT_FILE, crawl_folder, current_crawl, round_folder
 from pipeline.read.frontier import seed_frontier
@@ -202,6 +200,8 @@ def _plan_here(plan: Plan) -> None:
 class _Crawling(Asking[CrawlBucket, TaggedOutput]):
     """Crawls the first pages of frontier files; gives the manifest rows of each bucket's four tables."""
 
+    known = KNOWN
+
     def __init__(self, run: RunFolder, folder: str, config: RunConfig, number: int, name: str) -> None:
         super().__init__(run, config.http, name)
         self.folder, self.config, self.number = folder, config, number
@@ -210,27 +210,22 @@ class _Crawling(Asking[CrawlBucket, TaggedOutput]):
         """The folder of one of the round's tables."""
         return round_folder(self.folder, self.number, table)
 
-    def _known(self, name: str) -> str:
-        """What is known of the hosts of a bucket, for the next round."""
-        return files.join(known_folder(self.run, KNOWN), name.partition(".")[0])
-
-    def begin(self, element: object, shared: Visits) -> CrawlBucket | None:
+    def begin(self, element: object) -> CrawlBucket | None:
         """The bucket of a frontier file (its name, and how many of its pages to ask for), if it is not finished."""
         name, quota = cast(tuple[str, int], element)
         if files.exists(files.join(self.table_folder(MARKER), name)):
             return None
         batches = list(iter_batches(self.table_folder("frontier"), names=[name]))
         frontier = pa.Table.from_batches(batches, schema=FRONTIER).slice(0, quota)
-        shared.with_memory(partial(recall, self._known(name)))
-        return CrawlBucket(shared, frontier, self.config.http, self.config.extract, self.beacon)
+        self.recall(name.partition(".")[0])
+        return CrawlBucket(self.visits, frontier, self.config.http, self.config.extract, self.beacon)
 
     def results(self, element: object, bucket: CrawlBucket | None) -> Iterator[TaggedOutput]:
         """The rows by table."""
         name, _ = cast(tuple[str, int], element)
         found = bucket.result(self.throttled) if bucket is not None else None
         if bucket is not None:
-            hosts = bucket.hosts
-            self.visits.with_memory(lambda memory: remember(self._known(name), memory, hosts))
+            self.remember(name.partition(".")[0], bucket.hosts)
         for table, schema in TABLES.items():
             folder = self.table_folder(table)
             if found is None:

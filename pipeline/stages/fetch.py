@@ -32,8 +32,6 @@ from pipeline.hosts import by_host, host_of
 from pipeline.keeping.folder import RunFolder, key_of
 from pipeline.keeping.manifest import Entry, iter_batches, read_manifest, rows_in
 from pipeline.keeping.step import Context, Step
-from pipeline.net.known import recall, remember
-from pipeline.net.visits import Visits
 from pipeline.reasons import by_frequency, in_words
 from pipeline.stages.asking import AskBuckets, Asking, known_folder
 from pipeline.tables.gather import Gather
@@ -172,11 +170,13 @@ class FetchImages(beam.PTransform):
 class _Fetching(Asking[Bucket, Entry]):
     """Fetches what buckets of hosts want and the store does not know; gives the manifest rows of the parts written."""
 
+    known = KNOWN
+
     def __init__(self, run: RunFolder, config: RunConfig, earlier_parts: int, name: str, until: float) -> None:
         super().__init__(run, config.http, name, config.fetch.backlog_bytes)
         self.config, self.earlier_parts, self.until = config, earlier_parts, until
 
-    def begin(self, element: object, shared: Visits) -> Bucket:
+    def begin(self, element: object) -> Bucket:
         """The bucket of one group of FETCH_PLAN."""
         number, table = cast(tuple[int, pa.Table], element)
         known = pc.unique(table.filter(table.column("known")).column("url"))
@@ -190,8 +190,10 @@ class _Fetching(Asking[Bucket, Entry]):
             identity = "\n".join([str(self.earlier_parts), *chunk])
             parts[f"{number:05d}-{key_of(hash64(identity))}"] = chunk
         config = self.config
-        shared.with_memory(partial(recall, self._known(number)))
-        return Bucket(shared, self.run.images, parts, config.http, config.image, config.fetch, self.beacon, self.until)
+        self.recall(f"{number:05d}")
+        return Bucket(
+            self.visits, self.run.images, parts, config.http, config.image, config.fetch, self.beacon, self.until
+        )
 
     def results(self, element: object, bucket: Bucket | None) -> Iterator[Entry]:
         """The manifest rows of the bucket's parts."""
@@ -200,11 +202,7 @@ class _Fetching(Asking[Bucket, Entry]):
             yield from entries_of_part(self.run.images, part)
         if hosts := bucket.open_hosts:
             number, _ = cast(tuple[int, pa.Table], element)
-            self.visits.with_memory(lambda memory: remember(self._known(number), memory, hosts))
-
-    def _known(self, number: int) -> str:
-        """What is known of the hosts of a bucket, for the next round."""
-        return files.join(known_folder(self.run, KNOWN), f"{number:05d}")
+            self.remember(f"{number:05d}", hosts)
 
 
 def _host_first(url: str) -> tuple[str, str]:
