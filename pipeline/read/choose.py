@@ -1,6 +1,7 @@
 """What counts as a text of an image, and the one rule by which a pair's caption is chosen among them, for pages,
 archives and lists alike."""
 
+import functools
 import html
 import re
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from webimagetext.foreign import valid
 __all__ = ["MAX_TEXT", "choose", "is_text", "plain", "words_in"]
 
 MAX_TEXT = 2_000  # characters of one text
+SHORT = 60  # characters; a text of no more may well come again
 
 _FILE_NAME = re.compile(r"\S{0,200}\.(jpe?g|png|gif|webp|avif|svg|bmp|tiff?|html?)", re.IGNORECASE)
 _URL = re.compile(r"(https?://|www\.)\S{1,4000}", re.IGNORECASE)
@@ -27,6 +29,10 @@ _LETTER = re.compile(r"[^\W\d_]")
 def plain(text: str) -> str:
     """The text on one line as it is read: valid, without what is not seen, cut at a word's end; entities that were
     escaped twice are undone."""
+    return _known_plain(text) if len(text) <= SHORT else _plain(text)
+
+
+def _plain(text: str) -> str:
     text = text[: 2 * MAX_TEXT]
     if "&" in text and _ENTITY.search(text):
         text = html.unescape(text)
@@ -36,6 +42,10 @@ def plain(text: str) -> str:
     if len(text) <= MAX_TEXT:
         return text
     return text[:MAX_TEXT].rpartition(" ")[0] or text[:MAX_TEXT]
+
+
+# The texts of a site's arrows and logos come with every page.
+_known_plain = functools.lru_cache(maxsize=4096)(_plain)
 
 
 def words_in(text: str) -> int:
@@ -50,10 +60,17 @@ def words_in(text: str) -> int:
 
 def is_text(text: str) -> bool:
     """Whether a text says anything: it has a letter and is neither a file name nor a URL."""
+    return _known_text(text) if len(text) <= SHORT else _is_text(text)
+
+
+def _is_text(text: str) -> bool:
     if _LETTER.search(text) is None:
         return False
     # Most texts have neither mark, and this is asked of every one.
     return ("." not in text and ":" not in text) or not (_FILE_NAME.fullmatch(text) or _URL.fullmatch(text))
+
+
+_known_text = functools.lru_cache(maxsize=4096)(_is_text)
 
 
 def choose(texts: Iterable[tuple[str, str]]) -> tuple[list[tuple[str, str]], str]:

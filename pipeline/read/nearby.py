@@ -205,21 +205,24 @@ def _caption_after(node: LexborNode) -> str:
 def _holds_alone(node: LexborNode) -> bool:
     """Whether what a node stands in, which has nothing behind it, may be but a frame around it."""
     around = node.parent
-    if around is None or around.tag in _AROUND:
-        return around is not None
+    if around is None:
+        return False
+    tag = around.tag
+    if tag in _AROUND or tag not in _FRAMES:
+        return tag in _AROUND
     before = node.prev
     if before is not None and before.is_text_node and not (before.text_content or "").strip():
         before = before.prev
-    return around.tag in _FRAMES and before is None
+    return before is None
 
 
 def _next_seen(node: LexborNode) -> LexborNode | None:
     """What follows a node, but for white space and what only browsers without scripts show."""
     after = node.next
     for _ in range(MAX_IMAGES):
-        if after is None or not (
-            after.tag == "noscript" or (after.is_text_node and not (after.text_content or "").strip())
-        ):
+        if after is None:
+            break
+        if (after.text_content or "").strip() if after.is_text_node else after.tag != "noscript":
             break
         after = after.next
     return after

@@ -10,6 +10,7 @@ import functools
 import importlib
 import importlib.util
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -28,31 +29,17 @@ RANKED = 5  # languages the model lists for a text; one that is not among them h
 # Of a page's text: below so many characters, or so likely, nothing is said of its language.
 PAGE_CHARACTERS, PAGE_CERTAIN = 60, 0.5
 PAGE_MODEL = 100  # characters that the model reads of it: fifteen words tell it
-# Words that few sentences of English lack and no other language has. A text with so large a share of them, and so many
-# different ones, needs no model to tell, which is most of what a page would cost.
-_OF_ENGLISH_ALONE = frozenset(
-    (
-        "the",
-        "and",
-        "of",
-        "with",
-        "this",
-        "that",
-        "which",
-        "from",
-        "you",
-        "your",
-        "are",
-        "was",
-        "were",
-        "have",
-        "will",
-        "can",
-        "their",
-        "they",
-    )
+# Words that few sentences of English lack and other languages seldom have. A text with so large a share of them, and so
+# many different ones, needs no model to tell, which is most of what a page would cost.
+_ENGLISH = (
+    "the and of with this that which from you your are was were have will can their they these if into when "
+    "where there each some other should would than then more it by been what its used using not but"
 )
-ENGLISH_SHARE, ENGLISH_WORDS = 0.12, 3
+_OF_ENGLISH_ALONE = frozenset(_ENGLISH.split())
+_NO_ENGLISH_LETTER = re.compile(
+    "[^\x00-\x7f\xa0\xab\xbb\u2010-\u2027\u2190-\u2193]"
+)  # quotes, dashes and arrows are none
+ENGLISH_SHARE, ENGLISH_WORDS = 0.15, 3
 
 
 def detect(detector: str, texts: Sequence[str], language: str) -> tuple[Floats, Floats]:
@@ -72,7 +59,7 @@ def language_of(text: str) -> str:
         return ""
     words = text.lower().split()
     english = [word for word in words if word in _OF_ENGLISH_ALONE]
-    plain = len(text.encode()) <= 1.02 * len(text)  # few letters beyond ASCII
+    plain = text.isascii() or len(_NO_ENGLISH_LETTER.findall(text)) <= 0.01 * len(text)
     if plain and len(english) >= ENGLISH_SHARE * len(words) and len(set(english)) >= ENGLISH_WORDS:
         return "en"
     line = text[:PAGE_MODEL].lower().replace("\n", " ") + "\n"
