@@ -23,10 +23,10 @@ from query_builder.count.shard import ShardTask, count_shard, shard_folder
 from query_builder.inputs import checksum, glance, hold_the_same
 from query_builder.kept import is_kept, is_kept_folder
 from query_builder.merge.titles import TitleName, TitleStatistics, rank_titles
-from query_builder.normalize import normalize
+from query_builder.normalize import NORMAL_FORM, normalize
 from query_builder.published import published_rows
 from query_builder.rows import write_queries
-from query_builder.schema import candidates_path, is_whole, read_metadata
+from query_builder.schema import candidates_path, form_of, is_whole, read_metadata
 from query_builder.select import choose, parse_budgets
 from query_builder.sources.download import download_all
 from query_builder.sources.dump import PAGE_KINDS, Shard, plan_shards, read_site_info
@@ -149,7 +149,7 @@ def _plan(config: BuildConfig) -> _Job:
     shard_bytes = round(config.shard_megabytes * (1 << 20)) or None
     shards, view_shards = plan_shards(config.dump, shard_bytes), plan_shards(config.pageviews, shard_bytes)
     files = [*config.dump, *config.pageviews, *(wordnet_files(config.wordnet) if config.wordnet else [])]
-    identity = fingerprint(COUNTING_VERSION, [glance(url) for url in files])
+    identity = fingerprint(COUNTING_VERSION, NORMAL_FORM, [glance(url) for url in files])
     rules = site_rules(config.language, information[0].namespaces)
     return _Job(config, budgets, rules, shards, view_shards, files, identity, _settings(config, budgets), shard_bytes)
 
@@ -234,6 +234,8 @@ def _is_current(known: Mapping[str, Any] | None, job: _Job) -> bool:
     if not (is_whole(output) and is_whole(candidates_path(output))):
         return False
     if not known or known["settings"] != job.settings or known.get("counting") != COUNTING_VERSION:
+        return False
+    if form_of(known) != NORMAL_FORM:
         return False
     return hold_the_same(known["inputs"], job.files)
 

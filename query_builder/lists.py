@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 
 from query_builder.config import SOURCES
 from query_builder.importing import collect
-from query_builder.normalize import normalize
-from query_builder.schema import QUERIES
+from query_builder.normalize import NORMAL_FORM, normalize
+from query_builder.schema import QUERIES, form_of, metadata_of
 from webimagetext.errors import UserError
 from webimagetext.files import exists, open_input
 from webimagetext.parquet import UNREADABLE, open_parquet
@@ -26,6 +26,7 @@ __all__ = ["AGAIN", "REMEDY", "check_list", "check_texts", "is_query_list", "rea
 
 REMEDY = "make a list of your own texts with: python -m query_builder import FILE --output queries.parquet"
 AGAIN = "run the command that made it once more, which makes a damaged list anew: `query_builder build` or `import`"
+ANEW = "make it anew by the command that made it: `query_builder build` or `import`"
 NEEDED = ("query", "id")
 
 
@@ -104,7 +105,7 @@ def check_list(url: str, matching: str = "words") -> int:
     """The number of queries of a list that can be matched by ``matching`` (words or metaclip).
 
     Raises UserError, with what to do about it, when the file is missing, no list, empty, or holds a query that cannot
-    be matched: not in normal form (for words), without a character, or twice.
+    be matched: not in normal form (for words), or of another version of it, without a character, or twice.
     """
     if not exists(url):
         raise UserError(f"{url}: no such query list", f"build one with: python -m query_builder build; or {REMEDY}")
@@ -116,6 +117,10 @@ def check_list(url: str, matching: str = "words") -> int:
 
 def check_texts(table: pa.Table, url: str, *, published: bool) -> None:
     """Raises UserError for a query of a list's table that cannot be matched by the rule: the published one, or ours."""
+    metadata = metadata_of(table.schema)
+    if metadata is not None and not published and (form := form_of(metadata)) != NORMAL_FORM:
+        problem = f"{url}: its words are in another normal form (number {form}) than those of captions ({NORMAL_FORM})"
+        raise UserError(problem, f"{ANEW}; or {REMEDY}")
     texts = table["surface" if published else "query"].to_pylist()
     for number, text in enumerate(texts):
         if not text or (not published and normalize(text) != text):

@@ -3,13 +3,24 @@
 In: any Unicode text. Out: lower-case words joined by single spaces. A word is an unbroken run of letters, digits and
 combining marks; every other character separates words, so "(dog)", "dog/cat" and "dog's" all hold the word "dog", and
 "U.S." is "u s". Scripts written without spaces (Han, kana, Thai, Lao, Khmer, Burmese) give one word a character.
+
+What nobody sees goes first: soft hyphens, zero-width characters, variation selectors neither part a word nor belong to
+one. So do the two joiners in every script, as in Unicode's NFKC_Casefold: Persian, Hindi or Sinhala words are written
+with and without them, and a query must find both. A sign that stands for a word or a number ("½", "①", "㎏", "№", "ﷺ")
+is a word of its own, whatever stands beside it: "2½" is "2 1 2" like "2 1/2", "dog²" holds "dog". "™" separates as "®"
+does. A letter in another shape ("ﬁ", "ª", "Ⓐ", full width) and a lowered number ("H₂O") stay in their word.
 """
 
 import functools
 import re
 import unicodedata
+from collections.abc import Callable
 
-__all__ = ["normalize", "words"]
+__all__ = ["NORMAL_FORM", "normalize", "words"]
+
+# Raised whenever any text gets another normal form. It stands in query lists and in the markers of a run's steps, so
+# that words of two forms are never compared.
+NORMAL_FORM = 2
 
 # Each ASCII byte to its normal form: letters lower-cased, digits kept, everything else a space.
 ASCII_TABLE = bytes(
@@ -21,12 +32,13 @@ UNSPACED = (
     "\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _UNSPACED_CHARACTER = re.compile(f"([{UNSPACED}])")
+# The code points with the property Default_Ignorable_Code_Point (Unicode 16, DerivedCoreProperties.txt).
+IGNORABLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 _LONG = 2_000  # characters: a shorter text is quick whatever it holds
 _DOT_ABOVE = "\u0307"
-# Accents that stand alone, often in place of an apostrophe ("l´eau"): NFKC would make them a space and a combining
-# mark.
-_ACCENTS = (c for c in map(chr, range(0xA8, 0x10000)) if unicodedata.decomposition(c).startswith("<compat> 0020 "))
-_LONE_ACCENT = re.compile(f"[{''.join(_ACCENTS)}]")
 
 
 def normalize(text: str) -> str:
@@ -42,9 +54,9 @@ def words(text: str) -> list[str]:
     """The words of ``text`` in normal form, in order."""
     if text.isascii():
         return text.encode().translate(ASCII_TABLE).decode().split()
+    text = text.translate(_PREPARED)
     if len(text) > _LONG:
         text = _runs_of_marks().sub(r"\1", text)
-    text = _LONE_ACCENT.sub(" ", text)
     # Lower-casing can undo the composition (İ becomes i and a dot) and composing can bring back capitals, so fold
     # around it.
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).lower()).lower()
@@ -60,15 +72,47 @@ def _runs_of_marks() -> re.Pattern[str]:
     return re.compile(f"([{marks}]{{30}})[{marks}]+")
 
 
-class _Separated(dict[int, str]):
-    """For each character of a folded text what stands for it: itself in a word, alone between spaces, or a space; found
-    once."""
+def _prepared(character: str) -> str:
+    """What stands for a character before the text is folded: nothing, a space, its folded form between spaces, or
+    itself."""
+    if IGNORABLE.match(character):
+        return ""
+    folded = unicodedata.normalize("NFKC", character)
+    category = unicodedata.category(character)
+    raised = unicodedata.decomposition(character).startswith("<super>")
+    # Accents that stand alone, often in place of an apostrophe ("l´eau"), would become a space and a combining mark;
+    # raised symbols are the marks of trade.
+    if folded[0] == " " or (raised and category == "So" and len(folded) > 1):
+        return " "
+    if _is_number(character, category) or " " in folded or (category[0] == "S" and len(folded) > 1):
+        return f" {folded} "
+    return character
+
+
+def _is_number(character: str, category: str) -> bool:
+    """Whether a character is a number as a sign of its own: a fraction, raised, enclosed; not a lowered one, which
+    belongs to a formula."""
+    if "\u2776" <= character <= "\u2793":  # on a black disc: the only enclosed ones without a decomposition
+        return True
+    return category == "No" and unicodedata.decomposition(character)[:5] not in ("", "<sub>")
+
+
+def _separated(character: str) -> str:
+    """What stands for a character of a folded text: itself in a word, alone between spaces, or a space. An enclosing
+    mark ends a word: "1️⃣" is "1"."""
+    inside = character.isalnum() or unicodedata.category(character) in ("Mn", "Mc")
+    return _UNSPACED_CHARACTER.sub(r" \1 ", character) if inside else " "
+
+
+class _Table(dict[int, str]):
+    """What stands for each character, found once."""
+
+    def __init__(self, find: Callable[[str], str]) -> None:
+        self._find = find
 
     def __missing__(self, code: int) -> str:
-        character = chr(code)
-        inside = character.isalnum() or unicodedata.category(character)[0] == "M"
-        self[code] = _UNSPACED_CHARACTER.sub(r" \1 ", character) if inside else " "
+        self[code] = self._find(chr(code))
         return self[code]
 
 
-_SEPARATED = _Separated()
+_PREPARED, _SEPARATED = _Table(_prepared), _Table(_separated)

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from query_builder.normalize import NORMAL_FORM
 from query_builder.schema import METADATA_KEY, QUERIES, Query
 from webimagetext.files import write_atomic
 from webimagetext.sealed import PARQUET_SEAL, seal_parquet
@@ -42,8 +43,9 @@ def parquet_writer(path: str, schema: pa.Schema) -> Iterator[pq.ParquetWriter]:
 
 
 def write_queries(path: str, rows: Sequence[Query], metadata: Mapping[str, Any]) -> None:
-    """Writes rows, which must be ordered by query, and numbers them."""
-    schema = QUERIES.with_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()})
+    """Writes rows, which must be ordered by query, and numbers them; the metadata names the normal form."""
+    told = json.dumps({**metadata, "normal_form": NORMAL_FORM}, sort_keys=True, ensure_ascii=False)
+    schema = QUERIES.with_metadata({METADATA_KEY: told.encode()})
     with parquet_writer(path, schema) as writer:
         for start in range(0, max(1, len(rows)), ROWS_A_GROUP):
             table = queries_table(rows[start : start + ROWS_A_GROUP], start)

@@ -3,11 +3,13 @@
 A row of the list is one query. ``query`` is in normal form (:mod:`query_builder.normalize`) and unique; rows are
 ordered by it and ``id`` is the row's number, so the same inputs give the same ids. ``sources`` names every source whose
 threshold the query passes; ``admitted`` the one in whose budget it stands. A number is null where nothing was counted.
-The metadata entry ``query_builder`` holds the settings, the checksums of the inputs and the totals, as JSON.
+The metadata entry ``query_builder`` holds the settings, the checksums of the inputs, the totals and the number of the
+normal form, as JSON.
 """
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +20,17 @@ from webimagetext.files import exists, open_input, read
 from webimagetext.parquet import UNREADABLE, open_parquet
 from webimagetext.sealed import is_broken_parquet
 
-__all__ = ["CANDIDATES", "METADATA_KEY", "QUERIES", "Query", "candidates_path", "is_whole", "read_metadata"]
+__all__ = [
+    "CANDIDATES",
+    "METADATA_KEY",
+    "QUERIES",
+    "Query",
+    "candidates_path",
+    "form_of",
+    "is_whole",
+    "metadata_of",
+    "read_metadata",
+]
 
 METADATA_KEY = b"query_builder"
 QUERIES = pa.schema(
@@ -70,14 +82,25 @@ def read_metadata(url: str) -> dict[str, Any] | None:
         return None
     with open_input(url) as stream:
         try:
-            metadata = pq.read_schema(stream).metadata or {}
+            schema = pq.read_schema(stream)
         except UNREADABLE:
             return None
+    return metadata_of(schema)
+
+
+def metadata_of(schema: pa.Schema) -> dict[str, Any] | None:
+    """What :func:`read_metadata` gives, of a list whose columns are read already."""
+    metadata = schema.metadata or {}
     try:
         loaded: dict[str, Any] | None = json.loads(metadata[METADATA_KEY]) if METADATA_KEY in metadata else None
     except ValueError:
         return None
     return loaded
+
+
+def form_of(metadata: Mapping[str, Any]) -> int:
+    """The number of the normal form (query_builder/normalize.py) that a list's words are in, as its metadata says."""
+    return int(metadata.get("normal_form", 1))  # the first one was not numbered
 
 
 def is_whole(url: str) -> bool:

@@ -5,6 +5,7 @@ decides.
 """
 
 from functools import partial
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -24,8 +25,9 @@ from pipeline.tables.sink import WriteGroups
 from pipeline.tables.source import ReadTable
 from pipeline.text.config import TextConfig
 from pipeline.text.repeated import add_counts, caption_counts, frequent
+from query_builder.normalize import NORMAL_FORM
 
-__all__ = ["FrequentCaptions", "step"]
+__all__ = ["FrequentCaptions", "repeat_settings", "step"]
 NAME = "count captions"
 
 
@@ -35,11 +37,16 @@ def step(run: RunFolder, config: RunConfig) -> Step:
         name="find repeated captions",
         verb="curate",
         output=run.frequent_captions,
-        settings={"text.max_repeats": config.text.max_repeats},
+        settings=repeat_settings(config.text),
         tables=(run.candidates,),
         work=_work,
         result=lambda _: counted(run.frequent_captions, "captions that repeat too often"),
     )
+
+
+def repeat_settings(config: TextConfig) -> dict[str, Any]:
+    """What decides which captions repeat too often."""
+    return {"text.max_repeats": config.max_repeats, "normal_form": NORMAL_FORM}
 
 
 def _work(context: Context) -> None:

@@ -50,6 +50,7 @@ from pipeline.tables.sink import WriteGroups, WriteTable
 from pipeline.tables.source import ReadTable
 from pipeline.tables.vectors import WriteVector
 from pipeline.write.store import ImageReader, references_of
+from query_builder.normalize import NORMAL_FORM
 from webimagetext.hashing import mix
 
 __all__ = ["FindRepeats", "JoinImages", "step"]
@@ -72,6 +73,7 @@ def step(run: RunFolder, config: RunConfig) -> Step:
             "asked": fetch_settings(config.http, config.image),
             "package": config.package,
             "top_up_rounds": config.balance.top_up_rounds,
+            "normal_form": NORMAL_FORM,
         },
         tables=(run.selected, run.reserve, run.images, *shards_of(config.earlier_runs), *evaluation),
         work=_work,

@@ -1,8 +1,9 @@
 """Judges the captions and finds the queries that each holds.
 
 In: candidates/, frequent_captions/, earlier runs' shards, the query list. Out: matched/ (MATCHED) with the number of
-matches of each query, automaton/ (the compiled list), rejects/match/. The settings [text] and ``matching``, the
-contents of the query list and of every file that [text] names, and the code of rules of one's own decide.
+matches of each query, automaton/ (the compiled list), rejects/match/. The settings [text] and ``matching``, the number
+of the normal form, the contents of the query list and of every file that [text] names, and the code of rules of one's
+own decide.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,6 +38,7 @@ from pipeline.tables.source import ReadTable
 from pipeline.tables.vectors import CountIds, WriteVector
 from pipeline.text.config import TextConfig
 from pipeline.text.rules import read_rules
+from query_builder.normalize import NORMAL_FORM
 
 __all__ = ["MatchPairs", "automaton_of", "step"]
 NAME = "match queries"
@@ -50,7 +52,12 @@ def step(run: RunFolder, config: RunConfig) -> Step:
         verb="curate",
         output=run.matched,
         owned=(run.automaton, run.rejects("match")),
-        settings={"text": config.text, "matching": config.matching, "steps": config.steps},
+        settings={
+            "text": config.text,
+            "matching": config.matching,
+            "steps": config.steps,
+            "normal_form": NORMAL_FORM,
+        },
         tables=(run.candidates, run.frequent_captions, *shards_of(config.earlier_runs)),
         documents=lambda: (config.queries,),
         work=_work,

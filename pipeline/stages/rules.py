@@ -18,6 +18,7 @@ from pipeline.checks import check
 from pipeline.config import RunConfig
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import iter_batches, read_success, read_table, rows_in
+from pipeline.stages.captions import repeat_settings
 from pipeline.tables.ledger import Rule
 from pipeline.tables.schema import CAPTION_COUNTS
 from pipeline.text.repeated import add_counts, caption_counts, frequent
@@ -58,7 +59,7 @@ def _rules(run: RunFolder, config: RunConfig) -> list[Rule]:
     repeated = None
     if config.text.max_repeats:
         made = read_success(run.frequent_captions) or {}
-        if made.get("settings") == {"text.max_repeats": config.text.max_repeats}:
+        if made.get("settings") == repeat_settings(config.text):
             repeated = read_table(run.frequent_captions, CAPTION_COUNTS).column("hash").combine_chunks()
         else:
             counts = add_counts(map(caption_counts, iter_batches(run.candidates, ["caption"])))

@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from query_builder.hash_table import FNV_OFFSET, FNV_PRIME, MIX_1, ONE, SHIFT, Bytes, Longs
-from query_builder.normalize import UNSPACED, words
+from query_builder.normalize import IGNORABLE, UNSPACED, words
 from webimagetext.compiled import compiled
 
 __all__ = ["JOINTS", "Counts"]
 
-BREAK, LETTER, MARK, ALONE, SPACE, HYPHEN = range(6)
+BREAK, LETTER, MARK, ALONE, SPACE, HYPHEN, IGNORED = range(7)
 # What may stand between the two words of a bigram, by the two lowest bits of its key: a blank, a hyphen, nothing.
 JOINTS = (" ", "-", "")
 NO_JOINT = 3
@@ -39,7 +39,7 @@ HYPHENS = "-\u2010\u2011"
 FIRST_IDEOGRAPH, LAST_IDEOGRAPH = 0x3400, 0x9FFF
 FIRST_HANGUL, LAST_HANGUL = 0xAC00, 0xD7A3
 _SPLIT = re.compile(f"[{UNSPACED}]")
-LAST_LISTED = 0x1FFFF  # beyond: ideographs up to 0x3FFFF, then only marks and unassigned code points
+LAST_LISTED = 0x1FFFF  # beyond: ideographs up to 0x3FFFF, then only ignorable and unassigned code points
 
 
 @cache
@@ -50,6 +50,9 @@ def letter_classes() -> Bytes:
         if FIRST_IDEOGRAPH <= cp <= LAST_IDEOGRAPH or FIRST_HANGUL <= cp <= LAST_HANGUL or 0xD800 <= cp < 0xF900:
             continue
         character = chr(cp)
+        if IGNORABLE.match(character):
+            table[cp] = IGNORED
+            continue
         if character.isalnum():
             folded = unicodedata.normalize("NFKC", character)
             if folded.isalnum() and not _SPLIT.search(folded):
@@ -76,7 +79,7 @@ def letter_classes() -> Bytes:
     table[0x4DC0:0x4E00] = BREAK  # hexagram symbols
     table[FIRST_HANGUL : LAST_HANGUL + 1] = LETTER
     table[0x20000:0x40000] = ALONE
-    table[0xE0100:0xE01F0] = MARK
+    table[0xE0000:0xE1000] = IGNORED
     return table
 
 
@@ -130,8 +133,9 @@ def count_text(
             joint = 1 if joint == 2 else NO_JOINT
         elif kind == BREAK:
             joint = NO_JOINT
-        if kind in (SPACE, HYPHEN, BREAK):
-            before = i
+        if kind in (SPACE, HYPHEN, BREAK, IGNORED):
+            if kind != IGNORED:  # a mark after it goes with what stands before it
+                before = i
             i += width
             continue
         # A combining mark after a separator may change it (= and a slash give one sign), so both go together.
@@ -144,7 +148,7 @@ def count_text(
             following = classes[cp]
             if following == MARK:
                 kind = MARK  # marks that don't belong to an ideograph go with the letters after them
-            elif following != LETTER or kind == ALONE:
+            elif following != IGNORED and (following != LETTER or kind == ALONE):
                 break
             i += width
         # Up to eight bytes are their own key; of longer forms it is a hash, and the letters are compared.

@@ -1,6 +1,7 @@
 """Pages, addresses, sets of sources and sitemaps: anything at all is read without an error, in linear time."""
 
 import contextlib
+import itertools
 from typing import Any
 
 import pyarrow as pa
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.match.fold import fold_column
 from pipeline.net.body import BadEncodingError, BodyTooLargeError
 from pipeline.read.charset import decode
 from pipeline.read.choose import choose, plain
@@ -18,6 +20,7 @@ from pipeline.read.srcset import best_of_srcset
 from pipeline.read.urls import Resolver, canonical, picture_url, spelling
 from query_builder.normalize import normalize
 from tests.fuzz.hostile import documents, grows_linearly, texts
+from webimagetext.foreign import encodable
 
 HTML = (
     b"<img src=a.jpg alt='a dog runs'>", b"<img srcset='", b" alt=", b"'", b'"', b">", b"<", b"</",
@@ -116,6 +119,57 @@ def test_any_texts_have_a_caption_that_can_be_stored(given_texts: list[tuple[str
 @given(texts(["a dog", " ", "-", "'"]))
 def test_the_normal_form_of_any_text_is_its_own(text: str) -> None:
     assert normalize(normalize(text)) == normalize(text)
+
+
+FORMS = (
+    "dog",
+    " ",
+    "½",
+    "²",
+    "₂",
+    "™",
+    "№",
+    "ﷺ",
+    "①",
+    "❶",
+    "1\ufe0f\u20e3",
+    "é",
+    "e\u0301",
+    "Σ",
+    "日",
+    "İ",
+    "\u1100\u1161",
+)
+UNSEEN = (
+    "\u00ad",
+    "\u034f",
+    "\u200b",
+    "\u200c",
+    "\u200d",
+    "\u2060",
+    "\ufe0f",
+    "\ufeff",
+    "\u3164",
+    "\uffa0",
+    "\U000e0041",
+)
+
+
+@given(st.lists(texts([*FORMS, *UNSEEN]).map(encodable), max_size=8))
+def test_the_normal_form_of_a_column_is_that_of_each_text(given_texts: list[str]) -> None:
+    data, offsets = fold_column(pa.array(given_texts, pa.string()))
+    assert [data[a:b].tobytes().decode() for a, b in itertools.pairwise(offsets)] == list(map(normalize, given_texts))
+
+
+@given(texts(FORMS), st.sampled_from(UNSEEN), st.integers(0))
+def test_what_nobody_sees_changes_no_word(text: str, unseen: str, place: int) -> None:
+    place %= len(text) + 1
+    assert normalize(text[:place] + unseen + text[place:]) == normalize(text)
+
+
+@given(texts(FORMS), st.sampled_from("½²①№™㎏ﷺ"), texts(FORMS))
+def test_a_sign_of_its_own_leaves_its_neighbours_as_they_are(before: str, sign: str, after: str) -> None:
+    assert normalize(before + sign + after) == normalize(f"{before} {sign} {after}")
 
 
 SHAPES = [

@@ -13,12 +13,12 @@ import zstandard
 
 from query_builder.config import DiffConfig, InspectConfig, ReportConfig
 from query_builder.diff import compare, diff
-from query_builder.importing import collect
+from query_builder.importing import collect, import_to
 from query_builder.inspect import explain, inspect
 from query_builder.lists import check_list, is_query_list, read_list
-from query_builder.normalize import normalize
+from query_builder.normalize import NORMAL_FORM, normalize
 from query_builder.report import report
-from query_builder.schema import QUERIES
+from query_builder.schema import QUERIES, read_metadata
 from webimagetext.errors import UserError
 
 NAMES = ["a cat", "dog", "日 本"]
@@ -111,6 +111,26 @@ def test_for_the_published_rule_the_letters_count(tmp_path: Path) -> None:
     own.write_text(json.dumps(["dog", "Dog", "St. Louis"]))
     assert (check_list(str(own)), check_list(str(own), "metaclip")) == (2, 3)
     assert read_list(str(own), ("query",), as_written=True)["query"].to_pylist() == ["Dog", "St. Louis", "dog"]
+
+
+def test_a_list_of_another_normal_form_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    def written(name: str, **metadata: object) -> str:
+        path = tmp_path / name
+        table = pa.table({"query": NAMES, "id": ids(3)})
+        pq.write_table(table.replace_schema_metadata({"query_builder": json.dumps(metadata)}), path)
+        return str(path)
+
+    assert check_list(written("today.parquet", normal_form=NORMAL_FORM)) == 3
+    for path in (written("unnumbered.parquet", settings={}), written("later.parquet", normal_form=NORMAL_FORM + 1)):
+        with pytest.raises(UserError, match=rf"another normal form.*\({NORMAL_FORM}\)") as refused:
+            check_list(path)
+        assert "make it anew" in refused.value.remedy
+        assert "\n" not in refused.value.problem + refused.value.remedy
+        assert check_list(path, "metaclip") == 3
+
+    (tmp_path / "own.txt").write_text("Dog\n")
+    import_to(str(tmp_path / "own.parquet"), [str(tmp_path / "own.txt")])
+    assert (read_metadata(str(tmp_path / "own.parquet")) or {})["normal_form"] == NORMAL_FORM
 
 
 def write_forms(folder: Path) -> dict[str, str]:

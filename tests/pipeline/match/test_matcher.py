@@ -53,6 +53,17 @@ NAMED = [
     ("dotted I", "istanbul", ["İstanbul", "İSTANBUL", "ISTANBUL", "I\u0307stanbul"], ["ıstanbul"]),
     ("full width and ligatures", "fine dog", ["ｆｉｎｅ　ｄｏｇ", "ﬁne dog", "𝐟𝐢𝐧𝐞 𝐝𝐨𝐠"], ["fin edog"]),
     ("Greek capitals", "ελλάς", ["ΕΛΛΆΣ", "Ελλάς"], ["ελλας"]),
+    (
+        "what nobody sees",
+        "hot dog",
+        ["❤️hot dog", "h\u00adot dog\ufe0f", "\u200bhot\u200b dog", "hot d\u200dog"],
+        ["hot\u200bdog"],
+    ),
+    ("a joiner", "میخواهم", ["می\u200cخواهم"], ["می خواهم"]),
+    ("trade marks", "hot dog", ["Hot™ Dog℠", "Hot® Dog™"], ["hot tm dog"]),
+    ("signs of numbers", "2 1 2 inch", ["2½ inch", "2 1/2 inch", "②½inch"], ["21 2 inch", "2 ½inches"]),
+    ("raised and lowered", "h2o", ["H₂O", "h₂o¹", "H2O™"], ["H²O", "h 2 o"]),
+    ("units and numbered signs", "5 kg", ["5㎏", "№5㎏", "⑤㎏", "5️⃣ kg"], ["5kg"]),
     ("the sharp s", "straße", ["Straße", "STRAẞE"], ["strasse"]),
 ]
 

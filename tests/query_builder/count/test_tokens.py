@@ -10,7 +10,7 @@ import numpy as np
 
 from query_builder.count.tokens import FIRST, FORM_MASK, JOINT_MASK, JOINTS, SECOND, Counts
 from query_builder.hash_table import as_bytes
-from query_builder.normalize import words
+from query_builder.normalize import IGNORABLE, words
 
 
 def counted(text: str) -> tuple[Counter[str], list[str]]:
@@ -33,6 +33,12 @@ def test_bigrams_cross_blanks_and_a_hyphen_but_no_other_mark() -> None:
     assert pairs == ["Los Angeles", "Coca-Cola", "s end", "line state", "wide a", "a b"]
 
 
+def test_what_nobody_sees_parts_neither_words_nor_bigrams() -> None:
+    forms, pairs = counted("soft\u00adhyphen new\u200b \u200byork \u200b\u200b city")
+    assert set(forms) == {"soft\u00adhyphen", "new\u200b", "york", "city"}
+    assert pairs == ["soft\u00adhyphen new\u200b", "new\u200b york", "york city"]
+
+
 def test_words_of_scripts_without_blanks_are_characters() -> None:
     forms, pairs = counted("日本 abc")
     assert set(forms) == {"日", "本", "abc"}
@@ -44,8 +50,9 @@ def test_forms_give_the_same_words_as_the_normal_form_of_the_whole_text() -> Non
     # A capital sigma's lower case depends on what is around it beyond the word.
     pool = [chr(cp) for cp in range(32, 0x30000) if not 0xD800 <= cp < 0xE000 and cp != 0x3A3]
     marks = [character for character in pool if unicodedata.category(character)[0] == "M"]
+    unseen = [character for character in [*pool, "\U000e0041", "\U000e0100"] if IGNORABLE.match(character)]
     for _ in range(60):
-        text = "".join(draw.choice(draw.choice([pool, marks, " aB-=<.'1½²"])) for _ in range(400))
+        text = "".join(draw.choice(draw.choice([pool, marks, unseen, " aB-=<.'1½²™日"])) for _ in range(400))
         forms, _ = counted(text)
         found: Counter[str] = Counter()
         for form, number in forms.items():
