@@ -1,7 +1,7 @@
 """Boilerplate rule: captions that name a part of the page, an icon, or the lack of a description.
 
-In: phrases, each a whole caption, or a beginning when it ends in ``*``. Compared in normal form, so "[Note]", "NOTE:"
-and "note" are one. The built-in list is ``boilerplate.txt``.
+In: phrases, each a whole caption, or a beginning when it ends in ``*``; a ``#`` in a beginning is any number. Compared
+in normal form, so "[Note]", "NOTE:" and "note" are one. The built-in list is ``boilerplate.txt``.
 """
 
 import functools
@@ -50,5 +50,6 @@ class BoilerplateRule:
 def _forms(phrases: Iterable[str]) -> tuple[pa.Array, str]:
     """The normal forms of whole phrases, and a pattern of the beginnings ("" without any)."""
     whole = sorted({normalize(phrase) for phrase in phrases if not phrase.endswith("*")} - {""})
-    beginnings = sorted({normalize(phrase) for phrase in phrases if phrase.endswith("*")} - {""})
+    begun = [phrase.split("#") for phrase in phrases if phrase.endswith("*")]
+    beginnings = sorted({" [0-9]+ ".join(map(normalize, parts)).strip() for parts in begun} - {""})
     return pa.array(whole, pa.large_string()), f"^(?:{'|'.join(beginnings)})(?: |$)" if beginnings else ""

@@ -46,7 +46,8 @@ class TextConfig(Ranged):
     boilerplate: bool = True
     """Drop captions that only name a part of a page: "Next", "[Note]", "Click to enlarge", "Image may contain …"."""
     boilerplate_file: Annotated[str | None, CONTENTS] = None
-    """Text file (path or URL) of further such captions, one a line; a final * means "and whatever follows"."""
+    """Text file (path or URL) of further such captions, one a line; a final * means "and whatever follows", a #
+    before it any number."""
     file_names: bool = True
     """Drop captions that are a file name, a camera's numbering, a web address or a hyphenated address part."""
     markup: bool = True

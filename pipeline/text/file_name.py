@@ -14,11 +14,17 @@ FILE = (
     r"(?i)\S\.(?:jpe?g|jfif|png|gif|webp|svgz?|bmp|tiff?|avif|heic|ico|psd|eps|raw|cr2|nef|pdf|mp4|mov|webm)"
     r"[\"'”’)\]\s]*$"
 )
+# What programs write after a number.
+BY_PROGRAMS = (
+    r"copy|edit|edited|edits|pro|hdr|wa\d+|cropped|scaled|resized|rotated|of|at|am|pm|med|hr|web|large|small|final"
+)
 # What cameras, phones and programs call a picture before anybody names it.
 COUNTER = (
-    r"(?i)^\s*(?:_?img|_?dsc[nf_]?|dscn|dcim|pict?|p|sam|mvi|gopr|pxl|wp|cimg|imag|image|picture|photo|foto"
-    r"|screen ?shot|screen capture|scan|untitled|unnamed|download|file|slide|page|fig|whatsapp image|clip)"
-    r"[\s_.\-#(]*\d[\d\s_.:\-()a-z]{0,24}\s*$"
+    r"(?i)^\s*(?:(?:_?img|_?dsc[nf_]?|dscn|dcim|pict?|sam|mvi|gopr|pxl|wp|cimg|imag|image|picture|photo|foto"
+    r"|screen ?shot|screen capture|scan|untitled|unnamed|download|file|slide|page|fig(?:ure)?|whatsapp image|clip)"
+    r"[\s_.\-#(]*|_?p)\d"
+    # A word after the number says something: "Fig. 3 The first screen".
+    rf"(?:[\d\s_.,:\-()x]|(?:{BY_PROGRAMS}|[a-z])\b)*$"
 )
 CODE = r"(?i)^\s*(?:[0-9a-f]{12,}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\s*$"
 # One run of characters with many joints, as in the last part of an address; hyphenated English has fewer.

@@ -23,11 +23,16 @@ PATTERNS = [
     ("template", r"\{\{|\}\}|\$\{|<%|%>|\[\[|\]\]|\{%|%\}|%[sd]\b.*%[sd]\b"),
     (
         "bbcode",
-        r"(?i)\[/?(?:b|i|u|url|img|caption|gallery|quote|size|color|shortcode|embed|video|audio)(?:[\s=][^\]]*)?\]",
+        # "[Video]" alone is how people begin a title.
+        r"(?i)\[(?:b|i|u|url|img|shortcode|embed)\]|\[/(?:b|i|u|url|img|caption|gallery|quote|size|color|shortcode|embed"
+        r"|video|audio)\]|\[(?:url|img|caption|gallery|quote|size|color|shortcode|embed|video|audio)(?:\s+[\w\-]+)?\s*="
+        r"[^\]]*\]",
     ),
     (
         "script",
-        r"(?i)\bfunction\s*\(|javascript:|document\.|\bvar \w+\s*=|=\s*[\"'][^\"']*[\"']\s*/?>|\w+:\s*[^;{}]+;\s*\}",
+        # Its words within sentences stay: "the function (x)", "JavaScript: a guide", "signs the document. It".
+        r"\bfunction\s*\w*\([^()]*\)\s*\{|(?i:javascript):\S|\bdocument\.(?:[a-z]+[A-Z]\w*|write|cookie|location|body"
+        r"|title|forms|images)\b|\bvar \w+\s*=|=\s*[\"'][^\"']*[\"']\s*/?>|\w+:\s*[^;{}]+;\s*\}",
     ),
 ]
 

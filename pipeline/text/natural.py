@@ -14,22 +14,30 @@ import pyarrow as pa
 
 from pipeline.match.fold import Bytes, Offsets, decode, fold_column, raw_texts, readonly
 from pipeline.text.verdicts import captions, verdicts
+from query_builder.normalize import IGNORABLE
 from webimagetext.compiled import compiled
 
 __all__ = ["NaturalRule"]
 
 ENOUGH_WORDS = 6  # below, a repetition says little ("New York, New York")
-LETTER, DIGIT = 1, 2  # kinds: letters and marks; what else may stand in a word or a code
-TABLE_SIZE = 0x32400  # above, only the variation selectors are of a kind: marks
-FIRST_SELECTOR, LAST_SELECTOR = 0xE0100, 0xE01EF
+LETTER, DIGIT, UNSEEN = (
+    1,
+    2,
+    3,
+)  # kinds: letters and marks; what else may stand in a word or a code; what is passed over
+TABLE_SIZE = 0x32400  # above, only tags and variation selectors are of a kind: unseen
+FIRST_UNSEEN, LAST_UNSEEN = 0xE0000, 0xE0FFF
 FNV_OFFSET, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
 
 @functools.cache
 def _kinds() -> Bytes:
-    """The kind of each code point below TABLE_SIZE, 0 for one that is neither."""
+    """The kind of each code point below TABLE_SIZE, 0 for one that is neither; of those that nobody sees UNSEEN."""
     of_category = {"L": LETTER, "M": LETTER, "N": DIGIT}
     kinds = bytearray(of_category.get(unicodedata.category(chr(code))[0], 0) for code in range(TABLE_SIZE))
+    for code in range(TABLE_SIZE):
+        if IGNORABLE.match(chr(code)):
+            kinds[code] = UNSEEN
     kinds[ord("_")] = DIGIT
     return readonly(np.frombuffer(bytes(kinds), np.uint8))
 
@@ -75,7 +83,9 @@ def _characters(
             if code < TABLE_SIZE:
                 kind = np.int64(kinds[code])
             else:
-                kind = np.int64(LETTER if FIRST_SELECTOR <= code <= LAST_SELECTOR else 0)
+                kind = np.int64(UNSEEN if FIRST_UNSEEN <= code <= LAST_UNSEEN else 0)
+            if kind == UNSEEN:
+                continue
             letters[row] += kind == LETTER
             solid[row] += not (code == 32 or 9 <= code <= 10 or 12 <= code <= 13)
             run = run + 1 if kind else 0
