@@ -6,10 +6,8 @@ member). warcio reads ARC.
 """
 
 import gzip
-import os
-import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
 from urllib.parse import urljoin
@@ -19,12 +17,12 @@ from warcio.archiveiterator import ArchiveIterator as ArcIterator
 from warcio.exceptions import ArchiveLoadFailed
 
 from pipeline.net.transport import Headers
-from pipeline.read.archive_file import GZIP_START, RECORD_START, SCAN_BYTES, is_arc, opened_archive
+from pipeline.read.archive_file import is_arc, opened_archive
+from pipeline.read.record_ends import end_of_record, ends_the_file, first_missed, next_place, next_start
 from webimagetext.foreign import one_line, valid
 
 __all__ = ["REDIRECTS", "Passed", "Problem", "Response", "read_metadata", "read_responses"]
 
-_ANY_START = re.compile(b"|".join((RECORD_START.pattern, GZIP_START.pattern)))
 _KINDS = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.revisit | WarcRecordType.unknown
 TRUNCATED = "truncated_record"
 _WEB = ("http://", "https://")
@@ -90,71 +88,71 @@ def read_metadata(path: str, max_bytes: int) -> Iterator[Item]:
 
 
 def _read_warc(stream: IO[bytes], kinds: Any, convert: Callable[[Any], Item | None]) -> Iterator[Item]:
-    start: int | None = 0
-    problems = 0
-    while start is not None and problems < _MAX_PROBLEMS:
-        stream.seek(start)
-        last = -1  # where the last record begins
-        try:
-            # Of all kinds, so that the last one is known.
-            for record in ArchiveIterator(stream, quirks_mode=True, fsspec_args=False):
-                last = max(last, record.stream_pos)
-                kind = record.record_type
-                item = convert(record) if kind & kinds or kind == WarcRecordType.no_type else None
-                if item is not None:
-                    yield item
-                if isinstance(item, Problem) and item.reason == TRUNCATED:
-                    break  # a length that lies may have swallowed the next records
-            else:
-                if last >= 0:
-                    if reason := _left_over(stream, last):
-                        yield Problem(None, "broken_record", reason)
-                    return
-                problems += 1
-                if not start:  # an empty file is told of by whoever reads it
-                    stream.seek(0)
-                    if not stream.read(1):
-                        return
-                    yield Problem(None, "broken_record", "the file does not begin with a record")
-        except (OSError, ValueError) as error:
-            problems += 1
-            yield Problem(None, "broken_record", one_line(str(error)))
-        start = _next_start(stream, max(last, start) + 1)
+    start = 0
+    for _ in range(_MAX_PROBLEMS):
+        place = yield from _read_from(stream, start, kinds, convert)
+        found = None if place is None else next_start(stream, place)
+        if found is None:
+            return
+        start = found
 
 
-def _left_over(stream: IO[bytes], last: int) -> str:
-    """What is wrong with the end of a file whose last record begins at ``last``; "" where that ends it. FastWARC takes
-    the beginning of a record for the end."""
-    size = stream.seek(0, os.SEEK_END)
-    stream.seek(last)
-    head = stream.read(SCAN_BYTES)
-    if head[:2] == b"\x1f\x8b":
-        return "" if _ends_with_a_member(stream, head) else "the file ends within a record"
-    fields = re.match(rb"WARC/[^\r\n]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n", head)
-    length = re.search(rb"(?im)^content-length:\s*(\d+)", fields[0]) if fields else None
-    if fields is None or length is None:
-        return ""  # in a file that is packed as a whole
-    end = last + fields.end() + int(length[1])
-    stream.seek(min(end, size))
-    return "" if end <= size and not stream.read(SCAN_BYTES).strip() else "the file ends within a record"
+def _read_from(
+    stream: IO[bytes], start: int, kinds: Any, convert: Callable[[Any], Item | None]
+) -> Generator[Item, None, int | None]:
+    """Reads on from ``start`` as far as that goes; returns from where on to look for another record, None at the end.
 
-
-def _ends_with_a_member(stream: IO[bytes], data: bytes) -> bool:
-    """Whether a file ends where a gzip member does; ``data`` is what was read already, from the start of one."""
-    member = zlib.decompressobj(31)
+    What a record gave is told when the next one begins: until then it may not end where it says.
+    """
+    stream.seek(start)
+    plain = stream.read(2) != b"\x1f\x8b"
+    stream.seek(start)
+    last, length = -1, 0  # where the last record begins, and its block's length
+    expected = 0 if plain and not start else -1  # where the next one does
+    held: Item | None = None
+    read, error = True, ""
     try:
-        while data:
-            member.decompress(data, SCAN_BYTES)  # of a bomb, piece by piece
-            if member.eof:
-                data = member.unused_data.lstrip(b"\0") or stream.read(SCAN_BYTES).lstrip(b"\0")
-                if not data:
-                    return True
-                member = zlib.decompressobj(31)
-            else:
-                data = member.unconsumed_tail or stream.read(SCAN_BYTES)
-    except zlib.error:
-        return False
-    return False
+        # Of all kinds, so that the last one is known. What stands between two records is passed over.
+        for record in ArchiveIterator(stream, parse_http=False, quirks_mode=True, fsspec_args=False):
+            place = record.stream_pos
+            if place != expected >= 0 and (missed := first_missed(stream, last, length, place)) is not None:
+                if missed < place:
+                    yield Problem(held.url if held else None, "broken_record", "it does not end where it says")
+                    return missed
+                if held is not None:
+                    yield held
+                held = Problem(None, "broken_record", f"what ends at byte {place:,} is no record")
+            if held is not None:
+                yield held
+            last, length, held, read = max(last, place), record.content_length, None, False
+            if plain:
+                expected = next_place(record)
+            kind = record.record_type
+            if kind & kinds or kind == WarcRecordType.no_type:
+                record.parse_http(quirks_mode=True)
+                held = convert(record)
+                if isinstance(held, Problem) and held.reason == TRUNCATED:
+                    yield held
+                    return last + 1  # a length that lies may have swallowed the next records
+            read = True
+    except (OSError, ValueError) as problem:
+        error = one_line(str(problem))
+    if last < 0:
+        stream.seek(0)
+        if error or (not start and stream.read(1)):
+            yield Problem(None, "broken_record", error or "the file does not begin with a record")
+        return start + 1
+    whole = not error and ends_the_file(stream, last, length)
+    behind = last if whole else end_of_record(stream, last, length) if read else None
+    if behind is None:  # the last record is to blame, otherwise what follows it is
+        yield Problem(held.url if held else None, "broken_record", error or "the file ends within a record")
+        return last + 1
+    if held is not None:
+        yield held
+    if whole:
+        return None
+    yield Problem(None, "broken_record", error or f"no record begins at byte {behind:,}")
+    return behind + 1
 
 
 def _from_wat(record: Any, max_bytes: int) -> Response | Problem | None:
@@ -208,23 +206,6 @@ def _whole(record: Any, url: str, headers: Headers, media_type: str, max_bytes: 
     if len(body) < length:
         return Problem(url, TRUNCATED, f"{len(body)} of {length} bytes")
     return Response(url, headers, body, media_type)
-
-
-def _next_start(stream: IO[bytes], begin: int) -> int | None:
-    """Where, from ``begin`` on, a record or a gzip member may start."""
-    stream.seek(0)
-    head = stream.read(5)
-    pattern = GZIP_START if head[:2] == b"\x1f\x8b" else RECORD_START if head == b"WARC/" else _ANY_START
-    stream.seek(begin)
-    kept = b""
-    while chunk := stream.read(SCAN_BYTES):
-        window = kept + chunk
-        found = pattern.search(window)
-        if found:
-            return begin - len(kept) + found.start()
-        begin += len(chunk)
-        kept = window[-16:]
-    return None
 
 
 def _read_arc(stream: IO[bytes], wanted: Wanted, max_bytes: int) -> Iterator[Item]:
