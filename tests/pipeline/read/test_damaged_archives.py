@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.read.archive import Passed, Problem, Response, read_responses
+from pipeline.read.archive import Problem, Response, read_responses
 from tests.pipeline.read.archive_records import http_block, warc_record
 
 BEGINS = len(b"WARC/")  # what stands behind it may change to another version
