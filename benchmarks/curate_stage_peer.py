@@ -21,12 +21,16 @@ def main() -> None:
     began = time.process_time()
     queries = pl.read_parquet(job["queries"], columns=["query", "id"])
     files = sorted(Path(job["pairs"]).glob("part-*.parquet"))
-    hashes = pl.concat([pl.read_parquet(file, columns=["caption"]).select(normalised().hash()) for file in files])
-    often = hashes.group_by("normal").agg(pl.len()).filter(pl.col("len") > job["max_repeats"])["normal"]
-    keep = keeps(job) & ~pl.col("normal").hash().is_in(often.implode())
+    columns = ["pair_id", "caption"]
+    hashes = pl.concat(
+        [pl.read_parquet(file, columns=columns).select("pair_id", normalised().hash()) for file in files]
+    )
+    beyond = pl.col("pair_id").rank("ordinal").over("normal") > job["max_repeats"]
+    repeated = hashes.filter(beyond)["pair_id"]
+    keep = keeps(job) & ~pl.col("pair_id").is_in(repeated.implode())
     found = []
     for file in files:
-        pairs = pl.read_parquet(file, columns=["pair_id", "caption"]).with_columns(normalised()).filter(keep)
+        pairs = pl.read_parquet(file, columns=columns).with_columns(normalised()).filter(keep)
         found.append(phrases(pairs, queries))
     matches = pl.concat(found)
     counts = matches.group_by("id").agg(pl.len().alias("count"))

@@ -111,7 +111,7 @@ class RunFolder:
 
     @property
     def frequent_captions(self) -> str:
-        """Table of the captions that too many pairs share, schema CAPTION_COUNTS."""
+        """Table of the captions that too many pairs share, schema FREQUENT_CAPTIONS."""
         return self.path("frequent_captions")
 
     @property

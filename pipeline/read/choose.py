@@ -8,9 +8,13 @@ from collections.abc import Iterable
 
 from webimagetext.foreign import valid
 
-__all__ = ["MAX_TEXT", "choose", "is_text", "plain", "words_in"]
+__all__ = ["LOOKED_AT", "MAX_TEXT", "choose", "is_text", "plain", "words_in"]
 
 MAX_TEXT = 2_000  # characters of one text
+LOOKED_AT = (
+    2 * MAX_TEXT + 1
+)  # of one as it is written, white space and all: more than plain() takes, so that it tells a cut
+CUT = " …"
 SHORT = 60  # characters; a text of no more may well come again
 
 _FILE_NAME = re.compile(r"\S{0,200}\.(jpe?g|png|gif|webp|avif|svg|bmp|tiff?|html?)", re.IGNORECASE)
@@ -27,21 +31,23 @@ _LETTER = re.compile(r"[^\W\d_]")
 
 
 def plain(text: str) -> str:
-    """The text on one line as it is read: valid, without what is not seen, cut at a word's end; entities that were
-    escaped twice are undone."""
+    """The text on one line as it is read: valid, without what is not seen; entities that were escaped twice are undone.
+    One that is longer than MAX_TEXT is cut at a word's end, where " …" says so."""
     return _known_plain(text) if len(text) <= SHORT else _plain(text)
 
 
 def _plain(text: str) -> str:
+    cut = len(text) >= LOOKED_AT
     text = text[: 2 * MAX_TEXT]
     if "&" in text and _ENTITY.search(text):
         text = html.unescape(text)
     text = " ".join(text.split())
     if not text.isprintable():
         text = " ".join(_UNSEEN.sub("", valid(text)).split())
-    if len(text) <= MAX_TEXT:
+    if len(text) <= MAX_TEXT and not cut:
         return text
-    return text[:MAX_TEXT].rpartition(" ")[0] or text[:MAX_TEXT]
+    text = text[: MAX_TEXT - len(CUT)]
+    return (text.rpartition(" ")[0] or text) + CUT
 
 
 # The texts of a site's arrows and logos come with every page.

@@ -11,7 +11,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from pipeline.read.addresses import address_of, names_picture
 from pipeline.read.charset import decode
-from pipeline.read.choose import MAX_TEXT, choose, plain
+from pipeline.read.choose import LOOKED_AT, choose, plain
 from pipeline.read.declared import Declared, images_of_json, images_of_metas
 from pipeline.read.links import links_of
 from pipeline.read.markup import parse
@@ -158,13 +158,13 @@ def _read_head(page: Page, tree: LexborHTMLParser, head: dict[str, list[LexborNo
         name = attributes.get("name") or attributes.get("property") or ""
         content = attributes.get("content") or ""
         if name and content:
-            page.metas.append((name.strip().lower()[:100], content[:MAX_TEXT]))
+            page.metas.append((name.strip().lower()[:100], content[:LOOKED_AT]))
             continue
         told = (attributes.get("http-equiv") or "").lower()
         if told == "content-language" and not page.language:
             page.language = plain(content)[:35].lower()
         elif told == "x-robots-tag":
-            page.metas.append(("robots", content[:MAX_TEXT]))
+            page.metas.append(("robots", content[:LOOKED_AT]))
         elif told == "refresh" and not refresh and (found := _REFRESH.match(content)):
             refresh = found.group(1).strip()
     page.title = plain(head["title"][0].text()) if "title" in head else ""

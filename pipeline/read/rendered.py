@@ -11,10 +11,12 @@ from itertools import islice
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from pipeline.read.choose import LOOKED_AT
+
 __all__ = ["MAX_NODES", "text_of", "thorough_text_of", "walk", "without_markup"]
 
 MAX_NODES = 200  # looked at for one text
-MAX_CHARACTERS = 2_000
+MAX_CHARACTERS = LOOKED_AT
 
 _BLOCKS = (
     "address article aside blockquote br caption center dd details dir div dl dt fieldset figcaption figure footer "

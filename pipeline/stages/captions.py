@@ -1,6 +1,6 @@
-"""Finds the captions that too many pairs share to say anything of a picture.
+"""Finds the captions that too many pairs share, and which of these pairs stay.
 
-In: candidates/. Out: frequent_captions/ (CAPTION_COUNTS), which the text rules read. The setting text.max_repeats
+In: candidates/. Out: frequent_captions/ (FREQUENT_CAPTIONS), which the text rules read. The setting text.max_repeats
 decides.
 """
 
@@ -11,7 +11,6 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from pipeline.config import RunConfig
 from pipeline.keeping.folder import RunFolder
@@ -20,11 +19,11 @@ from pipeline.keeping.step import Context, Step, counted
 from pipeline.tables.gather import Gather
 from pipeline.tables.outputs import parts_for
 from pipeline.tables.progress import ReportRows
-from pipeline.tables.schema import CAPTION_COUNTS
+from pipeline.tables.schema import CAPTION_PAIRS
 from pipeline.tables.sink import WriteGroups
 from pipeline.tables.source import ReadTable
 from pipeline.text.config import TextConfig
-from pipeline.text.repeated import add_counts, caption_counts, frequent
+from pipeline.text.repeated import first_pairs, frequent
 from query_builder.normalize import NORMAL_FORM
 
 __all__ = ["FrequentCaptions", "repeat_settings", "step"]
@@ -57,23 +56,25 @@ def _work(context: Context) -> None:
 
 def count_captions(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
     """Candidates -> the captions that repeat too often to describe a picture."""
-    captions = root | "Read captions" >> ReadTable(run.candidates, ["caption"])
+    captions = root | "Read captions" >> ReadTable(run.candidates, ["pair_id", "caption"])
     captions |= "Report" >> beam.ParDo(ReportRows(run, NAME)).with_output_types(pa.RecordBatch)
     frequent = captions | "Find frequent" >> FrequentCaptions(config.text, parts_for(rows_in(run.candidates)))
     frequent | WriteGroups(run.frequent_captions)
 
 
 class FrequentCaptions(beam.PTransform):
-    """Record batches with a column ``caption`` -> the captions that repeat too often, as (part, table of
-    CAPTION_COUNTS)."""
+    """Record batches with the columns ``pair_id`` and ``caption`` -> the captions that repeat too often, as (part,
+    table of FREQUENT_CAPTIONS)."""
 
     def __init__(self, config: TextConfig, parts: int) -> None:
         super().__init__()
         self.config, self.parts = config, parts
 
     def expand(self, captions: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[tuple[int, pa.Table]]:
-        counts = captions | "Count in batch" >> beam.Map(caption_counts).with_output_types(pa.RecordBatch)
-        groups = counts | "By caption" >> Gather(by_caption, self.parts, CAPTION_COUNTS, ["hash"])
+        first = beam.Map(first_pairs, self.config.max_repeats).with_output_types(pa.RecordBatch)
+        groups = (
+            captions | "First of batch" >> first | "By caption" >> Gather(by_caption, self.parts, CAPTION_PAIRS, [])
+        )
         keep = beam.Map(keep_frequent, self.config).with_output_types(tuple[int, pa.Table])
         return groups | "Keep the frequent" >> keep
 
@@ -84,10 +85,7 @@ def by_caption(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
 
 
 def keep_frequent(group: tuple[int, pa.Table], config: TextConfig) -> tuple[int, pa.Table]:
-    """Adds up the counts of a group and keeps the captions that repeat more often than the settings allow."""
+    """The captions of a group that repeat more often than the settings allow."""
     part, table = group
-    if config.max_repeats == 0:
-        return part, table.slice(0, 0)
-    counts = add_counts(table.to_batches())
-    kept = pc.is_in(counts.column("hash"), frequent(counts, config.max_repeats))
-    return part, pa.Table.from_batches([counts.filter(kept)])
+    found = table.to_batches() if config.max_repeats else ()
+    return part, frequent(found, config.max_repeats)

@@ -32,7 +32,7 @@ from pipeline.tables.gather import Meet
 from pipeline.tables.ledger import Rule, apply_rules, ledger
 from pipeline.tables.outputs import Outputs, parts_for, reject, split_outputs, write_rejects
 from pipeline.tables.progress import ReportRows
-from pipeline.tables.schema import CANDIDATES, CAPTION_COUNTS, MATCHED
+from pipeline.tables.schema import CANDIDATES, FREQUENT_CAPTIONS, MATCHED
 from pipeline.tables.sink import WriteTable, by_pair
 from pipeline.tables.source import ReadTable
 from pipeline.tables.vectors import CountIds, WriteVector
@@ -145,8 +145,7 @@ class _ApplyTextRules(beam.DoFn):
         self.rules: list[Rule] = []
 
     def setup(self) -> None:
-        table = read_table(self.frequent, CAPTION_COUNTS) if self.frequent else CAPTION_COUNTS.empty_table()
-        repeated = table.column("hash").combine_chunks()
+        repeated = read_table(self.frequent, FREQUENT_CAPTIONS) if self.frequent else None
         self.rules = read_rules(self.config, self.queries, repeated)
 
     def process(self, batch: pa.RecordBatch) -> Iterator[object]:

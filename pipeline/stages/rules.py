@@ -20,8 +20,8 @@ from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import iter_batches, read_success, read_table, rows_in
 from pipeline.stages.captions import repeat_settings
 from pipeline.tables.ledger import Rule
-from pipeline.tables.schema import CAPTION_COUNTS
-from pipeline.text.repeated import add_counts, caption_counts, frequent
+from pipeline.tables.schema import FREQUENT_CAPTIONS
+from pipeline.text.repeated import first_pairs, frequent
 from pipeline.text.rules import read_rules
 from webimagetext.hashing import mix
 
@@ -60,10 +60,11 @@ def _rules(run: RunFolder, config: RunConfig) -> list[Rule]:
     if config.text.max_repeats:
         made = read_success(run.frequent_captions) or {}
         if made.get("settings") == repeat_settings(config.text):
-            repeated = read_table(run.frequent_captions, CAPTION_COUNTS).column("hash").combine_chunks()
+            repeated = read_table(run.frequent_captions, FREQUENT_CAPTIONS)
         else:
-            counts = add_counts(map(caption_counts, iter_batches(run.candidates, ["caption"])))
-            repeated = frequent(counts, config.text.max_repeats)
+            most = config.text.max_repeats
+            pairs = iter_batches(run.candidates, ["pair_id", "caption"])
+            repeated = frequent((first_pairs(batch, most) for batch in pairs), most)
     return read_rules(config.text, config.queries, repeated)
 
 

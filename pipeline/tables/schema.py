@@ -8,9 +8,10 @@ import pyarrow as pa
 
 __all__ = [
     "CANDIDATES",
-    "CAPTION_COUNTS",
+    "CAPTION_PAIRS",
     "COUNTS",
     "FETCH_PLAN",
+    "FREQUENT_CAPTIONS",
     "FRONTIER",
     "IMAGES",
     "JOINED",
@@ -76,10 +77,17 @@ CANDIDATES = pa.schema(
     ]
 )
 
-CAPTION_COUNTS = pa.schema(
+CAPTION_PAIRS = pa.schema(
     [
         pa.field("hash", pa.uint64(), nullable=False),  # of the caption's normal form
-        pa.field("count", pa.int64(), nullable=False),  # pairs that carry it
+        pa.field("pair_id", pa.uint64(), nullable=False),  # a pair that carries it
+    ]
+)
+
+FREQUENT_CAPTIONS = pa.schema(
+    [
+        pa.field("hash", pa.uint64(), nullable=False),  # of the normal form of a caption with too many pairs
+        pa.field("last_pair", pa.uint64(), nullable=False),  # the largest id of those that stay
     ]
 )
 

@@ -64,7 +64,7 @@ class TextConfig(Ranged):
     """Rules of your own, module:function, before that of language: record batch (pair_id, url, caption, page_url …) ->
     a reason for each row, or None where it stays."""
     max_repeats: Annotated[int, Range(0)] = 10
-    """Drop captions that occur with more than this many pairs (0: off)."""
+    """Most pairs that keep one and the same caption, chosen by a hash; the others are dropped (0: off)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -21,11 +21,11 @@ from query_builder.lists import read_list
 __all__ = ["read_rules", "text_rules"]
 
 
-def read_rules(config: TextConfig, queries: str, repeated: pa.Array | None) -> list[Rule]:
+def read_rules(config: TextConfig, queries: str, repeated: pa.Table | None) -> list[Rule]:
     """All rules of a run in their order, that for repeated captions first.
 
-    ``queries`` is the query list's address, for the dictionary of the language rule; ``repeated`` are the hashes of the
-    captions that repeat too often, None where they may.
+    ``queries`` is the query list's address, for the dictionary of the language rule; ``repeated`` are the captions
+    that repeat too often (FREQUENT_CAPTIONS), None where they may.
     """
     dictionary = dictionary_from_queries(read_list(queries, ("query", "sources")))
     first: list[Rule] = [] if repeated is None else [RepeatedTextRule(repeated)]

@@ -50,6 +50,22 @@ def test_text_is_as_rendered(inner: str, text: str) -> None:
     assert captions(f"<figure><img src=a.jpg alt=''><figcaption>{inner}</figcaption></figure>") == [("a.jpg", text)]
 
 
+def test_a_text_that_is_cut_says_so() -> None:
+    words = "a deer " * 1000
+    assert plain(words[:2000]) == words[:2000].strip()
+    assert plain("x" * 2000) == "x" * 2000
+    assert plain("x" * 2001) == "x" * 1998 + " …"
+    for length in (2001, 3998, 4000, 4001, 4002, 7000):
+        cut = plain(words[:length])
+        assert cut == words[:1996] + " …" and plain(cut) == cut
+    assert plain("a deer stands" + " " * 5000 + "still") == "a deer …"
+    caption = f"<figure><img src=a.jpg><figcaption>{words}</figcaption></figure>"
+    (pair,) = read(f"<meta property=og:image content=b.jpg><meta property=og:title content='{words}'>{caption}").pairs[
+        :1
+    ]
+    assert all(text.endswith(" …") and 1990 < len(text) <= 2000 for _, text in pair.texts)
+
+
 @pytest.mark.parametrize(
     "html",
     [

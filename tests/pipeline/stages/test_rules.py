@@ -44,9 +44,9 @@ def test_every_rule_is_counted_alone_and_in_order(
     before = sorted(path.name for path in Path(run.root).rglob("*"))
     assert main(["rules", str(tmp_path / "run.toml"), "--output", run.root]) == 0
     said = capsys.readouterr().out
-    assert "Of 100 candidate pairs the text rules would drop 20 (20.0%)" in said
+    assert "Of 100 candidate pairs the text rules would drop 10 (10.0%)" in said
     lines = {line.split()[0]: line.split()[1:] for line in said.splitlines() if len(line.split()) == 4}
-    assert lines["repeated_text"] == ["11", "11", "11"]
+    assert lines["repeated_text"] == ["1", "1", "1"]
     assert lines["file_name"] == ["3", "3", "3"]
     assert lines["boilerplate"] == ["4", "4", "0"]
     assert lines["length"] == ["5", "1", "1"]  # "Next" falls to an earlier rule

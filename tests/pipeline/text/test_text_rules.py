@@ -1,3 +1,4 @@
+import itertools
 import pickle
 import random
 import unicodedata
@@ -18,7 +19,7 @@ from pipeline.text.file_name import FileNameRule
 from pipeline.text.length import LengthRule
 from pipeline.text.markup import MarkupRule
 from pipeline.text.natural import NaturalRule
-from pipeline.text.repeated import RepeatedTextRule, add_counts, caption_counts, frequent
+from pipeline.text.repeated import RepeatedTextRule, first_pairs, frequent
 from pipeline.text.rules import text_rules
 from query_builder.normalize import IGNORABLE, words
 from webimagetext.errors import UserError
@@ -261,15 +262,52 @@ def test_contacts_are_marked_and_dropped_only_where_asked(batch_of: Batch) -> No
     assert ContactRule((), ())(batch)[1]["marks"].to_pylist() == [[]] * batch.num_rows
 
 
-def test_repeated_captions_are_counted_over_all_batches(batch_of: Batch) -> None:
-    first, second = batch_of(["Read more", "A dog", "READ MORE »"]), batch_of(["read more", "a cat", "A dog"])
-    counts = add_counts([caption_counts(first), caption_counts(second)])
-    assert sorted(counts.column("count").to_pylist()) == [1, 2, 3]
-    rule = RepeatedTextRule(frequent(counts, 2))
-    assert reasons(rule, first) == ["repeated_text", None, "repeated_text"]
-    assert reasons(rule, second) == ["repeated_text", None, None]
-    assert reasons(RepeatedTextRule(frequent(counts, 3)), first) == [None] * 3
-    assert add_counts([]).num_rows == 0
+def _repeated(batch: pa.RecordBatch, table: pa.Table) -> list[str | None]:
+    return reasons(RepeatedTextRule(table), batch)
+
+
+def test_of_a_repeated_caption_the_pairs_with_the_smallest_ids_stay() -> None:
+    top = 1 << 63
+    captions = ["Read more", "A dog", "READ MORE »", "read\u200b more", "a cat", "A dog", "Read more", "read more!"]
+    ids = [top + 5, 7, 3, top + 1, 8, 9, 4, top + 2]
+    whole = pa.RecordBatch.from_pydict({"pair_id": pa.array(ids, pa.uint64()), "caption": captions})
+    table = frequent([first_pairs(whole, 2)], 2)
+    assert table.column("last_pair").to_pylist() == [4]
+    gone = [text for text, reason in zip(ids, _repeated(whole, table), strict=True) if reason]
+    assert gone == [top + 5, top + 1, top + 2]
+    assert _repeated(whole, frequent([first_pairs(whole, 5)], 5)) == [None] * 8  # five pairs are not too many
+    assert _repeated(whole, frequent([first_pairs(whole, 4)], 4)).count("repeated_text") == 1
+    assert frequent([], 2).num_rows == 0
+
+
+def test_the_pairs_that_stay_depend_on_no_order_or_cut() -> None:
+    generator = random.Random(5)
+    rows = [(generator.getrandbits(64), f"caption {int(generator.expovariate(0.3))}") for _ in range(3000)]
+    by_caption: dict[str, list[int]] = {}
+    for pair, caption in rows:
+        by_caption.setdefault(caption, []).append(pair)
+    for most in (1, 3, 40):
+        expected = {pair for pairs in by_caption.values() for pair in sorted(pairs)[most:]}
+        for _ in range(3):
+            generator.shuffle(rows)
+            cuts = sorted(generator.sample(range(3000), 12))
+            batches = [
+                pa.RecordBatch.from_pydict(
+                    {
+                        "pair_id": pa.array([pair for pair, _ in part], pa.uint64()),
+                        "caption": [text for _, text in part],
+                    }
+                )
+                for part in (rows[a:b] for a, b in itertools.pairwise([0, *cuts, 3000]))
+            ]
+            table = frequent([first_pairs(batch, most) for batch in batches], most)
+            gone = {
+                pair
+                for batch in batches
+                for pair, reason in zip(batch["pair_id"].to_pylist(), _repeated(batch, table), strict=True)
+                if reason
+            }
+            assert gone == expected
 
 
 def test_the_rules_in_order_leave_a_ledger(batch_of: Batch, tmp_path: Path) -> None:
