@@ -7,9 +7,10 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pipeline.config import RunConfig
+from pipeline.planning.rates import Rates
 from webimagetext.command import run_command
 from webimagetext.errors import UserError
 from webimagetext.flags import Words, split_words
@@ -27,10 +28,12 @@ VERBS = {
     "fetch": "download the images of the selected pairs into the image store",
     "package": "filter the images, shuffle, and write the shards",
     "report": "write funnel.json, report.html, the dataset card and croissant.json",
+    "plan": "tell what a run is going to bring, take and cost, asking no site for anything",
     "check": "prove that all files of a run, or of shards, are what was written",
 }
 # The tables of options that a verb goes by, shown first.
 TABLES = {
+    "plan": ("speeds", "assumed", "prices"),
     "extract": ("extract", "http"),
     "rules": ("text",),
     "curate": ("text", "balance"),
@@ -64,6 +67,27 @@ class RulesFlags(Ranged):
 
 
 @dataclass(frozen=True)
+class PlanFlags(Ranged):
+    """The options of ``plan``, beside those of the configuration."""
+
+    output: str = ""
+    """Run folder, path or URL, that earlier runs made: what it knows of pages, candidates, pictures and hosts is
+    used."""
+    sample: Annotated[int, Range(1)] = 20_000
+    """Rows to look at, about, in places spread over all inputs."""
+    workers: Annotated[tuple[int, ...], Range(1)] = (1, 2, 8, 64)
+    """Numbers of workers to reckon with."""
+    engines: tuple[Literal["local", "spark", "dataflow"], ...] = ("local", "spark", "dataflow")
+    """Engines to reckon with."""
+    rates: str = ""
+    """TOML file with other numbers: the tables [speeds], [assumed] and [prices], with the names of these options."""
+    json: str = ""
+    """File for the plan as JSON, path or URL; - for the standard output, instead of the text."""
+    reckoning: Rates = field(default_factory=Rates, metadata=FLAT)
+    config: RunConfig = field(default_factory=RunConfig, metadata=FLAT)
+
+
+@dataclass(frozen=True)
 class CheckFlags(Ranged):
     """The options of ``check``."""
 
@@ -78,10 +102,10 @@ class CheckFlags(Ranged):
 
 
 def _split(
-    flags: RunFlags | RulesFlags, verb: str, args: Sequence[str], prog: str, beam: bool
+    flags: RunFlags | RulesFlags | PlanFlags, verb: str, args: Sequence[str], prog: str, beam: bool
 ) -> tuple[Words, RunConfig]:
     """The words of a command line, and what its configuration file says."""
-    usage = "CONFIG.toml --output RUN [options]"
+    usage = "CONFIG.toml [options]" if verb == "plan" else "CONFIG.toml --output RUN [options]"
     about = (
         f"{VERBS[verb][0].upper()}{VERBS[verb][1:]}.\n\nEvery option, but for --output and the one after it, can also "
     )
@@ -137,6 +161,26 @@ def _try_rules(args: Sequence[str], prog: str) -> int:
     return 0
 
 
+def _plan(args: Sequence[str], prog: str) -> int:
+    given, config = _split(PlanFlags(), "plan", args, prog, beam=False)
+    named = given.apply(PlanFlags(config=config)).rates
+    rates = from_toml(Rates, named) if named else Rates()
+    flags = given.apply(PlanFlags(reckoning=rates, config=config))
+
+    from pipeline.keeping.folder import RunFolder
+    from pipeline.planning.make import make_plan
+    from pipeline.planning.tell import in_json, in_words
+    from webimagetext.files import write_atomic
+
+    run = RunFolder(flags.output) if flags.output else None
+    plan = make_plan(flags.config, run, flags.reckoning, flags.sample, flags.engines, flags.workers)
+    if flags.json and flags.json != "-":
+        with write_atomic(flags.json, "w") as stream:
+            stream.write(in_json(plan))
+    print(in_json(plan).rstrip() if flags.json == "-" else in_words(plan, flags.config))
+    return 0
+
+
 def _check(args: Sequence[str], prog: str) -> int:
     prog, usage = f"{prog} check", "FOLDER [options]"
     about = (
@@ -159,7 +203,7 @@ def main(args: Sequence[str] | None = None, prog: str = PROG) -> int:
 
     def command() -> int:
         verb, rest = pop_verb(sys.argv[1:] if args is None else args, VERBS, prog=prog, about=ABOUT)
-        own = {"rules": _try_rules, "check": _check}
+        own = {"rules": _try_rules, "plan": _plan, "check": _check}
         return own[verb](rest, prog) if verb in own else _run_stages(verb, rest, prog)
 
     return run_command(command)

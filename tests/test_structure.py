@@ -11,7 +11,7 @@ from docs.cli_reference import ROOT
 
 PROGRAMS = ("pipeline", "query_builder", "trainer")
 PACKAGES = (*PROGRAMS, "webimagetext")
-FOLDERS = ("read", "net", "text", "match", "balance", "fetch", "image", "dedup", "write", "audit")
+FOLDERS = ("read", "net", "text", "match", "balance", "fetch", "image", "dedup", "write", "audit", "planning")
 PURE = tuple(f"pipeline.{name}" for name in FOLDERS)
 
 # What the modules of a folder never import, not even within a function.

@@ -28,7 +28,7 @@ from webimagetext.files import open_input
 from webimagetext.parquet import UNREADABLE, open_parquet
 from webimagetext.zstd import open_zstd
 
-__all__ = ["PIECE_ROWS", "row_dicts", "rows_of"]
+__all__ = ["PIECE_ROWS", "compression_of", "decompressed", "row_dicts", "rows_of"]
 
 MAX_JSON = 1 << 30  # bytes of a file that is one JSON value
 
@@ -64,7 +64,7 @@ def _own_rows(path: str, reader: str) -> Iterator[Row | str]:
 def _read(piece: Piece, extract: ExtractConfig) -> Iterator[pa.Table | Row | str]:
     path = piece.path
     stem = path.lower().partition("?")[0]
-    compression = next((name for suffix, name in _COMPRESSIONS.items() if stem.endswith(suffix)), None)
+    compression = compression_of(path)
     if compression:
         stem = stem.rpartition(".")[0]
     with open_input(path) as stream:
@@ -72,7 +72,7 @@ def _read(piece: Piece, extract: ExtractConfig) -> Iterator[pa.Table | Row | str
             if stem.endswith(".parquet"):
                 yield from _read_parquet(stream, piece, extract)
                 return
-            plain = stream if compression is None else _decompressed(stream, compression)
+            plain = stream if compression is None else decompressed(stream, compression)
             if stem.endswith((".jsonl", ".ndjson")):
                 yield from _read_json_lines(plain)
             elif stem.endswith(".json"):
@@ -93,7 +93,14 @@ def _damaged(path: str, error: Exception) -> UserError:
     return UserError(f"{path}: the file is damaged: {told}", "get the file again, or leave it out")
 
 
-def _decompressed(stream: IO[bytes], compression: str) -> IO[bytes]:
+def compression_of(path: str) -> str | None:
+    """How a list is packed, by its name; None where it is not."""
+    stem = path.lower().partition("?")[0]
+    return next((name for suffix, name in _COMPRESSIONS.items() if stem.endswith(suffix)), None)
+
+
+def decompressed(stream: IO[bytes], compression: str) -> IO[bytes]:
+    """What a packed list holds."""
     if compression == "zstd":
         return open_zstd(stream)
     opened: Any = fsspec.compression.compr[compression](stream, mode="rb")

@@ -14,7 +14,7 @@ from pipeline.read.delimited import UTF_16
 from webimagetext import files
 from webimagetext.parquet import UNREADABLE, open_parquet
 
-__all__ = ["Piece", "lines_within", "pieces_of"]
+__all__ = ["PIECE_BYTES", "Piece", "lines_within", "pieces_of"]
 
 PIECE_BYTES = 64_000_000
 PIECE_ROWS = 500_000
