@@ -29,6 +29,12 @@ class Figure:
         """The same with so much added."""
         return Figure(self.value + more, self.low + more, self.high + more)
 
+    def widened(self, by: float) -> "Figure":
+        """The same with an interval that chance of another kind makes wider, which alone would be so wide to either
+        side."""
+        low, high = (math.hypot(bound - self.value, by) for bound in (self.low, self.high))
+        return Figure(self.value, max(0.0, self.value - low), self.value + high)
+
 
 def figure_of(value: float, parts: Sequence[float], share: float, least: float = 0.0) -> Figure:
     """A figure from ten ``parts`` (none: it is exact), of a sample that is such a ``share`` of all; its interval is at

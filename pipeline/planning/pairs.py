@@ -30,7 +30,8 @@ from pipeline.text.rules import read_rules
 
 __all__ = ["Expected", "expect"]
 
-POISSON_95 = 1.96
+NORMAL_95 = 1.96  # standard deviations
+DRAWN, RESERVED, ASKED = 3, 4, 5  # places among the totals
 BATCH_ROWS = 8192
 
 
@@ -120,11 +121,15 @@ def expect(sample: Sample, config: RunConfig, automaton: str) -> Expected:
         every = (sample, judged)
         totals = [float(each.weights(without).sum()) for each in every]
         totals += [weights.sum(), kept.sum(), spare.sum() - kept.sum(), asked.sum()]
-        return {"totals": np.array(totals), "hosts": asked, "t": np.array([t])}
+        by_chance = config.balance.mode == "independent" and config.balance.wanted_total is None
+        drawn = math.sqrt(float((kept * (1 - chance(t))).sum())) if by_chance else 0.0
+        return {"totals": np.array(totals), "hosts": asked, "t": np.array([t]), "drawn": np.array([drawn])}
 
     whole = figures(None)
     parts = [figures(group) for group in range(GROUPS)] if not sample.is_whole else []
     totals = [figure_of(whole["totals"][n], [part["totals"][n] for part in parts], sample.share) for n in range(6)]
+    for place in (DRAWN, RESERVED, ASKED):
+        totals[place] = totals[place].widened(NORMAL_95 * float(whole["drawn"][0]))
     told, unseen = hosts.told(whole["hosts"], [part["hosts"] for part in parts], matched)
     names = ("candidates", "passed", "matched", "balanced", "reserve", "asked")
     return Expected(
@@ -187,9 +192,9 @@ class _Hosts:
             often, unseen = np.ones(len(self.names), bool), 0.0
         else:
             often = rows >= OFTEN
-            unseen = (OFTEN - 1 + POISSON_95 * math.sqrt(OFTEN) + 2) / max(sample.share, 1e-12)
+            unseen = (OFTEN - 1 + NORMAL_95 * math.sqrt(OFTEN) + 2) / max(sample.share, 1e-12)
         found = {}
         for host in sorted(np.flatnonzero(often & (asked > 0)).tolist(), key=lambda host: (-asked[host], host)):
-            least = 0.0 if sample.is_whole else POISSON_95 * asked[host] / math.sqrt(rows[host])
+            least = 0.0 if sample.is_whole else NORMAL_95 * asked[host] / math.sqrt(rows[host])
             found[str(self.names[host])] = figure_of(asked[host], [part[host] for part in parts], sample.share, least)
         return found, unseen
