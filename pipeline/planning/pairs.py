@@ -25,7 +25,7 @@ from pipeline.match.matcher import Matcher
 from pipeline.planning.figure import Figure, figure_of
 from pipeline.planning.sample import GROUPS, Floats, Sample
 from pipeline.tables.ledger import apply_rules
-from pipeline.text.repeated import add_counts, caption_counts, frequent
+from pipeline.text.repeated import first_pairs, frequent
 from pipeline.text.rules import read_rules
 
 __all__ = ["Expected", "expect"]
@@ -144,12 +144,12 @@ def expect(sample: Sample, config: RunConfig, automaton: str) -> Expected:
 
 
 def _passed(sample: Sample, config: RunConfig) -> Sample:
-    """The rows that pass the text rules; captions that repeat are told by how often all inputs would have them."""
+    """The rows that pass the text rules; of a caption that repeats so many stay as the sample has its share of."""
     repeated = None
     if config.text.max_repeats and sample.candidates.num_rows:
-        counts = add_counts([caption_counts(batch) for batch in sample.candidates.to_batches()])
-        # One that was seen once says nothing of others.
-        repeated = frequent(counts, max(1, math.floor(config.text.max_repeats * sample.share)))
+        # Of one that was seen once there may be more, which nobody can tell.
+        most = max(1, round(config.text.max_repeats * sample.share))
+        repeated = frequent((first_pairs(batch, most) for batch in sample.candidates.to_batches()), most)
     rules = read_rules(config.text, config.queries, repeated)
     numbered = sample.candidates.append_column("_row", pa.array(np.arange(sample.candidates.num_rows)))
     kept = np.zeros(sample.candidates.num_rows, bool)
