@@ -56,7 +56,7 @@ def outcome(run: RunFolder, verb: str, config: RunConfig, counted: Sequence[Step
         lines += _about_t(run, config.balance)
     if verb != "extract" and verb != "fetch" and (asked := asked_facts(run, packaged=verb != "curate")):
         lines.append(asked_in_words(asked))
-    lines += open_work(told, config.fetch.max_hours)
+    lines += open_work(told, config.fetch.budgets)
     for line in lines:
         print(line, file=sys.stderr)
     if not left:
@@ -83,14 +83,15 @@ def _losses(steps: list[Step], config: RunConfig) -> list[str]:
     return ["most was lost to:", *lines] if lines else []
 
 
-def open_work(steps: Iterable[Step], hours: float) -> list[str]:
-    """What is still to be asked for, where anything is: nobody is to take such a run for a finished one."""
+def open_work(steps: Iterable[Step], budgets: Sequence[str]) -> list[str]:
+    """What is still to be asked for, where anything is: nobody is to take such a run for a finished one. ``budgets``:
+    those that are set."""
     lines = []
     for step in steps:
         if step.open:
             hosts = ", ".join(f"{host}: {count:,}" for host, count in step.open_at.items())
             wanted = "image addresses" if step.name == "fetch" else "image addresses of pairs from the reserve"
-            why = f"; fetch.max_hours = {hours:g}" if hours else ""
+            why = "".join(f"; {budget}" for budget in budgets)
             lines.append(
                 f"not finished: {step.open:,} {wanted} are open, nobody has asked for them (most of {hosts}{why}). "
                 "The same command goes on with them"

@@ -18,6 +18,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.fetch.budget import Allowance
 from pipeline.fetch.config import FetchConfig
 from pipeline.fetch.part import drop_journal, facts_of, finish_part, open_spool, read_part
 from pipeline.fetch.spool import Spool
@@ -132,7 +133,8 @@ class _Part:
 class Bucket:
     """The fetch of one bucket's URLs into ``parts`` of the store (their URLs by name), begun when it is made.
 
-    ``until``: seconds of the epoch, from which on nobody is asked any more.
+    ``until``: seconds of the epoch, from which on nobody is asked any more. ``allowance``: which addresses may be asked
+    for, and how much they may bring.
     """
 
     def __init__(
@@ -145,6 +147,7 @@ class Bucket:
         fetch: FetchConfig,
         progress: Advances | None = None,
         until: float = float("inf"),
+        allowance: Allowance | None = None,
     ) -> None:
         self._shared, self._http, self._image = shared, http, image
         self._progress = progress
@@ -152,6 +155,8 @@ class Bucket:
         self._error: BaseException | None = None
         self._parts: list[_Part] = []
         self._visits: list[Visit] = []
+        self.received = 0  # bytes of pictures
+        allowance = allowance or Allowance()
         hosts: dict[str, list[tuple[str, _Part]]] = defaultdict(list)
         try:
             for name, urls in parts.items():
@@ -160,10 +165,14 @@ class Bucket:
                 left = part.open(image, fetch.round_seconds)
                 self._advance(len(urls) - len(left))
                 for url in left:
-                    hosts[host_of(url)].append((url, part))
+                    if allowance.allows(url):
+                        hosts[host_of(url)].append((url, part))
+                    else:
+                        part.count_off()
         except BaseException:
             self.stop()
             raise
+        self._purse = sum(map(len, hosts.values())) * allowance.bytes_each if hosts else 0
         self._visits = [self._visit(urls, fetch.round_seconds, until) for urls in hosts.values()]
         shared.begin(self._visits)
 
@@ -207,7 +216,7 @@ class Bucket:
             await in_lanes(lambda: lane(client, slots), min(lanes, len(urls)))
 
         async def lane(client: PoliteClient, slots: Slots) -> None:
-            while waiting:
+            while waiting and self.received < self._purse:
                 url, part = waiting.popleft()
                 under_way[url] = part
                 await self._ask(client, slots, url, part)
@@ -230,6 +239,7 @@ class Bucket:
         answer = await client.get(url, accept=_ACCEPT, types=PICTURE_TYPES, shows=is_picture)
         if answer.reason == "host_given_up" and client.has_answered(answer.final_url):
             return  # the host was well before, and may be in a later round: the URL stays open
+        self.received += len(answer.body)
         slots.count(len(answer.body))
         try:
             await self._store(url, answer, part)

@@ -12,6 +12,7 @@ noted as damaged is not finished: :func:`reopen` makes it so, and the step makes
 import dataclasses
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -63,6 +64,7 @@ class Context:
     # fingerprint.
     input_extended: Callable[[], None] = lambda: None
     fresh: bool = True  # the step begins anew, and does not go on where it stopped
+    spent: Counter[str] = dataclasses.field(default_factory=Counter)  # by all steps of this command, of its budgets
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ the addresses that it decided. Addresses whose turn did not come are open: the s
 same command goes on with them.
 """
 
+import dataclasses
 import sys
 import time
 from collections import Counter
@@ -20,6 +21,7 @@ import pyarrow.compute as pc
 from pipeline.audit.funnel import fetch_step
 from pipeline.config import RunConfig
 from pipeline.fetch.bucket import Bucket
+from pipeline.fetch.budget import Allowance, allow
 from pipeline.fetch.decided import fetch_settings, is_answered
 from pipeline.fetch.left import adopt_parts
 from pipeline.fetch.mending import mend_store
@@ -89,28 +91,76 @@ def _tables_of(folder: str) -> list[str]:
 
 def fetch_pairs(context: Context, pairs: str, name: str) -> None:
     """Fetches what the store lacks of the pairs of a table, in rounds: until nothing is open, or nothing more comes of
-    asking, or the time for it is over."""
+    asking, or the time or another budget for it is spent."""
     run, config = context.run, context.config
     claim_store(run, config.image)
     if context.fresh:
         adopt_parts(run, config.image)
     hours = config.fetch.max_hours
     until = time.time() + 3600 * hours if hours else float("inf")
-    open_before = -1
+    allowance, open_before = _allowance(context, pairs), -1
     while True:
         earlier = read_manifest(run.images).to_pylist()
-        asking = partial(_Fetching, run, config, len(earlier), name, until)
+        files.remove(_spent_folder(run))
+        asking = partial(_Fetching, run, config, len(earlier), name, until, allowance)
         build = partial(fetch, pairs=pairs, run=run, config=config, earlier=earlier, asking=asking)
         context.engine.run(name, build, total=rows_in(pairs), unit="images")
         left = left_of(context, [pairs])
         still = left.total()
-        if not still or still == open_before or time.time() >= until:
+        allowance = _less(context, allowance, still)
+        if not still or still == open_before or time.time() >= until or _is_spent(allowance):
             break
         hosts = ", ".join(f"{host}: {count:,}" for host, count in left.most_common(3))
         print(f"    {still:,} are open, most of {hosts}: the next round", file=sys.stderr)
         open_before = still
     if not still:
         files.remove(known_folder(run, KNOWN))
+    files.remove(_spent_folder(run))
+
+
+def _spent_folder(run: RunFolder) -> str:
+    """Where each bucket of a round notes how many bytes it received, where that is counted."""
+    return run.path(".spent-fetch")
+
+
+def _allowance(context: Context, pairs: str) -> Allowance | None:
+    """What this command may still ask for; None where that is all there is."""
+    run, config, spent = context.run, context.config, context.spent
+    if not config.fetch.max_requests and not config.fetch.max_bytes:
+        return None
+    answers = partial(iter_batches, run.images, ["url", "status", "decided_by"], _tables_of(run.images))
+
+    def answered() -> Iterator[pa.Array]:
+        return (known_rows(batch, config).column("url") for batch in answers())
+
+    def wanted() -> Iterator[pa.Array]:
+        return (batch.column("url") for batch in iter_batches(pairs, ["url"]))
+
+    most = config.fetch.max_requests - spent["requests"] if config.fetch.max_requests else float("inf")
+    return _with_bytes(context, allow(wanted, answered, max(0, most), rows_in(pairs)))
+
+
+def _less(context: Context, allowance: Allowance | None, still: int) -> Allowance | None:
+    """What is left of an allowance after a round, which is counted as spent, when so many addresses are still open."""
+    if allowance is None:
+        return None
+    left = max(0, still - (allowance.open - allowance.asked))
+    notes = [files.read(url) or b"0" for url in files.listing("*", _spent_folder(context.run))]
+    context.spent["requests"] += allowance.asked - left
+    context.spent["bytes"] += sum(map(int, notes))
+    return _with_bytes(context, dataclasses.replace(allowance, asked=left, open=still))
+
+
+def _with_bytes(context: Context, allowance: Allowance) -> Allowance:
+    """The allowance with the bytes that are left for each address."""
+    most = context.config.fetch.max_bytes
+    if not most:
+        return allowance
+    return dataclasses.replace(allowance, bytes_each=(most - context.spent["bytes"]) / max(1, allowance.asked))
+
+
+def _is_spent(allowance: Allowance | None) -> bool:
+    return allowance is not None and (not allowance.asked or allowance.bytes_each <= 0)
 
 
 def fetch(
@@ -172,9 +222,17 @@ class _Fetching(Asking[Bucket, Entry]):
 
     known = KNOWN
 
-    def __init__(self, run: RunFolder, config: RunConfig, earlier_parts: int, name: str, until: float) -> None:
+    def __init__(
+        self,
+        run: RunFolder,
+        config: RunConfig,
+        earlier_parts: int,
+        name: str,
+        until: float,
+        allowance: Allowance | None,
+    ) -> None:
         super().__init__(run, config.http, name, config.fetch.backlog_bytes)
-        self.config, self.earlier_parts, self.until = config, earlier_parts, until
+        self.config, self.earlier_parts, self.until, self.allowance = config, earlier_parts, until, allowance
 
     def begin(self, element: object) -> Bucket:
         """The bucket of one group of FETCH_PLAN."""
@@ -192,17 +250,21 @@ class _Fetching(Asking[Bucket, Entry]):
         config = self.config
         self.recall(f"{number:05d}")
         return Bucket(
-            self.visits, self.run.images, parts, config.http, config.image, config.fetch, self.beacon, self.until
-        )
+            self.visits, self.run.images, parts, config.http, config.image, config.fetch, self.beacon, self.until,
+            self.allowance,
+        )  # fmt: skip
 
     def results(self, element: object, bucket: Bucket | None) -> Iterator[Entry]:
         """The manifest rows of the bucket's parts."""
         assert bucket is not None
         for part, _ in bucket.parts(self.throttled):
             yield from entries_of_part(self.run.images, part)
+        number, _ = cast(tuple[int, pa.Table], element)
         if hosts := bucket.open_hosts:
-            number, _ = cast(tuple[int, pa.Table], element)
             self.remember(f"{number:05d}", hosts)
+        if self.config.fetch.max_bytes:
+            with files.write_atomic(files.join(_spent_folder(self.run), f"{number:05d}"), "w") as stream:
+                stream.write(str(bucket.received))
 
 
 def _host_first(url: str) -> tuple[str, str]:
