@@ -112,7 +112,7 @@ def funnel_steps(run: RunFolder) -> list[Step]:
     steps: list[Step] = []
     rounds = files.listing("round-*/pages", crawled) if (crawled := current_crawl(run)) else []
     if rounds:
-        steps.append(_status_step("crawl", "pages read", "pages", rounds))
+        steps.append(_with_open(_status_step("crawl", "pages read", "pages", rounds), run.candidates))
     if _is_written(run.candidates):
         unpaired, repeated = (_ledger(run.rejects("extract"), subject) for subject in ("image", "pair"))
         rows = manifest.rows_in(run.candidates)

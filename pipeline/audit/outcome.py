@@ -33,7 +33,17 @@ TOLD = 3  # reasons
 PUBLISHED_TAIL = 0.06  # share of all matches in queries with at most t, of the published re-creation
 SMALL = 2_000_000  # matched pairs up to which a t is proposed: above, the default is meant
 # The steps whose open work each verb tells of.
-OPEN_TOLD = {"run": ("fetch", "join"), "fetch": ("fetch",), "package": ("fetch", "join")}
+OPEN_TOLD = {
+    "run": ("crawl", "fetch", "join"),
+    "extract": ("crawl",),
+    "fetch": ("fetch",),
+    "package": ("fetch", "join"),
+}
+OPEN_IN_WORDS = {
+    "crawl": "pages",
+    "fetch": "image addresses",
+    "join": "image addresses of pairs from the reserve",
+}
 # The steps of the funnel that each verb tells of.
 STEPS = {
     "extract": ("crawl", "images", "extract"),
@@ -56,7 +66,7 @@ def outcome(run: RunFolder, verb: str, config: RunConfig, counted: Sequence[Step
         lines += _about_t(run, config.balance)
     if verb != "extract" and verb != "fetch" and (asked := asked_facts(run, packaged=verb != "curate")):
         lines.append(asked_in_words(asked))
-    lines += open_work(told, config.fetch.budgets)
+    lines += open_work(told, config)
     for line in lines:
         print(line, file=sys.stderr)
     if not left:
@@ -83,18 +93,17 @@ def _losses(steps: list[Step], config: RunConfig) -> list[str]:
     return ["most was lost to:", *lines] if lines else []
 
 
-def open_work(steps: Iterable[Step], budgets: Sequence[str]) -> list[str]:
-    """What is still to be asked for, where anything is: nobody is to take such a run for a finished one. ``budgets``:
-    those that are set."""
+def open_work(steps: Iterable[Step], config: RunConfig) -> list[str]:
+    """What is still to be asked for, where anything is: nobody is to take such a run for a finished one."""
     lines = []
     for step in steps:
         if step.open:
             hosts = ", ".join(f"{host}: {count:,}" for host, count in step.open_at.items())
-            wanted = "image addresses" if step.name == "fetch" else "image addresses of pairs from the reserve"
+            budgets = config.extract.budgets if step.name == "crawl" else config.fetch.budgets
             why = "".join(f"; {budget}" for budget in budgets)
             lines.append(
-                f"not finished: {step.open:,} {wanted} are open, nobody has asked for them (most of {hosts}{why}). "
-                "The same command goes on with them"
+                f"not finished: {step.open:,} {OPEN_IN_WORDS[step.name]} are open, nobody has asked for them (most of "
+                f"{hosts}{why}). The same command goes on with them"
             )
     return lines
 

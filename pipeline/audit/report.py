@@ -84,7 +84,7 @@ def _lead(steps: list[Step], summary: Summary) -> str:
     unasked = sum(step.open for step in steps)
     if unasked:
         warning += (
-            f'<p class="warning">{number(unasked)} image addresses are open: nobody has asked for them yet. This '
+            f'<p class="warning">{number(unasked)} addresses are open: nobody has asked for them yet. This '
             "dataset is not finished, and the same command goes on with them.</p>"
         )
     return f"<p>{text}</p>{warning}"

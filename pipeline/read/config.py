@@ -4,12 +4,13 @@ reads it."""
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from webimagetext.deciding import CODE, INPUT, LATE, check_name
+from webimagetext.deciding import CODE, FREE, INPUT, LATE, check_name
 from webimagetext.errors import UserError
 from webimagetext.ranges import Range, Ranged
 
 __all__ = ["ExtractConfig"]
 
+BUDGETS = ("max_hours", "max_requests")
 Source = Literal["pages", "warc", "wat", "url_list"]
 Scope = Literal["prefix", "host", "domain", "any"]
 
@@ -39,6 +40,11 @@ class ExtractConfig(Ranged):
     """Pages asked for in all."""
     max_pages_per_host: Annotated[int, Range(1)] = 1000
     """Pages asked for from one host."""
+    max_hours: Annotated[float, FREE, Range(0)] = 0.0
+    """Hours after which a crawl begins no further round, whatever is open; the same command goes on. 0: any number."""
+    max_requests: Annotated[int, FREE, Range(0)] = 0
+    """Pages that one command asks for before it begins no further round of a crawl; the same command goes on. 0: any
+    number."""
     sitemaps: bool = False
     """Also follow the sitemaps that the seeds' robots.txt files name."""
     max_page_bytes: Annotated[int, Range(1)] = 5_000_000
@@ -78,3 +84,8 @@ class ExtractConfig(Ranged):
         for pattern in (*self.include, *self.exclude):
             if not pattern.startswith(("/", "*")):
                 raise UserError(f"extract: the path pattern {pattern!r} begins with neither '/' nor '*'")
+
+    @property
+    def budgets(self) -> list[str]:
+        """The budgets of a command that are set, as they stand in the settings."""
+        return [f"extract.{name} = {value:g}" for name in BUDGETS if (value := getattr(self, name))]

@@ -5,6 +5,7 @@ A host lies in one bucket, and a bucket is one unit of work, so no host is ever 
 are its marker: after a kill, only the buckets that were in work are crawled again.
 """
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -29,6 +30,7 @@ from pipeline.keeping.manifest import (
     write_manifest,
 )
 from pipeline.keeping.step import Context
+from pipeline.read.config import ExtractConfig
 from pipeline.read.crawl import CrawlBucket
 from pipeline.read.crawls import CURRENT_FILE, crawl_folder, current_crawl, round_folder
 from pipeline.read.frontier import seed_frontier
@@ -42,7 +44,7 @@ from pipeline.tables.source import ReadTable
 from webimagetext import files
 from webimagetext.errors import UserError
 
-__all__ = ["MARKER", "TABLES", "crawl_sites"]
+__all__ = ["MARKER", "TABLES", "crawl_sites", "open_pages"]
 
 # The tables a bucket writes, in this order: the last one is its marker.
 TABLES = {"candidates": CANDIDATES, "links": FRONTIER, "rejects": REJECTS, "pages": PAGES}
@@ -56,13 +58,28 @@ def crawl_sites(context: Context) -> tuple[str, int]:
     run, config = context.run, context.config
     folder = crawl_folder(run, config)
     rounds = _crawl(run, folder, config, context.engine)
-    files.remove(known_folder(run, KNOWN))
-    _replace_crawl(run, folder, rounds)
+    is_whole = not open_pages(context)
+    if is_whole:
+        files.remove(known_folder(run, KNOWN))
+    _replace_crawl(run, folder, rounds, is_whole)
     return folder, rounds
 
 
-def _replace_crawl(run: RunFolder, folder: str, rounds: int) -> None:
-    """Makes a whole crawl the current one and removes the one before.
+def open_pages(context: Context) -> Counter[str]:
+    """How many pages the round that is next is going to ask for, by host, the most first; none of a whole crawl."""
+    folder, number, asked = crawl_folder(context.run, context.config), 0, 0
+    while is_complete(pages := round_folder(folder, number, MARKER)):
+        asked, number = asked + rows_in(pages), number + 1
+    frontier = round_folder(folder, number, "frontier")
+    found: Counter[str] = Counter()
+    if is_complete(frontier) and asked < context.config.extract.max_pages:
+        for batch in iter_batches(frontier, ["host"]):
+            found.update(batch.column("host").to_pylist())
+    return Counter(dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))))
+
+
+def _replace_crawl(run: RunFolder, folder: str, rounds: int, is_whole: bool) -> None:
+    """Makes a crawl the current one; a whole one takes the place of all others.
 
     Raises UserError, keeping the one before, when not one page could be read: the sites cannot be reached, or refuse.
     """
@@ -82,16 +99,19 @@ def _replace_crawl(run: RunFolder, folder: str, rounds: int) -> None:
             )
     with files.write_atomic(files.join(run.crawl, CURRENT_FILE), "w", safe=True) as stream:
         stream.write(folder.rpartition("/")[2])
-    if replaced:
-        files.remove(replaced)
+    if is_whole:
+        for other in files.listing("*", run.crawl):
+            if other.rstrip("/").rpartition("/")[2] not in (CURRENT_FILE, folder.rpartition("/")[2]):
+                files.remove(other)
 
 
 def _crawl(run: RunFolder, folder: str, config: RunConfig, engine: Engine) -> int:
-    """Crawls all rounds and returns how many there were. Finished rounds and buckets of an interrupted crawl are
-    kept."""
+    """Crawls all rounds, or as many as the budgets of one command allow, and returns how many there are. Finished
+    rounds and buckets of an interrupted crawl are kept."""
     _write_seeds(folder, config)
     known: dict[int, Known] = {}
     asked, number = 0, 0
+    budget = _Budget(config.extract)
     while True:
         frontier = round_folder(folder, number, "frontier")
         quotas = _quotas(frontier, config.extract.max_pages - asked)
@@ -100,14 +120,29 @@ def _crawl(run: RunFolder, folder: str, config: RunConfig, engine: Engine) -> in
             name = f"crawl round {number}"
             _crawl_round(name, partial(_Crawling, run, folder, config, number, name), quotas, engine)
             mark_complete(pages, "")
+            budget.asked += sum(quotas.values())
         asked += sum(quotas.values())
         following = round_folder(folder, number + 1, "frontier")
         if not is_complete(following):
             _plan_round(folder, number, Plan(folder, config, number, asked, known), engine)
             mark_complete(following, "")
-        if rows_in(following) == 0 or asked >= config.extract.max_pages:
+        if rows_in(following) == 0 or asked >= config.extract.max_pages or budget.is_spent:
             return number + 1
         number += 1
+
+
+class _Budget:
+    """What one command may ask for: once it has asked for something, it ends before the next round."""
+
+    def __init__(self, extract: ExtractConfig) -> None:
+        self._most = extract.max_requests or float("inf")
+        self._until = time.time() + 3600 * extract.max_hours if extract.max_hours else float("inf")
+        self.asked = 0
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether no further round may begin."""
+        return self.asked > 0 and (self.asked >= self._most or time.time() >= self._until)
 
 
 def _write_seeds(crawled: str, config: RunConfig) -> None:

@@ -6,6 +6,7 @@ crawl.py and archives.py keep between. The settings [extract] and [http] decide,
 archive; what was made before goes only when what replaces it is whole.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
@@ -25,7 +26,7 @@ from pipeline.read.inputs import inputs_of
 from pipeline.read.mending import mend_round, mend_source
 from pipeline.stages.archives import TABLES as SOURCE_TABLES
 from pipeline.stages.archives import read_files, source_folder
-from pipeline.stages.crawl import MARKER, crawl_sites
+from pipeline.stages.crawl import MARKER, crawl_sites, open_pages
 from pipeline.stages.crawl import TABLES as ROUND_TABLES
 from pipeline.tables.gather import Gather
 from pipeline.tables.outputs import Group, RuleOnGroups, parts_for, split_outputs, write_rejects
@@ -51,8 +52,14 @@ def step(run: RunFolder, config: RunConfig) -> Step:
         documents=partial(inputs_of, config.extract),
         work=_work,
         keep=True,
+        left=_left,
         result=lambda _: counted(run.candidates, "candidate pairs"),
     )
+
+
+def _left(context: Context) -> Counter[str]:
+    """The pages of a crawl that are still to be asked for."""
+    return open_pages(context) if context.config.extract.source == "pages" else Counter()
 
 
 def _mend(run: RunFolder, folder: str, name: str) -> bool:

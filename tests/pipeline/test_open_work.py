@@ -72,7 +72,7 @@ def test_the_same_command_goes_on_with_what_is_open(tmp_path: Path, capsys: pyte
         assert told.splitlines()[-1].startswith(f"not finished: {left} image addresses are open")
         assert f"(most of 127.0.0.1: {left}; fetch.max_hours = 0.0006)" in told
         assert not is_complete(run.images) and (read_made(run.images) or {})["open"] == left
-        assert f"{left} image addresses are open" in Path(run.report).read_text()
+        assert f"{left} addresses are open" in Path(run.report).read_text()
         assert f"not asked for yet: {left} addresses" in Path(run.card).read_text()
 
         assert main([*words, "--http.delay", "0"]) == 0

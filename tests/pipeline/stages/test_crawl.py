@@ -110,3 +110,35 @@ def of_one_list(port: int) -> list[list[str]]:
         links: pa.Table = crawl_bucket(frontier, http, extract, memory=memory).links
         frontier = admit(links, asked, extract, asked=len(asked), asked_by_host=by_host)
     return rounds
+
+
+def test_a_crawl_ends_before_a_round_and_goes_on(port: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the pages that one command may ask for: what it has is collected, what is open told, and in the end it is the
+    crawl that one command makes."""
+    whole = crawled(tmp_path / "whole", port)
+    run = RunFolder(str(tmp_path / "parts"))
+    rounds: list[list[str]] = []
+    for number in range(len(whole[0])):
+        rounds, digest = crawled(tmp_path / "parts", port, "--extract.max-requests", "1")
+        assert rounds == whole[0][: number + 1]
+        last = number == len(whole[0]) - 1
+        told = capsys.readouterr().err
+        assert is_complete(run.candidates) == last == (digest == whole[1]) == ("not finished" not in told)
+        if not last:
+            of_host = Counter(url.split("/")[2].split(":")[0] for url in whole[0][number + 1])
+            assert f"not finished: {of_host.total()} pages are open" in told
+            assert "; extract.max_requests = 1)" in told and f": {max(of_host.values())}" in told
+    asked = sum(map(len, whole[0][:2]))
+    assert crawled(tmp_path / "two", port, "--extract.max-requests", str(asked))[0] == whole[0][:2]
+    # With other settings it begins anew; the unfinished one goes when that is whole.
+    assert (
+        crawled(tmp_path / "two", port, "--extract.depth", "1")[0]
+        == crawled(tmp_path / "one", port, "--extract.depth", "1")[0]
+    )
+    assert len(list(Path(RunFolder(str(tmp_path / "two")).crawl).iterdir())) == 2
+
+
+def test_a_crawl_ends_when_its_hours_are_over(port: int, tmp_path: Path) -> None:
+    rounds, _ = crawled(tmp_path / "run", port, "--extract.max-hours", "1e-9")
+    assert len(rounds) == 1
+    assert len(crawled(tmp_path / "run", port, "--extract.max-hours", "1")[0]) > 3
