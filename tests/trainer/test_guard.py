@@ -135,7 +135,7 @@ def test_where_only_a_checkpoint_that_leads_nowhere_is_left_the_advice_is_anothe
     assert steps_kept(tmp_path / "a") == [20, 25, 30] and all_finite(tmp_path / "a")
 
 
-@pytest.mark.parametrize("kind", ["vit", "resnet"])
+@pytest.mark.parametrize("kind", ["vit", pytest.param("resnet", marks=pytest.mark.slow)])
 def test_spikes_are_passed_over_and_counted(
     shapes: Path, tiny_model: Path, tmp_path: Path, break_steps: Break, kind: str
 ) -> None:
