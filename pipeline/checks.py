@@ -19,6 +19,7 @@ from pipeline.config import RunConfig
 from pipeline.dedup.evaluation import evaluation_files
 from pipeline.hosts import host_of
 from pipeline.image.clip_score import ClipScore
+from pipeline.image.further import register
 from pipeline.image.hooks import load_edits, load_scorers
 from pipeline.image.turbo import decode_scaled
 from pipeline.keeping.folder import RunFolder, shards_of
@@ -247,6 +248,7 @@ def _asking(verb: str, run: RunFolder, config: RunConfig, inputs: Inputs, addres
                 ssl.create_default_context(cafile=http.ca_file)
             except (ssl.SSLError, OSError) as error:
                 yield UserError(f"http.ca_file: {http.ca_file}: holds no certificates: {error}", "give a PEM file")
+    yield from _tried(partial(register, config.image.formats))
     if config.image.decoder == "turbo":
         yield from _tried(partial(decode_scaled, b"", "", (1, 1)))
     if not http.contact and (host := _public_host(verb, run, config, inputs, addresses)):

@@ -68,6 +68,7 @@ _REASONS = {
     "no_contact": Reason("asking", "not reached", "http.contact"),
     **_rows(Reason("asking"), "no_text", "same_page", "other_host", "sitemap", "host_too_costly"),
     "not_an_image": Reason("asking", "bad pictures", "image.formats"),
+    "format_not_read": Reason("asking", "bad pictures", "image.formats"),
     "too_many_pixels": Reason("asking", "bad pictures", "image.max_pixels"),
     "too_small": Reason("asking", "bad pictures", "image.min_image_size"),
     **_rows(Reason("asking", "bad pictures"), "wrong_type", "unsupported_mode", "decode_error"),

@@ -23,6 +23,8 @@ EXTRA_OF = {
     "py3langid": "detectors",
     "simplejpeg": "turbo",
     "cv2": "turbo",
+    "pillow_heif": "heif",
+    "pillow_jxl": "jxl",
     "onnxscript": "onnx",
     "tensorboard": "tracking",
     "wandb": "tracking",

@@ -92,10 +92,18 @@ def _manners(http: Mapping[str, Any]) -> str:
     )
 
 
+def _apart(settings: Mapping[str, Any]) -> str:
+    """How far the pictures that are kept apart are from the others."""
+    distance = settings.get("package", {}).get("holdout_distance", -1)
+    if distance < 0:
+        return " (no equal picture is in both; near ones may be)"
+    return f" (no picture there is within {distance} of the 64 bits of the perceptual hash of one in `shards/`)"
+
+
 def render_card(name: str, steps: list[Step], summary: Summary, settings: Mapping[str, Any], settings_text: str) -> str:
     """The card. ``settings`` are the run's, as nested dictionaries, and ``settings_text`` the same as TOML."""
     parts = next((step.parts for step in steps if step.parts), {})
-    held = f" and {number(parts['holdout'])} kept apart in `holdout/`" if parts.get("holdout") else ""
+    held = f" and {number(parts['holdout'])} kept apart in `holdout/`{_apart(settings)}" if parts.get("holdout") else ""
     queries = ""
     if summary.queries is not None:
         queries = f" {number(len(summary.queries.matched))} queries of the list have a match in the pairs."

@@ -24,7 +24,17 @@ from webimagetext.progress import Progress, human_bytes
 
 __all__ = ["Checked", "check_folder", "run_check"]
 
-STEPS = ("candidates", "frequent_captions", "matched", "selected", "images", "evaluation", "joined", "shards")
+STEPS = (
+    "candidates",
+    "frequent_captions",
+    "matched",
+    "selected",
+    "images",
+    "evaluation",
+    "joined",
+    "held_out",
+    "shards",
+)
 DAMAGED = 2  # exit status
 COPY = "copy it once more from where it came, or make it anew with the program that made it"
 

@@ -24,7 +24,15 @@ from webimagetext import files
 __all__ = ["write_audit"]
 
 # Parts of other settings, for the steps alone.
-INTERNAL = ("asked", "text.max_repeats", "top_up_rounds", "evaluation_sets", "normal_form")
+INTERNAL = (
+    "asked",
+    "text.max_repeats",
+    "top_up_rounds",
+    "evaluation_sets",
+    "normal_form",
+    "holdout",
+    "holdout_distance",
+)
 
 
 def write_audit(run: RunFolder, made_with: Mapping[str, Any]) -> list[Step]:

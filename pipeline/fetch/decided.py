@@ -40,6 +40,7 @@ _HTTP = {
 # The same of [image]; ``too_small`` and ``bad_aspect_ratio`` of the store are its limits, not the rules of packaging.
 _IMAGE = {
     "not_an_image": ("formats",),
+    "format_not_read": ("formats",),
     "too_many_pixels": ("max_pixels",),
     "too_small": ("min_image_size",),
     "bad_aspect_ratio": ("max_aspect_ratio", "max_pixels", "image_size", "resize_mode"),

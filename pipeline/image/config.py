@@ -41,7 +41,8 @@ class ImageConfig(Ranged):
     max_pixels: Annotated[int, Range(1)] = 25_000_000
     """Pixels; a picture that states more in its header is not decoded, against decompression bombs."""
     formats: tuple[str, ...] = WEB_FORMATS
-    """Formats accepted, by Pillow's names; TIFF and JPEG2000 can be added, but their decoders are less hardened."""
+    """Formats accepted, by Pillow's names; HEIF and JXL can be added, with the extra of that name, TIFF and JPEG2000
+    too; their decoders are less hardened."""
     decoder: Literal["pillow", "turbo"] = "pillow"
     """turbo: read and scale JPEG with simplejpeg and OpenCV, which the extra turbo brings; faster, with slightly other
     pictures."""

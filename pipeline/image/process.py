@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 from pipeline.image.color import UnsupportedModeError, gamma_corrected, seen_within, simplify, stated_gamma, to_srgb
 from pipeline.image.config import ImageConfig
 from pipeline.image.exif import exif_json, exif_of, orientation
+from pipeline.image.further import further_format, register, stated_size
 from pipeline.image.geometry import scaled_size, square_side
 from pipeline.image.hashes import grey_spread, perceptual_hash
 from pipeline.image.mending import completed_jpegs, mended
@@ -64,8 +65,8 @@ class Processed:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Why there is no picture: not_an_image, too_many_pixels, too_small, bad_aspect_ratio, unsupported_mode or
-    decode_error."""
+    """Why there is no picture: not_an_image, format_not_read, too_many_pixels, too_small, bad_aspect_ratio,
+    unsupported_mode or decode_error."""
 
     reason: str
     detail: str = ""
@@ -94,6 +95,14 @@ def _mended(data: bytes, config: ImageConfig) -> Processed | None:
 
 
 def _processed(data: bytes, config: ImageConfig) -> Processed | Rejected:
+    if other := further_format(data):
+        if other not in config.formats:
+            return Rejected("format_not_read", f'{other}: image.formats can name it, with the extra "{other.lower()}"')
+        register(config.formats)
+        # The package for JPEG XL decodes what it opens.
+        size = stated_size(data) if other == "JXL" else None
+        if size and size[0] * size[1] > config.max_pixels:
+            return Rejected("too_many_pixels", f"{size[0]} x {size[1]}")
     try:
         with Image.open(io.BytesIO(data), formats=config.formats) as image:
             rejected = _judge(image, data, config)

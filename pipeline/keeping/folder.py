@@ -193,6 +193,16 @@ class RunFolder:
         return self.path("shards")
 
     @property
+    def held_out(self) -> str:
+        """Table of the pictures that are kept apart for evaluation, schema HELD."""
+        return self.path("held_out")
+
+    @property
+    def drawn_holdout(self) -> str:
+        """What the hold-out is drawn from: tables pictures (HELD) and links (LINKS)."""
+        return self.path("drawing")
+
+    @property
     def holdout(self) -> str:
         """Shards kept apart for evaluation, same layout."""
         return self.path("holdout")

@@ -53,7 +53,7 @@ from pipeline.write.store import ImageReader, references_of
 from query_builder.normalize import NORMAL_FORM
 from webimagetext.hashing import mix
 
-__all__ = ["FindRepeats", "JoinImages", "step"]
+__all__ = ["PICTURE_COLUMNS", "ROWS_RATIO", "FindRepeats", "JoinImages", "by_verdict", "keys_of_a_picture", "step"]
 
 SUCCESS = "success"
 ROWS_RATIO = 8  # a row of PICTURES takes so many times less memory than one of JOINED
@@ -143,7 +143,7 @@ def deduplicate(root: beam.Pipeline, context: Context, rounds: int) -> None:
     tables = [run.packing(number, "pictures") for number in range(rounds)]
     rows = sum(map(rows_in, tables))
     parts = parts_for(rows)
-    sides, keys = {"rows": root | "Read pictures" >> ReadTable(tables)}, {"rows": by_content, "verdicts": _by_verdict}
+    sides, keys = {"rows": root | "Read pictures" >> ReadTable(tables)}, {"rows": by_content, "verdicts": by_verdict}
     distance, earlier_runs = context.config.package.near_duplicates, shards_of(context.config.earlier_runs)
     if distance is not None or earlier_runs:
         sides["verdicts"] = root | "Find repeats" >> FindRepeats(tables, earlier_runs, distance)
@@ -185,7 +185,8 @@ def _by_owner(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
     return mix(batch.column("drawn_by").flatten().to_numpy().astype(np.uint64))
 
 
-def _by_verdict(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
+def by_verdict(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
+    """Keys rows of VERDICTS by the picture that they judge."""
     return mix(batch.column("content").to_numpy())
 
 
@@ -206,8 +207,7 @@ class FindRepeats(beam.PTransform):
             batches = root | f"Read {name}" >> ReadTable(folders, PICTURE_COLUMNS)
             keys = beam.FlatMap(lambda batch, *how: [keyed(batch, *how)], self.distance, bool(self.earlier), of_earlier)
             read.append(batches | f"Keys of {name}" >> keys.with_output_types(pa.RecordBatch))
-        keys_each = len(band_keys(np.zeros(1, np.uint64), self.distance)[0]) if self.distance is not None else 1
-        rows = sum(map(samples_in, [*self.tables, *self.earlier])) * keys_each
+        rows = sum(map(samples_in, [*self.tables, *self.earlier])) * keys_of_a_picture(self.distance)
         groups = (
             tuple(read)
             | "All keys" >> beam.Flatten()
@@ -215,6 +215,11 @@ class FindRepeats(beam.PTransform):
         )
         judge = beam.Map(lambda group, distance: verdicts(group[1], distance), self.distance)
         return groups | "Judge" >> judge.with_output_types(pa.RecordBatch)
+
+
+def keys_of_a_picture(distance: int | None) -> int:
+    """How many keys bring a picture together with those that may be near; one, by its content, without a distance."""
+    return band_keys(np.zeros(1, np.uint64), distance).shape[1] if distance is not None else 1
 
 
 def by_url(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:

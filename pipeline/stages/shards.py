@@ -1,7 +1,7 @@
 """Writes the shards: each pair with its picture, well mixed by a seeded hash, and those held out for evaluation.
 
-In: joined/ and the image store. Out: shards/ and holdout/ with their indices. The settings [package] with the code that
-it names, ``seed`` and the query list decide.
+In: joined/, held_out/ and the image store. Out: shards/ and holdout/ with their indices. The settings [package] with
+the code that it names, ``seed`` and the query list decide.
 """
 
 from collections.abc import Iterator
@@ -14,10 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import RunConfig
+from pipeline.dedup.holdout import HELD
 from pipeline.engines.watching import Beacon
+from pipeline.hashing import from_hex
 from pipeline.image.hooks import edit_pictures, load_edits
 from pipeline.keeping.folder import RunFolder
-from pipeline.keeping.manifest import Entry, read_manifest, rows_in, samples_in, write_manifest
+from pipeline.keeping.manifest import Entry, read_manifest, read_table, rows_in, samples_in, write_manifest
 from pipeline.keeping.step import Context, Step
 from pipeline.match.matcher import Matcher
 from pipeline.stages.match import automaton_of
@@ -27,6 +29,7 @@ from pipeline.tables.sink import WriteManifest
 from pipeline.tables.source import ReadTable
 from pipeline.write.placing import is_holdout, order, place, shard_count
 from pipeline.write.shards import write_index, write_shard
+from webimagetext.lookup import places_among
 
 __all__ = ["WriteShards", "step"]
 NAME = "write shards"
@@ -40,11 +43,16 @@ def step(run: RunFolder, config: RunConfig) -> Step:
         output=run.shards,
         owned=(run.holdout,),
         settings={"package": config.package, "seed": config.seed},
-        tables=(run.joined,),
+        tables=(run.joined, *((run.held_out,) if _by_groups(config) else ())),
         documents=lambda: (config.queries,),
         work=_work,
         result=lambda _: f"{samples_in(run.shards):,} samples in shards, {samples_in(run.holdout):,} held out",
     )
+
+
+def _by_groups(config: RunConfig) -> bool:
+    """Whether the step before has drawn the pictures that are kept apart."""
+    return config.package.holdout > 0 and config.package.holdout_distance >= 0
 
 
 def _work(context: Context) -> None:
@@ -60,7 +68,7 @@ def write_shards(root: beam.Pipeline, run: RunFolder, config: RunConfig, automat
     """Pairs with an image -> shards, well mixed by a seeded hash, and the shards held out for evaluation."""
     rows, share = rows_in(run.joined), config.package.holdout
     pairs = root | "Read joined" >> ReadTable(run.joined)
-    sides = pairs | "Split hold-out" >> beam.ParDo(_SplitHoldout(config)).with_outputs("holdout", main="shards")
+    sides = pairs | "Split hold-out" >> beam.ParDo(_SplitHoldout(run, config)).with_outputs("holdout", main="shards")
     for side, folder, expected in (("shards", run.shards, 1 - share), ("holdout", run.holdout, share)):
         count = shard_count(round(rows * expected), config.package.samples_per_shard)
         sides[side].element_type = pa.RecordBatch
@@ -90,11 +98,19 @@ class _SplitHoldout(beam.DoFn):
     """Two outputs: pairs for the shards, and under the tag "holdout" those whose picture is kept apart for
     evaluation."""
 
-    def __init__(self, config: RunConfig) -> None:
-        self.config = config
+    def __init__(self, run: RunFolder, config: RunConfig) -> None:
+        self.run, self.config = run, config
+
+    def setup(self) -> None:
+        known = read_table(self.run.held_out, HELD) if _by_groups(self.config) else None
+        self.held = None if known is None else known.column("content").to_numpy()
 
     def process(self, batch: pa.RecordBatch) -> Iterator[object]:
-        apart = is_holdout(batch.column("sha256"), self.config.package.holdout, self.config.seed)
+        contents = batch.column("sha256")
+        if self.held is None:
+            apart = is_holdout(contents, self.config.package.holdout, self.config.seed)
+        else:
+            apart = pa.array(places_among(self.held, from_hex(contents)) >= 0)
         yield batch.filter(pc.invert(apart))
         yield beam.pvalue.TaggedOutput("holdout", batch.filter(apart))
 

@@ -25,6 +25,9 @@ class PackageConfig(Ranged):
     and path, as the datasets library has pictures); both: tars, and the images in the Parquet too."""
     holdout: Annotated[float, Range(0, below=1)] = 0.0
     """Share of the pictures kept apart for evaluation, drawn by a hash of the picture's content."""
+    holdout_distance: Annotated[int, Range(-1, 8)] = 4
+    """Bits of the perceptual hash within which pictures go to the same side: none that is kept apart has so near a one
+    in the shards (-1: equal contents alone). The hash sees shapes without colour."""
     near_duplicates: Annotated[int | None, Range(0, 8)] = None
     """Bits of the 64-bit perceptual hash in which two pictures may differ and still count as one, of which the
     one with most pixels stays; 4 is a good number. Off by default: the hash sees shapes without colour, so drawings

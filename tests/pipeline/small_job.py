@@ -52,7 +52,7 @@ class Job:
             f'[extract]\nseeds = ["{site.url}"]\n'
             "[http]\nallow_loopback = true\ndelay = 0.0\nretries = 0\n"
             "[balance]\nt = 2\nreserve = 1.0\n"
-            "[package]\nholdout = 0.25\nsamples_per_shard = 6\n"
+            "[package]\nholdout = 0.25\nholdout_distance = -1\nsamples_per_shard = 6\n"
         )
 
     def run(self, name: str, *options: str, beam: tuple[str, ...] = ()) -> RunFolder:

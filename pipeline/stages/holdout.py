@@ -1,0 +1,106 @@
+"""Draws the pictures that are kept apart for evaluation, whole groups of near ones (see dedup/holdout.py).
+
+In: joined/. Out: held_out/ (HELD). The settings package.holdout and package.holdout_distance, and ``seed`` decide. With
+a distance of -1 a picture is drawn by its content alone, when the shards are written, and there is no such step.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.config import RunConfig
+from pipeline.dedup.holdout import HELD, LINKS, links, returned
+from pipeline.dedup.pictures import PICTURES, VERDICTS, by_content, by_key, keyed, settled
+from pipeline.hashing import from_hex
+from pipeline.keeping.folder import RunFolder, part_name
+from pipeline.keeping.manifest import read_table, rows_in, write_manifest
+from pipeline.keeping.step import Context, Step, counted
+from pipeline.stages.join import PICTURE_COLUMNS, ROWS_RATIO, FindRepeats, by_verdict, keys_of_a_picture
+from pipeline.tables.batches import combine
+from pipeline.tables.gather import Gather, Meet
+from pipeline.tables.outputs import parts_for
+from pipeline.tables.schema import JOINED
+from pipeline.tables.sink import WriteTable, write_part
+from pipeline.tables.source import ReadTable
+from pipeline.write.placing import is_holdout
+from webimagetext.hashing import mix
+
+__all__ = ["step"]
+
+ROWS = pa.schema([JOINED.field(name) for name in PICTURE_COLUMNS])
+DRAWN = "drawn"
+
+
+def step(run: RunFolder, config: RunConfig) -> Step | None:
+    """The stage, for a run with these settings; None where nothing is kept apart, or by contents alone."""
+    package = config.package
+    if not package.holdout or package.holdout_distance < 0:
+        return None
+    return Step(
+        name="hold out pictures",
+        verb="package",
+        output=run.held_out,
+        owned=(run.drawn_holdout,),
+        settings={"holdout": package.holdout, "holdout_distance": package.holdout_distance, "seed": config.seed},
+        tables=(run.joined,),
+        work=_work,
+        result=lambda _: counted(run.held_out, "pictures are kept apart"),
+    )
+
+
+def _work(context: Context) -> None:
+    run = context.run
+    context.engine.run("hold out pictures", partial(draw, run=run, config=context.config))
+    drawn = read_table(f"{run.drawn_holdout}/pictures", HELD).column("content").to_numpy()
+    back = returned(read_table(f"{run.drawn_holdout}/links", LINKS))
+    held = pa.table([np.setdiff1d(drawn, back)], schema=HELD)
+    write_manifest(run.held_out, [write_part(run.held_out, part_name(0), held)])
+
+
+def draw(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
+    """Joined pictures -> those that are drawn, and the links between them."""
+    distance, rows = config.package.holdout_distance, rows_in(run.joined)
+    sides = {
+        "rows": root | "Read pictures" >> ReadTable(run.joined, PICTURE_COLUMNS),
+        "verdicts": root | "Find near" >> FindRepeats([run.joined], [], distance),
+    }
+    met = sides | "By picture" >> Meet({"rows": by_content, "verdicts": by_verdict}, parts_for(rows))
+    outputs = met | "Draw" >> beam.ParDo(_Draw(config)).with_outputs(DRAWN, main="keyed")
+    outputs.keyed.element_type = outputs[DRAWN].element_type = pa.RecordBatch
+    parts = parts_for(rows * keys_of_a_picture(distance) // ROWS_RATIO)
+    groups = outputs.keyed | "By key" >> Gather(by_key, parts, PICTURES, ["key"])
+    found = groups | "Link" >> beam.Map(lambda group, bits: links(group[1], bits), distance)
+    found.element_type = pa.RecordBatch
+    outputs[DRAWN] | "Write drawn" >> WriteTable(f"{run.drawn_holdout}/pictures", HELD, _by_held, ["content"])
+    found | "Write links" >> WriteTable(f"{run.drawn_holdout}/links", LINKS, _by_held, ["content", "other"])
+
+
+def _by_held(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
+    return mix(batch.column("content").to_numpy())
+
+
+class _Draw(beam.DoFn):
+    """Pictures with the verdicts on them, gathered by content: yields the rows of their keys (PICTURES, the drawn ones
+    as ``earlier``), and under the tag "drawn" the drawn ones (HELD)."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self.share, self.seed = config.package.holdout, config.seed
+        self.distance = config.package.holdout_distance
+
+    def process(self, group: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[object]:
+        _, sides = group
+        found = settled(combine(sides["verdicts"], VERDICTS))
+        best = dict(zip(*(found.column(name).to_pylist() for name in ("content", "keeper")), strict=True))
+        for batch in combine(sides["rows"], ROWS).to_batches():
+            contents = from_hex(batch.column("sha256"))
+            stands_for = pa.array([f"{best.get(content, content):016x}" for content in contents.tolist()])
+            drawn = is_holdout(stands_for, self.share, self.seed)
+            for rows, is_drawn in ((batch.filter(drawn), True), (batch.filter(pc.invert(drawn)), False)):
+                yield keyed(rows, self.distance, with_contents=False, earlier=is_drawn)
+            held = pa.array(np.unique(contents[np.asarray(drawn)]), pa.uint64())
+            yield beam.pvalue.TaggedOutput(DRAWN, pa.RecordBatch.from_arrays([held], schema=HELD))
