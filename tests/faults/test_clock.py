@@ -55,6 +55,7 @@ def test_a_run_keeps_its_pace_and_its_bytes(job: Job, first: RunFolder, tmp_path
     assert "finished before, skipped" in with_a_jumping_clock("pipeline", *words)
 
 
+@pytest.mark.slow
 def test_a_list_is_the_same(small_dump: str, wordnet_folder: str, tmp_path: Path) -> None:
     (tmp_path / "dump.xml").write_text(small_dump)
     words = ["build", "--dump", str(tmp_path / "dump.xml"), "--wordnet", wordnet_folder, "--workers", "2"]

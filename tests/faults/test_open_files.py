@@ -65,7 +65,7 @@ def is_one_line(done: "subprocess.CompletedProcess[str]", *words: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_run_with_64_open_files(job: Job, first: RunFolder, tmp_path: Path, workers: str) -> None:
     output = str(tmp_path / "run")
     words = ["pipeline", "run", str(job.config), "--output", output, "--workers", workers]
@@ -74,6 +74,7 @@ def test_a_run_with_64_open_files(job: Job, first: RunFolder, tmp_path: Path, wo
     assert digests(RunFolder(output)) == digests(first)
 
 
+@pytest.mark.slow
 def test_a_list_with_64_open_files(small_dump: str, wordnet_folder: str, tmp_path: Path) -> None:
     (tmp_path / "dump.xml").write_text(small_dump)
     words = ["build", "--dump", str(tmp_path / "dump.xml"), "--wordnet", wordnet_folder, "--workers", "8"]
@@ -85,7 +86,7 @@ def test_a_list_with_64_open_files(small_dump: str, wordnet_folder: str, tmp_pat
     assert (tmp_path / "few.parquet").read_bytes() == (tmp_path / "q.parquet").read_bytes()
 
 
-@pytest.mark.parametrize("most", [12, 20, 30])
+@pytest.mark.parametrize("most", [12, *(pytest.param(most, marks=pytest.mark.slow) for most in (20, 30))])
 def test_hardly_any_open_files_are_told_in_a_line(job: Job, small_dump: str, tmp_path: Path, most: int) -> None:
     (tmp_path / "dump.xml").write_text(small_dump)
     words = ["query_builder", "build", "--dump", str(tmp_path / "dump.xml"), "--workers", "4"]

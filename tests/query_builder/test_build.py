@@ -330,7 +330,9 @@ def roomy(small_dump: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[st
 
 
 # Full while counting, while merging words, while merging bigrams.
-@pytest.mark.parametrize("kilobytes", [600, 1500, 2100])
+@pytest.mark.parametrize(
+    "kilobytes", [1500, *(pytest.param(kilobytes, marks=pytest.mark.slow) for kilobytes in (600, 2100))]
+)
 def test_a_full_disk_is_named_and_the_build_goes_on_when_there_is_room(
     roomy: tuple[str, str], tmp_path: Path, kilobytes: int
 ) -> None:

@@ -44,6 +44,7 @@ def command(store: Store, job: Job, *options: str) -> tuple[list[str], RunFolder
     return ["run", config, "--output", run.root, "--queries", queries, *options], run
 
 
+@pytest.mark.parametrize("store", ["s3", pytest.param("gs", marks=pytest.mark.slow)], indirect=True)
 def test_the_same_bytes_as_first_and_no_key_in_them(
     store: Store, job: Job, first: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

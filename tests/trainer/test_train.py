@@ -91,6 +91,7 @@ def test_a_tiny_run_learns_and_is_scored(
     assert os.stat(tmp_path / "log.jsonl").st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_run_killed_twice_equals_an_unbroken_one(shapes: Path, tiny_model: Path, tmp_path: Path) -> None:
     # 240 pairs make 10 steps an epoch: every stop falls into the middle of one.
     whole, broken = tmp_path / "whole", tmp_path / "broken"

@@ -32,7 +32,10 @@ def program(folder: Path, environment: dict[str, str], *words: str | bytes) -> t
     return done.returncode, done.stdout.decode()
 
 
-@pytest.mark.parametrize("environment", [NO_LOCALE, ASCII_TERMINAL, STRICT_ERRORS])
+@pytest.mark.parametrize(
+    "environment",
+    [NO_LOCALE, *(pytest.param(each, marks=pytest.mark.slow) for each in (ASCII_TERMINAL, STRICT_ERRORS))],
+)
 def test_the_programs_take_any_name_and_print_any_text(tmp_path: Path, environment: dict[str, str]) -> None:
     folder = tmp_path / "dö🐕"
     folder.mkdir()
