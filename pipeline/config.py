@@ -12,6 +12,7 @@ from pipeline.read.config import ExtractConfig
 from pipeline.stages.config import StepsConfig
 from pipeline.text.config import TextConfig
 from pipeline.write.config import PackageConfig
+from webimagetext.errors import UserError
 from webimagetext.ranges import Range, Ranged
 
 __all__ = ["RunConfig"]
@@ -39,3 +40,8 @@ class RunConfig(Ranged):
     image: ImageConfig = field(default_factory=ImageConfig)
     package: PackageConfig = field(default_factory=PackageConfig)
     steps: StepsConfig = field(default_factory=StepsConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.extract.verify_hash[1:] == ("md5",) and not self.image.md5:
+            raise UserError("extract.verify_hash: no MD5 of images is noted", "set image.md5 = true")

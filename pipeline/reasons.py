@@ -96,6 +96,7 @@ _REASONS = {
     "not_drawn": Reason("balance", setting="balance.t"),
     NOT_REACHED: Reason("join", "not reached", "fetch.max_hours", may_pass=True),
     "not_fetched": Reason("join", "not reached"),
+    "hash_mismatch": Reason("package", "bad pictures", "extract.verify_hash"),
     "small_image": Reason("package", "image rules", "package.rules.min_side"),
     "bad_aspect_ratio": Reason("package", "image rules", "package.rules.max_aspect_ratio"),
     "blank_image": Reason("package", "image rules", "package.rules.min_spread"),

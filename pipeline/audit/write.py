@@ -30,6 +30,7 @@ INTERNAL = (
     "top_up_rounds",
     "evaluation_sets",
     "normal_form",
+    "verify_hash",
     "holdout",
     "holdout_distance",
 )

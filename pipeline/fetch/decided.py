@@ -45,8 +45,8 @@ _IMAGE = {
     "too_small": ("min_image_size",),
     "bad_aspect_ratio": ("max_aspect_ratio", "max_pixels", "image_size", "resize_mode"),
 }
-# What makes the bytes of a stored picture: a store has one form of these.
-FORM = ("resize_mode", "image_size", "upscale", "quality", "decoder")
+# What makes the bytes of a stored picture and is noted of it: a store has one form of these.
+FORM = ("resize_mode", "image_size", "upscale", "interpolation", "skip_reencode", "quality", "decoder", "md5")
 
 
 def _facts(status: str, http: HttpConfig, image: ImageConfig) -> dict[str, Any]:

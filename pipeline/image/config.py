@@ -13,6 +13,7 @@ from webimagetext.ranges import Range, Ranged
 
 __all__ = ["PICTURE_TYPES", "HooksConfig", "ImageConfig", "ImageRulesConfig"]
 
+Interpolation = Literal["auto", "nearest", "bilinear", "bicubic", "area", "lanczos"]
 ResizeMode = Literal["no", "border", "keep_ratio", "keep_ratio_largest", "center_crop"]
 WEB_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP")  # what browsers show
 # How the media types begin under which servers send pictures, also where they do not know what it is; decoding tells.
@@ -30,6 +31,12 @@ class ImageConfig(Ranged):
     """Pixels; see resize_mode."""
     upscale: bool = False
     """Enlarge smaller pictures to image_size too, instead of leaving them as they are."""
+    interpolation: Interpolation = "auto"
+    """How pixels are weighed in resizing. auto: Hamming's window, as quick as bilinear and nearly as sharp as bicubic,
+    to make pictures smaller, bicubic to make them larger."""
+    skip_reencode: bool = False
+    """Store a JPEG's own data, without its metadata, where no pixel changes: RGB, upright, without a colour profile, of
+    the size wanted."""
     quality: Annotated[int, Range(1, 100)] = 95
     """JPEG quality of the stored picture."""
     min_image_size: Annotated[int, Range(0)] = 0
@@ -46,6 +53,8 @@ class ImageConfig(Ranged):
     decoder: Literal["pillow", "turbo"] = "pillow"
     """turbo: read and scale JPEG with simplejpeg and OpenCV, which the extra turbo brings; faster, with slightly other
     pictures."""
+    md5: bool = False
+    """Note the MD5 of the bytes received too; extract.verify_hash needs it for a column of these."""
     threads: Annotated[int, FREE, Range(1, 1024)] = 1
     """Threads that decode, in each worker process."""
 

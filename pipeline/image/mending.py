@@ -9,7 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-__all__ = ["completed_jpegs", "mended"]
+__all__ = ["bare_jpeg", "completed_jpegs", "mended"]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Chunks on which the picture hangs, and those that say what its colours mean, which way is up and what moves.
@@ -29,7 +29,7 @@ def mended(data: bytes) -> Iterator[bytes]:
         for telling in (_TELLING, frozenset({b"tRNS"}), frozenset()):
             yield _png_of(data, telling)
     elif data.startswith(b"\xff\xd8\xff"):
-        yield _bare_jpeg(data)
+        yield bare_jpeg(data)
 
 
 def _png_of(data: bytes, telling: frozenset[bytes]) -> bytes:
@@ -45,7 +45,7 @@ def _png_of(data: bytes, telling: frozenset[bytes]) -> bytes:
     return b"".join([*kept, _END])
 
 
-def _bare_jpeg(data: bytes) -> bytes:
+def bare_jpeg(data: bytes) -> bytes:
     """The JPEG without what programs wrote into it, but for Adobe's word on its colours."""
     kept, at = [data[:2]], 2
     for _ in range(MAX_CHUNKS):

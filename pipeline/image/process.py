@@ -20,7 +20,7 @@ from pipeline.image.exif import exif_json, exif_of, orientation
 from pipeline.image.further import further_format, register, stated_size
 from pipeline.image.geometry import scaled_size, square_side
 from pipeline.image.hashes import grey_spread, perceptual_hash
-from pipeline.image.mending import completed_jpegs, mended
+from pipeline.image.mending import bare_jpeg, completed_jpegs, mended
 from pipeline.image.turbo import decode_scaled
 from webimagetext.endings import out_of_files
 from webimagetext.errors import UserError, is_out_of_files
@@ -36,6 +36,13 @@ _MAX_SCANS = 100  # a progressive JPEG has about ten; each further one costs a p
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object in memory: another one in every run
 _JPEG_FORMATS = ("JPEG", "MPO")
 _ANIMATED_FORMATS = ("GIF", "PNG", "WEBP", "AVIF")
+_METHODS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "area": Image.Resampling.BOX,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -58,6 +65,7 @@ class Processed:
     original_height: int
     exif: str  # JSON
     sha256: str  # of the bytes received, hexadecimal
+    md5: str | None  # likewise, where it is asked for
     phash: int
     animated: bool
     spread: float
@@ -91,7 +99,10 @@ def _mended(data: bytes, config: ImageConfig) -> Processed | None:
         found, again = (_processed(jpeg, config) for jpeg in both)
         if not (isinstance(found, Processed) and isinstance(again, Processed) and found.data == again.data):
             return None
-    return replace(found, sha256=hashlib.sha256(data).hexdigest()) if isinstance(found, Processed) else None
+    if not isinstance(found, Processed):
+        return None
+    md5 = hashlib.md5(data, usedforsecurity=False).hexdigest() if config.md5 else None
+    return replace(found, sha256=hashlib.sha256(data).hexdigest(), md5=md5)
 
 
 def _processed(data: bytes, config: ImageConfig) -> Processed | Rejected:
@@ -162,7 +173,8 @@ def _store(image: Image.Image, data: bytes, config: ImageConfig) -> Processed:
     gamma, frame = stated_gamma(image), _frame(image)
     decoded = simplify(_decode(image, data, unturned, config), _depth(image, data))
 
-    picture = gamma_corrected(_resize(seen_within(decoded, frame), unturned), gamma)
+    as_it_is = image.format == "JPEG" and image.mode == "RGB" and turn == 1 and not profile
+    picture = gamma_corrected(_resize(seen_within(decoded, frame), unturned, config), gamma)
     picture = to_srgb(picture, profile if isinstance(profile, bytes) else None)
     if turn in _TURNS:
         picture = picture.transpose(_TURNS[turn])
@@ -170,20 +182,26 @@ def _store(image: Image.Image, data: bytes, config: ImageConfig) -> Processed:
     phash, spread = perceptual_hash(grey), grey_spread(grey)
     picture = _square(picture, config)
 
-    encoded = io.BytesIO()
-    picture.save(encoded, "JPEG", quality=config.quality)
+    as_it_is &= picture.size == image.size
     return Processed(
-        data=encoded.getvalue(),
+        data=bare_jpeg(data) if as_it_is and config.skip_reencode else _encoded(picture, config),
         width=picture.width,
         height=picture.height,
         original_width=width,
         original_height=height,
         exif=exif_json(exif),
         sha256=hashlib.sha256(data).hexdigest(),
+        md5=hashlib.md5(data, usedforsecurity=False).hexdigest() if config.md5 else None,
         phash=phash,
         animated=animated,
         spread=spread,
     )
+
+
+def _encoded(picture: Image.Image, config: ImageConfig) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, "JPEG", quality=config.quality)
+    return stream.getvalue()
 
 
 def _depth(image: Image.Image, data: bytes) -> int:
@@ -203,7 +221,7 @@ def _frame(image: Image.Image) -> tuple[int, int, int, int] | None:
 def _decode(image: Image.Image, data: bytes, size: tuple[int, int], config: ImageConfig) -> Image.Image:
     """The pixels, of a JPEG at a fraction not below ``size``: its samples are averages, as good as those of scaling."""
     if config.decoder == "turbo" and image.format in _JPEG_FORMATS:
-        decoded = decode_scaled(data, image.mode, size)
+        decoded = decode_scaled(data, image.mode, size, resize=config.interpolation == "auto")
         if decoded is not None:
             return decoded
     image.draft(image.mode, size)
@@ -211,13 +229,13 @@ def _decode(image: Image.Image, data: bytes, size: tuple[int, int], config: Imag
     return image
 
 
-def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+def _resize(image: Image.Image, size: tuple[int, int], config: ImageConfig) -> Image.Image:
     if image.size == size:
         return image
     # Hamming's window costs as much as a bilinear one and is nearly as sharp as a bicubic; for enlarging it is too
     # blocky.
     shrinking = size[0] <= image.width and size[1] <= image.height
-    method = Image.Resampling.HAMMING if shrinking else Image.Resampling.BICUBIC
+    method = _METHODS.get(config.interpolation) or (Image.Resampling.HAMMING if shrinking else Image.Resampling.BICUBIC)
     return image.resize(size, method, reducing_gap=3.0)
 
 

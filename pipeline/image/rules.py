@@ -1,8 +1,10 @@
 """Rules on pictures: which pairs go because of how their image is, judged from metadata that fetching stored.
 
 In: record batches of schema JOINED. Out: per row null or a reason: small_image, bad_aspect_ratio, blank_image,
-animated_image. A number that is not known (null) never drops a row.
+animated_image, hash_mismatch. A number that is not known (null) never drops a row.
 """
+
+import json
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,7 +12,7 @@ import pyarrow.compute as pc
 from pipeline.image.config import ImageRulesConfig
 from pipeline.tables.ledger import Rule
 
-__all__ = ["image_rules"]
+__all__ = ["Verified", "image_rules"]
 
 Verdicts = tuple[pa.Array, dict[str, pa.Array]]
 
@@ -72,6 +74,34 @@ class NotAnimated:
 
     def __call__(self, batch: pa.RecordBatch) -> Verdicts:
         return _verdicts(batch.column("animated"), "animated_image")
+
+
+class Verified:
+    """The picture must be the one that a list means: the hash in ``column`` of the list, where it gives one, is that of
+    the bytes received. The ledger's detail gives both."""
+
+    name = "verified"
+    detail = "_hashes"
+
+    def __init__(self, column: str, kind: str) -> None:
+        self.column, self.kind = column.lower(), kind
+
+    def _given(self, columns: str | None) -> str:
+        """The hash in a row's columns, "" for none."""
+        cells = json.loads(columns) if columns else {}
+        value = next((value for name, value in cells.items() if name.strip().lower() == self.column), None)
+        return str(value).strip().lower() if value is not None else ""
+
+    def __call__(self, batch: pa.RecordBatch) -> Verdicts:
+        received = batch.column(self.kind).to_pylist()
+        given = [self._given(columns) for columns in batch.column("columns").to_pylist()]
+        wrong = [told != "" and told != came for told, came in zip(given, received, strict=True)]
+        details = [
+            f"the list says {told[:64]}, received was {came}" if bad else None
+            for told, came, bad in zip(given, received, wrong, strict=True)
+        ]
+        reasons, _ = _verdicts(pa.array(wrong, pa.bool_()), "hash_mismatch")
+        return reasons, {self.detail: pa.array(details, pa.string())}
 
 
 def image_rules(config: ImageRulesConfig) -> list[Rule]:

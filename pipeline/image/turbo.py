@@ -28,9 +28,9 @@ def _libraries() -> tuple[Any, Any]:
     return simplejpeg, cv2
 
 
-def decode_scaled(data: bytes, mode: str, size: tuple[int, int]) -> Image.Image | None:
+def decode_scaled(data: bytes, mode: str, size: tuple[int, int], *, resize: bool = True) -> Image.Image | None:
     """The picture in ``mode`` at ``size`` or, if that would mean enlarging, at its own; None for what only Pillow
-    reads.
+    reads. Without ``resize`` it comes at the fraction of its size that is next above.
 
     Raises UserError where the packages are not installed.
     """
@@ -42,7 +42,7 @@ def decode_scaled(data: bytes, mode: str, size: tuple[int, int]) -> Image.Image 
     except ValueError:
         return None  # damage that Pillow may pass over
     height, width = pixels.shape[:2]
-    if (width, height) != size and width >= size[0] and height >= size[1]:
+    if resize and (width, height) != size and width >= size[0] and height >= size[1]:
         little = width <= _LITTLE * size[0] and height <= _LITTLE * size[1]
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR if little else cv2.INTER_AREA)
     return Image.fromarray(np.squeeze(pixels))

@@ -32,7 +32,8 @@ class Columns:
         self.page = _pick(by_name, extract.page_column, PAGE_NAMES)
         self.texts = [by_name[name.lower()] for name in extract.text_columns or TEXT_NAMES if name.lower() in by_name]
         self.sizes = [_pick(by_name, "", names) for names in SIZE_NAMES]
-        self.kept = [by_name[name.lower()] for name in extract.keep_columns if name.lower() in by_name]
+        wanted = dict.fromkeys((*extract.keep_columns, *extract.verify_hash[:1]))
+        self.kept = [by_name[name.lower()] for name in wanted if name.lower() in by_name]
 
     @property
     def used(self) -> list[str]:

@@ -11,6 +11,7 @@ from webimagetext.ranges import Range, Ranged
 __all__ = ["ExtractConfig"]
 
 BUDGETS = ("max_hours", "max_requests")
+HASHES = ("sha256", "md5")  # kinds that a list may state
 Source = Literal["pages", "warc", "wat", "url_list"]
 Scope = Literal["prefix", "host", "domain", "any"]
 
@@ -69,6 +70,9 @@ class ExtractConfig(Ranged):
     """Columns of texts in a url_list, the first with words being the caption; empty: found by their usual names."""
     keep_columns: tuple[str, ...] = ()
     """Further columns of a url_list, which go as they are into the shards: the field "columns" of KEY.json."""
+    verify_hash: tuple[str, ...] = ()
+    """Column of a url_list with a hash of each image's bytes, and its kind: ["checksum", "sha256"], or md5. A pair
+    whose image has another one is dropped; an empty cell is no hash."""
     reader: Annotated[str, CODE] = ""
     """A reader of your own for url_list, module:function: the path of an input -> its rows, each a dictionary by column
     (url, and caption or other texts)."""
@@ -81,6 +85,11 @@ class ExtractConfig(Ranged):
             check_name("extract.reader", self.reader)
             if self.source != "url_list":
                 raise UserError("extract: reader is set and source is not url_list", 'set extract.source = "url_list"')
+        if self.verify_hash and (len(self.verify_hash) != 2 or self.verify_hash[1] not in HASHES):
+            raise UserError(
+                f"extract.verify_hash: {list(self.verify_hash)} is not a column and one of {', '.join(HASHES)}",
+                'write it as ["checksum", "sha256"]',
+            )
         for pattern in (*self.include, *self.exclude):
             if not pattern.startswith(("/", "*")):
                 raise UserError(f"extract: the path pattern {pattern!r} begins with neither '/' nor '*'")

@@ -26,7 +26,7 @@ from pipeline.fetch.decided import fetch_settings, holds
 from pipeline.fetch.retry import best_rows
 from pipeline.hashing import hash_strings
 from pipeline.image.hooks import load_scorers, score_pictures, score_rules
-from pipeline.image.rules import image_rules
+from pipeline.image.rules import Verified, image_rules
 from pipeline.keeping.folder import RunFolder, shards_of
 from pipeline.keeping.manifest import (
     is_complete,
@@ -43,7 +43,7 @@ from pipeline.stages.own import apply_own
 from pipeline.stages.top_up import Reach, draw_from_reserve, last_draws_of, pairs_of, write_shortfall
 from pipeline.tables.batches import combine
 from pipeline.tables.gather import Gather, Meet
-from pipeline.tables.ledger import apply_rules, ledger
+from pipeline.tables.ledger import Rule, apply_rules, ledger
 from pipeline.tables.outputs import Group, Outputs, RuleOnGroups, parts_for, reject, split_outputs, write_rejects
 from pipeline.tables.schema import IMAGES, JOINED, SCORES, SELECTED
 from pipeline.tables.sink import WriteGroups, WriteTable
@@ -74,6 +74,7 @@ def step(run: RunFolder, config: RunConfig) -> Step:
             "package": config.package,
             "top_up_rounds": config.balance.top_up_rounds,
             "normal_form": NORMAL_FORM,
+            "verify_hash": config.extract.verify_hash,
         },
         tables=(run.selected, run.reserve, run.images, *shards_of(config.earlier_runs), *evaluation),
         work=_work,
@@ -248,7 +249,9 @@ class _JoinImages(beam.DoFn):
 
     def setup(self) -> None:
         package = self.config.package
-        self.rules = image_rules(package.rules)
+        verify = self.config.extract.verify_hash
+        self.rules: list[Rule] = [Verified(*verify)] if verify else []
+        self.rules += image_rules(package.rules)
         if package.evaluation_sets:
             known = EvaluationSet.of(read_table(self.run.evaluation, EVALUATION))
             self.rules.append(EvaluationPicture(known, package.evaluation_distance))

@@ -135,6 +135,7 @@ IMAGES = pa.schema(
         pa.field("original_height", pa.int32()),
         pa.field("exif", pa.string()),  # JSON
         pa.field("sha256", pa.string()),  # of the bytes as received, hexadecimal
+        pa.field("md5", pa.string()),  # likewise; null where image.md5 did not ask for it
         pa.field("phash", pa.uint64()),  # 64-bit DCT perceptual hash
         pa.field("animated", pa.bool_()),
         pa.field("spread", pa.float32()),  # standard deviation of the grey levels, 0 for a blank picture

@@ -49,6 +49,55 @@ def rejected(data: bytes, config: ImageConfig = CONFIG) -> Rejected:
     return result
 
 
+def test_pictures_are_resized_as_asked() -> None:
+    source = gradient(600, 400)
+    data = encoded(source, "PNG")
+    found = {}
+    for name, method in (("nearest", "NEAREST"), ("area", "BOX"), ("bilinear", "BILINEAR"), ("lanczos", "LANCZOS")):
+        config = ImageConfig(interpolation=name, image_size=100, quality=100)
+        _, picture = stored(data, config)
+        expected = np.asarray(source.resize((150, 100), Image.Resampling[method], reducing_gap=3.0), np.int16)
+        assert np.abs(np.asarray(picture, np.int16) - expected).mean() < 1.5, name
+        found[name] = picture.tobytes()
+        assert stored(encoded(source), dataclasses.replace(config, decoder="turbo"))[0].width == 150
+    assert len(set(found.values())) == 4
+
+
+def test_a_jpeg_of_which_no_pixel_changes_is_stored_as_it_is() -> None:
+    source, skip = gradient(200, 120), ImageConfig(skip_reencode=True)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "a camera that nobody needs to know of"
+    data = encoded(source, quality=40, exif=exif, comment=b"who took it")
+    kept, picture = stored(data, skip)
+    assert picture.tobytes() == Image.open(io.BytesIO(data)).tobytes()
+    assert b"nobody needs" not in kept.data and b"who took it" not in kept.data and not picture.getexif()
+    assert kept.sha256 == hashlib.sha256(data).hexdigest()
+    assert stored(data)[1].tobytes() != picture.tobytes()
+
+    exif[ExifTags.Base.Orientation] = 6
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    for changed in (
+        encoded(source, exif=exif),
+        encoded(source, icc_profile=profile),
+        encoded(source.convert("L")),
+        encoded(source.convert("CMYK")),
+        encoded(source, "PNG"),
+        encoded(gradient(400, 300)),
+    ):
+        assert process(changed, skip) == process(changed, CONFIG)
+    square = ImageConfig(skip_reencode=True, resize_mode="center_crop")
+    assert process(data, square) == process(data, dataclasses.replace(square, skip_reencode=False))
+
+
+def test_the_md5_is_noted_where_it_is_asked_for() -> None:
+    data = encoded(gradient(40, 30), "PNG")
+    assert stored(data)[0].md5 is None
+    md5 = ImageConfig(md5=True)
+    assert stored(data, md5)[0].md5 == hashlib.md5(data).hexdigest()
+    mended = data[:-12]  # without its end
+    assert stored(mended, md5)[0].md5 == hashlib.md5(mended).hexdigest()
+
+
 @pytest.mark.parametrize(
     ("mode", "upscale", "size", "expected"),
     [
@@ -254,5 +303,12 @@ def test_hostile_corpus(shared_data: Path) -> None:
             path = Path(member.name)
             if path.parent.name == "png" and path.suffix == ".png" and not path.name.startswith("x"):
                 assert isinstance(result, Processed), (path, result)
-    assert set(outcomes) <= {"stored", "not_an_image", "decode_error", "too_many_pixels", "bad_aspect_ratio"}
+    assert set(outcomes) <= {
+        "stored",
+        "not_an_image",
+        "format_not_read",
+        "decode_error",
+        "too_many_pixels",
+        "bad_aspect_ratio",
+    }
     assert outcomes["stored"] > 1000 and sum(outcomes.values()) > 6000
