@@ -21,15 +21,15 @@ SIZES = {10**3: "n<1K", 10**4: "1K<n<10K", 10**5: "10K<n<100K", 10**6: "100K<n<1
 SIZES |= {10**8: "10M<n<100M", 10**9: "100M<n<1B", 10**10: "1B<n<10B"}
 
 WHAT_A_SAMPLE_IS = {
-    True: "A tar member `KEY.jpg` with `KEY.txt` (the caption) and `KEY.json` (all columns, of which none is ever "
-    "null: a text\n"
+    True: "A tar member `KEY.jpg` (or `.png`, `.webp`) with `KEY.txt` (the caption) and `KEY.json` (all columns, of "
+    "which none is ever null: a text\n"
     'that is not known is "", a number -1); the Parquet file beside each tar has the same columns, with nulls.',
     False: "A row of a Parquet file: the picture in the column `jpg`, the text in `caption`, and what is known of "
     "both.",
 }
 LOADING = {
     True: """import webdataset
-pairs = webdataset.WebDataset("shards/00000.tar", shardshuffle=False).decode("pil").to_tuple("jpg", "txt")
+pairs = webdataset.WebDataset("shards/00000.tar", shardshuffle=False).decode("pil").to_tuple("jpg;png;webp", "txt")
 
 from datasets import load_dataset
 pairs = load_dataset("webdataset", data_files={"train": "shards/*.tar"}, split="train", streaming=True)""",

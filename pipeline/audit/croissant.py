@@ -79,7 +79,7 @@ def _file_sets(part: str, tars: bool) -> list[dict[str, Any]]:
             "@type": "cr:FileSet",
             "@id": f"{part}-{kind}",
             "description": f"{_PARTS[part]}: "
-            f"{'the columns' if kind == 'parquet' else 'KEY.jpg, KEY.txt and KEY.json of each'}",
+            f"{'the columns' if kind == 'parquet' else 'the picture, KEY.txt and KEY.json of each'}",
             "encodingFormat": encoding,
             "includes": f"{part}/[0-9]*.{kind}",
         }

@@ -21,7 +21,7 @@ from pipeline.audit.funnel import ledger_batches, parquet_batches
 from pipeline.audit.queries import asked_facts, read_single, shortfall_facts
 from pipeline.balance.plan import read_t
 from pipeline.keeping.damage import damaged
-from pipeline.keeping.folder import CAPTION_SUFFIX, IMAGE_SUFFIX, METADATA_SUFFIX, RunFolder
+from pipeline.keeping.folder import CAPTION_SUFFIX, IMAGE_SUFFIXES, METADATA_SUFFIX, RunFolder
 from pipeline.keeping.manifest import Entry, open_proved, read_manifest
 from pipeline.write.shards import PICTURE_COLUMN
 from webimagetext.parquet import UNREADABLE, open_parquet
@@ -160,8 +160,9 @@ def _from_tar(stream: IO[bytes], count: int) -> list[Sample]:
             content = archive.extractfile(member)
             assert content is not None, f"{member.name} is not a file"
             members["." + member.name.split(".", 1)[1]] = content.read()
-            if {IMAGE_SUFFIX, CAPTION_SUFFIX, METADATA_SUFFIX} <= members.keys():
-                found.append(_sample(json.loads(members[METADATA_SUFFIX]), members[IMAGE_SUFFIX]))
+            picture = next((members[suffix] for suffix in IMAGE_SUFFIXES if suffix in members), None)
+            if picture is not None and {CAPTION_SUFFIX, METADATA_SUFFIX} <= members.keys():
+                found.append(_sample(json.loads(members[METADATA_SUFFIX]), picture))
                 members = {}
                 if len(found) == count:
                     break

@@ -43,10 +43,20 @@ _IMAGE = {
     "format_not_read": ("formats",),
     "too_many_pixels": ("max_pixels",),
     "too_small": ("min_image_size",),
-    "bad_aspect_ratio": ("max_aspect_ratio", "max_pixels", "image_size", "resize_mode"),
+    "bad_aspect_ratio": ("max_aspect_ratio", "max_pixels", "image_size", "resize_mode", "encode_format"),
 }
 # What makes the bytes of a stored picture and is noted of it: a store has one form of these.
-FORM = ("resize_mode", "image_size", "upscale", "interpolation", "skip_reencode", "quality", "decoder", "md5")
+FORM = (
+    "resize_mode",
+    "image_size",
+    "upscale",
+    "interpolation",
+    "skip_reencode",
+    "encode_format",
+    "quality",
+    "decoder",
+    "md5",
+)
 
 
 def _facts(status: str, http: HttpConfig, image: ImageConfig) -> dict[str, Any]:

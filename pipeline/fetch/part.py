@@ -19,7 +19,7 @@ from pipeline.fetch.spool import Facts, Spool
 from pipeline.hashing import hash64
 from pipeline.image.config import ImageConfig
 from pipeline.image.process import Processed, Rejected
-from pipeline.keeping.folder import IMAGE_SUFFIX, key_of
+from pipeline.keeping.folder import image_suffix, key_of
 from pipeline.keeping.manifest import Entry, entry_of_table, entry_of_written
 from pipeline.net.config import HttpConfig
 from pipeline.tables.schema import IMAGES
@@ -142,7 +142,7 @@ def finish_part(folder: str, part: str, urls: Sequence[str], spool: Spool, missi
             facts, data = spool.get(url) if url in spool else ({"url": url, "status": missing}, b"")
             place: Facts = {}
             if facts["status"] == "success":
-                offset = tar.add(key_of(hash64(url)) + IMAGE_SUFFIX, data)
+                offset = tar.add(key_of(hash64(url)) + image_suffix(data), data)
                 place = {"file": name, "offset": offset, "length": len(data), "crc32": zlib.crc32(data)}
             rows.append({**facts, **place})
         tar.close()

@@ -36,9 +36,11 @@ class ImageConfig(Ranged):
     to make pictures smaller, bicubic to make them larger."""
     skip_reencode: bool = False
     """Store a JPEG's own data, without its metadata, where no pixel changes: RGB, upright, without a colour profile, of
-    the size wanted."""
+    the size wanted, and encode_format jpg."""
+    encode_format: Literal["jpg", "png", "webp"] = "jpg"
+    """Format of the stored picture, which is also the ending of its name in the shards; png loses nothing."""
     quality: Annotated[int, Range(1, 100)] = 95
-    """JPEG quality of the stored picture."""
+    """Quality of the stored picture, of jpg and webp."""
     min_image_size: Annotated[int, Range(0)] = 0
     """Pixels; a picture whose smaller side is shorter is not decoded (0: any). Curation has its own rule, see
     package."""

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
-from pipeline.image.config import HooksConfig
+from pipeline.image.config import HooksConfig, ImageConfig
+from pipeline.image.encode import encode
 from pipeline.own import load
 from pipeline.tables.ledger import Rule
 from pipeline.tables.schema import SCORES
@@ -64,20 +65,15 @@ def score_pictures(pictures: Sequence[bytes], captions: Sequence[str], scorers: 
     return pa.array(rows, SCORES)
 
 
-def edit_pictures(pictures: Sequence[bytes], edits: Sequence[Edit], quality: int) -> list[bytes]:
-    """Stored pictures after the editing functions, as JPEG of ``quality``. Raises UserError when one changes a size."""
+def edit_pictures(pictures: Sequence[bytes], edits: Sequence[Edit], config: ImageConfig) -> list[bytes]:
+    """Stored pictures after the editing functions, stored as these are. Raises UserError when one changes a size."""
     images: Pictures = _decoded(pictures)
     sizes = [image.size for image in images]
     for edit in edits:
         images = edit(images)
         if [image.size for image in images] != sizes:
             raise UserError("package.hooks: an editing function changed the number or the sizes of the pictures")
-    found = []
-    for image in images:
-        stream = io.BytesIO()
-        image.convert("RGB").save(stream, "JPEG", quality=quality)
-        found.append(stream.getvalue())
-    return found
+    return [encode(image.convert("RGB"), config) for image in images]
 
 
 class ScoreRange:

@@ -1,6 +1,6 @@
 """From the bytes a server sent to the picture that is stored: one function, no state, safe in threads.
 
-In: bytes and :class:`ImageConfig`. Out: :class:`Processed`, an sRGB JPEG without metadata and what is known of the
+In: bytes and :class:`ImageConfig`. Out: :class:`Processed`, an sRGB picture without metadata and what is known of the
 original, or :class:`Rejected` with a reason; no bytes make it raise. What the header states is judged before anything
 is decoded, and a JPEG much larger than needed is decoded at a fraction of its size. Equal bytes and settings give equal
 bytes.
@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from pipeline.image.color import UnsupportedModeError, gamma_corrected, seen_within, simplify, stated_gamma, to_srgb
 from pipeline.image.config import ImageConfig
+from pipeline.image.encode import LONGEST_SIDE, encode
 from pipeline.image.exif import exif_json, exif_of, orientation
 from pipeline.image.further import further_format, register, stated_size
 from pipeline.image.geometry import scaled_size, square_side
@@ -31,7 +32,6 @@ __all__ = ["Processed", "Rejected", "process"]
 # Pillow's remarks on odd files; what matters of them is judged here.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
-_MAX_STORED_SIDE = 65_500  # pixels; libjpeg writes no longer one
 _MAX_SCANS = 100  # a progressive JPEG has about ten; each further one costs a pass over all pixels
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # of an object in memory: another one in every run
 _JPEG_FORMATS = ("JPEG", "MPO")
@@ -58,7 +58,7 @@ _TURNS = {
 class Processed:
     """A stored picture. ``original_width`` and ``original_height`` are as a viewer shows it, so after EXIF rotation."""
 
-    data: bytes  # JPEG
+    data: bytes  # in the format that the settings ask for
     width: int
     height: int
     original_width: int
@@ -155,7 +155,7 @@ def _judge(image: Image.Image, data: bytes, config: ImageConfig) -> Rejected | N
     if config.max_aspect_ratio and max(width, height) > config.max_aspect_ratio * min(width, height):
         return Rejected("bad_aspect_ratio", said)
     stored = scaled_size(width, height, config)
-    if max(stored) > _MAX_STORED_SIDE or stored[0] * stored[1] > config.max_pixels:
+    if max(stored) > LONGEST_SIDE[config.encode_format] or stored[0] * stored[1] > config.max_pixels:
         return Rejected("bad_aspect_ratio", said)
     if image.format in _JPEG_FORMATS and data.count(b"\xff\xda") > _MAX_SCANS:
         return Rejected("decode_error", "more JPEG scans than any real picture has")
@@ -173,7 +173,8 @@ def _store(image: Image.Image, data: bytes, config: ImageConfig) -> Processed:
     gamma, frame = stated_gamma(image), _frame(image)
     decoded = simplify(_decode(image, data, unturned, config), _depth(image, data))
 
-    as_it_is = image.format == "JPEG" and image.mode == "RGB" and turn == 1 and not profile
+    as_it_is = config.skip_reencode and config.encode_format == "jpg" and image.format == "JPEG"
+    as_it_is &= image.mode == "RGB" and turn == 1 and not profile
     picture = gamma_corrected(_resize(seen_within(decoded, frame), unturned, config), gamma)
     picture = to_srgb(picture, profile if isinstance(profile, bytes) else None)
     if turn in _TURNS:
@@ -184,7 +185,7 @@ def _store(image: Image.Image, data: bytes, config: ImageConfig) -> Processed:
 
     as_it_is &= picture.size == image.size
     return Processed(
-        data=bare_jpeg(data) if as_it_is and config.skip_reencode else _encoded(picture, config),
+        data=bare_jpeg(data) if as_it_is else encode(picture, config),
         width=picture.width,
         height=picture.height,
         original_width=width,
@@ -196,12 +197,6 @@ def _store(image: Image.Image, data: bytes, config: ImageConfig) -> Processed:
         animated=animated,
         spread=spread,
     )
-
-
-def _encoded(picture: Image.Image, config: ImageConfig) -> bytes:
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=config.quality)
-    return stream.getvalue()
 
 
 def _depth(image: Image.Image, data: bytes) -> int:

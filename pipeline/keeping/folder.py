@@ -1,8 +1,9 @@
 """Where everything lies in a run folder, and how a shard is laid out. The one file that writers and readers of shards
 share.
 
-A shard is a tar of adjacent members ``KEY.jpg KEY.txt KEY.json`` (KEY: 16 lower-case hexadecimal digits, the pair's id)
-beside a Parquet file of the same name with a row a sample and a ``_stats.json``. ``sizes.json`` counts the samples of
+A shard is a tar of adjacent members ``KEY.jpg KEY.txt KEY.json`` (or ``.png``, ``.webp``; KEY: 16 lower-case
+hexadecimal digits, the pair's id) beside a Parquet file of the same name with a row a sample and a ``_stats.json``.
+``sizes.json`` counts the samples of
 each tar (where there are none, of each Parquet file) and ``index.json`` is the index that the ``wids`` reader of
 webdataset expects. Imports nothing but the standard library.
 """
@@ -12,7 +13,6 @@ from dataclasses import dataclass
 
 __all__ = [
     "CAPTION_SUFFIX",
-    "IMAGE_SUFFIX",
     "IMAGE_SUFFIXES",
     "INDEX_FILE",
     "MANIFEST_FILE",
@@ -21,13 +21,13 @@ __all__ = [
     "SIZES_FILE",
     "SUCCESS_FILE",
     "RunFolder",
+    "image_suffix",
     "key_of",
     "part_name",
     "shard_name",
     "shards_of",
 ]
 
-IMAGE_SUFFIX = ".jpg"
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # what a reader should accept
 CAPTION_SUFFIX = ".txt"
 METADATA_SUFFIX = ".json"
@@ -36,6 +36,11 @@ INDEX_FILE = "index.json"
 MANIFEST_FILE = "_MANIFEST"  # a Parquet table, under a name that no pattern for data finds
 SUCCESS_FILE = "_SUCCESS"
 OPEN_FILE = "_OPEN"  # in the place of SUCCESS_FILE while part of the work is still to be done
+
+
+def image_suffix(picture: bytes) -> str:
+    """The ending of a stored picture's name in a tar: .jpg, .png or .webp."""
+    return ".png" if picture.startswith(b"\x89PNG") else ".webp" if picture.startswith(b"RIFF") else ".jpg"
 
 
 def key_of(pair_id: int) -> str:

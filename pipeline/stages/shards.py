@@ -123,8 +123,8 @@ class _WriteShard(beam.DoFn):
 
     def setup(self) -> None:
         self.queries = Matcher(self.automaton).queries
-        edits, quality = load_edits(self.config.package.hooks), self.config.image.quality
-        self.edit = partial(edit_pictures, edits=edits, quality=quality) if edits else None
+        edits = load_edits(self.config.package.hooks)
+        self.edit = partial(edit_pictures, edits=edits, config=self.config.image) if edits else None
         self.beacon = Beacon(self.run, self.name)
 
     def process(self, group: tuple[int, pa.Table]) -> Iterator[Entry]:

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 
 from pipeline.keeping.folder import (
     CAPTION_SUFFIX,
-    IMAGE_SUFFIX,
     INDEX_FILE,
     METADATA_SUFFIX,
     SIZES_FILE,
+    image_suffix,
     key_of,
     shard_name,
 )
@@ -116,7 +116,8 @@ def write_shard(
             if tar is not None:
                 _add_samples(tar, part, pictures)
             if in_parquet:
-                names = [key + IMAGE_SUFFIX for key in part.column("key").to_pylist()]
+                keys = part.column("key").to_pylist()
+                names = [key + image_suffix(picture) for key, picture in zip(keys, pictures, strict=True)]
                 held = pa.StructArray.from_arrays(
                     [pa.array(pictures, pa.binary()), pa.array(names)], fields=list(PICTURE)
                 )
@@ -151,7 +152,7 @@ def _chunks(
 def _add_samples(tar: TarWriter, part: pa.Table, pictures: Sequence[bytes]) -> None:
     for row, picture in zip(part.to_pylist(), pictures, strict=True):
         key = row["key"]
-        tar.add(key + IMAGE_SUFFIX, picture)
+        tar.add(key + image_suffix(picture), picture)
         tar.add(key + CAPTION_SUFFIX, row["caption"].encode())
         tar.add(key + METADATA_SUFFIX, _json(sample_fields(row)))
 

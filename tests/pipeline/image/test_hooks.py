@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image, ImageFilter
 
-from pipeline.image.config import HooksConfig
+from pipeline.image.config import HooksConfig, ImageConfig
 from pipeline.image.hooks import edit_pictures, load_edits, load_scorers, score_pictures, score_rules
 from pipeline.reasons import cause_of
 from pipeline.tables.ledger import apply_rules
@@ -80,12 +80,12 @@ def test_what_is_no_number_is_a_counted_reject(limits: dict[str, dict[str, float
 
 def test_edits_change_the_bytes_and_not_the_sizes() -> None:
     before = jpeg(200)
-    (after,) = edit_pictures([before], load_edits(HooksConfig(edits=(f"{HERE}:blur",))), 95)
+    (after,) = edit_pictures([before], load_edits(HooksConfig(edits=(f"{HERE}:blur",))), ImageConfig())
     sharp, soft = (np.asarray(Image.open(io.BytesIO(data)).convert("L"), dtype=float) for data in (before, after))
     assert soft.shape == sharp.shape
     assert np.abs(np.diff(soft, axis=1)).max() < np.abs(np.diff(sharp, axis=1)).max() / 2
     with pytest.raises(UserError, match="the sizes of the pictures"):
-        edit_pictures([before], load_edits(HooksConfig(edits=(f"{HERE}:grow",))), 95)
+        edit_pictures([before], load_edits(HooksConfig(edits=(f"{HERE}:grow",))), ImageConfig())
 
 
 def test_mistakes_are_named() -> None:

@@ -17,6 +17,7 @@ from pipeline.image.config import ImageConfig
 from pipeline.image.geometry import scaled_size
 from pipeline.image.process import Processed, Rejected, process
 from pipeline.image.turbo import decode_scaled
+from pipeline.keeping.folder import image_suffix
 from webimagetext.errors import UserError
 
 CONFIG = ImageConfig()
@@ -87,6 +88,23 @@ def test_a_jpeg_of_which_no_pixel_changes_is_stored_as_it_is() -> None:
         assert process(changed, skip) == process(changed, CONFIG)
     square = ImageConfig(skip_reencode=True, resize_mode="center_crop")
     assert process(data, square) == process(data, dataclasses.replace(square, skip_reencode=False))
+
+
+@pytest.mark.parametrize("name", ["png", "webp"])
+def test_pictures_are_stored_in_the_format_that_is_asked_for(name: str) -> None:
+    config = ImageConfig(encode_format=name, skip_reencode=True)
+    result = process(encoded(gradient(200, 120)), config)
+    assert isinstance(result, Processed) and image_suffix(result.data) == f".{name}"
+    picture = Image.open(io.BytesIO(result.data))
+    assert (picture.format, picture.mode, picture.size) == (name.upper(), "RGB", (200, 120))
+    other = process(encoded(gradient(200, 120)), dataclasses.replace(config, quality=20))
+    assert isinstance(other, Processed) and (other.data == result.data) == (name == "png")
+    if name == "png":
+        assert picture.tobytes() == Image.open(io.BytesIO(encoded(gradient(200, 120)))).tobytes()
+    else:
+        long = encoded(Image.new("RGB", (16_384, 3)), "PNG")
+        assert rejected(long, dataclasses.replace(config, resize_mode="no")).reason == "bad_aspect_ratio"
+        assert isinstance(process(long, ImageConfig(resize_mode="no")), Processed)
 
 
 def test_the_md5_is_noted_where_it_is_asked_for() -> None:
