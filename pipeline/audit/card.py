@@ -82,6 +82,9 @@ def _consent(settings: Mapping[str, Any]) -> str:
     )
 
 
+OTHERS = " So was what robots.txt says to well-known crawlers that gather data for AI."
+
+
 def _manners(http: Mapping[str, Any]) -> str:
     agent, delay = http.get("user_agent", "?"), http.get("delay", "?")
     contact = f" (contact: {http['contact']})" if http.get("contact") else ""
@@ -89,6 +92,7 @@ def _manners(http: Mapping[str, Any]) -> str:
     return (
         f"Sites were asked as `{agent}`{contact}, at most one request in {delay} seconds a host. A refusal by any of "
         f"these signals was obeyed, before the request where it can be known before: {signals}."
+        f"{OTHERS if http.get('obey_ai_crawler_rules') else ''}"
     )
 
 

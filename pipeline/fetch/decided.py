@@ -21,7 +21,7 @@ from webimagetext.deciding import deciding
 __all__ = ["FORM", "decided_by", "fetch_settings", "holds", "is_answered", "stored_form"]
 
 SUCCESS = "success"
-_CONSENT = ("binding_signals", "binding_directives")
+_CONSENT = ("binding_signals", "binding_directives", "binding_agents")
 # A status and the [http] settings that decided it. A status that is not here no setting would change.
 _HTTP = {
     "forbidden_address": ("allow_loopback",),

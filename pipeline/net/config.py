@@ -8,6 +8,7 @@ import functools
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
+from pipeline.net.usage import AI_CRAWLERS
 from webimagetext.deciding import FREE
 from webimagetext.errors import UserError
 from webimagetext.ranges import Range, Ranged
@@ -102,6 +103,9 @@ class HttpConfig(Ranged):
     """Refusals that bind; one left out is still noted in the evidence if it is seen, but obeyed no more."""
     binding_directives: tuple[str, ...] = ("noai", "noimageai", "noindex", "noimageindex", "none")
     """Words in X-Robots-Tag and meta robots that mean a refusal."""
+    obey_ai_crawler_rules: bool = False
+    """Obey what robots.txt says to well-known crawlers that gather data for AI (GPTBot, CCBot, Google-Extended …) as
+    if it were said to us."""
     ca_file: Annotated[str, FREE] = ""
     """PEM file of certificate authorities to trust instead of the system's."""
     allow_loopback: bool = False
@@ -129,6 +133,11 @@ class HttpConfig(Ranged):
     def binds(self, signal: Signal) -> bool:
         """Whether a refusal by this signal is obeyed."""
         return signal in self.binding_signals
+
+    @property
+    def binding_agents(self) -> tuple[str, ...]:
+        """Whose rules in robots.txt bind beside our own."""
+        return AI_CRAWLERS if self.obey_ai_crawler_rules else ()
 
     @property
     def has_contact(self) -> bool:

@@ -22,7 +22,7 @@ from webimagetext import files
 
 __all__ = ["recall", "remember"]
 
-FORM = 2
+FORM = 3
 SHORT_SECONDS = 2.0  # a host that may be asked again so soon needs no note of it
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from pipeline.net.usage import refuses_training
+from pipeline.net.usage import AI_CRAWLERS, refuses_training
 
 __all__ = ["MAX_ROBOTS_BYTES", "RobotsFile", "matches", "parse_robots", "percent_normal"]
 
@@ -95,15 +95,16 @@ class RobotsFile:
         What may be asked for is refused still where a Content-Signal or Content-Usage line refuses training; there the
         refusal goes first at equal length.
         """
-        group = self._group(agent)
-        if path == "/robots.txt" or group is None:
-            return True, "no rule"
-        path = percent_normal(path)
-        best = _longest(group.rules, path, first=True)
-        usage = _longest(group.usage, path, first=False)
-        if usage is not None and not usage.allow and (best is None or best.allow):
-            return False, usage.line
-        return (True, "no rule") if best is None else (best.allow, best.line)
+        return _verdict(self._group(agent), path)
+
+    def refusal_to(self, agents: Sequence[str], path: str) -> str:
+        """The line by which one of these agents, in lower case, may not ask for ``path``, and which; "" where each may
+        that the file names."""
+        for agent in agents:
+            allowed, line = _verdict(self._groups.get(agent), path)
+            if not allowed:
+                return f"{line} (said to {agent})"
+        return ""
 
     def delay(self, agent: str) -> float | None:
         """Seconds of Crawl-delay for ``agent``; None where the file asks for none."""
@@ -111,9 +112,11 @@ class RobotsFile:
         return group.delay if group else None
 
     def only(self, agent: str) -> "RobotsFile":
-        """The same, with the rules for one agent alone: what other agents may do can be most of a file."""
+        """The same, with the rules for one agent and AI_CRAWLERS alone: what other agents may do can be most of a
+        file."""
         group = self._group(agent)
-        return RobotsFile({"*": group} if group is not None else {}, self.sitemaps)
+        groups = {name: self._groups[name] for name in AI_CRAWLERS if name in self._groups}
+        return RobotsFile(groups | ({"*": group} if group is not None else {}), self.sitemaps)
 
     def told(self) -> dict[str, Any]:
         """The rules as values that JSON holds; :meth:`of_told` reads them."""
@@ -140,6 +143,17 @@ class RobotsFile:
 
     def _group(self, agent: str) -> _Group | None:
         return self._groups.get(agent.lower()) or self._groups.get("*")
+
+
+def _verdict(group: _Group | None, path: str) -> tuple[bool, str]:
+    if path == "/robots.txt" or group is None:
+        return True, "no rule"
+    path = percent_normal(path)
+    best = _longest(group.rules, path, first=True)
+    usage = _longest(group.usage, path, first=False)
+    if usage is not None and not usage.allow and (best is None or best.allow):
+        return False, usage.line
+    return (True, "no rule") if best is None else (best.allow, best.line)
 
 
 def _longest(rules: Sequence[Rule], path: str, *, first: bool) -> Rule | None:

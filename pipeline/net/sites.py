@@ -110,10 +110,11 @@ class Sites:
             looked_at.append("robots.txt: none")
         else:
             allowed, line = policy.robots.verdict(self._config.user_agent, path)
-            if allowed:
-                looked_at.append(f"robots.txt: {line}")
+            other = policy.robots.refusal_to(self._config.binding_agents, path) if allowed else line
+            if other:
+                refusals.append(Refusal("robots_txt", f"robots.txt: {other}"))
             else:
-                refusals.append(Refusal("robots_txt", f"robots.txt: {line}"))
+                looked_at.append(f"robots.txt: {line}")
         reserved = tdm_file_refusal(policy.tdm, path)
         if reserved is not None:
             refusals.append(reserved)

@@ -6,7 +6,16 @@ In: the words, such as ``search=yes, ai-train=no`` or ``train-ai=n``. Out: wheth
 
 import re
 
-__all__ = ["refuses_training"]
+__all__ = ["AI_CRAWLERS", "refuses_training"]
+
+# Names that robots.txt has for crawlers which gather data for AI, or for that use of another crawler's data, as their
+# operators publish them; those that fetch a page because a person asked for it are not among them.
+AI_CRAWLERS = (
+    *("ai2bot", "amazonbot", "anthropic-ai", "applebot-extended", "bytespider", "ccbot", "claude-web", "claudebot"),
+    *("cohere-ai", "cohere-training-data-crawler", "diffbot", "facebookbot", "google-extended", "gptbot"),
+    *("imagesiftbot", "img2dataset", "laion-huggingface-processor", "laiondownloader", "meta-externalagent", "omgili"),
+    *("omgilibot", "pangubot", "timpibot", "webzio-extended"),
+)
 
 _PREFERENCE = re.compile(r"([a-z][a-z0-9-]*)\s{0,9}=\s{0,9}[\"?]{0,2}([a-z0-9]+)")
 _TRAINING = ("ai-train", "train-ai", "train-genai")

@@ -295,6 +295,17 @@ def test_an_unreachable_robots_file_forbids(quick: HttpConfig) -> None:
         assert "/page" not in server.paths()
 
 
+def test_rules_for_ai_crawlers_bind_where_that_is_asked_for(quick: HttpConfig) -> None:
+    rules = b"User-agent: *\nAllow: /\nUser-agent: GPTBot\nDisallow: /page"
+    with HostileServer({"/robots.txt": answer(rules), "/page": answer(b"here")}) as server:
+        assert get(quick, server.url + "/page").reason == ""
+        found = get(dataclasses.replace(quick, obey_ai_crawler_rules=True), server.url + "/page")
+        assert (found.reason, found.detail) == (
+            "refused_by_robots_txt",
+            "robots.txt: Disallow: /page (said to gptbot)",
+        )
+
+
 def test_policy_files_that_robots_disallows_are_not_asked_for(quick: HttpConfig) -> None:
     with HostileServer({"/robots.txt": answer(b"User-agent: *\nDisallow: /\nAllow: /page")}) as server:
         assert get(quick, server.url + "/page").reason == ""

@@ -9,6 +9,7 @@ import pytest
 from protego import Protego
 
 from pipeline.net.robots import RobotsFile, matches, parse_robots, percent_normal
+from pipeline.net.usage import AI_CRAWLERS
 
 RFC = b"""
 User-Agent: *
@@ -137,6 +138,24 @@ def test_what_a_site_says_of_training(lines: str, path: str, line: str) -> None:
     for each in (robots, RobotsFile.of_told(json.loads(json.dumps(robots.only("bot").told())))):
         allowed, why = each.verdict("bot", path)
         assert (allowed, "" if allowed else why) == (not line, line)
+
+
+def test_what_is_said_to_crawlers_that_gather_for_ai() -> None:
+    lines = (
+        "User-agent: *\nAllow: /\n\nUser-agent: GPTBot\nUser-agent: Google-Extended\nDisallow: /art/\n\n"
+        "User-agent: CCBot/2.0\nAllow: /\n\nUser-agent: other\nDisallow: /"
+    )
+    robots = parse_robots(lines.encode())
+    for each in (robots, RobotsFile.of_told(json.loads(json.dumps(robots.only("us").told())))):
+        assert each.verdict("us", "/art/x")[0]
+        assert each.refusal_to(AI_CRAWLERS, "/art/x") == "Disallow: /art/ (said to google-extended)"
+        assert each.refusal_to(AI_CRAWLERS, "/text/x") == each.refusal_to((), "/art/x") == ""
+        assert each.refusal_to(("ccbot",), "/art/x") == each.refusal_to(("bytespider",), "/art/x") == ""
+    assert all(
+        name == name.lower() and parse_robots(f"User-agent: {name}\nDisallow: /".encode()).refusal_to((name,), "/")
+        for name in AI_CRAWLERS
+    )
+    assert sorted(set(AI_CRAWLERS)) == list(AI_CRAWLERS)
 
 
 def test_a_long_file_is_cut_at_a_line() -> None:
