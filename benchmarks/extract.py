@@ -23,7 +23,8 @@ from benchmarks.resources import measure
 from benchmarks.table import Row, figure, times
 from examples.demo.inputs import gimp_manual
 from pipeline.net.config import HttpConfig
-from pipeline.read.archive import Response, read_responses
+from pipeline.read.archive import read_responses
+from pipeline.read.archive_items import Response
 from pipeline.read.choose import is_text
 from pipeline.read.config import ExtractConfig
 from pipeline.read.pages import extract_page

@@ -25,6 +25,7 @@ RECORD_START = re.compile(rb"WARC/\d\.\d+\r?\n")
 _LIKE_A_RECORD = re.compile(rb"(?:\A|\n)\s{0,9}WARC|WARC-[A-Z][a-z]+")
 GZIP_START = re.compile(rb"\x1f\x8b\x08[\x00-\x1f]")
 _ARC_START = b"filedesc:"
+_ARC_LINE = re.compile(rb"[A-Za-z]{3,10}:[^\n]{1,4000} \d{14} ")
 MAX_MEMBERS = 100  # looked into
 
 
@@ -84,18 +85,26 @@ def _packs_records(head: bytes) -> bool:
         except zlib.error:
             damaged |= found.start() == 0
             continue
-        if _LIKE_A_RECORD.search(text) or text.startswith(_ARC_START):
+        if _LIKE_A_RECORD.search(text) or _begins_arc(text):
             return True
     return damaged
 
 
+def _begins_arc(text: bytes) -> bool:
+    return text.startswith(_ARC_START) or _ARC_LINE.match(text) is not None
+
+
 def is_arc(stream: IO[bytes]) -> bool:
-    """Whether a file is in the format before WARC."""
-    head = stream.read(4096)
+    """Whether a file is in the format before WARC; where its first member is damaged, the next one tells."""
+    head = stream.read(SCAN_BYTES)
     stream.seek(0)
-    if head[:2] == b"\x1f\x8b":
+    if head.startswith((_ARC_START, b"WARC/")):
+        return head.startswith(_ARC_START)
+    for found in itertools.islice(GZIP_START.finditer(head), MAX_MEMBERS):
         try:
-            head = zlib.decompressobj(31).decompress(head, 64)
+            text = zlib.decompressobj(31).decompress(head[found.start() : found.start() + 65_536], 4096)
         except zlib.error:
-            return False
-    return head.startswith(_ARC_START)
+            continue
+        if text:
+            return _begins_arc(text)
+    return False

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.hashing import hash64
-from pipeline.read.archive import REDIRECTS
+from pipeline.read.archive_items import REDIRECTS
 from pipeline.read.tables import Held
 from pipeline.read.urls import spelling
 from pipeline.tables.schema import IMAGES

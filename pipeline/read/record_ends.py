@@ -13,11 +13,11 @@ from pipeline.read.archive_file import GZIP_START, RECORD_START, SCAN_BYTES
 
 __all__ = ["end_of_record", "ends_the_file", "first_missed", "next_place", "next_start"]
 
-_ANY_START = re.compile(b"|".join((RECORD_START.pattern, GZIP_START.pattern)))
 _GZIP = b"\x1f\x8b"
 _BLANK_LINE = re.compile(rb"\n[ \t\r]*\n")
+_LONGEST_START = 1 << 13
 _HEAD_BYTES = 1 << 16  # FastWARC takes no longer head
-_BEHIND = re.compile(rb"\r\n\r\n|\n\n|(?:\r\n|\n)?WARC/")
+_BEHIND = (b"\r\n\r\n", b"\n\n")
 
 
 def next_place(record: Any) -> int:
@@ -46,7 +46,7 @@ def end_of_record(stream: IO[bytes], start: int, length: int) -> int | None:
     stream.seek(end)
     behind = stream.read(_HEAD_BYTES)
     space = len(behind) - len(behind.lstrip())
-    return end + space if space == len(behind) or _BEHIND.match(behind) else None
+    return end + space if space == len(behind) or behind.startswith(_BEHIND) else None
 
 
 def _end_of_member(stream: IO[bytes], data: bytes) -> int | None:
@@ -84,11 +84,16 @@ def ends_the_file(stream: IO[bytes], start: int, length: int) -> bool:
     return place is not None
 
 
-def next_start(stream: IO[bytes], begin: int) -> int | None:
-    """Where, from ``begin`` on, a record or a gzip member may start."""
+def next_start(stream: IO[bytes], begin: int, of_arc: re.Pattern[bytes] | None = None) -> int | None:
+    """Where, from ``begin`` on, a record or a gzip member may start; ``of_arc`` is how those of a plain ARC file do."""
     stream.seek(0)
     head = stream.read(5)
-    pattern = GZIP_START if head[:2] == _GZIP else RECORD_START if head == b"WARC/" else _ANY_START
+    if head[:2] == _GZIP:
+        pattern = GZIP_START
+    elif head == (b"filed" if of_arc else b"WARC/"):
+        pattern = of_arc or RECORD_START
+    else:
+        pattern = re.compile(b"|".join(((of_arc or RECORD_START).pattern, GZIP_START.pattern)))
     stream.seek(begin)
     kept = b""
     while chunk := stream.read(SCAN_BYTES):
@@ -97,7 +102,7 @@ def next_start(stream: IO[bytes], begin: int) -> int | None:
         if found:
             return begin - len(kept) + found.start()
         begin += len(chunk)
-        kept = window[-16:]
+        kept = window[-_LONGEST_START:]
     return None
 
 

@@ -13,7 +13,8 @@ from pipeline.net.body import BadEncodingError, BodyTooLargeError
 from pipeline.net.config import HttpConfig
 from pipeline.net.consent import decide, header_refusals
 from pipeline.net.sniff import SNIFFED, is_picture
-from pipeline.read.archive import Passed, Problem, Response, read_responses
+from pipeline.read.archive import read_responses
+from pipeline.read.archive_items import Passed, Problem, Response
 from pipeline.read.config import ExtractConfig
 from pipeline.read.pages import extract_page
 from pipeline.read.payload import decode_payload

@@ -14,7 +14,8 @@ from typing import Any
 from pipeline.net.config import HttpConfig
 from pipeline.net.transport import Headers
 from pipeline.read.addresses import is_placeholder
-from pipeline.read.archive import Problem, Response, read_metadata
+from pipeline.read.archive import read_metadata
+from pipeline.read.archive_items import Problem, Response
 from pipeline.read.choose import choose, plain
 from pipeline.read.config import ExtractConfig
 from pipeline.read.declared import images_of_metas

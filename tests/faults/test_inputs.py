@@ -34,7 +34,7 @@ from query_builder.sources.dump import Ledger, plan_shards, read_pages, read_sit
 from query_builder.sources.pageviews import ViewsTask, count_views, read_ledger, views_path
 from query_builder.sources.wordnet import read_wordnet
 from tests.faults.outcomes import DAMAGES, Read, outcomes_of, rows_of
-from tests.pipeline.read.archive_records import http_block, warc_record, wat_record
+from tests.pipeline.read.archive_records import ARC_HEAD, arc_record, http_block, warc_record, wat_record
 from tests.query_builder.conftest import dump, page
 from tests.small_run import paint
 from trainer.evaluate.__main__ import main as evaluate
@@ -101,6 +101,17 @@ def image_records() -> list[bytes]:
             warc_record("response", f"http://h/{number}/", http_block(f"<img src=x.jpg alt='{alt}'>".encode()))
         )
         found.append(warc_record("response", f"http://h/{number}/x.jpg", http_block(paint(number), "image/jpeg")))
+    return found
+
+
+def arc_records() -> list[bytes]:
+    found = [ARC_HEAD]
+    for number in range(12):
+        page = http_block(f"<img src=x.jpg alt='a {sentence()} runs'>".encode())
+        found.append(arc_record(f"http://h/{number}/", page) + b"\n")
+        found.append(
+            arc_record(f"http://h/{number}/x.jpg", http_block(paint(number), "image/jpeg"), "image/jpeg") + b"\n"
+        )
     return found
 
 
@@ -224,6 +235,13 @@ CASES: dict[str, Case] = {
         rows_in_common,
     ),
     "WARC, plain": ("a.warc", lambda _: b"".join(image_records()), read_archive, rows_in_common),
+    "ARC, `.gz`": (
+        "a.arc.gz",
+        lambda _: b"".join(gzip.compress(record, mtime=0) for record in arc_records()),
+        read_archive,
+        rows_in_common,
+    ),
+    "ARC, plain": ("a.arc", lambda _: b"".join(arc_records()), read_archive, rows_in_common),
     "WAT, `.gz`": (
         "a.warc.wat.gz",
         lambda _: b"".join(gzip.compress(record, mtime=0) for record in wat_records()),

@@ -4,7 +4,9 @@ import json
 import zlib
 from typing import Any
 
-__all__ = ["http_block", "warc_record", "wat_record"]
+__all__ = ["ARC_HEAD", "arc_record", "http_block", "warc_record", "wat_record"]
+
+ARC_HEAD = b"filedesc://a.arc 0.0.0.0 20260101000000 text/plain 12\n1 0 a\nURL a\n\n"
 
 
 def warc_record(kind: str, url: str, block: bytes, content_type: str = "application/http; msgtype=response") -> bytes:
@@ -21,6 +23,11 @@ def http_block(body: bytes, content_type: str = "text/html", status: str = "200 
     lines = [f"HTTP/1.1 {status}", f"Content-Type: {content_type}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def arc_record(url: str, block: bytes, media: str = "text/html") -> bytes:
+    """One record of an ARC file, without the empty line that stands behind most."""
+    return f"{url} 10.0.0.1 20260101000000 {media} {len(block)}\n".encode() + block
 
 
 def wat_record(url: str, html: dict[str, Any], status: str = "200", **headers: str) -> bytes:

@@ -1,6 +1,7 @@
 """Archives with one bit changed: what was in a record is read, or told, and the records beside it are read."""
 
 import gzip
+import itertools
 import random
 import re
 import tarfile
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.read.archive import Problem, Response, read_responses
-from tests.pipeline.read.archive_records import http_block, warc_record
+from pipeline.read.archive import read_responses
+from pipeline.read.archive_items import Problem, Response
+from tests.pipeline.read.archive_records import ARC_HEAD, arc_record, http_block, warc_record
+from webimagetext.errors import UserError
 
 BEGINS = len(b"WARC/")  # what stands behind it may change to another version
 Told = tuple[type, str | None, str, bytes]
@@ -131,3 +134,55 @@ def test_a_length_that_is_short_leaves_something_over(archive: Archive) -> None:
     found = told(Path(archive(page(0), short, page(2), plain=True)))
     assert read_pages(found) == [f"http://h/{number}/" for number in range(3)]
     assert found[Problem, None, "broken_record", b""] == 1 == problems(found)
+
+
+@pytest.fixture(scope="module")
+def real_arc(shared_data: Path) -> list[bytes]:
+    """The first records of a real ARC file."""
+    with tarfile.open(shared_data / "warc.tar.gz") as tar:
+        member = tar.extractfile("warc/archivesunleashed__aut/example.arc.gz")
+        assert member is not None
+        content = gzip.decompress(member.read())
+    starts = [found.start() for found in re.finditer(rb"(?:filedesc|https?|dns):\S+ \S+ \d{14} \S+ \d+\n", content)]
+    return [content[a:b] for a, b in itertools.pairwise(starts[:16])]
+
+
+def test_a_bit_in_the_lines_of_a_plain_arc_file(real_arc: list[bytes], tmp_path: Path) -> None:
+    path = tmp_path / "real.arc"
+    path.write_bytes(b"".join(real_arc))
+    whole = told(path)
+    assert whole.total() == 11
+    for place, content in one_changed(real_arc, lambda record: range(0, record.index(b"\n") + 1, 2)):
+        path.write_bytes(content)
+        if not content.startswith(b"filedesc:"):
+            with pytest.raises(UserError, match="is no WARC, ARC or WAT file"):
+                told(path)
+            continue
+        now = told(path)
+        assert (now - whole).total() >= (whole - now).total(), place
+
+
+def test_a_bit_in_the_members_of_a_packed_arc_file(real_arc: list[bytes], tmp_path: Path) -> None:
+    path, members = tmp_path / "real.arc.gz", [gzip.compress(record, mtime=0) for record in real_arc]
+    path.write_bytes(b"".join(members))
+    whole = told(path)
+
+    def ends(member: bytes) -> Iterable[int]:
+        return [*range(2, 40, 3), *range(40, len(member) - 8, 997), *range(len(member) - 8, len(member))]
+
+    for place, content in one_changed(members, ends):
+        path.write_bytes(content)
+        now = told(path)
+        lost, new = whole - now, now - whole
+        assert new.total() == problems(new) >= lost.total(), place
+        assert lost.total() <= 1
+
+
+def test_records_of_an_arc_file_that_follow_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No empty line is between them, as some programs wrote them; nothing is said on the terminal."""
+    path = tmp_path / "dense.arc"
+    records = [arc_record(f"http://h/{number}/", http_block(b"<p>a page")) for number in range(5)]
+    path.write_bytes(ARC_HEAD + b"".join(records))
+    found = told(path)
+    assert read_pages(found) == [f"http://h/{number}/" for number in range(5)] and found.total() == 5
+    assert capsys.readouterr().err == ""
