@@ -2,14 +2,28 @@
 
 In: bytes. Out: the same with the line, and back; NumPy reads its own files with the line after them. A file that was
 cut short, or of which one bit changed, is told from a whole one. A Parquet file, which must end as it does, has the
-checksum in its metadata: of the file as it is with zeros in that place.
+checksum in its metadata: of the file as it is with zeros in that place. One that is written piece by piece has the line
+between its last page and its footer, where no reader looks.
 """
 
+import io
+import os
 import re
 import zlib
 from typing import IO, Any
 
-__all__ = ["PARQUET_SEAL", "SEAL_BYTES", "Sealing", "is_broken_parquet", "is_sealed", "seal", "seal_parquet", "unseal"]
+__all__ = [
+    "PARQUET_SEAL",
+    "SEAL_BYTES",
+    "Sealing",
+    "SealingParquet",
+    "is_broken_parquet",
+    "is_sealed",
+    "is_sealed_parquet",
+    "seal",
+    "seal_parquet",
+    "unseal",
+]
 
 # What the metadata of the schema holds when a Parquet file is written that is to be sealed.
 PARQUET_SEAL = {b"crc32_of_file": b"crc32:00000000"}
@@ -18,6 +32,7 @@ _STATED = re.compile(rb"crc32:([0-9a-f]{8})")
 
 _MARK = b"\nCRC-32 "
 SEAL_BYTES = len(_MARK) + 9
+_FOOTER_END = 8  # the footer's length, and the letters that end a Parquet file
 _PIECE = 1 << 20
 
 
@@ -76,3 +91,60 @@ def is_broken_parquet(content: bytes) -> bool:
     return not found or zlib.crc32(content[: found[0].start()] + _ZEROS + content[found[0].end() :]) != int(
         found[0][1], 16
     )
+
+
+class SealingParquet(io.RawIOBase):
+    """Seals a Parquet file that is written through it, by a line before its footer, without holding more than that."""
+
+    def __init__(self, stream: IO[bytes] | io.RawIOBase) -> None:
+        self._stream, self._crc = stream, 0
+        self._footer: bytearray | None = None
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        if self._footer is not None:
+            self._footer += data
+            return memoryview(data).nbytes
+        self._crc = zlib.crc32(data, self._crc)
+        return self._stream.write(data)
+
+    def begin_footer(self) -> None:
+        """Says that all pages are written."""
+        self._footer = bytearray()
+
+    def finish(self) -> None:
+        """Writes the line and the footer; the stream stays open."""
+        footer = bytes(self._footer or b"")
+        place = len(footer) - _FOOTER_END - int.from_bytes(footer[-_FOOTER_END:-4], "little")
+        self._stream.write(footer[:place] + _line(zlib.crc32(footer, self._crc)) + footer[place:])
+
+
+def is_sealed_parquet(stream: IO[bytes]) -> bool | None:
+    """Whether a Parquet file is, from its start to its end, as it was sealed by a line; None for one without it. The
+    stream stands at its start then."""
+    try:
+        return _is_sealed_parquet(stream)
+    finally:
+        stream.seek(0)
+
+
+def _is_sealed_parquet(stream: IO[bytes]) -> bool | None:
+    stream.seek(max(0, stream.seek(0, os.SEEK_END) - _FOOTER_END))
+    end = stream.read()
+    place = stream.tell() - _FOOTER_END - int.from_bytes(end[:4], "little") - SEAL_BYTES
+    if place < 0:
+        return None
+    stream.seek(place)
+    line = stream.read(SEAL_BYTES)
+    if line[:4] != _MARK[:4] and line[4:8] != _MARK[4:]:  # where it is damaged, one of its halves is not
+        return None
+    stream.seek(0)
+    crc, left = 0, place
+    while left and (data := stream.read(min(left, _PIECE))):
+        crc, left = zlib.crc32(data, crc), left - len(data)
+    stream.seek(place + SEAL_BYTES)
+    while data := stream.read(_PIECE):
+        crc = zlib.crc32(data, crc)
+    return line == _line(crc)

@@ -19,6 +19,7 @@ from pipeline.fetch.spool import Facts, Spool
 from pipeline.hashing import hash64
 from pipeline.image.config import ImageConfig
 from pipeline.image.process import Processed, Rejected
+from pipeline.keeping.damage import damaged
 from pipeline.keeping.folder import image_suffix, key_of
 from pipeline.keeping.manifest import Entry, entry_of_table, entry_of_written
 from pipeline.net.config import HttpConfig
@@ -26,7 +27,8 @@ from pipeline.tables.schema import IMAGES
 from pipeline.write.tar import TarWriter
 from webimagetext import files, local
 from webimagetext.errors import UserError
-from webimagetext.parquet import UNREADABLE, read_parquet
+from webimagetext.parquet import UNREADABLE, parquet_writer, read_parquet
+from webimagetext.sealed import is_sealed_parquet
 from webimagetext.settings import fingerprint
 
 __all__ = [
@@ -120,10 +122,12 @@ def read_part(folder: str, part: str, urls: Sequence[str]) -> pa.RecordBatch | N
     if not files.exists(url):
         return None
     with files.open_input(url) as stream:
+        if is_sealed_parquet(stream) is False:
+            return None  # it is written anew
         try:
             table = read_parquet(stream)
         except UNREADABLE:
-            return None  # it is written anew
+            return None
     if table.column("url").to_pylist() != list(urls):
         raise UserError(f"{url}: was made for other image URLs", "give the new ones a part, or a folder, of their own")
     return _one_batch(table)
@@ -148,18 +152,26 @@ def finish_part(folder: str, part: str, urls: Sequence[str], spool: Spool, missi
         tar.close()
     about = {TAR: json.dumps(entry_of_written(stream, name, 0))}
     table = pa.Table.from_pylist(rows, schema=IMAGES.with_metadata(about))
-    with files.write_atomic(files.join(folder, f"{part}.parquet"), safe=True) as written:
-        pq.write_table(table, written, compression="zstd", write_page_checksum=True)
+    url = files.join(folder, f"{part}.parquet")
+    with files.write_atomic(url, safe=True) as written, parquet_writer(written, table.schema, sealed=True) as writer:
+        writer.write_table(table)
     spool.delete()  # what it held is on the disk
     return _one_batch(table)
 
 
 def entries_of_part(folder: str, part: str) -> list[Entry]:
-    """The manifest rows of a part's table and of its tar, which counts no rows: the table does."""
+    """The manifest rows of a part's table and of its tar, which counts no rows: the table does. Raises UserError where
+    one is damaged; of the tar its length alone is looked at, for each of its pictures has a checksum of its own."""
     entries = [entry_of_table(folder, f"{part}.parquet")]
     with files.open_input(files.join(folder, f"{part}.parquet")) as stream:
         about = pq.read_schema(stream).metadata or {}
-    return [*entries, json.loads(about[TAR])] if TAR in about else entries
+    if TAR not in about:
+        return entries
+    tar: Entry = json.loads(about[TAR])
+    url = files.join(folder, tar["file"])
+    if not files.exists(url) or files.size(url) != tar["bytes"]:
+        raise damaged(folder, tar["file"], f"it is missing, or has not the {tar['bytes']:,} bytes that were written")
+    return [*entries, tar]
 
 
 def _one_batch(table: pa.Table) -> pa.RecordBatch:

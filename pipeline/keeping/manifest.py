@@ -10,7 +10,6 @@ names.
 """
 
 import contextlib
-import datetime
 import functools
 import hashlib
 import io
@@ -28,7 +27,7 @@ from pipeline.tables.schema import MANIFEST
 from webimagetext import files
 from webimagetext.errors import UserError
 from webimagetext.parquet import UNREADABLE, open_parquet, read_parquet
-from webimagetext.sealed import PARQUET_SEAL, is_broken_parquet, seal_parquet
+from webimagetext.sealed import PARQUET_SEAL, is_broken_parquet, is_sealed_parquet, seal_parquet
 from webimagetext.settings import fingerprint as fingerprint_of
 
 __all__ = [
@@ -53,7 +52,6 @@ __all__ = [
     "remove_unnamed",
     "rows_in",
     "samples_in",
-    "today",
     "write_manifest",
 ]
 
@@ -73,11 +71,15 @@ def entry_of(folder: str, name: str, rows: int) -> Entry:
 
 def entry_of_table(folder: str, name: str) -> Entry:
     """The manifest row of a Parquet file that is in ``folder`` already, as an interrupted run left it: reads all of it,
-    and holds its pages against their checksums. Raises UserError for one that is damaged or missing."""
+    and holds it against its seal. Raises UserError for one that is damaged or missing."""
     with _open_there(folder, name) as stream:
+        sealed = is_sealed_parquet(stream)
+        if sealed is False:
+            raise damaged(folder, name, NOT_WRITTEN)
         try:
             file = open_parquet(stream)
-            rows = sum(batch.num_rows for batch in file.iter_batches())
+            # One that an earlier version wrote has checksums for its pages alone.
+            rows = file.metadata.num_rows if sealed else sum(batch.num_rows for batch in file.iter_batches())
         except UNREADABLE as error:
             raise damaged(folder, name, f"not a readable Parquet file: {error}") from None
         stream.seek(0)
@@ -183,11 +185,6 @@ def _mark(folder: str, name: str, other: str, content: dict[str, Any]) -> None:
     with files.write_atomic(files.join(folder, name), "w", safe=True) as stream:
         json.dump({**content, CHECKSUM: fingerprint_of(content)}, stream, indent=1, sort_keys=True)
         stream.write("\n")
-
-
-def today() -> str:
-    """The day, in UTC, as ISO 8601 writes it."""
-    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def read_success(folder: str) -> Marker | None:

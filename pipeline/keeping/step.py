@@ -10,6 +10,7 @@ noted as damaged is not finished: :func:`reopen` makes it so, and the step makes
 """
 
 import dataclasses
+import datetime
 import sys
 import time
 from collections import Counter
@@ -42,6 +43,7 @@ __all__ = [
     "reopen",
     "run_steps",
     "settings_of",
+    "today",
 ]
 
 Markers = dict[str, Marker | None]  # what the marker of each step says, by the folder that it lies in
@@ -109,7 +111,7 @@ class Step:
         folder."""
         inside = [folder for folder in self.tables if folder.startswith(f"{root}/")]
         inputs = {folder.removeprefix(f"{root}/"): manifest.manifest_digest(folder) for folder in inside}
-        made = {"format": FORMAT, "step": self.name, "verb": self.verb, "day": manifest.today()}
+        made = {"format": FORMAT, "step": self.name, "verb": self.verb, "day": today()}
         held = vouched(root, self.output, [self.output, *self.owned, *self.kept], self.beside)
         return {**made, "settings": to_dict(self.settings), "inputs": inputs, "files": held}
 
@@ -155,6 +157,11 @@ def reopen(steps: Sequence[Step], root: str, markers: Markers) -> list[tuple[Ste
     for place in sorted(forgotten):
         forget(*place)
     return found
+
+
+def today() -> str:
+    """The day, in UTC, as ISO 8601 writes it."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def counted(folder: str, what: str) -> str:

@@ -19,6 +19,7 @@ from pipeline.tables.batches import Keys
 from pipeline.tables.gather import Gather
 from webimagetext import files
 from webimagetext.hashing import mix
+from webimagetext.parquet import parquet_writer
 
 __all__ = ["WriteGroups", "WriteManifest", "WriteTable", "by_hashed", "by_pair", "open_part", "write_part"]
 
@@ -58,11 +59,13 @@ class Part:
 
 @contextlib.contextmanager
 def open_part(folder: str, name: str, schema: pa.Schema, *, safe: bool = False) -> Iterator[Part]:
-    """A Parquet file of a table folder, which is there under its name when the block has ended well; ``safe`` as
-    files.write_atomic has it."""
+    """A Parquet file of a table folder, which is there under its name when the block has ended well.
+
+    ``safe``: it vouches for itself until a manifest names it, so it is sealed, and on the disk before it has its name.
+    """
     with (
         files.write_hashed(files.join(folder, name), safe=safe) as stream,
-        pq.ParquetWriter(stream, schema, compression="zstd", write_page_checksum=True) as writer,
+        parquet_writer(stream, schema, sealed=safe) as writer,
     ):
         part = Part(writer)
         yield part
@@ -70,9 +73,12 @@ def open_part(folder: str, name: str, schema: pa.Schema, *, safe: bool = False) 
 
 
 def write_part(folder: str, name: str, table: pa.Table, *, safe: bool = False) -> Entry:
-    """Writes one Parquet file of a table folder and returns its manifest row; ``safe`` as files.write_atomic has it."""
-    with files.write_hashed(files.join(folder, name), safe=safe) as stream:
-        pq.write_table(table, stream, compression="zstd", row_group_size=GROUP_ROWS, write_page_checksum=True)
+    """Writes one Parquet file of a table folder and returns its manifest row; ``safe`` as :func:`open_part` has it."""
+    with (
+        files.write_hashed(files.join(folder, name), safe=safe) as stream,
+        parquet_writer(stream, table.schema, sealed=safe) as writer,
+    ):
+        writer.write_table(table, row_group_size=GROUP_ROWS)
     return entry_of_written(stream, name, table.num_rows)
 
 

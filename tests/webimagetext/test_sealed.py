@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from webimagetext.files import write_atomic
-from webimagetext.sealed import PARQUET_SEAL, is_broken_parquet, seal, seal_parquet, unseal
+from webimagetext.parquet import UNREADABLE, parquet_writer
+from webimagetext.sealed import PARQUET_SEAL, is_broken_parquet, is_sealed_parquet, seal, seal_parquet, unseal
 
 
 def test_every_bit_and_every_cut_is_noticed() -> None:
@@ -42,6 +43,37 @@ def test_a_parquet_file_of_another_program_is_not_broken() -> None:
     content = io.BytesIO()
     pq.write_table(pa.table({"text": ["a"]}), content)
     assert not is_broken_parquet(content.getvalue())
+
+
+def written(rows: int, *, sealed: bool) -> bytes:
+    """A Parquet file of so many groups of rows."""
+    content = io.BytesIO()
+    schema = pa.schema({"number": pa.int64(), "text": pa.string()})
+    with parquet_writer(content, schema, sealed=sealed) as writer:
+        for start in range(0, rows, 40):
+            numbers = list(range(start, start + 40))
+            writer.write_table(pa.table({"number": numbers, "text": [f"{n % 3}" for n in numbers]}, schema))
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("rows", [0, 40, 120])
+def test_a_parquet_file_that_is_sealed_as_it_is_written(rows: int) -> None:
+    plain, sealed = written(rows, sealed=False), written(rows, sealed=True)
+    assert pq.read_table(io.BytesIO(sealed)).equals(pq.read_table(io.BytesIO(plain)))
+    assert pq.read_table(io.BytesIO(sealed)).num_rows == rows
+    stream = io.BytesIO(sealed)
+    assert is_sealed_parquet(stream) is True and stream.tell() == 0
+    assert is_sealed_parquet(io.BytesIO(plain)) is None
+    taken = set()
+    for place in range(len(sealed)):
+        changed = io.BytesIO(sealed[:place] + bytes([sealed[place] ^ 1 << place % 8]) + sealed[place + 1 :])
+        if is_sealed_parquet(changed) is not False:
+            taken.add(len(sealed) - place)
+            with pytest.raises(UNREADABLE):
+                pq.read_table(changed)
+    assert taken <= set(range(5, 9)), "but for the length of the footer, without which nobody can read it"
+    for length in range(0, len(sealed), 9):
+        assert is_sealed_parquet(io.BytesIO(sealed[:length])) is not True
 
 
 def test_a_safe_file_is_on_the_disk_before_it_gets_its_name(
