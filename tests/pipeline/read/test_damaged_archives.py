@@ -1,6 +1,7 @@
 """Archives with one bit changed: what was in a record is read, or told, and the records beside it are read."""
 
 import gzip
+import io
 import itertools
 import random
 import re
@@ -10,9 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from fastwarc.warc import ArchiveIterator
 
 from pipeline.read.archive import read_responses
 from pipeline.read.archive_items import Problem, Response
+from pipeline.read.record_ends import next_place
 from tests.pipeline.read.archive_records import ARC_HEAD, arc_record, http_block, warc_record
 from webimagetext.errors import UserError
 
@@ -82,6 +85,15 @@ def test_a_bit_in_the_heads_of_a_plain_archive(real: list[bytes], newline: bytes
         if place < BEGINS:
             assert new.total() == problems(new) >= 1
         assert problems(new) or bodies.issuperset(body for _, _, _, body in new)
+
+
+def test_where_the_next_record_begins_is_known_without_a_look(real: list[bytes]) -> None:
+    """Else each record of a whole archive would be looked for, which costs more than reading it."""
+    begin = 0
+    records = ArchiveIterator(io.BytesIO(b"".join(real)), parse_http=False, quirks_mode=True, fsspec_args=False)
+    for record, content in zip(records, real, strict=True):
+        begin += len(content)
+        assert next_place(record) == begin
 
 
 def test_a_bit_in_the_members_of_a_packed_archive(real: list[bytes], tmp_path: Path) -> None:
