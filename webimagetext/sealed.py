@@ -25,10 +25,13 @@ __all__ = [
     "unseal",
 ]
 
-# What the metadata of the schema holds when a Parquet file is written that is to be sealed.
-PARQUET_SEAL = {b"crc32_of_file": b"crc32:00000000"}
-_ZEROS = b"crc32:00000000"
 _STATED = re.compile(rb"crc32:([0-9a-f]{8})")
+_NAME = b"crc32_of_file"
+# The entry as the footer has it, whatever its name has become.
+_ENTRY = re.compile(rb"\x18\x0d.{13}\x18\x0ecrc32:[0-9a-f]{8}", re.DOTALL)
+_ZEROS = b"crc32:00000000"
+# What the metadata of the schema holds when a Parquet file is written that is to be sealed.
+PARQUET_SEAL = {_NAME: _ZEROS}
 
 _MARK = b"\nCRC-32 "
 SEAL_BYTES = len(_MARK) + 9
@@ -85,7 +88,7 @@ def seal_parquet(content: bytes) -> bytes:
 
 def is_broken_parquet(content: bytes) -> bool:
     """Whether a Parquet file is not as it was sealed; False too for one that was not sealed."""
-    if b"crc32_of_file" not in content:
+    if _NAME not in content and not _ENTRY.search(content):
         return False
     found = list(_STATED.finditer(content))[-1:]
     return not found or zlib.crc32(content[: found[0].start()] + _ZEROS + content[found[0].end() :]) != int(

@@ -31,10 +31,7 @@ def test_a_sealed_parquet_file(text: str) -> None:
     pq.write_table(table, content)
     sealed = seal_parquet(content.getvalue())
     assert not is_broken_parquet(sealed) and pq.read_table(io.BytesIO(sealed)).equals(table)
-    key = sealed.index(b"crc32_of_file")
     for place in range(len(sealed)):
-        if text != "crc32_of_file" and key <= place < key + 13:
-            continue  # without its name there is no seal
         changed = sealed[:place] + bytes([sealed[place] ^ 1]) + sealed[place + 1 :]
         assert is_broken_parquet(changed), place
 
