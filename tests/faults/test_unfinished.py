@@ -16,9 +16,12 @@ from tests.pipeline.test_archive_flow import archive_job
 
 
 def flip(path: Path) -> None:
-    """Changes a bit of a value: of a Parquet file near the end of its largest column, of a tar in its first picture."""
+    """Changes a bit of a value: of a Parquet file near the end of its largest column, or, where it has no row, in the
+    middle; of a tar in its first picture."""
     content, place = bytearray(path.read_bytes()), 700
-    if path.suffix == ".parquet":
+    if path.suffix == ".parquet" and pq.read_metadata(path).num_rows == 0:
+        place = len(content) // 2
+    elif path.suffix == ".parquet":
         group = pq.read_metadata(path).row_group(0)
         columns = [group.column(number) for number in range(group.num_columns)]
         column = max(columns, key=lambda each: each.total_compressed_size)
