@@ -54,7 +54,7 @@ def damaged(content: bytes, damage: str, seed: int = 0) -> Iterator[bytes | None
                 yield content[:length]
     else:
         rng, last = random.Random(seed), len(content) - 1
-        places = {0, 3, last // 2, last, max(0, last - 9), *(rng.randrange(len(content)) for _ in range(40))}
+        places = {0, min(3, last), last // 2, last, max(0, last - 9), *(rng.randrange(len(content)) for _ in range(40))}
         for place in sorted(places):
             yield content[:place] + bytes([content[place] ^ (1 << rng.randrange(8))]) + content[place + 1 :]
 
