@@ -141,7 +141,7 @@ def _is_cut_off(stratum: Stratum) -> bool:
 
 def _units(stratum: Stratum) -> int:
     """The pieces that workers read one each."""
-    cut = stratum.form.endswith((".tsv", ".tab", ".parquet", ".pq"))
+    cut = stratum.form.endswith((".tsv", ".tab", ".jsonl", ".ndjson", ".parquet", ".pq"))
     return max(stratum.files, int(stratum.bytes / PIECE_BYTES) if cut else 0)
 
 

@@ -6,9 +6,10 @@ plain rows, and which rows are not plain, for the way that reads rows one by one
 patterns that say less than that way knows: for a plain row both give the same, which the tests hold against each other.
 """
 
-import codecs
+import dataclasses
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -20,13 +21,14 @@ import pyarrow.csv
 from pipeline.hashing import pair_ids
 from pipeline.read.cells import kept_cells, values_of
 from pipeline.read.choose import MAX_TEXT
-from pipeline.read.columns import Columns
-from pipeline.read.delimited import MAX_LINE, UTF_16
+from pipeline.read.columns import Columns, Row
+from pipeline.read.delimited import MAX_LINE, UTF_16, DelimitedRows
+from pipeline.read.rows import Lines
 from pipeline.read.urls import MAX_URL_LENGTH, PLAIN
 from pipeline.tables.schema import CANDIDATES
 from webimagetext.foreign import valid
 
-__all__ = ["CONSENT", "EVIDENCE", "Blocks", "plain_rows"]
+__all__ = ["CONSENT", "EVIDENCE", "Blocks", "RowBlock", "cut_rows", "plain_rows"]
 
 
 class Readable(Protocol):
@@ -38,28 +40,40 @@ class Readable(Protocol):
 # What a list says of consent.
 CONSENT, EVIDENCE = "not_asked", "list: states no consent"
 BLOCK_BYTES = 8_000_000
-MOST_COLUMNS = 100
 # Printable ASCII, single blanks between words, and nothing that may be an entity.
 _TEXT = r"^[!-%'-~]+(?: [!-%'-~]+)*$"
 _SIDE = r"^[0-9]{1,9}$"
-_MARKS = (codecs.BOM_UTF8, *UTF_16)
+
+
+@dataclass(frozen=True)
+class RowBlock:
+    """Rows of a block: those that were cut into cells at once as ``table``, the others one by one, each with its place
+    in the block; ``rows`` is how many there are in all. ``names``: of all columns, also those that nobody reads."""
+
+    table: pa.Table
+    places: npt.NDArray[np.int64]
+    others: Sequence[tuple[int, Row | str]]
+    rows: int
+    names: Sequence[str]
 
 
 class Blocks:
-    """The whole lines of a stream, so many at a time: as they are, and as a table of strings (columns f0, f1, …).
+    """The whole lines of a stream, so many at a time.
 
-    There is no table where lines differ in their cells, or a character may mean something else; a table leaves out
-    empty lines. ``rest`` is what was read behind the lines that were given last.
+    ``rest`` is what was read behind the lines that were given last; who puts lines in front of it gets them again.
+    ``is_last``: nothing comes behind them.
     """
 
-    def __init__(self, stream: Readable, delimiter: str) -> None:
-        self._stream, self._delimiter = stream, delimiter
+    def __init__(self, stream: Readable) -> None:
+        self._stream = stream
         self.rest = b""
+        self.is_last = False
 
-    def __iter__(self) -> Iterator[tuple[bytes, pa.Table | None]]:
+    def __iter__(self) -> Iterator[bytes]:
         read = self._stream.read(BLOCK_BYTES)
         while self.rest or read:
             content = self.rest + read
+            self.is_last = not read
             end = content.rfind(b"\n") + 1 if read else len(content)
             block, self.rest = content[:end], content[end:]
             if len(self.rest) > MAX_LINE and read and not end:  # a line that is too long is so by its beginning
@@ -68,27 +82,49 @@ class Blocks:
                 else:
                     self.rest = self.rest[: MAX_LINE + 1]
             if block:
-                yield block, _table(block, self._delimiter)
+                yield block
             read = self._stream.read(BLOCK_BYTES) if read else b""
 
 
-def _table(block: bytes, delimiter: str) -> pa.Table | None:
-    meanings = (b"\0",) if delimiter == "\t" else (b"\0", b'"')
-    if block.startswith(_MARKS) or any(mark in block for mark in meanings):
-        return None
-    if block.count(b"\r") != block.count(b"\r\n"):
-        return None
-    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
-    if np.diff(ends, prepend=-1, append=len(block)).max() >= MAX_LINE:
-        return None
+def cut_rows(lines: Lines, reader: DelimitedRows) -> RowBlock:
+    """The rows of lines under the names that ``reader`` knows: the fine ones at once, the others by ``reader``."""
+    names = reader.names or []
+    table = _table(lines.fine_bytes(), reader.delimiter, len(names))
+    if table is None:  # bytes that are no UTF-8
+        lines = dataclasses.replace(lines, fine=np.zeros(len(lines.fine), bool), stretches=[(0, len(lines.fine))])
+        table = _no_rows(len(names))
+    counted = lines.fine.astype(np.int64)
+    read = [(begin, _read(lines.bytes_of((begin, end)), reader)) for begin, end in lines.stretches]
+    for begin, rows in read:
+        counted[begin] = len(rows)
+    before = np.cumsum(counted) - counted
+    others = [(int(before[begin]) + place, row) for begin, rows in read for place, row in enumerate(rows)]
+    return RowBlock(table.rename_columns(names), before[lines.fine], others, int(counted.sum()), names)
+
+
+def _read(stretch: bytes, reader: DelimitedRows) -> list[Row | str]:
+    """The rows of a stretch, read one by one. An empty line in front, which is none, hides from the reader that a file
+    might begin here with a mark of its encoding."""
+    return list(reader.read(io.BytesIO(b"\n" + stretch)))
+
+
+def _no_rows(width: int) -> pa.Table:
+    return pa.table([pa.array([], pa.string())] * width, names=[f"f{place}" for place in range(width)])
+
+
+def _table(lines: bytes, delimiter: str, width: int) -> pa.Table | None:
+    if not lines:
+        return _no_rows(width)
     try:
         return pa.csv.read_csv(
-            io.BytesIO(block),
-            pa.csv.ReadOptions(use_threads=False, block_size=len(block) + 1, autogenerate_column_names=True),
-            pa.csv.ParseOptions(delimiter=delimiter, quote_char=False),
-            pa.csv.ConvertOptions(column_types={f"f{place}": pa.string() for place in range(MOST_COLUMNS)}),
+            io.BytesIO(lines),
+            pa.csv.ReadOptions(
+                use_threads=False, block_size=len(lines) + 1, column_names=[f"f{place}" for place in range(width)]
+            ),
+            pa.csv.ParseOptions(delimiter=delimiter, quote_char='"' if delimiter == "," else False),
+            pa.csv.ConvertOptions(column_types={f"f{place}": pa.string() for place in range(width)}),
         )
-    except pa.ArrowInvalid:  # lines of several widths, bytes that are no UTF-8, nothing but empty lines
+    except pa.ArrowInvalid:
         return None
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, Literal
 from urllib.parse import unquote_plus
 
-__all__ = ["MAX_LINE", "UTF_16", "DelimitedRows", "lines_of"]
+__all__ = ["MAX_LINE", "MAX_LINES_A_ROW", "UTF_16", "DelimitedRows", "is_row", "lines_of"]
 
 MAX_LINE = 1_000_000  # characters
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # how a file in it begins
@@ -142,7 +142,7 @@ class _Lines:
                 except StopIteration:
                     return
                 taken.append(line)
-                if line is None or (width and _is_row(line, width)):
+                if line is None or (width and is_row(line, width)):
                     return
                 yield line
 
@@ -156,7 +156,7 @@ class _Lines:
         return "broken_line"
 
 
-def _is_row(line: str, width: int) -> bool:
+def is_row(line: str, width: int) -> bool:
     """Whether a line by itself has as many cells as the rows, and an address in one of them."""
     try:
         cells = next(csv.reader([line]), [])

@@ -5,6 +5,7 @@ reader gives. Out: rows by the names of their columns, or the reason why one is 
 file allows it.
 """
 
+import codecs
 import io
 import json
 import zlib
@@ -17,12 +18,14 @@ import pyarrow as pa
 import zstandard
 
 from pipeline.own import failure, load
-from pipeline.read.blocks import Blocks
+from pipeline.read.blocks import Blocks, RowBlock, cut_rows
 from pipeline.read.cells import may_hold_text, values_of
 from pipeline.read.columns import Layouts, Row
 from pipeline.read.config import ExtractConfig
 from pipeline.read.delimited import UTF_16, DelimitedRows, lines_of
+from pipeline.read.json_lines import is_json, json_row, json_rows
 from pipeline.read.pieces import Piece, lines_within
+from pipeline.read.rows import lines_in
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
 from webimagetext.parquet import UNREADABLE, open_parquet
@@ -37,9 +40,9 @@ TABLE_ROWS = 65_536
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".xz": "xz"}
 
 
-def rows_of(piece: Piece, extract: ExtractConfig) -> Iterator[pa.Table | Row | str]:
-    """The rows of a piece: tables of them by the names of their columns, or one by one, as the user's own reader gives
-    them; a string in place of a row is the reason why it cannot be used."""
+def rows_of(piece: Piece, extract: ExtractConfig) -> Iterator[pa.Table | RowBlock | Row | str]:
+    """The rows of a piece: tables or blocks of them by the names of their columns, or one by one, as the user's own
+    reader gives them; a string in place of a row is the reason why it cannot be used."""
     return _own_rows(piece.path, extract.reader) if extract.reader else _read(piece, extract)
 
 
@@ -61,7 +64,7 @@ def _own_rows(path: str, reader: str) -> Iterator[Row | str]:
         raise failure("extract.reader", reader, error) from error
 
 
-def _read(piece: Piece, extract: ExtractConfig) -> Iterator[pa.Table | Row | str]:
+def _read(piece: Piece, extract: ExtractConfig) -> Iterator[pa.Table | RowBlock | Row | str]:
     path = piece.path
     stem = path.lower().partition("?")[0]
     compression = compression_of(path)
@@ -74,7 +77,7 @@ def _read(piece: Piece, extract: ExtractConfig) -> Iterator[pa.Table | Row | str
                 return
             plain = stream if compression is None else decompressed(stream, compression)
             if stem.endswith((".jsonl", ".ndjson")):
-                yield from _read_json_lines(plain)
+                yield from _read_json_lines(plain, extract, piece)
             elif stem.endswith(".json"):
                 yield from _read_redcaps(plain, path)
             elif stem.endswith((".csv", ".tsv", ".tab", ".txt")) or compression:
@@ -157,37 +160,52 @@ class _Rest(io.RawIOBase):
         return len(found)
 
 
-def _read_delimited(stream: IO[bytes], delimiter: str, piece: Piece) -> Iterator[pa.Table | Row | str]:
-    """Tables of blocks whose rows are lines, and else the rows one by one."""
+def _read_delimited(stream: IO[bytes], delimiter: str, piece: Piece) -> Iterator[RowBlock | Row | str]:
+    """Blocks of rows; one by one the first row, which may hold the names, and those of a file that is read in no other
+    way."""
     reader = DelimitedRows(delimiter)
     if piece.start:
         while reader.names is None and (line := stream.readline()):  # the names of the columns stand in the first one
             deque(reader.read(io.BytesIO(line)), maxlen=0)
-    blocks = Blocks(stream if piece.is_whole else lines_within(stream, piece), delimiter)
-    for block, table in blocks:
-        if table is not None and reader.takes_as_names([column[0].as_py() for column in table.columns]):
-            table = table.slice(1)
+    blocks = Blocks(stream if piece.is_whole else lines_within(stream, piece))
+    for block in blocks:
+        begin = 0
+        while reader.names is None and begin < len(block) and not block.startswith(UTF_16):
+            end = block.find(b"\n", begin) + 1 or len(block)
+            if delimiter == "," and block.count(b'"', begin, end) % 2:
+                break  # it may go on
+            yield from reader.read(io.BytesIO(block[begin:end]))
+            begin = end
+        block = block[begin:]
         names = reader.names or []
-        if table is not None and len(set(names)) == table.num_columns and not reader.is_of_yfcc:
-            yield table.rename_columns(names)
-        elif delimiter == "\t" and not block.startswith(UTF_16):
-            yield from reader.read(io.BytesIO(block))
-        else:  # a row may go on in the next block
+        if not names or len(set(names)) < len(names) or reader.is_of_yfcc:
+            if delimiter == "\t" and not block.startswith(UTF_16):
+                yield from reader.read(io.BytesIO(block))
+                continue
             yield from reader.read(io.BufferedReader(_Rest(block + blocks.rest, stream)))
             return
+        lines = lines_in(block, delimiter, len(names))
+        if lines.goes_on(delimiter) and not blocks.is_last:
+            held = lines.bytes_of(lines.stretches.pop())
+            if len(held) > len(block) // 2:  # it would be looked at again and again
+                yield cut_rows(lines_in(block[: len(block) - len(held)], delimiter, len(names)), reader)
+                yield from reader.read(io.BufferedReader(_Rest(b"\n" + held + blocks.rest, stream)))
+                return
+            blocks.rest = held + blocks.rest
+            lines = lines_in(block[: len(block) - len(held)], delimiter, len(names))
+        yield cut_rows(lines, reader)
 
 
-def _read_json_lines(stream: IO[bytes]) -> Iterator[Row | str]:
-    for line in lines_of(stream):
-        if line is None:
-            yield "line_too_long"
-        elif line.strip():
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError):
-                yield "broken_line"
-            else:
-                yield row if isinstance(row, dict) and row else "broken_line"
+def _read_json_lines(stream: IO[bytes], extract: ExtractConfig, piece: Piece) -> Iterator[RowBlock | Row | str]:
+    """Blocks of rows; one by one those of a file in UTF-16."""
+    blocks = Blocks(stream if piece.is_whole else lines_within(stream, piece))
+    first = piece.start == 0
+    for block in blocks:
+        if first and block.startswith(UTF_16):
+            yield from map(json_row, filter(is_json, lines_of(io.BufferedReader(_Rest(block + blocks.rest, stream)))))
+            return
+        yield from json_rows(block.removeprefix(codecs.BOM_UTF8) if first else block, extract)
+        first = False
 
 
 def _read_redcaps(stream: IO[bytes], path: str) -> Iterator[Row | str]:

@@ -18,7 +18,7 @@ __all__ = ["PIECE_BYTES", "Piece", "lines_within", "pieces_of"]
 
 PIECE_BYTES = 64_000_000
 PIECE_ROWS = 500_000
-_OF_LINES = (".tsv", ".tab")
+_OF_LINES = (".tsv", ".tab", ".jsonl", ".ndjson")
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ given by the configuration; CC12M, CC3M and YFCC100M files have no line of names
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
+from operator import itemgetter
 
+import numpy as np
 import pyarrow as pa
 
-from pipeline.read.blocks import CONSENT, EVIDENCE, plain_rows
+from pipeline.read.blocks import CONSENT, EVIDENCE, RowBlock, plain_rows
 from pipeline.read.cells import kept_cells, pixels, shown, texts_in
 from pipeline.read.choose import choose, plain
 from pipeline.read.columns import Columns, Layouts, Row
@@ -25,39 +27,51 @@ from webimagetext.errors import UserError
 from webimagetext.foreign import valid
 
 __all__ = ["first_addresses", "read_url_list"]
+_NOTHING = pa.table({})
 
 
 def read_url_list(path: str | Piece, extract: ExtractConfig) -> Iterator[Extracted]:
-    """Reads one list, or a piece of it, in the order of its rows, but that those of a block that need mending come
-    behind its others. Raises UserError when the file cannot be opened, or has no column for the URL or the texts."""
+    """Reads one list, or a piece of it, a block after the other; of a block those rows that need mending, or have other
+    names, come behind the others.
+
+    Raises UserError when the file cannot be opened, or has no column for the URL or the texts.
+    """
     piece = Piece(path) if isinstance(path, str) else path
     rows = Rows("url_list")
     layouts = Layouts(extract, piece.path)
     number = piece.row
     for item in rows_of(piece, extract):
-        if isinstance(item, pa.Table):
-            columns = layouts.of(dict.fromkeys(item.schema.names))
-            layouts.check()
-            candidates, others = plain_rows(item, columns)
+        block = item if isinstance(item, RowBlock) else _block_of(item)
+        others = list(block.others)
+        if block.names:
+            columns = layouts.of(dict.fromkeys(block.names))
+            if isinstance(item, pa.Table):
+                layouts.check()  # no row has other names
+            candidates, places = plain_rows(block.table, columns)
             if candidates.num_rows:
                 if len(rows):
                     yield rows.take()
                 yield Extracted(candidates, pa.RecordBatch.from_pylist([], schema=REJECTS))
-            mended = item.take(others) if candidates.num_rows else item  # what holds no texts may be of any type
-            for place, row in zip(others.tolist(), row_dicts(mended), strict=True):
-                _add(rows, row, columns, f"{piece.place}:{number + place}")
-            number += item.num_rows
-        else:
-            if isinstance(item, str):
-                rows.reject(f"{piece.place}:{number}", "pair", item, None)
+            # What holds no texts may be of any type.
+            mended = block.table.take(places) if candidates.num_rows else block.table
+            others += zip(block.places[places].tolist(), row_dicts(mended), strict=True)
+        for place, row in sorted(others, key=itemgetter(0)):
+            if isinstance(row, str):
+                rows.reject(f"{piece.place}:{number + place}", "pair", row, None)
             else:
-                _add(rows, item, layouts.of(item), f"{piece.place}:{number}")
-            number += 1
+                _add(rows, row, layouts.of(row), f"{piece.place}:{number + place}")
+        number += block.rows
         if len(rows) >= PIECE_ROWS:
             layouts.check()
             yield rows.take()
     layouts.check()
     yield rows.take()
+
+
+def _block_of(item: pa.Table | Row | str) -> RowBlock:
+    if isinstance(item, pa.Table):
+        return RowBlock(item, np.arange(item.num_rows), (), item.num_rows, item.schema.names)
+    return RowBlock(_NOTHING, np.zeros(0, np.int64), [(0, item)], 1, ())
 
 
 def first_addresses(path: str, extract: ExtractConfig, rows: int = 100) -> list[str]:
@@ -89,7 +103,9 @@ def first_addresses(path: str, extract: ExtractConfig, rows: int = 100) -> list[
     return [url for row in first for url in islice(texts_in(row.get(columns.url or "")), 1)]
 
 
-def _single(item: pa.Table | Row | str) -> Iterable[Row | str]:
+def _single(item: pa.Table | RowBlock | Row | str) -> Iterable[Row | str]:
+    if isinstance(item, RowBlock):
+        return chain(row_dicts(item.table), (row for _, row in item.others))
     return row_dicts(item) if isinstance(item, pa.Table) else [item]
 
 

@@ -1,9 +1,11 @@
 """Rows that are read by the block give what they give one by one, whatever is in them; and the pieces of a file, put
 together, the file."""
 
+import csv
 import dataclasses
 import io
 import itertools
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,12 @@ import pytest
 from pipeline.read import blocks, list_file, pieces, url_list
 from pipeline.read.blocks import Blocks
 from pipeline.read.config import ExtractConfig
+from pipeline.read.delimited import DelimitedRows, lines_of
+from pipeline.read.json_lines import is_json, json_row
 from pipeline.read.pieces import Piece, lines_within, pieces_of
 from pipeline.read.url_list import read_url_list
 from pipeline.tables.schema import CANDIDATES
+from webimagetext.errors import UserError
 
 LIST = ExtractConfig(source="url_list")
 KEEPING = dataclasses.replace(LIST, keep_columns=("Height", "page_url", "TEXT"))
@@ -79,10 +84,19 @@ def found(path: Path | Piece, extract: ExtractConfig = LIST) -> tuple[list[Any],
     return sorted(candidates, key=lambda row: (row["pair_id"], str(row))), sorted(rejects, key=str)
 
 
+def outcome(path: Path, extract: ExtractConfig) -> object:
+    """The same, or the words with which the file is refused."""
+    try:
+        return found(path, extract)
+    except UserError as refused:
+        return str(refused)
+
+
 def turn_off(patch: pytest.MonkeyPatch) -> None:
     """Leaves the rows to the way that reads them one by one."""
     patch.setattr(blocks, "_plain", lambda table, columns: None)
-    patch.setattr(blocks, "_table", lambda block, delimiter: None)
+    patch.setattr(list_file, "_read_delimited", lambda stream, cut, piece: DelimitedRows(cut).read(stream))
+    patch.setattr(list_file, "_read_json_lines", lambda stream, *_: map(json_row, filter(is_json, lines_of(stream))))
 
 
 def rows(seed: int, count: int) -> list[list[str]]:
@@ -128,6 +142,147 @@ def test_lines_by_the_block_and_one_by_one(
     turn_off(monkeypatch)
     assert quick == found(path, KEEPING)
     assert len(quick[0]) > 200 and len(quick[1]) > 100
+
+
+def hostile_csv(seed: int) -> bytes:
+    """Rows as a writer of CSV puts them, over several lines too, and among them what none would write."""
+    draw = random.Random(seed)
+    lines: list[bytes] = [",".join(NAMES).encode() + b"\n"] if draw.random() < 0.8 else []
+    for row in rows(seed, draw.randrange(20, 300)):
+        if draw.random() < 0.4:
+            row[1] = row[1].replace(" ", draw.choice([", ", '"', "\n", " ", "\r\n", "\r"]), 3)
+        stream = io.StringIO(newline="")
+        quoting = draw.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+        csv.writer(stream, quoting=quoting, lineterminator=draw.choice(["\n", "\r\n"])).writerow(row)
+        line = stream.getvalue().encode()
+        if draw.random() < 0.04:
+            line = draw.choice(
+                [
+                    b'"' + line,
+                    line.replace(b'"', b"", 1),
+                    line.replace(b",", b'",', 1),
+                    line[:-1] + b'"\n',
+                    b"\n",
+                    b"\xef\xbb\xbf" + line,
+                    b"\xff\xfe" + line,
+                    line[: len(line) // 2],
+                    b'""\n',
+                    b'a"b' + line,
+                    b'"a"b' + line,
+                    line.replace(b"a", b"\x00"),
+                    line.replace(b"a", b"\xff"),
+                    b"x" * 1100000 + b"\n",
+                    b'"open\n',
+                    b" \n",
+                ]
+            )
+        lines.append(line)
+    return b"".join(lines)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_csv_by_the_block_and_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", random.Random(seed).choice([300, 3000, 100_000]))
+    path = tmp_path / "a.csv"
+    path.write_bytes(hostile_csv(seed))
+    quick = outcome(path, KEEPING)
+    turn_off(monkeypatch)
+    assert quick == outcome(path, KEEPING)
+
+
+def test_a_row_that_goes_on_is_no_other_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines that would be rows by their cells, but have no address, are part of a caption that began before."""
+    path = tmp_path / "a.csv"
+    path.write_text('url,caption\nhttp://h/1.jpg,"an owl\nby day,by night\nin a tree"\nhttp://h/2.jpg,a "fox" here\n')
+    for size in (1, 20, 40, 1000):
+        monkeypatch.setattr(blocks, "BLOCK_BYTES", size)
+        candidates, rejects = found(path)
+        assert [row["caption"] for row in sorted(candidates, key=lambda row: str(row["url"]))] == [
+            "an owl by day,by night in a tree",
+            'a "fox" here',
+        ] and not rejects
+
+
+def test_quoted_rows_take_the_quick_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also those around one that does not."""
+    slow: list[object] = []
+    monkeypatch.setattr(url_list, "_add", lambda rows, row, columns, place: slow.append((place, row)))
+    lines = [f'https://h.example/{n}.jpg,"an ""owl"", number {n}",,640,' for n in range(500)]
+    lines[77] = 'https://h.example/77.jpg,"an owl\nof two lines",,1,'
+    (tmp_path / "a.csv").write_text("\n".join([",".join(NAMES), *lines]) + "\n")
+    assert len(found(tmp_path / "a.csv")[0]) == 499
+    assert [place for place, _ in slow] == [f"{tmp_path}/a.csv:78"]
+    rows_of_json = [{"url": f"https://h.example/{n}.jpg", "text": f'an "owl" {n}', "width": 7.0} for n in range(500)]
+    rows_of_json[99]["text"] = "Grüße aus Köln"
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows_of_json)))
+    slow.clear()
+    candidates, _ = found(tmp_path / "a.jsonl")
+    assert len(candidates) == 499 and [place for place, _ in slow] == [f"{tmp_path}/a.jsonl:100"]
+    assert {row["declared_width"] for row in candidates} == {7}
+
+
+VALUES = [
+    *("640", 640, 0, -3, 10**6, 2**70, 12.5, 1e300, float("nan"), float("inf"), True, None, [], ["an owl of a list"]),
+    *({"a": 1}, "\ud800 half", "Grüße aus Köln", ""),
+]
+
+
+def hostile_json(seed: int) -> bytes:
+    """Rows of JSON with the same names mostly, of any values, and lines that are none."""
+    draw = random.Random(seed)
+    lines = [b"\xef\xbb\xbf"] if draw.random() < 0.3 else []
+    usual = draw.sample(NAMES, 5)
+    for row in rows(seed, draw.randrange(20, 300)):
+        told: dict[str, object] = {name: row[NAMES.index(name)] for name in usual}
+        told |= {name: draw.choice([640, 480, None]) for name in ("width", "height")}
+        if draw.random() < 0.2:
+            told[draw.choice([*NAMES, "caption", "more", "Text"])] = draw.choice(VALUES)
+        if draw.random() < 0.1:
+            del told[draw.choice(usual)]
+        line = json.dumps(told, ensure_ascii=draw.random() < 0.7).encode("utf-8", "surrogatepass")
+        if draw.random() < 0.06:
+            line = draw.choice(
+                [
+                    b"",
+                    b" ",
+                    b"\xc2\xa0",
+                    b"null",
+                    b"[]",
+                    b"{}",
+                    b"7",
+                    line + line,
+                    line + b" x",
+                    b" " + line,
+                    line + b" \r",
+                    line[:-1],
+                    b"\xff" + line,
+                    line.replace(b"a", b"\xff"),
+                    b"[" * 5000,
+                    b'{"URL":' * 5000,
+                    line + b"\xc2\xa0",
+                    b'{"URL": 1, "URL": "https://h.example/2", "TEXT": "an owl twice"}',
+                    b"x" * 1100000,
+                    b"\xff\xfe" + line,
+                    line.replace(b"{", b'{"URL": NaN, ', 1),
+                    b"{" + b" " * 999990 + line[1:],
+                    b'{"": ""}',
+                ]
+            )
+        lines.append(line)
+    content = b"\n".join(lines).replace(b"\xef\xbb\xbf\n", b"\xef\xbb\xbf", 1)
+    return content + draw.choice([b"", b"\n"])
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_json_lines_by_the_block_and_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", random.Random(seed).choice([300, 3000, 100_000]))
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(hostile_json(seed))
+    for extract in (LIST, KEEPING):
+        with monkeypatch.context() as patch:
+            quick = outcome(path, extract)
+            turn_off(patch)
+            assert quick == outcome(path, extract)
 
 
 @pytest.mark.parametrize("sides", ["text", "whole", "real", "none"])
@@ -181,7 +336,7 @@ def test_blocks_are_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(blocks, "BLOCK_BYTES", size)
         for _ in range(20):
             content = b"".join(draw.choice([b"\n", b"a", b"bc\t", b"\r\n", b"d\n"]) for _ in range(draw.randrange(60)))
-            given = [block for block, _ in Blocks(io.BytesIO(content), "\t")]
+            given = list(Blocks(io.BytesIO(content)))
             assert b"".join(given) == content
             assert all(block.endswith(b"\n") for block in given[:-1])
 
@@ -206,13 +361,16 @@ def test_every_line_lies_in_one_piece() -> None:
         assert all(part.endswith(b"\n") for part in [part for part in read if part][:-1])
 
 
-@pytest.mark.parametrize("name", ["a.tsv", "a.parquet"])
+@pytest.mark.parametrize("name", ["a.tsv", "a.jsonl", "a.parquet"])
 def test_pieces_of_a_list_are_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     path = tmp_path / name
     given = rows(7, 3000)
     if name == "a.tsv":
         monkeypatch.setattr(pieces, "PIECE_BYTES", 20_000)
         path.write_text("\n".join(["\t".join(NAMES), *map("\t".join, given)]) + "\n")
+    elif name == "a.jsonl":
+        monkeypatch.setattr(pieces, "PIECE_BYTES", 20_000)
+        path.write_text("\n".join(json.dumps(dict(zip(NAMES, row, strict=True))) for row in given))
     else:
         monkeypatch.setattr(pieces, "PIECE_ROWS", 700)
         table = pa.table(dict(zip(NAMES, map(list, zip(*given, strict=True)), strict=True)))
@@ -222,7 +380,7 @@ def test_pieces_of_a_list_are_the_list(tmp_path: Path, monkeypatch: pytest.Monke
     whole = found(path)
     parts = [found(piece) for piece in cut]
     together = [sorted((row for part in parts for row in part[kind]), key=str) for kind in (0, 1)]
-    if name == "a.tsv":  # the numbers of rows are those in the piece
+    if name != "a.parquet":  # the numbers of rows are those in the piece
         told = "from byte"
         assert any(told in str(row) for row in together[1])
         assert together[0] == sorted(whole[0], key=str) and len(together[1]) == len(whole[1])
@@ -230,7 +388,7 @@ def test_pieces_of_a_list_are_the_list(tmp_path: Path, monkeypatch: pytest.Monke
         assert together == [sorted(whole[0], key=str), sorted(whole[1], key=str)]
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.tsv.gz"])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl.gz", "a.tsv.gz"])
 def test_what_cannot_be_cut_is_one_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(pieces, "PIECE_BYTES", 10)
     (tmp_path / name).write_bytes(b"url\tcaption\n" * 50)
