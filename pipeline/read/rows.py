@@ -123,11 +123,7 @@ def _stretches(block: bytes, starts: Places, fine: Mask, delimiter: str, width: 
         while place < len(fine):
             if not fine[place]:
                 last = place
-            elif (
-                delimiter != ","
-                or place - last > MAX_LINES_A_ROW
-                or is_row(block[starts[place] : starts[place + 1]].decode("utf-8", "replace"), width)
-            ):
+            elif delimiter != "," or place - last > MAX_LINES_A_ROW or is_row(line(place), width):
                 break
             place += 1
         yield begin, place
