@@ -8,7 +8,8 @@ fetch is planned.
 
 import os
 
-from pipeline.fetch.part import entries_of_part, finish_part, is_of_archive, left_journals, open_spool
+from pipeline.fetch.journals import left_journals
+from pipeline.fetch.part import entries_of_part, finish_part, is_of_archive, open_spool
 from pipeline.image.config import ImageConfig
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import read_manifest, write_manifest

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.fetch.decided import decided_by, stored_form
+from pipeline.fetch.journals import journal_path, open_journal
 from pipeline.fetch.spool import Facts, Spool
 from pipeline.hashing import hash64
 from pipeline.image.config import ImageConfig
@@ -25,7 +26,7 @@ from pipeline.keeping.manifest import Entry, entry_of_table, entry_of_written
 from pipeline.net.config import HttpConfig
 from pipeline.tables.schema import IMAGES
 from pipeline.write.tar import TarWriter
-from webimagetext import files, local
+from webimagetext import files
 from webimagetext.errors import UserError
 from webimagetext.parquet import UNREADABLE, parquet_writer, read_parquet
 from webimagetext.sealed import is_sealed_parquet
@@ -38,12 +39,10 @@ __all__ = [
     "facts_of",
     "finish_part",
     "is_of_archive",
-    "left_journals",
     "open_spool",
     "read_part",
 ]
 
-JOURNAL = ".spool"
 TAR = b"tar"  # in a table's metadata: the manifest row of the tar beside it
 ARCHIVE = "archive-"  # how the names of parts begin that were read from archives
 
@@ -68,9 +67,7 @@ def open_spool(folder: str, part: str, image: ImageConfig, patience: float = 0.0
 
     ``patience``: seconds to wait for another process that has it open.
     """
-    if files.is_url(folder):
-        local.sweep(local.folder())  # of journals, among others, whose run was given up
-    spool = Spool(_journal_path(folder, part), fingerprint(stored_form(image)), patience)
+    spool = open_journal(folder, part, fingerprint(stored_form(image)), patience)
     for url in _unusable(spool):
         spool.drop(url)
     return spool
@@ -94,26 +91,7 @@ def _unusable(spool: Spool) -> list[str]:
 def drop_journal(folder: str, part: str) -> None:
     """Removes the journal of a finished part, which a kill has left when only this was still to be done."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(_journal_path(folder, part))
-
-
-def _journal_path(folder: str, part: str) -> str:
-    if files.is_url(folder):
-        return os.path.join(local.folder(), f"{_journals_of(folder)}{part}{JOURNAL}")
-    return files.join(folder, f"{part}{JOURNAL}")
-
-
-def _journals_of(folder: str) -> str:
-    """How the names of the journals of a remote store begin."""
-    return f"{fingerprint(folder)[:16]}-"
-
-
-def left_journals(folder: str) -> list[str]:
-    """The parts whose journals a killed run left on this machine."""
-    place, head = (local.folder(), _journals_of(folder)) if files.is_url(folder) else (folder, "")
-    names = os.listdir(place) if os.path.isdir(place) else []
-    found = [name.removeprefix(head) for name in names if name.startswith(head) and name.endswith(JOURNAL)]
-    return sorted(name.removesuffix(JOURNAL) for name in found)
+        os.unlink(journal_path(folder, part))
 
 
 def read_part(folder: str, part: str, urls: Sequence[str]) -> pa.RecordBatch | None:

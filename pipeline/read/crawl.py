@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from pipeline.fetch.spool import Spool
 from pipeline.hosts import host_of
 from pipeline.net.client import Memory, PoliteClient
 from pipeline.net.config import HttpConfig
@@ -19,6 +20,7 @@ from pipeline.net.slots import Slots
 from pipeline.net.visits import Visit, Visits, in_lanes, visits
 from pipeline.read.config import ExtractConfig
 from pipeline.read.frontier import frontier_table
+from pipeline.read.journal import known_visit, note_visit
 from pipeline.read.tables import Rows
 from pipeline.read.urls import canonical, spelling
 from pipeline.read.visitor import Visited, Visitor
@@ -70,7 +72,8 @@ def crawl_bucket(
 
 
 class CrawlBucket:
-    """The visits to the hosts of one bucket in one round, begun when it is made."""
+    """The visits to the hosts of one bucket in one round, begun when it is made; pages that ``journal`` knows are not
+    asked for, and the others are noted there as they come."""
 
     def __init__(
         self,
@@ -79,15 +82,20 @@ class CrawlBucket:
         http: HttpConfig,
         extract: ExtractConfig,
         progress: Advance | None = None,
+        journal: Spool | None = None,
     ) -> None:
-        self._shared, self._progress, self._http = shared, progress, http
+        self._shared, self._progress, self._http, self._journal = shared, progress, http, journal
         self._visitor = Visitor(http, extract)
         self._rows = sorted(frontier.to_pylist(), key=lambda row: row["url"])
         self._visited: dict[str, Visited] = {}
         self._error: BaseException | None = None
         hosts: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for row in self._rows:
-            hosts[row["host"]].append(row)
+            known = known_visit(journal, row["url"]) if journal is not None else None
+            if known is None:
+                hosts[row["host"]].append(row)
+            else:
+                self._came(known)
         self._left = len(hosts)
         self._over = threading.Event()
         if not hosts:
@@ -113,8 +121,20 @@ class CrawlBucket:
         return _tables([self._visited[row["url"]] for row in self._rows])
 
     def stop(self) -> None:
-        """Ends what is under way; to be called at the end, whatever that was."""
+        """Ends what is under way and closes the journal; to be called at the end, whatever that was."""
         self._shared.stop(self._visits)
+        if self._journal is not None:
+            self._journal.close()
+
+    def forget(self) -> None:
+        """Removes the journal: what it holds is safe elsewhere."""
+        if self._journal is not None:
+            self._journal.delete()
+
+    def _came(self, visit: Visited) -> None:
+        self._visited[visit.url] = visit
+        if self._progress is not None:
+            self._progress.advance()
 
     def _visit(self, rows: list[dict[str, Any]]) -> Visit:
         """The visit to one host, whose pages are asked for by depth."""
@@ -127,9 +147,10 @@ class CrawlBucket:
         async def lane(client: PoliteClient) -> None:
             while waiting:
                 row = waiting.popleft()
-                self._visited[row["url"]] = await self._visitor.visit(client, row["url"], row["host"], row["depth"])
-                if self._progress is not None:
-                    self._progress.advance()
+                visit = await self._visitor.visit(client, row["url"], row["host"], row["depth"])
+                if self._journal is not None:
+                    note_visit(self._journal, visit)
+                self._came(visit)
 
         def ended(error: BaseException | None) -> None:
             self._left -= 1

@@ -2,7 +2,8 @@
 round.
 
 A host lies in one bucket, and a bucket is one unit of work, so no host is ever asked by two workers. A bucket's files
-are its marker: after a kill, only the buckets that were in work are crawled again.
+are its marker: after a kill, only the buckets that were in work are gone on with, and by their journals only the pages
+that were under way are asked for again.
 """
 
 import time
@@ -17,6 +18,7 @@ from apache_beam.pvalue import TaggedOutput
 
 from pipeline.config import RunConfig
 from pipeline.engines.engine import Engine
+from pipeline.fetch.journals import open_journal
 from pipeline.hosts import by_host
 from pipeline.keeping.folder import RunFolder, part_name
 from pipeline.keeping.manifest import (
@@ -50,6 +52,9 @@ __all__ = ["MARKER", "TABLES", "crawl_sites", "open_pages"]
 TABLES = {"candidates": CANDIDATES, "links": FRONTIER, "rejects": REJECTS, "pages": PAGES}
 MARKER = "pages"
 KNOWN = "crawl"
+JOURNALS = "journals"  # the folder, beside the tables of a round, of those of its unfinished buckets
+FORM = "crawl, 1"  # of what they hold
+PATIENCE = 60.0  # seconds for a worker that is about to end
 
 
 def crawl_sites(context: Context) -> tuple[str, int]:
@@ -119,6 +124,7 @@ def _crawl(run: RunFolder, folder: str, config: RunConfig, engine: Engine) -> in
         if not is_complete(pages):
             name = f"crawl round {number}"
             _crawl_round(name, partial(_Crawling, run, folder, config, number, name), quotas, engine)
+            files.remove(round_folder(folder, number, JOURNALS))
             mark_complete(pages, "")
             budget.asked += sum(quotas.values())
         asked += sum(quotas.values())
@@ -253,7 +259,8 @@ class _Crawling(Asking[CrawlBucket, TaggedOutput]):
         batches = list(iter_batches(self.table_folder("frontier"), names=[name]))
         frontier = pa.Table.from_batches(batches, schema=FRONTIER).slice(0, quota)
         self.recall(name.partition(".")[0])
-        return CrawlBucket(self.visits, frontier, self.config.http, self.config.extract, self.beacon)
+        journal = open_journal(self.table_folder(JOURNALS), name.partition(".")[0], FORM, PATIENCE)
+        return CrawlBucket(self.visits, frontier, self.config.http, self.config.extract, self.beacon, journal)
 
     def results(self, element: object, bucket: CrawlBucket | None) -> Iterator[TaggedOutput]:
         """The rows by table."""
@@ -269,3 +276,5 @@ class _Crawling(Asking[CrawlBucket, TaggedOutput]):
                 rows = getattr(found, table)
                 whole = rows if isinstance(rows, pa.Table) else pa.Table.from_batches(rows, schema=schema)
                 yield TaggedOutput(table, write_part(folder, name, whole, safe=True))
+        if bucket is not None:
+            bucket.forget()

@@ -10,8 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.__main__ import main
+from pipeline.fetch.journals import left_journals
 from pipeline.fetch.left import adopt_parts
-from pipeline.fetch.part import facts_of, left_journals, open_spool
+from pipeline.fetch.part import facts_of, open_spool
 from pipeline.image.config import ImageConfig
 from pipeline.image.process import Rejected
 from pipeline.keeping.folder import RunFolder
