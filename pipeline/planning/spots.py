@@ -12,7 +12,7 @@ import os
 import re
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
 import pyarrow as pa
@@ -120,10 +120,11 @@ def _stratum(form: str, paths: list[str], number: int, span: int) -> Stratum:
     return Stratum(form, len(paths), in_all, tuple(spots))
 
 
-def _spread(sizes: dict[str, int], number: int, span: int) -> "list[Spot]":
-    """So many places of ``span`` bytes over files end to end: one in each stretch of equal length."""
+def _spread(sizes: dict[str, int], number: int, span: int) -> list[Spot]:
+    """So many places of ``span`` bytes over files end to end: one in each stretch of equal length, none over others."""
     total = sum(sizes.values())
-    spots, path_of, before = [], iter(sizes.items()), 0
+    spots: list[Spot] = []
+    path_of, before = iter(sizes.items()), 0
     path, size = next(path_of)
     for stretch in range(number):
         place = int((stretch + hash64(f"{stretch} {path}") / 2.0**64) * total / number)
@@ -131,8 +132,10 @@ def _spread(sizes: dict[str, int], number: int, span: int) -> "list[Spot]":
             before += size
             path, size = next(path_of)
         start = place - before
+        if spots and spots[-1].path == path:
+            spots[-1] = replace(spots[-1], stop=min(spots[-1].stop, start))
         spots.append(Spot(path, start, min(start + span, size), size))
-    return spots
+    return [spot for spot in spots if spot.stop > spot.start]
 
 
 def cut(spot: Spot, folder: str, extract: ExtractConfig) -> tuple[str, float]:
@@ -172,18 +175,16 @@ def _cut_lines(spot: Spot, stream: IO[bytes], made: IO[bytes], has_names: bool) 
 
 
 def _cut_records(spot: Spot, stream: IO[bytes], made: IO[bytes]) -> float:
-    """The bytes from the first record that begins in the place to the end of the last one."""
+    """The records that begin in the place, the last one to its end."""
     pattern = GZIP_START if stream.read(2) == b"\x1f\x8b" else RECORD_START
     stream.seek(spot.start)
     span = spot.stop - spot.start
     content = stream.read(span + SCAN_BYTES)
     begin = pattern.search(content) if spot.start else re.match(b"", content)
-    if begin is None:
-        return span  # all of it within a record
-    end = pattern.search(content, max(span, begin.end() + 1))
-    held = content[begin.start() : end.start() if end else len(content)]
-    made.write(held)
-    return len(held)
+    if begin is not None and begin.start() < span:
+        end = pattern.search(content, max(span, begin.end() + 1))
+        made.write(content[begin.start() : end.start() if end else len(content)])
+    return span
 
 
 def _cut_rows(spot: Spot, stream: IO[bytes], made: IO[bytes], extract: ExtractConfig) -> float:
