@@ -6,6 +6,7 @@ plain rows, and which rows are not plain, for the way that reads rows one by one
 patterns that say less than that way knows: for a plain row both give the same, which the tests hold against each other.
 """
 
+import codecs
 import dataclasses
 import io
 from collections.abc import Iterator, Sequence
@@ -28,7 +29,7 @@ from pipeline.read.urls import MAX_URL_LENGTH, PLAIN
 from pipeline.tables.schema import CANDIDATES
 from webimagetext.foreign import valid
 
-__all__ = ["CONSENT", "EVIDENCE", "Blocks", "RowBlock", "cut_rows", "plain_rows"]
+__all__ = ["CONSENT", "EVIDENCE", "Blocks", "RowBlock", "cut_rows", "plain_block", "plain_rows"]
 
 
 class Readable(Protocol):
@@ -86,6 +87,20 @@ class Blocks:
             read = self._stream.read(BLOCK_BYTES) if read else b""
 
 
+def plain_block(block: bytes, reader: DelimitedRows) -> RowBlock | None:
+    """The rows of a block in which every line is one, without a mark that may mean something else; None of others."""
+    if b"\0" in block or (reader.delimiter == "," and b'"' in block) or block.count(b"\r") != block.count(b"\r\n"):
+        return None
+    ends = np.flatnonzero(np.frombuffer(block, np.uint8) == ord("\n"))
+    if np.diff(ends, prepend=-1, append=len(block)).max() >= MAX_LINE:
+        return None
+    names = reader.names or []
+    table = _table(block, reader.delimiter, len(names))
+    if table is None:
+        return None
+    return RowBlock(table.rename_columns(names), np.arange(table.num_rows), (), table.num_rows, names)
+
+
 def cut_rows(lines: Lines, reader: DelimitedRows) -> RowBlock:
     """The rows of lines under the names that ``reader`` knows: the fine ones at once, the others by ``reader``."""
     names = reader.names or []
@@ -115,6 +130,8 @@ def _no_rows(width: int) -> pa.Table:
 def _table(lines: bytes, delimiter: str, width: int) -> pa.Table | None:
     if not lines:
         return _no_rows(width)
+    if lines.startswith(codecs.BOM_UTF8):
+        lines = b"\n" + lines  # an empty line, which is none: the mark is part of a cell here
     try:
         return pa.csv.read_csv(
             io.BytesIO(lines),

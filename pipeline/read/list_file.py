@@ -18,7 +18,7 @@ import pyarrow as pa
 import zstandard
 
 from pipeline.own import failure, load
-from pipeline.read.blocks import Blocks, RowBlock, cut_rows
+from pipeline.read.blocks import Blocks, RowBlock, cut_rows, plain_block
 from pipeline.read.cells import may_hold_text, values_of
 from pipeline.read.columns import Layouts, Row
 from pipeline.read.config import ExtractConfig
@@ -184,6 +184,9 @@ def _read_delimited(stream: IO[bytes], delimiter: str, piece: Piece) -> Iterator
                 continue
             yield from reader.read(io.BufferedReader(_Rest(block + blocks.rest, stream)))
             return
+        if (plain := plain_block(block, reader)) is not None:
+            yield plain
+            continue
         lines = lines_in(block, delimiter, len(names))
         if lines.goes_on(delimiter) and not blocks.is_last:
             held = lines.bytes_of(lines.stretches.pop())

@@ -190,6 +190,19 @@ def test_any_csv_by_the_block_and_one_by_one(tmp_path: Path, monkeypatch: pytest
     assert quick == outcome(path, KEEPING)
 
 
+@pytest.mark.parametrize("quoted", ["", '"'])
+def test_a_mark_of_an_encoding_within_a_file_is_part_of_a_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quoted: str
+) -> None:
+    """Also where a block begins with it."""
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1)
+    path = tmp_path / "a.csv"
+    path.write_text(f"caption,url\n\ufeffan owl,{quoted}http://h/1.jpg{quoted}\na fox,http://h/2.jpg\n")
+    quick = found(path, KEEPING)
+    turn_off(monkeypatch)
+    assert quick == found(path, KEEPING) and len(quick[0]) == 2
+
+
 def test_a_row_that_goes_on_is_no_other_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines that would be rows by their cells, but have no address, are part of a caption that began before."""
     path = tmp_path / "a.csv"
