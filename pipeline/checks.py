@@ -55,6 +55,7 @@ LEAST_SPACE = 32 << 20  # bytes with which no run comes far
 ENDINGS = {
     "warc": (".warc", ".warc.gz", ".arc", ".arc.gz"),
     "wat": (".wat", ".wat.gz"),
+    "crawl_index": (".cdx", ".cdx.gz", ".parquet"),
     "url_list": (".parquet", ".csv", ".tsv", ".jsonl", ".json", ".csv.gz", ".tsv.gz", ".jsonl.gz", ".json.gz"),
 }
 
@@ -170,14 +171,10 @@ def _sources(config: RunConfig, inputs: Inputs, addresses: Addresses) -> Finding
     paths = inputs()
     if extract.reader:
         load("extract.reader", extract.reader)
-    others = (
-        ()
-        if extract.reader
-        else tuple(end for source, ends in ENDINGS.items() if source != extract.source for end in ends)
-    )
+    own = ENDINGS[extract.source]
+    others = () if extract.reader else tuple(end for ends in ENDINGS.values() for end in ends if end not in own)
     if wrong := [path for path in paths if path.lower().endswith(others)]:
-        own = " ".join(ENDINGS[extract.source])
-        remedy = f"name files of the kind {own} in extract.inputs, or set extract.source to what they are"
+        remedy = f"name files of the kind {' '.join(own)} in extract.inputs, or set extract.source to what they are"
         yield UserError(f"{wrong[0]}: no file for extract.source = {extract.source!r}", remedy)
         return
     missing = [path for path in paths if not files.is_url(path) and not os.path.exists(path)]
@@ -264,7 +261,7 @@ def _public_host(verb: str, run: RunFolder, config: RunConfig, inputs: Inputs, a
         urls = seed_frontier(extract).column("url").to_pylist() if extract.seeds else ()
     elif verb == "run" and extract.source == "url_list":
         urls = _first_of_lists(inputs, addresses)
-    elif verb == "run" and extract.source == "wat":
+    elif verb == "run" and extract.source in ("wat", "crawl_index"):
         return "" if config.http.allow_loopback else "each image's own site"
     elif verb in ("fetch", "package") and extract.source != "warc":  # an archive may hold all that is wanted
         urls = _first_wanted(run, verb, config.balance.top_up_rounds)

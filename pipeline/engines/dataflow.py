@@ -77,6 +77,9 @@ def _paths(config: RunConfig) -> Iterator[tuple[str, str]]:
         yield from (("extract.inputs", path) for path in config.extract.inputs)
         if config.extract.path_prefix:
             yield "extract.path_prefix", config.extract.path_prefix
+    for name in ("index_hosts_file", "index_blocked_hosts_file"):
+        if path := getattr(config.extract, name):
+            yield f"extract.{name}", path
     for name in ("boilerplate_file", "blocked_words"):
         if path := getattr(config.text, name):
             yield f"text.{name}", path

@@ -71,6 +71,8 @@ def _rows(config: RunConfig, inputs: Sequence[str]) -> int:
 
 
 def _rows_of(path: str, source: str) -> int:
+    if source == "crawl_index":
+        return 0  # how many of its rows are wanted is known once it is read
     try:
         if path.lower().endswith(".parquet"):
             with files.open_input(path) as stream:

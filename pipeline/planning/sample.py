@@ -109,6 +109,9 @@ def sample_inputs(config: RunConfig, rows: int) -> Sample:
     if extract.reader:
         problem = "extract.reader: how many rows a reader of your own gives is not known before it has read all"
         raise UserError(problem, "run `pipeline extract` first, and give its run folder as --output")
+    if extract.source == "crawl_index":
+        problem = "extract.source = crawl_index: how many of an index's rows are wanted is not known before it is read"
+        raise UserError(problem, "run `pipeline extract` first, and give its run folder as --output")
     paths = expand_inputs(extract)
     strata = strata_of(paths, rows, extract.source != "url_list")
     gathered, beginnings = _Gathered(len(strata)), False

@@ -4,6 +4,7 @@ In: a path or URL. Out: the items of archive_items.py in file order. FastWARC re
 that it stops, reading goes on at the next place that looks like the start of a record (or of a gzip member).
 """
 
+import io
 from collections.abc import Callable, Generator, Iterator
 from typing import IO, Any
 
@@ -28,7 +29,7 @@ from pipeline.read.archive_items import (
 from pipeline.read.record_ends import end_of_record, ends_the_file, first_missed, next_place, next_start
 from webimagetext.foreign import one_line, valid
 
-__all__ = ["read_metadata", "read_responses"]
+__all__ = ["read_metadata", "read_record", "read_responses"]
 
 _KINDS = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.revisit | WarcRecordType.unknown
 _MAX_PROBLEMS = 100_000  # places at which reading is taken up again in one file
@@ -48,6 +49,11 @@ def read_responses(path: str, wanted: Wanted, max_bytes: int) -> Iterator[Item]:
             yield from _read_warc(stream, _KINDS, lambda record: _from_warc(record, wanted, max_bytes))
         if cut:
             yield Problem(None, TRUNCATED, cut)
+
+
+def read_record(content: bytes, wanted: Wanted, max_bytes: int) -> Iterator[Item]:
+    """As :func:`read_responses`, of the bytes of a record, packed or not, that were cut out of an archive."""
+    yield from _read_warc(io.BytesIO(content), _KINDS, lambda record: _from_warc(record, wanted, max_bytes))
 
 
 def read_metadata(path: str, max_bytes: int) -> Iterator[Item]:

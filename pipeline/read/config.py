@@ -4,7 +4,7 @@ reads it."""
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from webimagetext.deciding import CODE, FREE, INPUT, LATE, check_name
+from webimagetext.deciding import CODE, CONTENTS, FREE, INPUT, LATE, check_name
 from webimagetext.errors import UserError
 from webimagetext.ranges import Range, Ranged
 
@@ -12,7 +12,7 @@ __all__ = ["ExtractConfig"]
 
 BUDGETS = ("max_hours", "max_requests")
 HASHES = ("sha256", "md5")  # kinds that a list may state
-Source = Literal["pages", "warc", "wat", "url_list"]
+Source = Literal["pages", "warc", "wat", "crawl_index", "url_list"]
 Scope = Literal["prefix", "host", "domain", "any"]
 
 
@@ -21,12 +21,13 @@ class ExtractConfig(Ranged):
     """Extraction of image and text pairs from pages, archives or lists."""
 
     source: Source = "pages"
-    """pages: crawl web sites. warc: WARC or ARC files. wat: WAT files. url_list: tables of image URLs with texts."""
+    """pages: crawl web sites. warc: WARC or ARC files. wat: WAT files. crawl_index: pages that Common Crawl's index
+    names, each read from its archive by itself. url_list: tables of image URLs with texts."""
     seeds: tuple[str, ...] = ()
     """Where a crawl begins: page URLs, bare domain names, or URLs of sitemaps."""
     inputs: Annotated[tuple[str, ...], INPUT] = ()
-    """Files for warc, wat and url_list: paths, URLs or glob patterns; or a crawl of Common Crawl by its name,
-    CC-MAIN-2026-05."""
+    """Files for warc, wat, crawl_index and url_list: paths, URLs or glob patterns; or a crawl of Common Crawl by its
+    name, CC-MAIN-2026-05."""
     scope: Scope = "host"
     """Links followed: those under a seed's folder (prefix), on its host (www. or not), on its domain and below, or
     any."""
@@ -62,8 +63,18 @@ class ExtractConfig(Ranged):
     sample: Annotated[float, INPUT, Range(above=0, most=1)] = 1.0
     """Share of the input files that is read, drawn by a hash of their names."""
     path_prefix: Annotated[str, INPUT] = ""
-    """Put before each line of an input that is a list of paths (*.paths, *.paths.gz); of a crawl of Common Crawl: where
-    to read it (empty: over https; s3://commoncrawl/ with an account)."""
+    """Put before each line of an input that is a list of paths (*.paths, *.paths.gz); of a crawl of Common Crawl, and
+    of archives that its index names: where to read it (empty: over https; s3://commoncrawl/ with an account)."""
+    index_hosts: tuple[str, ...] = ()
+    """Hosts of a crawl_index that are read, each with those below it: example.org, or org for a whole top-level domain.
+    Empty: all."""
+    index_hosts_file: Annotated[str, CONTENTS] = ""
+    """A file with more of them, one a line."""
+    index_blocked_hosts_file: Annotated[str, CONTENTS] = ""
+    """A file of hosts that are left out, with those below them."""
+    index_languages: tuple[str, ...] = ()
+    """Languages of a crawl_index, as the index has them: three letters, eng. Of a page the likeliest counts. Empty:
+    all."""
     url_column: str = ""
     """Column of the image's URL in a url_list; empty: found by its usual names."""
     text_columns: tuple[str, ...] = ()

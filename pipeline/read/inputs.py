@@ -16,6 +16,8 @@ __all__ = ["expand_inputs", "inputs_of"]
 
 # Common Crawl's name of a crawl, and where its files are published; s3://commoncrawl/ has the same ones.
 _CRAWL = re.compile(r"CC-MAIN-\d{4}-\d{2}")
+_LISTS = {"warc": "warc.paths.gz", "wat": "wat.paths.gz", "crawl_index": "cc-index-table.paths.gz"}
+_PAGES = "/subset=warc/"  # the part of the index that is about pages that were there
 COMMON_CRAWL = "https://data.commoncrawl.org/"
 
 
@@ -34,7 +36,8 @@ def expand_inputs(config: ExtractConfig) -> list[str]:
     for name in config.inputs:
         if _CRAWL.fullmatch(name):
             base = config.path_prefix or COMMON_CRAWL
-            found.update(base + line for line in _lines(_list_of_crawl(base, name, config.source)))
+            lines = _lines(_list_of_crawl(base, name, config.source))
+            found.update(base + line for line in lines if config.source != "crawl_index" or _PAGES in line)
         elif name.endswith((".paths", ".paths.gz")):
             found.update(config.path_prefix + line for line in _lines(name))
         elif any(mark in name for mark in "*?[") and not name.startswith(("http://", "https://")):
@@ -58,11 +61,11 @@ def inputs_of(config: ExtractConfig) -> list[str]:
 
 
 def _list_of_crawl(base: str, crawl: str, source: str) -> str:
-    if source not in ("warc", "wat"):
+    if source not in _LISTS:
         raise UserError(
-            f"extract: {crawl} is a crawl, whose files are no {source}", "set extract.source to warc or wat"
+            f"extract: {crawl} is a crawl, whose files are no {source}", f"set extract.source to {' or '.join(_LISTS)}"
         )
-    return f"{base}crawl-data/{crawl}/{source}.paths.gz"
+    return f"{base}crawl-data/{crawl}/{_LISTS[source]}"
 
 
 def _lines(path: str) -> list[str]:

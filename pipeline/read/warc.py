@@ -14,14 +14,14 @@ from pipeline.net.config import HttpConfig
 from pipeline.net.consent import decide, header_refusals
 from pipeline.net.sniff import SNIFFED, is_picture
 from pipeline.read.archive import read_responses
-from pipeline.read.archive_items import Passed, Problem, Response
+from pipeline.read.archive_items import Item, Passed, Problem, Response
 from pipeline.read.config import ExtractConfig
 from pipeline.read.pages import extract_page
 from pipeline.read.payload import decode_payload
 from pipeline.read.tables import Body, Extracted, Rows, page_consent
 from pipeline.read.urls import canonical, picture_url
 
-__all__ = ["read_warc"]
+__all__ = ["PAGE_TYPES", "PIECE_ROWS", "add_record", "read_warc"]
 
 PAGE_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 _MARKUP = re.compile(
@@ -40,21 +40,26 @@ def read_warc(path: str, extract: ExtractConfig, http: HttpConfig) -> Iterator[E
         return media_type in ("", *PAGE_TYPES) or (extract.archive_images and media_type.startswith(PICTURE_TYPES))
 
     for item in read_responses(path, wanted, http.max_bytes):
-        if isinstance(item, Passed):
-            rows.hold(item.url, item.reason, item.detail)
-        elif isinstance(item, Problem):
-            rows.reject(item.url or path, "page", item.reason, item.url, item.detail)
-            rows.hold(item.url or "", item.reason, item.detail)
-        elif (kind := _kind(item, extract)) == "page":
-            _add_page(rows, item, extract, http)
-            rows.hold(item.url, "wrong_type")
-        elif kind == "image":
-            _add_image(rows, item, http)
-        else:
-            rows.hold(item.url, "wrong_type")
+        add_record(rows, item, path, extract, http)
         if len(rows) >= PIECE_ROWS or rows.body_bytes >= PIECE_BYTES:
             yield rows.take()
     yield rows.take()
+
+
+def add_record(rows: Rows, item: Item, place: str, extract: ExtractConfig, http: HttpConfig) -> None:
+    """What one record of an archive gives; ``place`` stands for one without an address."""
+    if isinstance(item, Passed):
+        rows.hold(item.url, item.reason, item.detail)
+    elif isinstance(item, Problem):
+        rows.reject(item.url or place, "page", item.reason, item.url, item.detail)
+        rows.hold(item.url or "", item.reason, item.detail)
+    elif (kind := _kind(item, extract)) == "page":
+        _add_page(rows, item, extract, http)
+        rows.hold(item.url, "wrong_type")
+    elif kind == "image":
+        _add_image(rows, item, http)
+    else:
+        rows.hold(item.url, "wrong_type")
 
 
 def _kind(response: Response, extract: ExtractConfig) -> str:

@@ -28,6 +28,7 @@ from pipeline.image.process import Rejected, process
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import Entry, entry_of_table, read_manifest, remove_unnamed, rows_in
 from pipeline.keeping.step import Context
+from pipeline.read.crawl_index import read_crawl_index
 from pipeline.read.held import HELD, answers, by_target, held_table, redirected, redirects
 from pipeline.read.inputs import expand_inputs
 from pipeline.read.pieces import Piece, pieces_of
@@ -90,7 +91,7 @@ def _units_of(paths: Sequence[str], config: RunConfig) -> dict[str, Piece]:
     """The input files, or their pieces, by a name for what is made from each; of files with the same content one is
     read."""
     settings = deciding([config.extract, config.http, config.image], of_a_unit=True)
-    cut = config.extract.source == "url_list" and not config.extract.reader
+    cut = config.extract.source in ("url_list", "crawl_index") and not config.extract.reader
     pieces = [piece for path in reversed(paths) for piece in (pieces_of(path) if cut else [Piece(path)])]
     return {fingerprint(settings, identity(piece.path), *piece.span)[:16]: piece for piece in pieces}
 
@@ -217,6 +218,8 @@ class _ReadInput(beam.DoFn):
             return read_warc(piece.path, extract, http)
         if extract.source == "wat":
             return read_wat(piece.path, extract, http)
+        if extract.source == "crawl_index":
+            return read_crawl_index(piece, extract, http)
         return read_url_list(piece, extract)
 
     def _store(self, spool: Spool, body: Body) -> Held | None:

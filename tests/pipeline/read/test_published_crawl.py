@@ -75,5 +75,5 @@ def test_a_crawl_that_is_not_there(publisher: Publisher) -> None:
     wrong = ExtractConfig(source="warc", inputs=("CC-MAIN-2013-01",), path_prefix=publisher.base)
     with pytest.raises(UserError, match=r"CC-MAIN-2013-01/warc\.paths\.gz: no such file"):
         expand_inputs(wrong)
-    with pytest.raises(UserError, match="warc or wat"):
+    with pytest.raises(UserError, match="warc or wat or crawl_index"):
         expand_inputs(ExtractConfig(source="url_list", inputs=(CRAWL,)))
