@@ -137,7 +137,7 @@ def test_every_stage_is_a_whole_job(bucket: str, service: Service, site: str, tm
     curating = {"crawl", "collect-pairs", "match-queries"}
     assert heavy == curating | {"fetch-images", "join-images", "find-duplicates", "write-shards"}
     assert all(job.memory in (set(), {MEMORY}) for job in service.jobs)
-    assert {"Crawl bucket", "Spread buckets", "Manifest of pages"} <= by_step["crawl-round-0"].labels
+    assert {"Crawl buckets", "Spread buckets", "Manifest of pages"} <= by_step["crawl-round-0"].labels
     assert {"Match pairs", "Write matched"} <= by_step["match-queries"].labels
     assert {"Fetch by host", "All parts"} <= by_step["fetch-images"].labels
     assert {"Join", "Write pictures"} <= by_step["join-images-round-0"].labels
