@@ -169,6 +169,12 @@ def _without_hang_ups() -> Iterator[None]:
 class _WatchedWorker(SubprocessSdkWorkerHandler):
     """Beam's handle on a worker process, which notices that it has died: Beam waits for its answers for ever."""
 
+    _dismissed = False  # whether the worker may go
+
+    def close(self) -> None:
+        self._dismissed = True
+        super().close()
+
     def start_worker(self) -> None:
         self.worker = SubprocessSdkWorker(
             self._worker_command_line, self.control_address, self.provision_info, self.worker_id
@@ -182,6 +188,9 @@ class _WatchedWorker(SubprocessSdkWorkerHandler):
         except RuntimeError as error:
             number = re.search(r"return code (-?\d+)", str(error))
             self._tell_lost(_how(int(number[1])) if number else str(error))
+        else:
+            if not self._dismissed:  # as when its line to this process broke
+                self._tell_lost("ended before its work did")
 
     def _tell_lost(self, how: str) -> None:
         """Ends every wait for an answer of this worker, now and later."""

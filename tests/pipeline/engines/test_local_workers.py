@@ -51,18 +51,27 @@ def test_graphs_of_a_process_share_a_nursery_and_a_killed_one_is_replaced(tmp_pa
     assert len(second) == 1 and second != first
 
 
-def _die(number: int, mark: str, times: int) -> int:
-    """Kills this worker, for the first ``times`` times that anybody comes here."""
+def _die(number: int, mark: str, times: int, signal_number: int = signal.SIGKILL) -> int:
+    """Kills this worker, or ends it without a word, for the first ``times`` times that anybody comes here."""
     done = len(os.listdir(mark))
     if done < times:
         Path(mark, str(done)).touch()
-        os.kill(os.getpid(), signal.SIGKILL)
+        if not signal_number:
+            os._exit(0)
+        os.kill(os.getpid(), signal_number)
     return number
 
 
-@pytest.mark.parametrize("times", [1, 2])
-def test_a_worker_that_is_killed_is_noticed_and_the_graph_tried_again(
-    tmp_path: Path, times: int, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("times", "signal_number", "words"),
+    [
+        (1, signal.SIGKILL, "was killed by SIGKILL"),
+        (2, signal.SIGKILL, "was killed by SIGKILL"),
+        (1, 0, "ended before its work did"),
+    ],
+)
+def test_a_worker_that_goes_is_noticed_and_the_graph_tried_again(
+    tmp_path: Path, times: int, signal_number: int, words: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     mark, written = tmp_path / "mark", tmp_path / "written"
     mark.mkdir()
@@ -70,13 +79,13 @@ def test_a_worker_that_is_killed_is_noticed_and_the_graph_tried_again(
 
     def build(root: beam.Pipeline) -> None:
         numbers = root | beam.Create(list(range(20))) | beam.Reshuffle()
-        done = numbers | beam.Map(_die, str(mark), times)
+        done = numbers | beam.Map(_die, str(mark), times, signal_number)
         done | beam.CombineGlobally(sum) | beam.Map(lambda total: written.write_text(str(total)) and None)
 
     engine.run("die", build, heavy=True)
     assert written.read_text() == str(sum(range(20)))
     said = capfd.readouterr().err
-    assert "a worker process was killed by SIGKILL" in said and "trying again" in said and "Traceback" not in said
+    assert f"a worker process {words}" in said and "trying again" in said and "Traceback" not in said
 
 
 def test_workers_that_are_killed_again_and_again_end_the_graph_in_a_line(
