@@ -25,7 +25,7 @@ COMMANDS = {
     "package": ("filter the images, shuffle, and write the shards", PIPELINE),
     "report": ("write funnel.json, report.html, the dataset card and croissant.json", PIPELINE),
     "check": ("prove that all files of a run, or of shards, are what was written", PIPELINE),
-    "plan": ("tell what a run is going to bring, take and cost, asking no site for anything", PIPELINE),
+    "plan": ("tell what a run is going to bring, take and cost, asking no site", PIPELINE),
     "rules": ("show what each text rule would drop, writing nothing", PIPELINE),
     "train": ("train CLIP on shards", "trainer.run"),
     "evaluate": ("measure a trained model: retrieval, zero-shot classification", "trainer.evaluate.__main__"),

@@ -17,9 +17,8 @@ from pipeline.audit.funnel import Step, write_funnel
 from pipeline.audit.report import render_report
 from pipeline.audit.summary import summarise
 from pipeline.balance.plan import read_t
-from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.folder import RunFolder, today
 from pipeline.keeping.manifest import entry_of, read_success, write_manifest
-from pipeline.keeping.step import today
 from webimagetext import files
 
 __all__ = ["write_audit"]

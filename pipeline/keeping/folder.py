@@ -8,6 +8,7 @@ each tar (where there are none, of each Parquet file) and ``index.json`` is the 
 webdataset expects. Imports nothing but the standard library.
 """
 
+import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ __all__ = [
     "part_name",
     "shard_name",
     "shards_of",
+    "today",
 ]
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")  # what a reader should accept
@@ -220,3 +222,8 @@ class RunFolder:
 def shards_of(runs: Sequence[str]) -> list[str]:
     """The folders of finished samples of runs, by the runs' folders."""
     return [folder for run in map(RunFolder, runs) for folder in (run.shards, run.holdout)]
+
+
+def today() -> str:
+    """The day, in UTC, as ISO 8601 writes it: when something in a folder was made."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()

@@ -10,7 +10,6 @@ noted as damaged is not finished: :func:`reopen` makes it so, and the step makes
 """
 
 import dataclasses
-import datetime
 import sys
 import time
 from collections import Counter
@@ -23,7 +22,7 @@ from pipeline.config import RunConfig
 from pipeline.engines.engine import Engine
 from pipeline.keeping import manifest
 from pipeline.keeping.damage import NOTE, forget
-from pipeline.keeping.folder import OPEN_FILE, SUCCESS_FILE, RunFolder
+from pipeline.keeping.folder import OPEN_FILE, SUCCESS_FILE, RunFolder, today
 from pipeline.keeping.manifest import Marker
 from pipeline.keeping.vouched import STARTED_FILE, Place, lacking, noted_below, vouched
 from webimagetext import files
@@ -43,7 +42,6 @@ __all__ = [
     "reopen",
     "run_steps",
     "settings_of",
-    "today",
 ]
 
 Markers = dict[str, Marker | None]  # what the marker of each step says, by the folder that it lies in
@@ -157,11 +155,6 @@ def reopen(steps: Sequence[Step], root: str, markers: Markers) -> list[tuple[Ste
     for place in sorted(forgotten):
         forget(*place)
     return found
-
-
-def today() -> str:
-    """The day, in UTC, as ISO 8601 writes it."""
-    return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
 def counted(folder: str, what: str) -> str:

@@ -133,7 +133,8 @@ def read_archive(path: Path) -> Read:
 
 
 def csv_text() -> bytes:
-    rows = [f"http://h/{number}.jpg,a {sentence()} runs" for number in range(300)]
+    # Short, so that damage meets the ends of lines too.
+    rows = [f"http://h/{number}.jpg,a {sentence()[:12]} runs" for number in range(300)]
     return "\n".join(["url,caption", *rows, ""]).encode()
 
 

@@ -54,7 +54,7 @@ def _fetch(site: str, folder: Path, delay: float) -> int:
     (
         root
         | beam.Create([(0, plan)])
-        | beam.ParDo(AskBuckets(partial(_Fetching, RunFolder(str(folder)), config, 0, "fetch", float("inf"))))
+        | beam.ParDo(AskBuckets(partial(_Fetching, RunFolder(str(folder)), config, 0, "fetch", float("inf"), None)))
     )
     result = root.run()
     result.wait_until_finish()
