@@ -65,6 +65,7 @@ def test_a_list_is_the_same(small_dump: str, wordnet_folder: str, tmp_path: Path
     assert (tmp_path / "jumping.parquet").read_bytes() == (tmp_path / "q.parquet").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_training_ends_by_its_steps(shapes: Path, tiny_model: Path, tmp_path: Path) -> None:
     def train(name: str, *more: str) -> list[str]:
         return ["trainer.run", *flags(shapes, tiny_model, tmp_path / name, "--steps", "8", *more)]

@@ -65,7 +65,8 @@ def is_one_line(done: "subprocess.CompletedProcess[str]", *words: str) -> bool:
     )
 
 
-@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_run_with_64_open_files(job: Job, first: RunFolder, tmp_path: Path, workers: str) -> None:
     output = str(tmp_path / "run")
     words = ["pipeline", "run", str(job.config), "--output", output, "--workers", workers]

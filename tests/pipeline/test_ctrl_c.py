@@ -13,7 +13,8 @@ from tests.pipeline.small_job import Job
 @pytest.mark.timeout(120)
 # While the process that workers come from starts; while they start; while they work.
 @pytest.mark.parametrize(
-    ("processes", "then"), [(1, 0), (2, 0), *(pytest.param(3, then, marks=pytest.mark.slow) for then in (0.3, 2.5))]
+    ("processes", "then"),
+    [(1, 0), *(pytest.param(*when, marks=pytest.mark.slow) for when in ((2, 0), (3, 0.3), (3, 2.5)))],
 )
 def test_no_worker_says_anything_and_none_stays(job: Job, processes: int, then: float) -> None:
     output = job.folder / f"interrupted-{processes}-{then}"

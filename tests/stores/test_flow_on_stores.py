@@ -109,7 +109,8 @@ def test_pictures_are_read_by_range(store: Store, bucket: str) -> None:
             reader.read([("other.tar", 0, 10)])
 
 
-@pytest.mark.parametrize("kind", ["warc", pytest.param("url_list", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["warc", "url_list"])
 def test_inputs_from_a_store(s3: Store, job: Job, kind: str) -> None:
     bucket = new_bucket(s3)
     if kind == "warc":

@@ -21,6 +21,7 @@ def pictures(site: Site) -> list[str]:
     return [path for path in site.asked if path.endswith(".png")]
 
 
+@pytest.mark.slow
 def test_requests_are_drawn_by_their_hash_and_the_command_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

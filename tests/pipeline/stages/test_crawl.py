@@ -86,6 +86,7 @@ def crawled(folder: Path, port: int, *words: str) -> tuple[list[list[str]], str]
     return frontiers(str(folder)), manifest_digest(RunFolder(str(folder)).candidates)
 
 
+@pytest.mark.slow
 def test_rounds_are_the_same_here_and_in_graphs(port: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rounds, digest = crawled(tmp_path / "here", port)
     monkeypatch.setattr(engine, "HERE_UP_TO", 0)
