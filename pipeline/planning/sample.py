@@ -5,7 +5,7 @@ that it is from, and how much of all inputs the places are. Nothing is asked of 
 """
 
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,11 +19,9 @@ from pipeline.hashing import hash64
 from pipeline.keeping.manifest import iter_batches, read_manifest
 from pipeline.planning.spots import SPOTS, Spot, Stratum, cut, strata_of
 from pipeline.read.inputs import expand_inputs
-from pipeline.read.pieces import PIECE_BYTES
+from pipeline.read.pieces import CUT, PIECE_BYTES, Piece
+from pipeline.read.sources import read_input
 from pipeline.read.tables import Extracted
-from pipeline.read.url_list import read_url_list
-from pipeline.read.warc import read_warc
-from pipeline.read.wat import read_wat
 from pipeline.tables.schema import CANDIDATES
 from webimagetext.errors import UserError
 
@@ -144,20 +142,14 @@ def _is_cut_off(stratum: Stratum) -> bool:
 
 def _units(stratum: Stratum) -> int:
     """The pieces that workers read one each."""
-    cut = stratum.form.endswith((".tsv", ".tab", ".jsonl", ".ndjson", ".parquet", ".pq"))
-    return max(stratum.files, int(stratum.bytes / PIECE_BYTES) if cut else 0)
+    return max(stratum.files, int(stratum.bytes / PIECE_BYTES) if stratum.form.endswith(CUT) else 0)
 
 
 def _read(spot: Spot, folder: str, config: RunConfig) -> tuple[list[Extracted], float]:
     """What the place holds, and how many bytes it stands for."""
     path, stands_for = cut(spot, folder, config.extract)
-    readers: dict[str, Callable[[], Iterator[Extracted]]] = {
-        "warc": lambda: read_warc(path, config.extract, config.http),
-        "wat": lambda: read_wat(path, config.extract, config.http),
-        "url_list": lambda: read_url_list(path, config.extract),
-    }
     try:
-        return list(readers[config.extract.source]()), stands_for
+        return list(read_input(Piece(path), config.extract, config.http)), stands_for
     except UserError as error:
         raise UserError(error.problem.replace(path, spot.path), error.remedy) from None
 

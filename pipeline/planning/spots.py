@@ -25,6 +25,7 @@ from pipeline.read.columns import Layouts
 from pipeline.read.config import ExtractConfig
 from pipeline.read.delimited import MAX_LINE, UTF_16
 from pipeline.read.list_file import compression_of, decompressed
+from pipeline.read.pieces import PARQUET
 from webimagetext import files
 from webimagetext.errors import UserError
 from webimagetext.parquet import UNREADABLE, open_parquet
@@ -37,8 +38,7 @@ HEAD_BYTES = 1 << 16
 ARCHIVE_SPOT_BYTES = 2_000_000
 _OF_LINES = (".tsv", ".tab", ".csv", ".txt", ".jsonl", ".ndjson")
 _WITH_NAMES = (".tsv", ".tab", ".csv", ".txt")
-_PARQUET = (".parquet", ".pq")
-_KNOWN = {end[1:] for end in (*_OF_LINES, *_PARQUET, ".json", ".warc", ".arc", ".wat", ".gz", ".bz2", ".xz", ".zst")}
+_KNOWN = {end[1:] for end in (*_OF_LINES, *PARQUET, ".json", ".warc", ".arc", ".wat", ".gz", ".bz2", ".xz", ".zst")}
 _OF_RECORDS = (".warc", ".warc.gz", ".wat", ".wat.gz")
 
 
@@ -88,7 +88,7 @@ def _row_bytes(path: str, form: str) -> float:
     """How many bytes of its file a row takes, about."""
     with files.open_input(path) as stream:
         try:
-            if form.endswith(_PARQUET):
+            if form.endswith(PARQUET):
                 rows = int(open_parquet(stream, pages=False).metadata.num_rows)
                 return files.size(path) / max(1, rows)
         except UNREADABLE:
@@ -111,7 +111,7 @@ def _stratum(form: str, paths: list[str], number: int, span: int) -> Stratum:
     in_all = sum(sizes.values()) * len(paths) / len(looked_at)
     if sum(sizes.values()) <= number * span and len(looked_at) == len(paths):
         spots = [Spot(path, 0, size, size) for path, size in sizes.items()]
-    elif form.endswith((*_OF_LINES, *_PARQUET, *_OF_RECORDS)):
+    elif form.endswith((*_OF_LINES, *PARQUET, *_OF_RECORDS)):
         spots = list(_spread(sizes, number, span))
     else:
         first = [path for path in looked_at if sizes[path]][:number]
@@ -146,7 +146,7 @@ def cut(spot: Spot, folder: str, extract: ExtractConfig) -> tuple[str, float]:
     form = _form_of(spot.path)
     to = os.path.join(folder, f"{hash64(f'{spot.path} {spot.start}'):016x}")
     with files.open_input(spot.path) as stream, open(to + form, "wb") as made:
-        if form.endswith(_PARQUET):
+        if form.endswith(PARQUET):
             return to + form, _cut_rows(spot, stream, made, extract)
         if form.endswith(_OF_RECORDS):
             return to + form, _cut_records(spot, stream, made)

@@ -15,6 +15,7 @@ from warcio.exceptions import ArchiveLoadFailed
 
 from pipeline.read.archive_items import (
     BROKEN,
+    MAX_PROBLEMS,
     TRUNCATED,
     WEB,
     Item,
@@ -34,7 +35,6 @@ __all__ = ["read_arc"]
 # An address, where it was found, when, what it is, and at last how many bytes follow.
 _LINE = re.compile(rb"(?<=\n)[A-Za-z]{3,10}:[^\n]{1,4000} \d{14} [^\n]{1,600} \d+\r?\n")
 _BROKEN = (ArchiveLoadFailed, OSError, ValueError, EOFError, AttributeError, zlib.error, gzip.BadGzipFile)
-_MAX_PROBLEMS = 100_000  # places at which reading is taken up again in one file
 
 
 class _Records(ArchiveIterator):
@@ -56,7 +56,7 @@ class _Records(ArchiveIterator):
 def read_arc(stream: IO[bytes], wanted: Wanted, max_bytes: int) -> Iterator[Item]:
     """Every answer of a wanted media type with status 200, and every problem."""
     start = 0
-    for _ in range(_MAX_PROBLEMS):
+    for _ in range(MAX_PROBLEMS):
         begin = yield from _read_from(stream, start, wanted, max_bytes)
         if begin is None:
             return

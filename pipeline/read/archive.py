@@ -15,6 +15,7 @@ from pipeline.read.arc import read_arc
 from pipeline.read.archive_file import is_arc, opened_archive
 from pipeline.read.archive_items import (
     BROKEN,
+    MAX_PROBLEMS,
     TRUNCATED,
     WEB,
     Item,
@@ -32,7 +33,6 @@ from webimagetext.foreign import one_line, valid
 __all__ = ["read_metadata", "read_record", "read_responses"]
 
 _KINDS = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.revisit | WarcRecordType.unknown
-_MAX_PROBLEMS = 100_000  # places at which reading is taken up again in one file
 
 
 def read_responses(path: str, wanted: Wanted, max_bytes: int) -> Iterator[Item]:
@@ -67,7 +67,7 @@ def read_metadata(path: str, max_bytes: int) -> Iterator[Item]:
 
 def _read_warc(stream: IO[bytes], kinds: Any, convert: Callable[[Any], Item | None]) -> Iterator[Item]:
     start = 0
-    for _ in range(_MAX_PROBLEMS):
+    for _ in range(MAX_PROBLEMS):
         place = yield from _read_from(stream, start, kinds, convert)
         found = None if place is None else next_start(stream, place)
         if found is None:

@@ -14,6 +14,7 @@ from webimagetext.foreign import valid
 
 __all__ = [
     "BROKEN",
+    "MAX_PROBLEMS",
     "REDIRECTS",
     "TRUNCATED",
     "WEB",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 BROKEN = "broken_record"
+MAX_PROBLEMS = 100_000  # places at which reading is taken up again in one file
 TRUNCATED = "truncated_record"
 WEB = ("http://", "https://")
 REDIRECTS = (301, 302, 303, 307, 308)

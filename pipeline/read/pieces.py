@@ -14,11 +14,13 @@ from pipeline.read.delimited import UTF_16
 from webimagetext import files
 from webimagetext.parquet import UNREADABLE, open_parquet
 
-__all__ = ["PIECE_BYTES", "Piece", "lines_within", "pieces_of"]
+__all__ = ["CUT", "PARQUET", "PIECE_BYTES", "Piece", "lines_within", "pieces_of"]
 
 PIECE_BYTES = 64_000_000
 PIECE_ROWS = 500_000
 _OF_LINES = (".tsv", ".tab", ".jsonl", ".ndjson")
+PARQUET = (".parquet", ".pq")
+CUT = (*_OF_LINES, *PARQUET)  # how the names of files end that may be cut
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def pieces_of(path: str) -> list[Piece]:
     cut: list[Piece] = []
     if stem.endswith(_OF_LINES):
         cut = list(_spans(path))
-    elif stem.endswith((".parquet", ".pq")):
+    elif stem.endswith(PARQUET):
         cut = list(_row_groups(path))
     return cut if len(cut) > 1 else [Piece(path)]
 

@@ -28,14 +28,11 @@ from pipeline.image.process import Rejected, process
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import Entry, entry_of_table, read_manifest, remove_unnamed, rows_in
 from pipeline.keeping.step import Context
-from pipeline.read.crawl_index import read_crawl_index
 from pipeline.read.held import HELD, answers, by_target, held_table, redirected, redirects
 from pipeline.read.inputs import expand_inputs
 from pipeline.read.pieces import Piece, pieces_of
-from pipeline.read.tables import Body, Extracted, Held
-from pipeline.read.url_list import read_url_list
-from pipeline.read.warc import read_warc
-from pipeline.read.wat import read_wat
+from pipeline.read.sources import read_input
+from pipeline.read.tables import Body, Held
 from pipeline.tables.batches import combine
 from pipeline.tables.gather import Meet
 from pipeline.tables.outputs import parts_for
@@ -197,7 +194,7 @@ class _ReadInput(beam.DoFn):
             open_part(source_folder(self.run, "rejects"), name, REJECTS, safe=True) as rejects,
             open_spool(self.run.images, images, self.config.image) as spool,
         ):
-            for found in self._extracted(piece):
+            for found in read_input(piece, self.config.extract, self.config.http):
                 candidates.add(found.candidates)
                 rejects.add(found.rejects)
                 held += found.held
@@ -211,16 +208,6 @@ class _ReadInput(beam.DoFn):
             else:
                 spool.delete()
             write_part(source_folder(self.run, "held"), name, held_table(held), safe=True)
-
-    def _extracted(self, piece: Piece) -> Iterator[Extracted]:
-        extract, http = self.config.extract, self.config.http
-        if extract.source == "warc":
-            return read_warc(piece.path, extract, http)
-        if extract.source == "wat":
-            return read_wat(piece.path, extract, http)
-        if extract.source == "crawl_index":
-            return read_crawl_index(piece, extract, http)
-        return read_url_list(piece, extract)
 
     def _store(self, spool: Spool, body: Body) -> Held | None:
         """Puts a picture into the journal; one that no decoder makes a picture of is given back as held."""

@@ -20,11 +20,8 @@ from webimagetext.compiled import compiled
 __all__ = ["NaturalRule"]
 
 ENOUGH_WORDS = 6  # below, a repetition says little ("New York, New York")
-LETTER, DIGIT, UNSEEN = (
-    1,
-    2,
-    3,
-)  # kinds: letters and marks; what else may stand in a word or a code; what is passed over
+# Kinds: letters and marks; what else may stand in a word or a code; what is passed over.
+LETTER, DIGIT, UNSEEN = 1, 2, 3
 TABLE_SIZE = 0x32400  # above, only tags and variation selectors are of a kind: unseen
 FIRST_UNSEEN, LAST_UNSEEN = 0xE0000, 0xE0FFF
 FNV_OFFSET, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)

@@ -3,10 +3,9 @@ round by round what one list of all pages gives."""
 
 import json
 import random
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,15 +21,14 @@ from pipeline.read.config import ExtractConfig
 from pipeline.read.crawl import crawl_bucket
 from pipeline.read.crawls import current_crawl, round_folder
 from pipeline.read.frontier import admit, seed_frontier
+from tests.pipeline.stages.answering import Answering, serving
 
 HOSTS, PAGES = 7, 60
 BUDGETS = {"depth": 5, "max_pages": 1000, "max_pages_per_host": 20, "scope": "any"}
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
+class _Handler(Answering):
+    def do_GET(self) -> None:  # noqa: N802 (the name that the server calls)
         host, port = self.headers["Host"].split(":")
         name = self.path.strip("/")
         draw = random.Random(f"{host} {name}")
@@ -40,25 +38,15 @@ class _Handler(BaseHTTPRequestHandler):
         ]
         page = f'<img src="/{name}.png" alt="an owl, number {name} of {host}">{"".join(links)}'
         body = page.encode() if name.isdigit() else b""
-        self.send_response(200 if body else 404)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        """Nothing to print."""
+        self.answer(200 if body else 404, "text/html", body)
 
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """Where every host of 127.0.1.x answers."""
-    with ThreadingHTTPServer(("", 0), _Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
+    server = ThreadingHTTPServer(("", 0), _Handler)
+    with serving(server):
         yield server.server_address[1]
-        server.shutdown()
-        thread.join()
 
 
 def seeds(port: int) -> list[str]:

@@ -9,7 +9,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from pipeline.net.consent import Consent
 from pipeline.read.journal import known_visit, note_visit
 from pipeline.read.pages import Page, Pair
 from pipeline.read.visitor import Visited
+from tests.pipeline.stages.answering import Answering, serving
 
 PAGES, LANES = 60, 2
 
@@ -43,11 +44,10 @@ class Server(ThreadingHTTPServer):
         """Killed clients are no news."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Answering):
     server: Server
-    protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 (the name that the server calls)
         name = self.path.strip("/")
         with self.server.lock:
             self.server.asked.append(self.path)
@@ -57,24 +57,14 @@ class _Handler(BaseHTTPRequestHandler):
         links = "".join(f'<a href="/{number}">on</a>' for number in range(1, PAGES)) if name == "0" else ""
         page = f'<title>Day {name}</title><img src="/{name}.png" alt="an owl on day {name}">{links}'
         body = page.encode() if name.isdigit() else b""
-        self.send_response(200 if body else 404)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        """Nothing to print."""
+        self.answer(200 if body else 404, "text/html", body)
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
-        thread.start()
+    running = Server()
+    with serving(running):
         yield running
-        running.shutdown()
-        thread.join()
 
 
 def crawl(server: Server, output: Path) -> int:

@@ -1,10 +1,9 @@
 """Rounds of one fetch: they go on until nothing is open, with what was learnt of the hosts, and a host that was in
 trouble is asked again."""
 
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from pipeline.__main__ import main
 from pipeline.audit.outcome import NOTHING_LEFT
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import is_complete, iter_batches, read_manifest
+from tests.pipeline.stages.answering import Answering, serving
 
 IMAGES = 24
 
@@ -32,11 +32,10 @@ class Server(ThreadingHTTPServer):
         self.pictures = 0
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Answering):
     server: Server
-    protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802 (the name that the server calls)
         self.server.asked.append((self.headers["Host"].split(":")[0], self.path))
         status, body = 404, b""
         if self.path.endswith(".png"):
@@ -46,24 +45,14 @@ class _Handler(BaseHTTPRequestHandler):
             stream = BytesIO()
             Image.fromarray(pixels).resize((72, 64)).save(stream, "PNG")
             body = stream.getvalue()
-        self.send_response(status)
-        self.send_header("Content-Type", "image/png")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        """Nothing to print."""
+        self.answer(status, "image/png", body)
 
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server() as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
-        thread.start()
+    running = Server()
+    with serving(running):
         yield running
-        running.shutdown()
-        thread.join()
 
 
 def fetched(server: Server, folder: Path, hosts: int, *words: str, status: int = 0) -> Counter[str]:
