@@ -28,6 +28,7 @@ BENCHMARKS = {
     "fetch-https": "the same over TLS",
     "link-rot": "a real list of partly dead links fetched, against the shortest time that its hosts allow",
     "fetch-simulation": "many hosts by a clock of its own, against the least that politeness allows",
+    "altered": "mirrored, cropped and otherwise altered copies of pictures found again",
     "match": "queries found in captions",
     "language": "captions told English or not",
     "curate": "pairs balanced over the queries",

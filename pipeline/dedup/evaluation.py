@@ -1,8 +1,9 @@
 """Pictures of evaluation sets that turn up in the data: so that a model is not tested on what it was trained on.
 
 In: evaluation pictures as folders of image files or of shards, as tars, or as Parquet tables with columns sha256 and
-phash (such as our own shards'); then columns of fetched pictures. Out: for each fetched picture the name of the
-evaluation picture it equals, or is near to, or null.
+phash, and sketch where altered copies are to be found too (such as our own shards'); then columns of fetched pictures.
+Out: for each fetched picture the name of the evaluation picture it equals, is near to or is an altered copy of, or
+null.
 """
 
 import os
@@ -17,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from pipeline.dedup.altered import AlteredIndex, pixels_of
 from pipeline.dedup.near import band_keys, distances
 from pipeline.hashing import hash_numbers
 from pipeline.image.config import ImageConfig
@@ -35,6 +37,7 @@ EVALUATION = pa.schema(
         pa.field("name", pa.string(), nullable=False),  # file, or file#member, or file#row
         pa.field("sha256", pa.string(), nullable=False),
         pa.field("phash", pa.uint64(), nullable=False),
+        pa.field("sketch", pa.string()),  # null: of a table without it
     ]
 )
 
@@ -87,8 +90,12 @@ class EvaluationSet:
     names: tuple[str, ...]
     sha256: tuple[str, ...]
     phashes: UInt64
+    sketches: tuple[str | None, ...] = ()
     unreadable: tuple[str, ...] = ()
     _sorted: dict[int, list[tuple[UInt64, npt.NDArray[np.int64]]]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    _altered: dict[str, tuple[AlteredIndex, npt.NDArray[np.int64]]] = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -96,13 +103,14 @@ class EvaluationSet:
     def of(cls, table: pa.Table) -> Self:
         """The set in a table of schema EVALUATION."""
         phashes = table.column("phash").to_numpy().astype(np.uint64)
-        return cls(tuple(table.column("name").to_pylist()), tuple(table.column("sha256").to_pylist()), phashes)
+        names, contents, sketches = (tuple(table.column(name).to_pylist()) for name in ("name", "sha256", "sketch"))
+        return cls(names, contents, phashes, sketches)
 
     def table(self) -> pa.Table:
         """The set as a table of schema EVALUATION."""
-        return pa.table(
-            [pa.array(self.names, pa.string()), pa.array(self.sha256, pa.string()), self.phashes], EVALUATION
-        )
+        sketches = self.sketches or (None,) * len(self.names)
+        texts = [pa.array(column, pa.string()) for column in (self.names, self.sha256, sketches)]
+        return pa.table([texts[0], texts[1], self.phashes, texts[2]], EVALUATION)
 
     @classmethod
     def read(cls, paths: Iterable[str]) -> Self:
@@ -110,20 +118,23 @@ class EvaluationSet:
         names: list[str] = []
         contents: list[str] = []
         hashes: list[int] = []
+        sketches: list[str | None] = []
         broken: list[str] = []
         for path in paths:
             before = len(names)
             for file in evaluation_files([path]):
-                for name, sha256, phash in _fingerprints(file):
+                for name, sha256, phash, sketch in _fingerprints(file):
                     if sha256 is None:
                         broken.append(name)
                         continue
                     names.append(name)
                     contents.append(sha256)
                     hashes.append(phash)
+                    sketches.append(sketch)
             if len(names) == before:
                 raise _without_picture(path)
-        return cls(tuple(names), tuple(contents), np.array(hashes, dtype=np.uint64), tuple(broken))
+        phashes = np.array(hashes, dtype=np.uint64)
+        return cls(tuple(names), tuple(contents), phashes, tuple(sketches), tuple(broken))
 
     def matches(self, sha256: pa.Array, phashes: pa.Array, distance: int) -> pa.Array:
         """For each picture the name of the evaluation picture with equal content, else of the nearest within
@@ -140,6 +151,19 @@ class EvaluationSet:
             for row, index in zip(known.tolist(), self._nearest(values, distance).tolist(), strict=True):
                 if found[row] is None and index >= 0:
                     found[row] = self.names[index]
+        return pa.array(found, pa.string())
+
+    def copies(self, sketches: pa.Array) -> pa.Array:
+        """For each picture the name of the evaluation picture of which it is an altered copy, or that is one of it."""
+        if "index" not in self._altered:
+            pixels, rows = pixels_of(pa.array(self.sketches, pa.string()))
+            self._altered["index"] = AlteredIndex(pixels), rows
+        index, rows = self._altered["index"]
+        pixels, ours = pixels_of(sketches)
+        found: list[str | None] = [None] * len(sketches)
+        for row, place in zip(ours.tolist(), index.find(pixels).tolist(), strict=True):
+            if place >= 0:
+                found[row] = self.names[rows[place]]
         return pa.array(found, pa.string())
 
     def _nearest(self, values: UInt64, distance: int) -> npt.NDArray[np.int64]:
@@ -172,17 +196,21 @@ class EvaluationPicture:
     name = "evaluation_picture"
     detail = "_evaluation"
 
-    def __init__(self, known: EvaluationSet, distance: int) -> None:
-        self._known, self._distance = known, distance
+    def __init__(self, known: EvaluationSet, distance: int, altered: bool) -> None:
+        """``altered`` asks for altered copies too; with a negative distance contents alone count."""
+        self._known, self._distance, self._altered = known, distance, altered and distance >= 0
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.Array, dict[str, pa.Array]]:
         names = self._known.matches(batch.column("sha256"), batch.column("phash"), self._distance)
+        if self._altered and names.null_count:
+            sketches = pc.if_else(pc.is_null(names), batch.column("sketch"), pa.scalar(None, pa.string()))
+            names = pc.coalesce(names, self._known.copies(sketches))
         reasons = pc.if_else(pc.is_valid(names), "in_evaluation_set", pa.scalar(None, pa.string()))
         return reasons, {self.detail: names}
 
 
-def _fingerprints(path: str) -> Iterator[tuple[str, str | None, int]]:
-    """(name, sha256, perceptual hash) of every picture at ``path``; no hash of one that cannot be read."""
+def _fingerprints(path: str) -> Iterator[tuple[str, str | None, int, str | None]]:
+    """(name, sha256, perceptual hash, sketch) of every picture at ``path``; no hash of one that cannot be read."""
     if path.endswith(".parquet"):
         with files.open_input(path) as stream:
             try:
@@ -191,18 +219,21 @@ def _fingerprints(path: str) -> Iterator[tuple[str, str | None, int]]:
                 raise _damaged(path, error) from None
         if not {"sha256", "phash"} <= set(table.column_names):
             raise UserError(f"{path}: has no columns sha256 and phash", "give a table of a run's shards")
-        pictures = zip(table.column("sha256").to_pylist(), hash_numbers(table.column("phash")).to_pylist(), strict=True)
-        for row, (sha256, phash) in enumerate(pictures):
+        drawn = "sketch" in table.column_names
+        sketches = table.column("sketch").to_pylist() if drawn else [None] * table.num_rows
+        hashes = hash_numbers(table.column("phash")).to_pylist()
+        for row, (sha256, phash) in enumerate(zip(table.column("sha256").to_pylist(), hashes, strict=True)):
             if sha256 is not None and phash is not None:
-                yield f"{path}#{row}", sha256, phash
+                text = sketches[row]
+                yield f"{path}#{row}", sha256, phash, text if isinstance(text, str) else None
         return
     config = ImageConfig()
     for name, data in _pictures(path):
         result = process(data, config)
         if isinstance(result, Processed):
-            yield name, result.sha256, result.phash
+            yield name, result.sha256, result.phash, result.sketch
         else:
-            yield name, None, 0
+            yield name, None, 0, None
 
 
 def _pictures(path: str) -> Iterator[tuple[str, bytes]]:

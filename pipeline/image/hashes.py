@@ -1,19 +1,23 @@
-"""Two numbers about a picture's looks: a perceptual hash, near for near pictures, and the spread of its grey levels.
+"""What is kept of a picture's looks: a sketch of it, a perceptual hash, near for near pictures, and the spread of its
+grey levels.
 
-In: a decoded grey picture. Out: the 64-bit hash by discrete cosine transform (the method of Zauner's thesis of 2010: 32
-x 32 grey pixels, the 8 x 8 lowest frequencies without the constant row and column, one bit each for above the median),
-and the standard deviation of the grey levels. Integer arithmetic, so that no processor or library gives another hash.
+In: a decoded grey picture. Out: the sketch, 32 x 32 grey levels, from which altered copies are told later without the
+picture (pipeline/dedup/altered.py); the 64-bit hash by discrete cosine transform (the method of Zauner's thesis of
+2010: 32 x 32 grey pixels, the 8 x 8 lowest frequencies without the constant row and column, one bit each for above the
+median), and the standard deviation of the grey levels. Integer arithmetic, so that no processor or library gives
+another hash.
 """
 
+import base64
 import math
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-__all__ = ["grey_spread", "perceptual_hash"]
+__all__ = ["SKETCH_SIDE", "grey_spread", "perceptual_hash", "sketch", "sketch_text"]
 
-_SIDE = 32
+SKETCH_SIDE = _SIDE = 32
 _SCALE = 1 << 14
 # Rows 1..8 of the type II cosine transform of 32 points, as rounded integers.
 _COSINES = np.array(
@@ -23,9 +27,18 @@ _COSINES = np.array(
 _LEVELS: Any = np.arange(256, dtype=np.int64)
 
 
-def perceptual_hash(grey: Image.Image) -> int:
-    """The 64-bit hash of a picture in mode L; 0 for a blank one."""
-    small = grey.resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=2.0)
+def sketch(grey: Image.Image) -> Image.Image:
+    """The sketch of a picture in mode L."""
+    return grey.resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=2.0)
+
+
+def sketch_text(small: Image.Image) -> str:
+    """A sketch as tables hold it: its 1,024 grey levels, row by row, in base64."""
+    return base64.b64encode(small.tobytes()).decode("ascii")
+
+
+def perceptual_hash(small: Image.Image) -> int:
+    """The 64-bit hash of a sketch; 0 for a blank one."""
     pixels = np.asarray(small, dtype=np.int64)
     frequencies = (_COSINES @ pixels @ _COSINES.T).ravel()
     ordered = np.sort(frequencies)

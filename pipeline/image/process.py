@@ -20,7 +20,7 @@ from pipeline.image.encode import LONGEST_SIDE, encode
 from pipeline.image.exif import exif_json, exif_of, orientation
 from pipeline.image.further import further_format, register, stated_size
 from pipeline.image.geometry import scaled_size, square_side
-from pipeline.image.hashes import grey_spread, perceptual_hash
+from pipeline.image.hashes import grey_spread, perceptual_hash, sketch, sketch_text
 from pipeline.image.mending import bare_jpeg, completed_jpegs, mended
 from pipeline.image.turbo import decode_scaled
 from webimagetext.endings import out_of_files
@@ -67,6 +67,7 @@ class Processed:
     sha256: str  # of the bytes received, hexadecimal
     md5: str | None  # likewise, where it is asked for
     phash: int
+    sketch: str  # 32 x 32 grey levels, in base64
     animated: bool
     spread: float
 
@@ -180,7 +181,7 @@ def _store(image: Image.Image, data: bytes, config: ImageConfig) -> Processed:
     if turn in _TURNS:
         picture = picture.transpose(_TURNS[turn])
     grey = picture.convert("L")
-    phash, spread = perceptual_hash(grey), grey_spread(grey)
+    small, spread = sketch(grey), grey_spread(grey)
     picture = _square(picture, config)
 
     as_it_is &= picture.size == image.size
@@ -193,7 +194,8 @@ def _store(image: Image.Image, data: bytes, config: ImageConfig) -> Processed:
         exif=exif_json(exif),
         sha256=hashlib.sha256(data).hexdigest(),
         md5=hashlib.md5(data, usedforsecurity=False).hexdigest() if config.md5 else None,
-        phash=phash,
+        phash=perceptual_hash(small),
+        sketch=sketch_text(small),
         animated=animated,
         spread=spread,
     )

@@ -50,7 +50,7 @@ TOLD = 5  # damaged files of a step that are named
 
 # Raised when a step's output for the same settings changes, so that finished folders of older versions are not taken
 # for today's.
-FORMAT = 7
+FORMAT = 8
 
 
 @dataclass(frozen=True)

@@ -41,4 +41,10 @@ def _work(context: Context) -> None:
             f"{known.unreadable[0]}",
             file=sys.stderr,
         )
+    if lacking := known.sketches.count(None):
+        print(
+            f"warning: {lacking:,} evaluation pictures have no sketch, so altered copies of them are not found: give "
+            "the pictures, or tables with a column sketch",
+            file=sys.stderr,
+        )
     write_manifest(run.evaluation, [write_part(run.evaluation, part_name(0), known.table())])

@@ -1,6 +1,7 @@
 """Draws the pictures that are kept apart for evaluation, whole groups of near ones (see dedup/holdout.py).
 
-In: joined/. Out: held_out/ (HELD). The settings package.holdout and package.holdout_distance, and ``seed`` decide. With
+In: joined/. Out: held_out/ (HELD). The settings package.holdout, holdout_distance and
+holdout_altered, and ``seed`` decide. With
 a distance of -1 a picture is drawn by its content alone, when the shards are written, and there is no such step.
 """
 
@@ -14,12 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.config import RunConfig
+from pipeline.dedup.copies import links_of_copies, sketched
 from pipeline.dedup.holdout import HELD, LINKS, links, returned
 from pipeline.dedup.pictures import PICTURES, VERDICTS, by_content, by_key, keyed, settled
 from pipeline.hashing import from_hex
 from pipeline.keeping.folder import RunFolder, part_name
 from pipeline.keeping.manifest import read_table, rows_in, write_manifest
 from pipeline.keeping.step import Context, Step, counted
+from pipeline.stages.copies import FindCopies
 from pipeline.stages.join import PICTURE_COLUMNS, ROWS_RATIO, FindRepeats, by_verdict, keys_of_a_picture
 from pipeline.tables.batches import combine
 from pipeline.tables.gather import Gather, Meet
@@ -33,7 +36,7 @@ from webimagetext.hashing import mix
 __all__ = ["step"]
 
 ROWS = pa.schema([JOINED.field(name) for name in PICTURE_COLUMNS])
-DRAWN = "drawn"
+DRAWN, SKETCHES = "drawn", "sketches"
 
 
 def step(run: RunFolder, config: RunConfig) -> Step | None:
@@ -46,7 +49,12 @@ def step(run: RunFolder, config: RunConfig) -> Step | None:
         verb="package",
         output=run.held_out,
         owned=(run.drawn_holdout,),
-        settings={"holdout": package.holdout, "holdout_distance": package.holdout_distance, "seed": config.seed},
+        settings={
+            "holdout": package.holdout,
+            "holdout_distance": package.holdout_distance,
+            "holdout_altered": package.holdout_altered,
+            "seed": config.seed,
+        },
         tables=(run.joined,),
         work=_work,
         result=lambda _: counted(run.held_out, "pictures are kept apart"),
@@ -64,18 +72,23 @@ def _work(context: Context) -> None:
 
 def draw(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
     """Joined pictures -> those that are drawn, and the links between them."""
-    distance, rows = config.package.holdout_distance, rows_in(run.joined)
+    distance, altered, rows = config.package.holdout_distance, config.package.holdout_altered, rows_in(run.joined)
     sides = {
         "rows": root | "Read pictures" >> ReadTable(run.joined, PICTURE_COLUMNS),
-        "verdicts": root | "Find near" >> FindRepeats([run.joined], [], distance),
+        "verdicts": root | "Find near" >> FindRepeats([run.joined], [], distance, altered),
     }
     met = sides | "By picture" >> Meet({"rows": by_content, "verdicts": by_verdict}, parts_for(rows))
-    outputs = met | "Draw" >> beam.ParDo(_Draw(config)).with_outputs(DRAWN, main="keyed")
-    outputs.keyed.element_type = outputs[DRAWN].element_type = pa.RecordBatch
+    outputs = met | "Draw" >> beam.ParDo(_Draw(config)).with_outputs(DRAWN, SKETCHES, main="keyed")
+    for output in (outputs.keyed, outputs[DRAWN], outputs[SKETCHES]):
+        output.element_type = pa.RecordBatch
     parts = parts_for(rows * keys_of_a_picture(distance) // ROWS_RATIO)
     groups = outputs.keyed | "By key" >> Gather(by_key, parts, PICTURES, ["key"])
     found = groups | "Link" >> beam.Map(lambda group, bits: links(group[1], bits), distance)
     found.element_type = pa.RecordBatch
+    if altered:
+        copies = outputs[SKETCHES] | "Find copies" >> FindCopies(rows)
+        further = copies | "Link copies" >> beam.Map(links_of_copies).with_output_types(pa.RecordBatch)
+        found = (found, further) | "All links" >> beam.Flatten()
     outputs[DRAWN] | "Write drawn" >> WriteTable(f"{run.drawn_holdout}/pictures", HELD, _by_held, ["content"])
     found | "Write links" >> WriteTable(f"{run.drawn_holdout}/links", LINKS, _by_held, ["content", "other"])
 
@@ -86,11 +99,12 @@ def _by_held(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
 
 class _Draw(beam.DoFn):
     """Pictures with the verdicts on them, gathered by content: yields the rows of their keys (PICTURES, the drawn ones
-    as ``earlier``), and under the tag "drawn" the drawn ones (HELD)."""
+    as ``earlier``), under the tag "drawn" the drawn ones (HELD), and under "sketches", where altered copies are looked
+    for, all of them (SKETCHED)."""
 
     def __init__(self, config: RunConfig) -> None:
         self.share, self.seed = config.package.holdout, config.seed
-        self.distance = config.package.holdout_distance
+        self.distance, self.altered = config.package.holdout_distance, config.package.holdout_altered
 
     def process(self, group: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[object]:
         _, sides = group
@@ -102,5 +116,7 @@ class _Draw(beam.DoFn):
             drawn = is_holdout(stands_for, self.share, self.seed)
             for rows, is_drawn in ((batch.filter(drawn), True), (batch.filter(pc.invert(drawn)), False)):
                 yield keyed(rows, self.distance, with_contents=False, earlier=is_drawn)
+                if self.altered:
+                    yield beam.pvalue.TaggedOutput(SKETCHES, sketched(rows, is_drawn))
             held = pa.array(np.unique(contents[np.asarray(drawn)]), pa.uint64())
             yield beam.pvalue.TaggedOutput(DRAWN, pa.RecordBatch.from_arrays([held], schema=HELD))

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from pipeline.balance.refill import AtMost
 from pipeline.config import RunConfig
+from pipeline.dedup.copies import sketched, verdicts_of_copies
 from pipeline.dedup.evaluation import EVALUATION, EvaluationPicture, EvaluationSet
 from pipeline.dedup.exact import DuplicateImageCaption
 from pipeline.dedup.near import band_keys
@@ -37,6 +38,7 @@ from pipeline.keeping.manifest import (
 )
 from pipeline.keeping.step import Context, Step, counted
 from pipeline.own import own_rules
+from pipeline.stages.copies import FindCopies
 from pipeline.stages.fetch import fetch_pairs, left_of
 from pipeline.stages.match import automaton_of
 from pipeline.stages.own import apply_own
@@ -57,7 +59,7 @@ __all__ = ["PICTURE_COLUMNS", "ROWS_RATIO", "FindRepeats", "JoinImages", "by_ver
 
 SUCCESS = "success"
 ROWS_RATIO = 8  # a row of PICTURES takes so many times less memory than one of JOINED
-PICTURE_COLUMNS = ["sha256", "phash", "original_width", "original_height"]
+PICTURE_COLUMNS = ["sha256", "phash", "sketch", "original_width", "original_height"]
 
 
 def step(run: RunFolder, config: RunConfig) -> Step:
@@ -146,8 +148,9 @@ def deduplicate(root: beam.Pipeline, context: Context, rounds: int) -> None:
     parts = parts_for(rows)
     sides, keys = {"rows": root | "Read pictures" >> ReadTable(tables)}, {"rows": by_content, "verdicts": by_verdict}
     distance, earlier_runs = context.config.package.near_duplicates, shards_of(context.config.earlier_runs)
-    if distance is not None or earlier_runs:
-        sides["verdicts"] = root | "Find repeats" >> FindRepeats(tables, earlier_runs, distance)
+    altered = context.config.package.near_altered
+    if distance is not None or altered or earlier_runs:
+        sides["verdicts"] = root | "Find repeats" >> FindRepeats(tables, earlier_runs, distance, altered)
     groups = sides | "By picture" >> Meet(keys, parts)
     once, repeated = split_outputs(groups, "Keep each picture once", _DropRepeats(), Group)
     rejects = [repeated]
@@ -195,27 +198,36 @@ class FindRepeats(beam.PTransform):
     """The pictures of ``tables`` that repeat a better one, or one in the shards of earlier runs: VERDICTS.
 
     A picture meets those that may be near in a group of each of its bands, so that what one worker holds does not grow
-    with the number of pictures.
+    with the number of pictures. ``altered`` asks for altered copies too.
     """
 
-    def __init__(self, tables: Sequence[str], earlier: Sequence[str], distance: int | None) -> None:
+    def __init__(self, tables: Sequence[str], earlier: Sequence[str], distance: int | None, altered: bool) -> None:
         super().__init__()
-        self.tables, self.earlier, self.distance = list(tables), list(earlier), distance
+        self.tables, self.earlier, self.distance, self.altered = list(tables), list(earlier), distance, altered
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection[pa.RecordBatch]:
-        read = []
+        read, pictures = [], []
         for name, folders, of_earlier in (("tables", self.tables, False), ("earlier", self.earlier, True)):
             batches = root | f"Read {name}" >> ReadTable(folders, PICTURE_COLUMNS)
             keys = beam.FlatMap(lambda batch, *how: [keyed(batch, *how)], self.distance, bool(self.earlier), of_earlier)
             read.append(batches | f"Keys of {name}" >> keys.with_output_types(pa.RecordBatch))
-        rows = sum(map(samples_in, [*self.tables, *self.earlier])) * keys_of_a_picture(self.distance)
+            if self.altered:
+                sketches = beam.Map(sketched, of_earlier).with_output_types(pa.RecordBatch)
+                pictures.append(batches | f"Sketches of {name}" >> sketches)
+        samples = sum(map(samples_in, [*self.tables, *self.earlier]))
+        rows = samples * keys_of_a_picture(self.distance)
         groups = (
             tuple(read)
             | "All keys" >> beam.Flatten()
             | Gather(by_key, parts_for(rows // ROWS_RATIO), PICTURES, ["key"])
         )
         judge = beam.Map(lambda group, distance: verdicts(group[1], distance), self.distance)
-        return groups | "Judge" >> judge.with_output_types(pa.RecordBatch)
+        judged = groups | "Judge" >> judge.with_output_types(pa.RecordBatch)
+        if not self.altered:
+            return judged
+        found = tuple(pictures) | "All sketches" >> beam.Flatten() | "Find copies" >> FindCopies(samples)
+        further = found | "Judge copies" >> beam.Map(verdicts_of_copies).with_output_types(pa.RecordBatch)
+        return (judged, further) | "All verdicts" >> beam.Flatten()
 
 
 def keys_of_a_picture(distance: int | None) -> int:
@@ -254,7 +266,7 @@ class _JoinImages(beam.DoFn):
         self.rules += image_rules(package.rules)
         if package.evaluation_sets:
             known = EvaluationSet.of(read_table(self.run.evaluation, EVALUATION))
-            self.rules.append(EvaluationPicture(known, package.evaluation_distance))
+            self.rules.append(EvaluationPicture(known, package.evaluation_distance, package.evaluation_altered))
         self.rules += own_rules("package.hooks.rules", package.hooks.rules)
         self.scorers = load_scorers(package.hooks)
         self.score_rules = score_rules(package.hooks)

@@ -137,6 +137,7 @@ IMAGES = pa.schema(
         pa.field("sha256", pa.string()),  # of the bytes as received, hexadecimal
         pa.field("md5", pa.string()),  # likewise; null where image.md5 did not ask for it
         pa.field("phash", pa.uint64()),  # 64-bit DCT perceptual hash
+        pa.field("sketch", pa.string()),  # 32 x 32 grey levels, in base64
         pa.field("animated", pa.bool_()),
         pa.field("spread", pa.float32()),  # standard deviation of the grey levels, 0 for a blank picture
         pa.field("consent", pa.string()),
@@ -183,6 +184,7 @@ SHARD = pa.schema(
         pa.field("page_language", pa.string()),
         pa.field("marks", pa.list_(pa.string())),
         pa.field("phash", pa.string()),  # 16 hexadecimal digits: many readers hold no number of 64 bits without a sign
+        pa.field("sketch", pa.string()),  # 32 x 32 grey levels, in base64; not in KEY.json
         pa.field("scores", SCORES),
         pa.field("consent", pa.string()),
         pa.field("consent_evidence", pa.string()),

@@ -28,15 +28,24 @@ class PackageConfig(Ranged):
     holdout_distance: Annotated[int, Range(-1, 8)] = 4
     """Bits of the perceptual hash within which pictures go to the same side: none that is kept apart has so near a one
     in the shards (-1: equal contents alone). The hash sees shapes without colour."""
+    holdout_altered: bool = True
+    """Altered copies go to the same side too: mirrored, cropped by up to a tenth of a side, framed, marked. Not where
+    holdout_distance is -1."""
     near_duplicates: Annotated[int | None, Range(0, 8)] = None
     """Bits of the 64-bit perceptual hash in which two pictures may differ and still count as one, of which the
     one with most pixels stays; 4 is a good number. Off by default: the hash sees shapes without colour, so drawings
     that differ in colour alone count as one, and the published sets were not thinned this way."""
+    near_altered: bool = False
+    """Of a picture and its altered copies (mirrored, cropped by up to a tenth of a side, framed, marked) the one with
+    most pixels stays, and none that an earlier run has. Off by default, as near_duplicates."""
     evaluation_sets: Annotated[tuple[str, ...], INPUT] = ()
     """Evaluation pictures that must not be in the data: folders of image files or shards, tars, or Parquet tables with
-    columns sha256 and phash."""
+    columns sha256 and phash, and sketch for altered copies."""
     evaluation_distance: Annotated[int, Range(-1, 8)] = 4
     """Bits of the perceptual hash within which a picture counts as an evaluation picture (-1: equal contents alone)."""
+    evaluation_altered: bool = True
+    """Altered copies of evaluation pictures count too: mirrored, cropped by up to a tenth of a side, framed, marked.
+    Not where evaluation_distance is -1."""
     steps: Annotated[tuple[str, ...], CODE] = ()
     """Beam transforms of your own, module:class, on pairs with an image that passed the rules, before duplicates are
     looked for; as in [steps]. Each round of topping up is given by itself."""

@@ -67,7 +67,7 @@ def test_a_folder_of_shards_is_read_by_its_tables_where_they_know_the_originals(
     assert known.sha256[1] == sha256[0].as_py()
     assert EvaluationSet.of(known.table()).names == known.names
     batch = pa.RecordBatch.from_pydict({"sha256": sha256, "phash": phash})
-    reasons, added = EvaluationPicture(known, -1)(batch)
+    reasons, added = EvaluationPicture(known, -1, True)(batch)
     assert reasons.to_pylist() == ["in_evaluation_set"]
     assert added[EvaluationPicture.detail].to_pylist() == [f"{shards}/ours.parquet#0"]
 
