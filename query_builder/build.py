@@ -14,14 +14,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from query_builder.clean.markup import SiteRules, site_rules
 from query_builder.config import BuildConfig
 from query_builder.corpus import Corpus, Thresholds, Totals, merge_corpus, pages_of, read_totals
 from query_builder.count.shard import ShardTask, count_shard, shard_folder
 from query_builder.inputs import checksum, glance, hold_the_same
 from query_builder.kept import is_kept, is_kept_folder
+from query_builder.merge.bigrams import Floors
 from query_builder.merge.titles import TitleName, TitleStatistics, rank_titles
 from query_builder.normalize import NORMAL_FORM, normalize
 from query_builder.published import published_rows
@@ -45,7 +44,7 @@ from webimagetext.temporary import remove_temporary_of
 
 __all__ = ["build"]
 
-COUNTING_VERSION = 2  # raise it when the same dump would be counted differently
+COUNTING_VERSION = 3  # raise it when the same dump would be counted differently
 NEAR_WORDS = 10  # words down to this fraction of the threshold are kept as near misses
 
 
@@ -287,16 +286,18 @@ def _know(
     published = config.compat == "metaclip"
     thresholds = Thresholds(
         kept_word=1 if published else max(1, config.min_word_count // NEAR_WORDS),
-        word=1 if published else config.min_word_count,
-        bigram=1 if published else config.min_bigram_count,
-        pmi=config.min_pmi,
+        bigrams=Floors(
+            word=1 if published else config.min_word_count,
+            bigram=1 if published else config.min_bigram_count,
+            pmi=config.min_pmi,
+        ),
         keep_bigrams=max(2 * config.size, 1000),
     )
     names = dict.fromkeys([*(title.name for title in titles), *by_name])
     corpus = merge_corpus(folder, totals, names, thresholds, workers)
     return Knowledge(
         corpus, {title.name: title for title in titles}, by_name,
-        config.min_word_count, thresholds.bigram, config.min_pmi, config.min_page_views,
+        config.min_word_count, config.min_page_views,
     )  # fmt: skip
 
 
@@ -306,14 +307,10 @@ def _choose(
     corpus: Corpus = knowledge.corpus
 
     names = list(knowledge.synsets)
-    words, pairs = corpus.rows(names)
-    found = np.zeros(len(names), np.int64)
-    found[words >= 0] = corpus.words.counts[words[words >= 0]]
-    found[pairs >= 0] = corpus.bigrams.count[pairs[pairs >= 0]]
-    counts = dict(zip(names, found.tolist(), strict=True))
+    counts = dict(zip(names, corpus.counts_of(names).tolist(), strict=True))
     ranked = {
         "word": corpus.ranked_words(config.min_word_count, config.size),
-        "bigram": corpus.ranked_bigrams(config.min_bigram_count, config.min_pmi, config.size),
+        "bigram": corpus.ranked_bigrams(config.size),
         "title": (title.name for title in titles if title.views is None or title.views >= config.min_page_views),
         "synset": sorted(names, key=lambda name: (-counts[name], -len(knowledge.synsets[name]), name)),
     }

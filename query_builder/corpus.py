@@ -25,6 +25,7 @@ from query_builder.merge.bigrams import (
     WORD_BITS,
     BigramRangeTask,
     Bigrams,
+    Floors,
     RenameTask,
     load_bigrams,
     merge_bigrams,
@@ -42,12 +43,10 @@ __all__ = ["Corpus", "Thresholds", "Totals", "merge_corpus", "pages_of", "read_t
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Least counts: of a word to be kept and to be in a bigram, of a bigram; least PMI; how many bigrams to keep."""
+    """The least count of a word to be kept, what a bigram has to pass, and how many bigrams to keep."""
 
     kept_word: int
-    word: int
-    bigram: int
-    pmi: float
+    bigrams: Floors
     keep_bigrams: int
 
 
@@ -95,8 +94,16 @@ def _look_up(keys: npt.NDArray[Any], rows: npt.NDArray[np.int64], wanted: npt.ND
 class Corpus:
     """Counts of the kept words and bigrams."""
 
-    def __init__(self, words: Words, pair_rows: npt.NDArray[np.int64], bigrams: Bigrams, distinct_bigrams: int) -> None:
+    def __init__(
+        self,
+        words: Words,
+        pair_rows: npt.NDArray[np.int64],
+        bigrams: Bigrams,
+        floors: Floors,
+        distinct_bigrams: int,
+    ) -> None:
         self.words, self.pair_rows, self.bigrams, self.distinct_bigrams = words, pair_rows, bigrams, distinct_bigrams
+        self.passed = floors.passed(bigrams, words.counts[pair_rows])  # which bigrams may take a bigram's place
         self._sorted, self._by_hash = _sorted(words.hashes)
         self._position = np.full(len(words.counts), -1, np.int64)
         self._position[pair_rows] = np.arange(len(pair_rows))
@@ -119,6 +126,13 @@ class Corpus:
         keys = np.where((a >= 0) & (b >= 0), a << WORD_BITS | b, -1)
         bigrams[doubles] = _look_up(self._bigram_keys, self._bigram_order, keys)
         return words, bigrams
+
+    def counts_of(self, names: Sequence[str]) -> npt.NDArray[np.int64]:
+        """How often each name occurs as a word or, if it is two words, as a bigram; 0 where that was not counted."""
+        counts = np.zeros(len(names), np.int64)
+        for column, rows in zip((self.words.counts, self.bigrams.count), self.rows(names), strict=True):
+            counts[rows >= 0] = column[rows[rows >= 0]]
+        return counts
 
     def _forms(self, rows: npt.NDArray[np.int64], variants: npt.NDArray[np.int64]) -> pa.LargeStringArray:
         """How words are written: the most frequent way, or that of a smaller rank where a bigram has it so."""
@@ -162,9 +176,9 @@ class Corpus:
         ]
         return [f"{a.decode()} {b.decode()}" for a, b in zip(*columns, strict=True)]
 
-    def ranked_bigrams(self, floor: int, min_pmi: float, limit: int) -> Iterator[str]:
+    def ranked_bigrams(self, limit: int) -> Iterator[str]:
         """The best bigrams that pass the floors, best first."""
-        passing = np.flatnonzero((self.bigrams.count >= floor) & (self.bigrams.pmi >= min_pmi))[:limit]
+        passing = np.flatnonzero(self.passed)[:limit]
         for start in range(0, len(passing), 1 << 16):
             yield from self.bigram_texts(passing[start : start + (1 << 16)])
 
@@ -198,7 +212,8 @@ def merge_corpus(folder: str, totals: Totals, names: Iterable[str], thresholds: 
         for _ in workers.map(merge_words, ranges):
             progress.advance()
     words = load_words(folder)
-    pair_rows = np.flatnonzero((words.counts >= thresholds.word) | np.isin(words.hashes, halves))
+    floors = thresholds.bigrams
+    pair_rows = np.flatnonzero((words.counts >= floors.word) | np.isin(words.hashes, halves))
     sides = [_look_up(*_sorted(words.hashes[pair_rows]), _hash_each(part)) for part in zip(*doubles, strict=True)] or [
         _NONE,
         _NONE,
@@ -216,8 +231,7 @@ def merge_corpus(folder: str, totals: Totals, names: Iterable[str], thresholds: 
         folder,
         runs=len(renames),
         total=totals.words,
-        floor=thresholds.bigram,
-        min_pmi=thresholds.pmi,
+        floors=floors,
         keep=thresholds.keep_bigrams,
     )
     distinct = 0
@@ -225,4 +239,4 @@ def merge_corpus(folder: str, totals: Totals, names: Iterable[str], thresholds: 
         for _, found in workers.map(merge_bigrams, [task(number) for number in range(count)]):
             distinct += found
             progress.advance()
-    return Corpus(words, pair_rows, load_bigrams(folder, count, thresholds.keep_bigrams), distinct)
+    return Corpus(words, pair_rows, load_bigrams(folder, count, thresholds.keep_bigrams, floors), floors, distinct)

@@ -3,7 +3,8 @@
 In: ``queries.parquet``, the near misses beside it, and the thresholds in its metadata. Out: text on standard output.
 """
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +21,7 @@ from webimagetext.parquet import UNREADABLE, open_parquet
 __all__ = ["explain", "inspect"]
 
 NUMBERS = {"word": "word_count", "bigram": "bigram_count", "title": "page_views", "synset": "word_count"}
-UNITS = {"word": "occurrences", "bigram": "occurrences", "title": "views"}
+UNITS = {"word": "occurrences", "bigram": "occurrences", "title": "views", "synset": "occurrences"}
 THRESHOLDS = {"word": "min_word_count", "bigram": "min_bigram_count", "title": "min_page_views"}
 
 
@@ -89,6 +90,7 @@ def explain(url: str, text: str) -> list[str]:
             lines.append(
                 f"  bigram: {row['bigram_count']:,} occurrences{pmi}{_least(settings, 'min_bigram_count', 'min_pmi')}"
             )
+            lines += _words_of(url, table, query, settings)
         if row["titles"]:
             views = "views not given" if row["page_views"] is None else f"{row['page_views']:,} views"
             lines.append(f"  title: {', '.join(row['titles'])}: {views}{_least(settings, 'min_page_views')}")
@@ -98,49 +100,82 @@ def explain(url: str, text: str) -> list[str]:
     lines = [f"'{query}' is not in the list."]
     if "min_word_count" not in settings:  # not built from counts
         return lines
-    near = _near_misses(url, query)
+    near = _near_misses(url, [query])
+    counts = _word_counts(url, table, query)
     for miss in near:
-        lines.append(f"  {miss['source']}: {_missed(miss, settings, metadata)}")
+        lines.append(f"  {miss['source']}: {_missed(miss, settings, counts)}")
+        if miss["source"] == "bigram":
+            lines += _words_of(url, table, query, settings)
     if not near:
         lines.append(
-            "  It was not counted, or so seldom that not even its count was kept: for a word, less than a tenth of"
+            "  Nothing is kept of it: it is no synset and no title among the best, and it was not counted as a"
         )
         lines.append(
-            f"  the {settings['min_word_count']:,} occurrences needed; and it is no title or synset that was read."
+            f"  word or bigram, or too seldom (a word less than a tenth of the {settings['min_word_count']:,} times "
+            "needed)."
         )
     return lines
 
 
-def _least(settings: dict[str, Any], *names: str) -> str:
+def _word_counts(url: str, table: pa.Table, query: str) -> dict[str, int | None]:
+    """The occurrences of each word of a query of several, None where its count was not kept; nothing for other
+    queries."""
+    words = list(dict.fromkeys(query.split(" ")))
+    if " " not in query or not exists(candidates_path(url)):
+        return {}
+    inside = table.filter(pc.is_in(table["query"], pa.array(words))).to_pylist()
+    counts: dict[str, int | None] = dict.fromkeys(words)
+    counts.update({row["query"]: row["word_count"] for row in inside})
+    for miss in _near_misses(url, words):
+        if miss["source"] == "word":
+            counts[str(miss["query"])] = cast(int, miss["count"])
+    return counts
+
+
+def _words_of(url: str, table: pa.Table, query: str, settings: Mapping[str, Any]) -> list[str]:
+    """The line that says how often the words of a bigram occur, where that is known."""
+    counts = _word_counts(url, table, query)
+    told = [f"{word} {'fewer than are kept' if n is None else f'{n:,}'}" for word, n in counts.items()]
+    return [f"    its words: {', '.join(told)}{_least(settings, 'min_word_count')}"] if told else []
+
+
+def _least(settings: Mapping[str, Any], *names: str) -> str:
     """The thresholds of these names, where the list has them."""
     values = [f"{settings[name]:,}" for name in names if name in settings]
     return f" (threshold{'s' if len(values) > 1 else ''} {' and '.join(values)})" if values else ""
 
 
-def _near_misses(url: str, query: str) -> list[dict[str, object]]:
+def _near_misses(url: str, queries: Sequence[str]) -> list[dict[str, object]]:
+    """What the file beside a list keeps of some queries. Raises UserError where it is missing or damaged."""
     path = candidates_path(url)
     if not exists(path):
         raise UserError(f"{path}: the near misses that belong to {url} are missing", AGAIN)
     with open_input(path) as stream:
         try:
             file = open_parquet(stream)
-            parts = [group.filter(pc.equal(group["query"], query)) for group in file.iter_batches()]
+            wanted = pa.array(queries, pa.string())
+            parts = [group.filter(pc.is_in(group["query"], wanted)) for group in file.iter_batches()]
         except UNREADABLE as error:
             raise UserError(f"{path}: is damaged: {error}", AGAIN) from None
     rows: list[dict[str, object]] = pa.Table.from_batches(parts, file.schema_arrow).to_pylist() if parts else []
     return rows
 
 
-def _missed(miss: dict[str, object], settings: dict[str, int], metadata: dict[str, object]) -> str:
-    """Which threshold, or else which rank, kept a near miss out."""
+def _missed(miss: Mapping[str, object], settings: Mapping[str, Any], word_counts: Mapping[str, int | None]) -> str:
+    """Which threshold, or else which rank, kept a near miss out; ``word_counts`` are those of its words."""
     source = str(miss["source"])
-    count, threshold = miss["count"], settings[THRESHOLDS[source]]
+    count, threshold = miss["count"], settings[THRESHOLDS[source]] if source in THRESHOLDS else 0
     if isinstance(count, int) and count < threshold:
         return f"{count:,} {UNITS[source]}, below the threshold of {threshold:,}"
     pmi = miss["pmi"]
     if isinstance(pmi, float) and pmi < settings["min_pmi"]:
         return f"PMI {pmi:.2f}, below the threshold of {settings['min_pmi']}"
+    least = settings["min_word_count"]
+    rare = [word for word, n in word_counts.items() if n is None or n < least] if source == "bigram" else []
+    if rare and settings["compat"] != "metaclip":
+        return f"{count:,} {UNITS[source]}, but {' and '.join(map(repr, rare))} below the threshold of words, {least:,}"
     numbers = "views not given" if count is None else f"{count:,} {UNITS[source]}"
     if isinstance(pmi, float):
         numbers += f", PMI {pmi:.2f}"
-    return f"{numbers}: above the thresholds, but the list of {settings['size']:,} was full of better ones"
+    passed = "above the thresholds" if source in THRESHOLDS else "read"
+    return f"{numbers}: {passed}, but the list of {settings['size']:,} was full of better ones"

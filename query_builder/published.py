@@ -40,7 +40,7 @@ def published_rows(knowledge: Knowledge, titles: list[TitleName], synsets: list[
     words = corpus.ranked_words(knowledge.min_word_count, len(corpus.words.counts))
     for word, row in zip(words, corpus.rows(words)[0].tolist(), strict=True):
         enter(word, "word", word_count=int(corpus.words.counts[row]))
-    bigrams = list(corpus.ranked_bigrams(knowledge.min_bigram_count, knowledge.min_pmi, len(corpus.bigrams.count)))
+    bigrams = list(corpus.ranked_bigrams(len(corpus.bigrams.count)))
     for bigram, row in zip(bigrams, corpus.rows(bigrams)[1].tolist(), strict=True):
         enter(bigram, "bigram", bigram_count=int(corpus.bigrams.count[row]), pmi=float(corpus.bigrams.pmi[row]))
     for title in titles:

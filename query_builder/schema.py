@@ -66,7 +66,8 @@ class Query:
     synsets: tuple[str, ...] = ()
 
 
-# What was counted but didn't get in: `count` is occurrences, for titles views (null without page views).
+# What was read but didn't get in: `count` is occurrences (of a synset's name, 0 where it was not counted), for titles
+# views (null without page views).
 CANDIDATES = pa.schema([("query", pa.string()), ("source", pa.string()), ("count", pa.int64()), ("pmi", pa.float64())])
 
 

@@ -27,14 +27,13 @@ MAX_TITLES = 8  # titles kept for a name; the views are those of all
 
 @dataclass(frozen=True)
 class Knowledge:
-    """All that is known about names: counts, titles and synsets by normal form, and the least counts of each source."""
+    """All that is known about names: counts, titles and synsets by normal form, and the least counts of words and
+    titles."""
 
     corpus: Corpus
     titles: Mapping[str, TitleName]
     synsets: Mapping[str, list[Synset]]
     min_word_count: int
-    min_bigram_count: int
-    min_pmi: float
     min_page_views: int
 
     def rows(self, chosen: Mapping[str, str]) -> list[Query]:
@@ -50,6 +49,7 @@ class Knowledge:
                 _values(self.corpus.words.counts, words),
                 _values(bigrams.count, pairs),
                 _values(bigrams.pmi, pairs),
+                _values(self.corpus.passed, pairs),
                 strict=True,
             )
         ]
@@ -61,14 +61,20 @@ class Knowledge:
         return rows
 
     def _row(
-        self, name: str, admitted: str, word_count: int | None, bigram_count: int | None, pmi: float | None
+        self,
+        name: str,
+        admitted: str,
+        word_count: int | None,
+        bigram_count: int | None,
+        pmi: float | None,
+        is_bigram: bool | None,
     ) -> Query:
         """The row of a query, written as its title or synset is."""
         title, synsets = self.titles.get(name), self.synsets.get(name, ())
         sources = []
         if word_count is not None and word_count >= self.min_word_count:
             sources.append("word")
-        if bigram_count is not None and bigram_count >= self.min_bigram_count and (pmi or 0) >= self.min_pmi:
+        if is_bigram:
             sources.append("bigram")
         if title and (title.views is None or title.views >= self.min_page_views):
             sources.append("title")
@@ -96,7 +102,8 @@ def _values(column: npt.NDArray[Any], rows: npt.NDArray[np.int64]) -> list[Any]:
 
 
 def write_candidates(path: str, knowledge: Knowledge, chosen: Mapping[str, str], metadata: Mapping[str, Any]) -> None:
-    """Writes the counted words, bigrams and titles that are not in the list, source by source, best first."""
+    """Writes the counted words, bigrams, titles and synset names that are not in the list, source by source, best
+    first. By the published rules all synsets are in, under other names."""
     schema = CANDIDATES.with_metadata({METADATA_KEY: json.dumps(metadata, sort_keys=True, ensure_ascii=False).encode()})
     corpus = knowledge.corpus
     with parquet_writer(path, schema) as writer:
@@ -124,3 +131,6 @@ def write_candidates(path: str, knowledge: Knowledge, chosen: Mapping[str, str],
         for start in range(0, len(titles), ROWS_A_GROUP):
             part = titles[start : start + ROWS_A_GROUP]
             write("title", [title.name for title in part], [title.views for title in part], None)
+        if metadata["settings"]["compat"] != "metaclip":
+            names = sorted(knowledge.synsets)
+            write("synset", names, corpus.counts_of(names).tolist(), None)

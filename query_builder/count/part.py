@@ -8,6 +8,7 @@ seven bits).
 
 import itertools
 import os
+import unicodedata
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 from query_builder.clean.characters import LOWER
 from query_builder.count.tokens import FIRST, FORM_MASK, JOINT_MASK, SECOND, Counts
 from query_builder.hash_table import Bytes, Longs, hash_bytes
-from query_builder.normalize import words
+from query_builder.normalize import IGNORABLE, words
 from webimagetext.compiled import compiled
 
 __all__ = ["RANGE_BITS", "decode_runs", "encode_runs", "hash_column", "read_forms", "write_part"]
@@ -113,6 +114,18 @@ def decode_runs(data: Bytes, keys: Longs, counts: npt.NDArray[np.int64]) -> None
         at += 1
 
 
+def _neighbours(form: str, found: list[bytes]) -> list[int]:
+    """Which of the words of one written form (``found``) stand side by side with the next one, as they would if the
+    form were written out: "㍿" is 株式会社, "㏂" is a.m. and "½" is 1/2, where a mark parts the two numbers."""
+    folded = unicodedata.normalize("NFKC", IGNORABLE.sub("", form))
+    together = "".join(c if c in " -" or c.isalnum() or unicodedata.category(c)[0] == "M" else "\n" for c in folded)
+    runs = [[word.encode() for word in words(run)] for run in together.split("\n")]
+    if list(itertools.chain(*runs)) != found:
+        return list(range(len(found) - 1))
+    ends = set(itertools.accumulate(map(len, runs)))
+    return [at for at in range(len(found) - 1) if at + 1 not in ends]
+
+
 def _binary(data: Bytes, offsets: npt.NDArray[np.int64]) -> pa.LargeBinaryArray:
     return pa.LargeBinaryArray.from_buffers(
         pa.large_binary(), len(offsets) - 1, [None, pa.py_buffer(offsets), pa.py_buffer(data)]
@@ -120,8 +133,8 @@ def _binary(data: Bytes, offsets: npt.NDArray[np.int64]) -> pa.LargeBinaryArray:
 
 
 def write_part(folder: str, counts: Counts) -> dict[str, int]:
-    """Writes ``folder`` (which must exist); returns the numbers of words, rows and pairs in it. Spends the counts'
-    pairs."""
+    """Writes ``folder`` (which must exist); returns how many words occur in it (of the normal form: a form as written
+    may give none or several), how many rows and distinct pairs it has. Spends the counts' pairs."""
     size = counts.forms
     offsets = counts.offsets[: size + 1]
     occurrences = counts.occurrences
@@ -149,7 +162,8 @@ def write_part(folder: str, counts: Counts) -> dict[str, int]:
             more_words += found
             more_counts += [int(occurrences[row])] * len(found)
             first[row], last[row] = rows[0], rows[-1]
-            inner += [(a, a + 1, more_counts[-1]) for a in rows[:-1]]
+            text = forms[row].as_py().decode()
+            inner += [(rows[at], rows[at + 1], more_counts[-1]) for at in _neighbours(text, found)]
     extra = pa.array(more_words, pa.large_binary())
     normal = pc.replace_with_mask(lowered, pa.array(~plain), pa.array(replaced, pa.large_binary()))
     all_words, all_forms = pa.concat_arrays([normal, extra]), pa.concat_arrays([forms, extra])
@@ -163,7 +177,8 @@ def write_part(folder: str, counts: Counts) -> dict[str, int]:
     _write_forms(
         folder, all_words.take(pa.array(chosen)), all_forms.take(pa.array(chosen)), all_counts[chosen], word_hash[order]
     )
-    return {"rows": len(chosen), "pairs": _write_pairs(folder, counts, place, first, last, inner)}
+    total = int(all_counts[chosen].sum())
+    return {"words": total, "rows": len(chosen), "pairs": _write_pairs(folder, counts, place, first, last, inner)}
 
 
 def _write_forms(folder: str, words_: pa.Array, forms: pa.Array, counts: npt.NDArray[np.int64], hashes: Longs) -> None:

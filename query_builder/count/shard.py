@@ -124,8 +124,7 @@ class _ShardCounter:
         if self.counts.forms:
             folder = os.path.join(self.folder, f"part-{len(self.parts)}")
             os.mkdir(folder)
-            words = int(self.counts.occurrences.sum())
-            self.parts.append({"words": words, **write_part(folder, self.counts)})
+            self.parts.append(write_part(folder, self.counts))
         self.counts = Counts(max(min(MAX_PAIRS, self.task.shard.file_size * 8), next_length))
 
     def close(self) -> None:

@@ -1,16 +1,16 @@
 """Adds up the bigrams of all parts in bounded memory: rename and sort each part, then merge one range of first words at
 a time.
 
-In: the parts' pairs of neighbouring forms, and the words that bigrams may have. Out: the bigrams at or above a floor
-(and those asked for), best first by ``PMI x ln(count)``, with how they are most often written. A key holds first word,
-second word, the written form of each and what stands between, so that one sort brings all spellings of a bigram
-together.
+In: the parts' pairs of neighbouring forms, and the words that bigrams may have. Out: the bigrams that pass the floors,
+beside them near misses and those asked for, best first by ``PMI x ln(count)``, with how they are most often written. A
+key holds first word, second word, the written form of each and what stands between, so that one sort brings all
+spellings of a bigram together.
 """
 
 import io
 import itertools
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -27,7 +27,16 @@ from webimagetext.files import write_atomic
 from webimagetext.lookup import places_among
 from webimagetext.sealed import SEAL_BYTES, Sealing
 
-__all__ = ["BigramRangeTask", "Bigrams", "RenameTask", "load_bigrams", "merge_bigrams", "prepare", "rename_part"]
+__all__ = [
+    "BigramRangeTask",
+    "Bigrams",
+    "Floors",
+    "RenameTask",
+    "load_bigrams",
+    "merge_bigrams",
+    "prepare",
+    "rename_part",
+]
 
 PAIRS_A_RANGE = 3_000_000  # entries of all parts that one merge holds: about 120 MB at its peak
 WORD_BITS, VARIANT_BITS, JOINT_BITS = 27, 3, 2
@@ -35,6 +44,21 @@ SPELLING_BITS = 2 * VARIANT_BITS + JOINT_BITS
 SPELLING = np.uint64(SPELLING_BITS)
 SPELLING_MASK = np.uint64((1 << SPELLING_BITS) - 1)
 WORD_MASK = np.uint64((1 << WORD_BITS) - 1)
+
+
+@dataclass(frozen=True)
+class Floors:
+    """What a bigram needs to be one of the list: least occurrences of each of its words and of itself, least PMI."""
+
+    word: int
+    bigram: int
+    pmi: float
+
+    def passed(self, bigrams: "Bigrams", words: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which bigrams pass; ``words`` are the counts of the words that bigrams may have. Some are there for what is
+        told of them alone: the words of two-word titles and synsets, however rare they are."""
+        common = (words[bigrams.first] >= self.word) & (words[bigrams.second] >= self.word)
+        return common & (bigrams.count >= self.bigram) & (bigrams.pmi >= self.pmi)
 
 
 @dataclass(frozen=True)
@@ -54,8 +78,7 @@ class BigramRangeTask:
     number: int
     runs: int
     total: int
-    floor: int
-    min_pmi: float
+    floors: Floors
     keep: int
 
 
@@ -69,6 +92,11 @@ class Bigrams:
     pmi: npt.NDArray[np.float64]
     score: npt.NDArray[np.float64]
     spelling: npt.NDArray[np.int64]
+
+    @property
+    def order(self) -> npt.NDArray[np.int64]:
+        """The rows, best first."""
+        return np.lexsort((self.second, self.first, -self.count, -self.score))
 
     def take(self, rows: npt.NDArray[np.int64]) -> "Bigrams":
         """The bigrams at ``rows``."""
@@ -209,7 +237,7 @@ def merge_bigrams(task: BigramRangeTask) -> int:
 def _rank(
     keys: Longs, counts: npt.NDArray[np.int64], shared: dict[str, npt.NDArray[np.generic]], task: BigramRangeTask
 ) -> tuple[Bigrams, int]:
-    """Sums the spellings of each bigram, and keeps the best and the wanted ones."""
+    """Sums the spellings of each bigram, and keeps the best that pass, the best of the others, and the wanted ones."""
     pairs = keys >> SPELLING
     starts = np.flatnonzero(np.concatenate([[True], pairs[1:] != pairs[:-1]])) if len(pairs) else np.empty(0, np.int64)
     totals = np.add.reduceat(counts, starts) if len(starts) else np.empty(0, np.int64)
@@ -221,16 +249,12 @@ def _rank(
     frequency = shared["counts"].astype(np.float64)
     # Pointwise mutual information in bits: log2 of how much oftener than by chance the two stand together.
     pmi = np.log2(totals.astype(np.float64) * task.total) - np.log2(frequency[first]) - np.log2(frequency[second])
-    score = pmi * np.log(totals)
+    found = Bigrams(first, second, totals, pmi, pmi * np.log(totals), np.zeros(distinct, np.int64))
     wanted = places_among(shared["wanted"], pairs[starts]) >= 0
-    # The best that pass, and as many that nearly do, for the question why one is missing.
-    passes = (totals >= task.floor) & (pmi >= task.min_pmi)
-    near = ~passes & (totals >= max(2, task.floor // 2))
-    best = [
-        group[np.lexsort((-totals[group], -score[group]))[: task.keep]] for group in map(np.flatnonzero, (passes, near))
-    ]
-    rows = np.unique(np.concatenate([*best, np.flatnonzero(wanted)]))
-    rows = rows[np.lexsort((second[rows], first[rows], -totals[rows], -score[rows]))]
+    passed = task.floors.passed(found, shared["counts"].astype(np.int64))
+    near = ~passed & (totals >= max(2, task.floors.bigram // 2))
+    order = found.order
+    rows = order[_kept(passed[order], near[order], wanted[order], task.keep)]
     # The most frequent spelling of each, the first of equals. Forms that are not told apart count as one spelling.
     chosen = np.zeros(distinct, np.bool_)
     chosen[rows] = True
@@ -239,21 +263,29 @@ def _rank(
     entries = entries[np.lexsort((keys[entries], -counts[entries], group[entries]))]
     best_entry = entries[np.searchsorted(group[entries], rows)]
     spelling = (keys[best_entry] & SPELLING_MASK).astype(np.int64)
-    return Bigrams(first[rows], second[rows], totals[rows], pmi[rows], score[rows], spelling), distinct
+    return replace(found.take(rows), spelling=spelling), distinct
 
 
-def load_bigrams(folder: str, ranges: int, keep: int) -> Bigrams:
-    """The best ``keep`` bigrams of all ranges that pass the floors, and every wanted one, best first."""
+def _kept(
+    passed: npt.NDArray[np.bool_], near: npt.NDArray[np.bool_], wanted: npt.NDArray[np.bool_], keep: int
+) -> npt.NDArray[np.bool_]:
+    """Which of some bigrams, best first, are kept: the first ``keep`` that pass, as many near misses, for the question
+    why one is missing, and the wanted ones. None of these takes a place from another."""
+    return passed & (np.cumsum(passed) <= keep) | near & (np.cumsum(near) <= keep) | wanted
+
+
+def load_bigrams(folder: str, ranges: int, keep: int, floors: Floors) -> Bigrams:
+    """The best ``keep`` bigrams of all ranges that pass the floors, as many that don't, and every wanted one, best
+    first."""
     columns: dict[str, list[npt.NDArray[np.generic]]] = {name: [] for name in _COLUMNS}
     for number in range(ranges):
         with np.load(bigrams_path(folder, number)) as arrays:
             for name in _COLUMNS:
                 columns[name].append(arrays[name])
     found = Bigrams(**{name: np.concatenate(parts) for name, parts in columns.items()})
-    order = np.lexsort((found.second, found.first, -found.count, -found.score))
-    wanted = np.sort(_load(folder)["wanted"])
+    found = found.take(found.order)
+    shared = _load(folder)
     keys = found.first.astype(np.uint64) << np.uint64(WORD_BITS) | found.second.astype(np.uint64)
-    is_wanted = places_among(wanted, keys) >= 0
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    return found.take(order[(rank < keep)[order] | is_wanted[order]])
+    wanted = places_among(np.sort(shared["wanted"]), keys) >= 0
+    passed = floors.passed(found, shared["counts"].astype(np.int64))
+    return found.take(np.flatnonzero(_kept(passed, ~passed, wanted, keep)))
