@@ -18,7 +18,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from pipeline.engines import dataflow
+from pipeline.engines import dataflow, graph_cache
 from pipeline.engines.failures import told_as_mistakes
 from pipeline.engines.local_workers import worker_command
 from pipeline.engines.portable import LostWorkerError, check_endpoint, told_as_failed_job
@@ -44,6 +44,7 @@ class Engine:
     stages."""
 
     def __init__(self, run: RunFolder, options: Sequence[str] = (), workers: int = 0) -> None:
+        graph_cache.install()
         self.run_folder = run
         self.workers = workers
         # A step with tagged outputs has elements of several types, which Beam's check of the graph cannot tell apart.
