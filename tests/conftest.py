@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from pipeline.keeping.folder import RunFolder
-from tests.beam_memory import remember
 from tests.leftovers import emptied_temporary_folder, temporary_folder
 from tests.pipeline.clock import standing_clock
 from tests.pipeline.small_job import Job, serve_job
@@ -15,7 +14,6 @@ from tests.skipped import SkippedTests
 
 __all__ = ["emptied_temporary_folder", "first", "job", "shared_data", "standing_clock", "temporary_folder"]
 
-remember()
 # Test processes stand side by side, one a core: threads of one that wait for each other take the core from the other, and
 # a step of a tiny model then takes four times the processor time. To be said before any test imports torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
