@@ -14,8 +14,8 @@ from tests.skipped import SkippedTests
 
 __all__ = ["emptied_temporary_folder", "first", "job", "shared_data", "standing_clock", "temporary_folder"]
 
-# Test processes stand side by side, one a core: threads of one that wait for each other take the core from the other, and
-# a step of a tiny model then takes four times the processor time. To be said before any test imports torch.
+# Test processes stand side by side, one a core: threads of one that wait for each other take the core from the other,
+# and a step of a tiny model then takes four times the processor time. To be said before any test imports torch.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
