@@ -14,6 +14,7 @@ from torch import Tensor
 
 from trainer import checkpoint, tensors
 from trainer.convert.layouts import from_any
+from trainer.data.known import from_record
 from trainer.models.clip import Clip
 from trainer.models.spec import ModelSpec, find_spec
 from trainer.tokenizer import Tokenizer
@@ -33,6 +34,7 @@ class Trained:
     origin: str
     step: int
     crop: str  # how pictures are cut for it: "center" or "squash"
+    trained_on: tuple[str, ...] = ()  # addresses of its shards, where the checkpoint names them
 
 
 def _found(path: str) -> tuple[str, checkpoint.Checkpoint | None]:
@@ -105,10 +107,12 @@ def load_trained(path: str, *, model: str = "", tokenizer: str = "") -> Trained:
     both."""
     address, content = _found(path)
     step, crop = 0, "center"
+    shards: tuple[str, ...] = ()
     if address.endswith(".pt") and not model:
         content = content or checkpoint.read(address)
         spec, states, step = read_spec(content.spec), dict(content.average or content.model), content.step
         words = Tokenizer.from_json(content.tokenizer, address)
+        shards = tuple(shard.url for group in from_record(content.inputs.get("shards", ())) for shard in group)
         crop = "squash" if content.config.get("crop") == "squash" else "center"
     else:
         if not (model and tokenizer):
@@ -117,7 +121,7 @@ def load_trained(path: str, *, model: str = "", tokenizer: str = "") -> Trained:
         words = Tokenizer.load(tokenizer, spec.context_length)
     network = Clip(spec, bias="logit_bias" in states)
     put_states(network, states, address)
-    return Trained(network.eval(), words, os.fspath(address), step, crop)
+    return Trained(network.eval(), words, os.fspath(address), step, crop, shards)
 
 
 def read_spec(values: Any) -> ModelSpec:

@@ -32,6 +32,10 @@ class EvaluateConfig(TrainedConfig):
 class RetrievalConfig(EvaluateConfig):
     """Finds for each image its text among all, and for each text its image: recall at 1, 5 and 10, beside chance."""
 
+    train_data: tuple[str, ...] = ()
+    """Patterns of the shards that the model was trained on, to tell how far the pictures are from those; left out:
+    those that the checkpoint names, where they still lie there."""
+
 
 @dataclass(frozen=True)
 class ZeroshotConfig(EvaluateConfig):

@@ -2,7 +2,7 @@
 
 In: a trained model and shards of pairs. Out: recall at 1, 5 and 10 both ways, beside what chance would give. Pairs with
 the same caption count as one text: any of its images is a right answer, so a model is not punished for repeated
-captions.
+captions. And how far the pictures are from those trained on (apart.py).
 """
 
 from typing import Any
@@ -11,11 +11,14 @@ import torch
 from torch import Tensor
 
 from trainer.distributed import World
+from trainer.evaluate.apart import apart, hashes_in, hashes_of
+from trainer.evaluate.apart import render as render_apart
 from trainer.evaluate.config import RetrievalConfig
 from trainer.evaluate.features import encode_pictures, encode_texts, samples
 from trainer.tokenizer import clean
 from trainer.weights import load_trained
 from webimagetext.errors import UserError
+from webimagetext.files import exists
 
 __all__ = ["evaluate", "render"]
 
@@ -78,7 +81,13 @@ def evaluate(config: RetrievalConfig) -> dict[str, Any]:
         "images": len(kept),
         "texts": len(number),
     }
-    return figures | _recalls(images, texts, text_of_image)
+    figures |= _recalls(images, texts, text_of_image)
+    shards = config.train_data or tuple(url for url in trained.trained_on if exists(url))
+    if shards:
+        hashes, _ = hashes_in(shards)
+        evaluated = hashes_of(metadata.get("phash") for _, _, metadata in kept)
+        figures["apart"] = apart(evaluated, hashes, len(kept) - len(evaluated))
+    return figures
 
 
 def render(figures: dict[str, Any]) -> str:
@@ -94,4 +103,6 @@ def render(figures: dict[str, Any]) -> str:
         found = "".join(f"{100 * figures[way][str(k)]:8.1f}" for k in RANKS)
         chance = "".join(f"{100 * figures[way + '_chance'][str(k)]:8.1f}" for k in RANKS)
         lines.append(f"{label:<20}{found}    {chance}")
+    if "apart" in figures:
+        lines.append(render_apart(figures["apart"]))
     return "\n".join(lines)

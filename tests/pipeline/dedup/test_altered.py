@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from pipeline.dedup.altered import OWN, AlteredIndex, pixels_of, views_of
+from pipeline.dedup.altered import OWN, AlteredIndex, _cosines, is_proof, pixels_of, proved, views_of
 from pipeline.dedup.copies import (
     COPIES,
     PROPOSED,
@@ -57,6 +57,43 @@ def test_other_pictures_are_not_found(originals: list[Image.Image]) -> None:
 def test_a_picture_with_the_same_shapes_but_other_detail_is_not_found(originals: list[Image.Image]) -> None:
     fine = [Image.blend(picture, photograph(2000), 0.5) for picture in originals[:10]]
     assert (AlteredIndex(sketches(originals[:10])).find(sketches(fine)) == -1).sum() >= 8
+
+
+def test_a_picture_that_is_alike_in_part_is_not_proved(originals: list[Image.Image]) -> None:
+    """The same low frequencies, so equal keys, and the finer half of another picture."""
+    agreements = []
+    for number, picture in enumerate(sketches(originals[:10])):
+        other = sketches([photograph(3000 + number)])[0]
+        axis = _cosines(1.0, 0.0, 32) * np.sqrt(np.where(np.arange(32) > 0, 64.0, 32.0))[:, None]
+        ours, theirs = axis @ picture @ axis.T, axis @ other @ axis.T
+        ours[12:], ours[:, 12:] = theirs[12:], theirs[:, 12:]
+        mixed = axis.T @ ours @ axis / 1024
+        agreements.append(proved(mixed[None], picture[None], np.zeros(1, np.int64))[0])
+    assert min(agreements) > 0.4 and not is_proof(np.array(agreements)).any()
+    assert is_proof(np.array([0.79, 0.81])).tolist() == [False, True]
+
+
+def test_an_own_view_meets_the_nearest_of_this_run_and_of_an_earlier_one() -> None:
+    def row(content: int, code: int, window: int, earlier: bool) -> dict[str, int | bool]:
+        return {
+            "key": 1,
+            "code": code,
+            "window": window,
+            "content": content,
+            "pixels": 100 - content,
+            "earlier": earlier,
+        }
+
+    owns = [row(content, 0, OWN, False) for content in (1, 2, 3)]
+    windows = [
+        row(content, code, 0, earlier) for content, code, earlier in ((4, 1, False), (5, 1, False), (6, 3, True))
+    ]
+    far = [row(7, 2**21 - 1, 0, False)]
+    found = proposed(pa.Table.from_pylist([*owns, *windows, *far], VIEWS))
+    pairs = set(zip(found["whole_content"].to_pylist(), found["other_content"].to_pylist(), strict=True))
+    assert pairs == {(1, 4), (2, 4), (3, 4), (1, 6), (2, 6), (3, 6)}
+    edge = proposed(pa.Table.from_pylist([row(1, 0, OWN, False), row(7, 2**20 - 1, 0, False)], VIEWS))
+    assert edge.num_rows == 1
 
 
 def test_blank_pictures_are_like_nothing() -> None:
