@@ -27,7 +27,7 @@ class ExtractConfig(Ranged):
     """Where a crawl begins: page URLs, bare domain names, or URLs of sitemaps."""
     inputs: Annotated[tuple[str, ...], INPUT] = ()
     """Files for warc, wat, crawl_index and url_list: paths, URLs or glob patterns; or a crawl of Common Crawl by its
-    name, CC-MAIN-2026-05."""
+    name, CC-MAIN-2026-05, or a month of its news, CC-NEWS-2026-05 (warc)."""
     scope: Scope = "host"
     """Links followed: those under a seed's folder (prefix), on its host (www. or not), on its domain and below, or
     any."""
@@ -63,7 +63,8 @@ class ExtractConfig(Ranged):
     sample: Annotated[float, INPUT, Range(above=0, most=1)] = 1.0
     """Share of the input files that is read, drawn by a hash of their names."""
     path_prefix: Annotated[str, INPUT] = ""
-    """Put before each line of an input that is a list of paths (*.paths, *.paths.gz); of a crawl of Common Crawl, and
+    """Put before each line of an input that is a list of paths (*.paths, *.paths.gz; empty: nothing, or where a list of
+    Common Crawl's lies); of a crawl of Common Crawl, and
     of archives that its index names: where to read it (empty: over https; s3://commoncrawl/ with an account)."""
     index_hosts: tuple[str, ...] = ()
     """Hosts of a crawl_index that are read, each with those below it: example.org, or org for a whole top-level domain.

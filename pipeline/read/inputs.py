@@ -17,6 +17,8 @@ __all__ = ["expand_inputs", "inputs_of"]
 # Common Crawl's name of a crawl, and where its files are published; s3://commoncrawl/ has the same ones.
 _CRAWL = re.compile(r"CC-MAIN-\d{4}-\d{2}")
 _LISTS = {"warc": "warc.paths.gz", "wat": "wat.paths.gz", "crawl_index": "cc-index-table.paths.gz"}
+_NEWS = re.compile(r"CC-NEWS-(\d{4})-(\d{2})")  # a month of its news crawl, which has no index
+_PUBLISHED = "crawl-data/"  # how every path in its lists begins
 _PAGES = "/subset=warc/"  # the part of the index that is about pages that were there
 COMMON_CRAWL = "https://data.commoncrawl.org/"
 
@@ -25,8 +27,9 @@ def expand_inputs(config: ExtractConfig) -> list[str]:
     """The files of ``config.inputs``. Raises UserError when there are none, or a pattern matches none.
 
     A pattern with ``*``, ``?`` or ``[`` is looked up; a file ``*.paths`` or ``*.paths.gz`` holds one path a line,
-    before each of which ``config.path_prefix`` is put; a crawl's name (CC-MAIN-2026-05) stands for the published list
-    of its WARC or WAT files. ``config.sample`` keeps a path by a hash of its name, so the same share every time.
+    before each of which ``config.path_prefix`` is put, or, of a list that lies where Common Crawl's do, the address up
+    to there; a crawl's name (CC-MAIN-2026-05, CC-NEWS-2026-05) stands for the published list of its WARC or WAT files.
+    ``config.sample`` keeps a path by a hash of its name, so the same share every time.
     """
     if not config.inputs:
         raise UserError(
@@ -34,12 +37,15 @@ def expand_inputs(config: ExtractConfig) -> list[str]:
         )
     found: set[str] = set()
     for name in config.inputs:
-        if _CRAWL.fullmatch(name):
+        if month := _NEWS.fullmatch(name):
+            base = config.path_prefix or COMMON_CRAWL
+            found.update(base + line for line in _lines(_list_of_news(base, month[1], month[2], config.source)))
+        elif _CRAWL.fullmatch(name):
             base = config.path_prefix or COMMON_CRAWL
             lines = _lines(_list_of_crawl(base, name, config.source))
             found.update(base + line for line in lines if config.source != "crawl_index" or _PAGES in line)
         elif name.endswith((".paths", ".paths.gz")):
-            found.update(config.path_prefix + line for line in _lines(name))
+            found.update(_base_of(name, line, config) + line for line in _lines(name))
         elif any(mark in name for mark in "*?[") and not name.startswith(("http://", "https://")):
             matched = listing(name)
             if not matched:
@@ -65,7 +71,21 @@ def _list_of_crawl(base: str, crawl: str, source: str) -> str:
         raise UserError(
             f"extract: {crawl} is a crawl, whose files are no {source}", f"set extract.source to {' or '.join(_LISTS)}"
         )
-    return f"{base}crawl-data/{crawl}/{_LISTS[source]}"
+    return f"{base}{_PUBLISHED}{crawl}/{_LISTS[source]}"
+
+
+def _list_of_news(base: str, year: str, month: str, source: str) -> str:
+    if source != "warc":
+        raise UserError(f"extract: CC-NEWS-{year}-{month} has WARC files alone", "set extract.source to warc")
+    return f"{base}{_PUBLISHED}CC-NEWS/{year}/{month}/{_LISTS[source]}"
+
+
+def _base_of(name: str, line: str, config: ExtractConfig) -> str:
+    """What is put before a line of the list ``name``."""
+    base, published, _ = name.rpartition(f"/{_PUBLISHED}")
+    if config.path_prefix or not published or not line.startswith(_PUBLISHED):
+        return config.path_prefix
+    return f"{base}/"
 
 
 def _lines(path: str) -> list[str]:

@@ -2,14 +2,21 @@
 
 import gzip
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from pipeline.__main__ import main
+from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import read_table
 from pipeline.net.config import HttpConfig
 from pipeline.read.config import ExtractConfig
 from pipeline.read.inputs import expand_inputs
 from pipeline.read.warc import read_warc
+from pipeline.tables.schema import CANDIDATES
 from tests.pipeline.read.archive_records import http_block, warc_record
 from tests.pipeline.read.publisher import Publisher
 from webimagetext import stores
@@ -77,3 +84,62 @@ def test_a_crawl_that_is_not_there(publisher: Publisher) -> None:
         expand_inputs(wrong)
     with pytest.raises(UserError, match="warc or wat or crawl_index"):
         expand_inputs(ExtractConfig(source="url_list", inputs=(CRAWL,)))
+
+
+NEWS = "crawl-data/CC-NEWS/2026/05"
+ARCHIVES = 6
+
+
+@pytest.fixture
+def news(monkeypatch: pytest.MonkeyPatch) -> Iterator[Publisher]:
+    """A month of news: a few archives, and the list of their paths."""
+    monkeypatch.setattr(stores, "_PAUSES", (0.01, 0.01, 0.01))
+    archives = {}
+    for number in range(ARCHIVES):
+        page = http_block(f"<img src=p.jpg alt='news of the day {number}'>".encode())
+        archives[f"{NEWS}/CC-NEWS-2026050{number}-1.warc.gz"] = gzip.compress(
+            warc_record("response", f"http://paper-{number}.example.org/", page)
+        )
+    served = Publisher({f"/{name}": content for name, content in archives.items()})
+    served.files[f"/{NEWS}/warc.paths.gz"] = gzip.compress("\n".join(archives).encode() + b"\n")
+    yield served
+    served.server.shutdown()
+    served.server.server_close()
+
+
+def test_a_month_of_news_by_name_by_its_list_and_by_a_copy_of_it(news: Publisher, tmp_path: Path) -> None:
+    expected = sorted(f"{news.base}{name[1:]}" for name in news.files if name.endswith(".warc.gz"))
+    by_name = ExtractConfig(source="warc", inputs=("CC-NEWS-2026-05",), path_prefix=news.base)
+    by_list = ExtractConfig(source="warc", inputs=(f"{news.base}{NEWS}/warc.paths.gz",))
+    copy = tmp_path / "may.paths"
+    copy.write_bytes(gzip.decompress(news.files[f"/{NEWS}/warc.paths.gz"]))
+    by_copy = ExtractConfig(source="warc", inputs=(str(copy),), path_prefix=news.base)
+    assert expand_inputs(by_name) == expand_inputs(by_list) == expand_inputs(by_copy) == expected
+    elsewhere = ExtractConfig(source="warc", inputs=by_list.inputs, path_prefix="s3://commoncrawl/")
+    assert expand_inputs(elsewhere)[0].startswith(f"s3://commoncrawl/{NEWS}/CC-NEWS-")
+    assert expand_inputs(ExtractConfig(inputs=(str(copy),)))[0].startswith("crawl-data/")
+    with pytest.raises(UserError, match="WARC files alone"):
+        expand_inputs(ExtractConfig(source="wat", inputs=by_name.inputs))
+    with pytest.raises(UserError, match=r"2013/05/warc\.paths\.gz: no such file"):
+        expand_inputs(ExtractConfig(source="warc", inputs=("CC-NEWS-2013-05",), path_prefix=news.base))
+
+
+def test_a_run_over_the_news_goes_on_with_the_files_that_were_not_read(news: Publisher, tmp_path: Path) -> None:
+    queries = {"query": ["news"], "surface": ["news"], "id": pa.array([0], pa.uint32()), "sources": [["word"]]}
+    pq.write_table(pa.table(queries), tmp_path / "queries.parquet")
+    (tmp_path / "run.toml").write_text(
+        f'queries = "{tmp_path}/queries.parquet"\n'
+        f'[extract]\nsource = "warc"\ninputs = ["CC-NEWS-2026-05"]\npath_prefix = "{news.base}"\n'
+    )
+    words = ["extract", f"{tmp_path}/run.toml", "--output", f"{tmp_path}/run"]
+    last = max(name for name in news.files if name.endswith(".warc.gz"))
+    news.failures[last] = 1000
+    assert main(words) != 0
+    news.failures.clear()
+    read_before = {name for name in news.ranges if name.endswith(".warc.gz")}
+    assert read_before and last not in read_before
+    news.ranges.clear()
+    assert main(words) == 0
+    assert last in news.ranges and not read_before & set(news.ranges)
+    kept = read_table(RunFolder(f"{tmp_path}/run").candidates, CANDIDATES).column("caption").to_pylist()
+    assert sorted(kept) == [f"news of the day {number}" for number in range(ARCHIVES)]
