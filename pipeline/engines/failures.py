@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from webimagetext.endings import user_error, user_error_of_text
 from webimagetext.errors import UserError
+from webimagetext.stores import StoreFailedError
 
 __all__ = ["told_as_mistakes"]
 
@@ -24,11 +25,9 @@ _LOGGERS = (
     "apache_beam.runners.worker.sdk_worker",
 )
 MOST_RECORDS = 100
-_NAME = f"{UserError.__module__}.{UserError.__name__}"
+_NAMES = "|".join(re.escape(f"{kind.__module__}.{kind.__name__}") for kind in (UserError, StoreFailedError))
 # The last line of a traceback with what follows it: the problem, a note of Beam's, and the remedy, which is indented.
-_TEXT = re.compile(
-    rf"^{re.escape(_NAME)}: (?P<problem>.*?)(?: \[while running .*?\])?$\n?(?P<remedy>  \S.*)?", re.MULTILINE
-)
+_TEXT = re.compile(rf"^(?:{_NAMES}): (?P<problem>.*?)(?: \[while running .*?\])?$\n?(?P<remedy>  \S.*)?", re.MULTILINE)
 _NOTE = re.compile(r" \[while running .*?\]$")
 
 

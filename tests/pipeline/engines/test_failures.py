@@ -13,6 +13,7 @@ from pipeline.engines.engine import Engine
 from pipeline.keeping.folder import RunFolder
 from webimagetext.endings import Terminated, heard
 from webimagetext.errors import UserError
+from webimagetext.stores import StoreFailedError
 
 
 def refuse(number: int) -> int:
@@ -32,6 +33,20 @@ def test_a_mistake_that_a_worker_notices(
         engine.run("refuse", lambda root: root | beam.Create([1, 2]) | "Refuse" >> beam.Map(refuse))
     assert (caught.value.problem, caught.value.remedy) == ("s3://bucket/0: access is denied", "use other credentials")
     assert "Traceback" not in caplog.text + capfd.readouterr().err
+
+
+def lose(number: int) -> int:
+    raise StoreFailedError("s3://bucket/0: the store failed: 503", "run the same command again")
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_store_that_fails_is_told_in_a_line(workers: int, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    engine = Engine(RunFolder(str(tmp_path)), workers=workers)
+    with pytest.raises(UserError) as caught:
+        engine.run("lose", lambda root: root | beam.Create([1, 2]) | "Lose" >> beam.Map(lose))
+    told = (caught.value.problem, caught.value.remedy)
+    assert told == ("s3://bucket/0: the store failed: 503", "run the same command again")
+    assert "Traceback" not in caplog.text
 
 
 def fill(number: int) -> int:

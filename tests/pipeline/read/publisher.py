@@ -16,6 +16,7 @@ class Publisher:
         self.files = files
         self.failures: Counter[str] = Counter()
         self.ranges: list[str] = []
+        self.given: list[str] = []  # paths of which content was sent
         publisher = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -37,6 +38,8 @@ class Publisher:
                     status, body = 206, content[int(asked[1]) : int(asked[2] or len(content)) + 1]
                 else:
                     status, body = 200, content
+                if send and status < 300:
+                    publisher.given.append(self.path)
                 self.send_response(status)
                 self.send_header("Accept-Ranges", "bytes")
                 self.send_header("Content-Length", str(len(body)))
