@@ -2,7 +2,8 @@
 
 In: pages as they stand in a dump. Out: their words and bigrams; as a command, ``python -m
 benchmarks.query_builder_oracle DUMP``, the share of occurrences that the builder and the oracle agree on. It shares
-with the builder only the tables of what counts as hidden (tags, link prefixes) and the normal form of words.
+with the builder only the tables of what counts as hidden (tags, link prefixes) or as shown (templates), and the normal
+form of words.
 """
 
 import bz2
@@ -15,13 +16,35 @@ from xml.etree import ElementTree
 import mwparserfromhell
 from mwparserfromhell import nodes
 
-from query_builder.clean.markup import BREAK, DROP, LANGUAGES, TAGS, markup_tables, site_rules
+from query_builder.clean.markup import (
+    BREAK,
+    CONVERSIONS,
+    DROP,
+    FRACTIONS,
+    LANGUAGES,
+    PARTED_ARGUMENTS,
+    QUOTATIONS,
+    SHOWN_TEMPLATES,
+    SIGNS,
+    TAGS,
+    TRANSLITERATIONS,
+    markup_tables,
+    site_rules,
+)
 from query_builder.clean.wikitext import clean_text
 from query_builder.normalize import words
 from query_builder.sources.dump import Ledger, plan_shards, read_pages, read_site_info
 
 __all__ = ["agreement", "count", "count_plain", "main", "visible"]
 
+SHOWN_ARGUMENTS = (
+    *SHOWN_TEMPLATES.items(),
+    *PARTED_ARGUMENTS.items(),
+    ((1,), QUOTATIONS),
+    ((1, 2, 3), FRACTIONS),
+    ((1, 2), CONVERSIONS),
+    ((2, 3), TRANSLITERATIONS),
+)
 HIDDEN = {"file", "image", "category", *LANGUAGES}
 JOINT = re.compile(r"(?:[^\S\n\r\x0b\x0c\x1c-\x1f\x85\u2028\u2029]+|[-\u2010\u2011])?")
 RUN = re.compile(r"[^\W_]+(?:[\u0300-\u036f]+[^\W_]*)*")
@@ -53,7 +76,28 @@ def _visible_node(node: nodes.Node) -> str:
             return " " if name == "ref" else "\n"
         inside = visible(node.contents) if node.contents else ""
         return f"\n{inside}\n" if name in TAGS[BREAK] else inside
+    if isinstance(node, nodes.Template):
+        return _visible_template(node)
     return "" if isinstance(node, nodes.Comment) else "\n"
+
+
+def _visible_template(node: nodes.Template) -> str:
+    """What a template shows, by the builder's table of those that show arguments as they are."""
+    name = " ".join(str(node.name).replace("_", " ").split()).lower()
+    function, colon, value = name.partition(":")
+    if colon and f"{function}:" in SHOWN_TEMPLATES[0,]:
+        return value
+    shown = next((sign for sign, names in SIGNS.items() if name in names), "")
+    family = "".join(name.partition("-")[:2])  # lang-de is one of lang-
+    numbers = next((of for of, names in SHOWN_ARGUMENTS if name in names or family in names), ())
+    if name in CONVERSIONS and node.has("2") and str(node.get("2").value).strip() in ("to", "and", "-", "–", "x"):
+        numbers = (1, 2, 3, 4)
+    values = [visible(node.get(str(number)).value) for number in numbers if node.has(str(number))]
+    if name in TRANSLITERATIONS:
+        values = values[-1:]
+    joint = "/" if name in FRACTIONS else " "
+    around = "\n" if name in QUOTATIONS else ""
+    return around + joint.join(values) + around or shown or "\n"
 
 
 def _unescape(escaped: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from query_builder.clean.templates import BLOCK, CODE_POINT, FUNCTION, LAST_ALONE, PARTED, RANGES, SLASHED
 from query_builder.hash_table import HashTable, hash_table
 
 __all__ = ["Markup", "SiteRules", "markup_tables", "site_rules"]
@@ -111,6 +112,48 @@ LISTS: dict[str, tuple[str, ...]] = {
 }
 
 
+# Templates that show some of their arguments: by number, 0 being what follows a colon. In most Wikipedias they are the
+# same, or redirects of these names; a name that ends in a hyphen or a colon stands for all that begin so.
+SHOWN_TEMPLATES: dict[tuple[int, ...], tuple[str, ...]] = {
+    (0,): ("formatnum:", "lc:", "uc:", "lcfirst:", "ucfirst:"),
+    (1,): (
+        "nowrap", "nobr", "nobreak", "nowraplinks", "nwr", "small", "smaller", "big", "big2", "large", "larger", "huge",
+        "abbr", "abbrv", "tooltip", "abbreviation", "smallcaps", "sc", "smcaps", "sc2", "smallcaps2", "strong", "em",
+        "nobold", "noitalic", "normal", "mono", "monospace", "center", "centre", "sic", "as written", "not a typo",
+        "typo", "proper name", "chem name", "circa", "c.", "ca.", "floruit", "fl.", "lang-", "visible anchor",
+        "vanchor", "interlanguage link", "ill", "illm", "flag", "flagcountry", "flagu", "val",
+        "sub", "sup", "underline", "u", "strike", "s", "ins", "highlight", "mark", "kbd", "code", "var", "samp",
+        "siècle", "siglo", "nihongo2", "linktext", "dfn", "ruby",
+    ),
+    (1, 2): ("sortname", "ship", "unité"),
+    (2,): (
+        "lang", "langx", "color", "colour", "font color", "fontcolor", "font colour", "background color", "resize",
+        "hover title",
+    ),
+}  # fmt: skip
+PARTED_ARGUMENTS: dict[tuple[int, ...], tuple[str, ...]] = {(1, 2, 3): ("nihongo", "nihongo3")}
+QUOTATIONS = ("quote", "blockquote", "block quote", "quotation", "cquote", "pull quote")
+FRACTIONS = ("frac", "fraction", "sfrac", "bruch")
+CONVERSIONS = ("convert", "cvt", "conv")
+TRANSLITERATIONS = ("transl", "transliteration", "translit")
+SIGNS: dict[str, tuple[str, ...]] = {
+    " ": ("nbsp", "nbs", "space", "spaces", "thinsp", "thin space", "hair space", "hairsp", "0", "fsp", "nnbsp"),
+    "–": (
+        "ndash", "en dash", "endash", "snd", "snds", "spaced ndash", "spnd", "sndash", "spndash", "dash",
+        "spaced en dash", "nbndash", "nsndns",
+    ),
+    "—": ("mdash", "em dash", "emdash", "spaced mdash", "spaced em dash"),
+    "·": ("·", "dot", "middot", "•", "bull", "bullet", "*"),
+    "'": ("'", "`", "´", "apostrophe"),
+    "ʻ": ("okina",),
+    "ʾ": ("hamza",),
+    "ʿ": ("ayin",),
+    "­": ("shy",),
+    "​": ("zwsp", "wbr"),
+    "=": ("=",),
+}  # fmt: skip
+
+
 class Markup(NamedTuple):
     """The tables of one Wikipedia as the compiled cleaner takes them."""
 
@@ -118,6 +161,7 @@ class Markup(NamedTuple):
     entities: HashTable  # to one code point, or two packed 21 bits apart
     links: HashTable  # lower-case prefixes of links that show nothing
     disambiguation: HashTable  # lower-case template names
+    shown: HashTable  # lower-case names of templates that show something, to what (query_builder/clean/templates.py)
 
 
 @dataclass(frozen=True)
@@ -155,7 +199,23 @@ def markup_tables(rules: SiteRules) -> Markup:
         hash_table(entities),
         hash_table(dict.fromkeys(prefixes, 1)),
         hash_table(dict.fromkeys({_ascii_lower(name) for name in templates}, 1)),
+        hash_table(_shown_templates()),
     )
+
+
+def _shown_templates() -> dict[str, int]:
+    """What templates show, as query_builder/clean/templates.py reads it."""
+    shown = {name: FUNCTION * (name[-1] == ":") | _bits(of) for of, names in SHOWN_TEMPLATES.items() for name in names}
+    shown |= {name: PARTED | _bits(of) for of, names in PARTED_ARGUMENTS.items() for name in names}
+    shown |= dict.fromkeys(QUOTATIONS, BLOCK | _bits((1,)))
+    shown |= dict.fromkeys(FRACTIONS, SLASHED | _bits((1, 2, 3)))
+    shown |= dict.fromkeys(CONVERSIONS, RANGES | _bits((1, 2)))
+    shown |= dict.fromkeys(TRANSLITERATIONS, LAST_ALONE | _bits((2, 3)))
+    return shown | {name: ord(sign) << CODE_POINT for sign, names in SIGNS.items() for name in names}
+
+
+def _bits(numbers: Iterable[int]) -> int:
+    return sum(1 << number for number in numbers)
 
 
 def _ascii_lower(text: str) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "LINK_TARGET",
     "MAX_DEPTH",
     "NOTHING",
+    "SHOWN",
     "TEMPLATE",
     "Counts",
     "Stack",
@@ -33,7 +34,8 @@ __all__ = [
 ]
 
 MAX_DEPTH = 1 << 16  # deeper openings are left as text
-TEMPLATE, WIKI_TABLE, HTML_TABLE, HIDDEN_LINK, LINK_TARGET, LINK_TEXT = range(6)
+# SHOWN is a template some of whose arguments show (query_builder/clean/templates.py).
+TEMPLATE, WIKI_TABLE, HTML_TABLE, HIDDEN_LINK, LINK_TARGET, LINK_TEXT, SHOWN = range(7)
 NOTHING = -1  # in place of one of these
 KINDS = 8
 
@@ -57,10 +59,11 @@ def opening_at(text: Bytes, i: int, length: int) -> int:
 
 @compiled
 def closing_at(text: Bytes, i: int, length: int, counts: Counts) -> int:
-    """The kind of what the two bytes at ``i`` close, or NOTHING where none is open; HIDDEN_LINK stands for any link."""
+    """The kind of what the two bytes at ``i`` close, or NOTHING where none is open; HIDDEN_LINK stands for any link,
+    TEMPLATE for any template."""
     c, following = text[i], text[i + 1] if i + 1 < length else 0
     kind = NOTHING
-    if c == CLOSING_BRACE and following == CLOSING_BRACE and counts[TEMPLATE]:
+    if c == CLOSING_BRACE and following == CLOSING_BRACE and counts[TEMPLATE] + counts[SHOWN]:
         kind = TEMPLATE
     elif c == CLOSING_BRACKET and following == CLOSING_BRACKET:
         kind = HIDDEN_LINK if counts[HIDDEN_LINK] + counts[LINK_TARGET] + counts[LINK_TEXT] else NOTHING
@@ -87,7 +90,9 @@ def close(closing: int, depth: int, stack: Stack, counts: Counts) -> int:
         depth -= 1
         kind = stack[depth] % KINDS
         counts[kind] -= 1
-        if kind == closing or (closing == HIDDEN_LINK and kind >= HIDDEN_LINK):
+        if kind == closing or (closing == TEMPLATE and kind == SHOWN):
+            break
+        if closing == HIDDEN_LINK and HIDDEN_LINK <= kind <= LINK_TEXT:
             break
     return depth
 

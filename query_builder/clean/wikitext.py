@@ -33,6 +33,7 @@ from query_builder.clean.characters import (
     SLASH,
     UNDERSCORE,
 )
+from query_builder.clean.emphasis import MAX_MARKS, Marks, after_quotes, drop_marks, end_line
 from query_builder.clean.markup import ACTIONS, BREAK, DROP, INLINE, LITERAL, TABLE, Markup
 from query_builder.clean.nesting import (
     HIDDEN_LINK,
@@ -41,6 +42,7 @@ from query_builder.clean.nesting import (
     LINK_TARGET,
     MAX_DEPTH,
     NOTHING,
+    SHOWN,
     TEMPLATE,
     Counts,
     Stack,
@@ -62,6 +64,7 @@ from query_builder.clean.scan import (
     read_number,
     unescape_xml,
 )
+from query_builder.clean.templates import MAX_SHOWN, begin_argument, begin_block, begin_shown, end_shown, find_shown
 from query_builder.hash_table import Bytes, HashTable, as_bytes, hash_bytes, look_up
 from webimagetext.compiled import compiled
 
@@ -83,6 +86,8 @@ def clean(text: Bytes, length: int, out: Bytes, stack: Stack, tables: Markup) ->
     Returns its length and whether the page is a disambiguation page.
     """
     counts, unclosed, name = np.zeros(KINDS, np.int64), np.zeros(256, np.bool_), np.empty(MAX_NAME, np.uint8)
+    shown, marks = np.empty((MAX_SHOWN, 4), np.int64), np.empty(MAX_MARKS, np.int64)
+    marks[0] = 0
     disambiguates = False
     depth = n = i = literal_until = 0
     while i < length:
@@ -96,46 +101,65 @@ def clean(text: Bytes, length: int, out: Bytes, stack: Stack, tables: Markup) ->
             n, i, depth, literal_until = _tag(
                 text, i, length, out, n, depth, literal_until, stack, counts, unclosed, name, tables.tags
             )
+            drop_marks(marks, n)
         elif c == AND:
             n, i = _entity(text, i, length, out, n, tables.entities)
         elif c == COLON:
             n, i = _address(text, i, length, out, n)
         elif c == QUOTE:
-            i = _after_quotes(text, i, length)
+            n, i = after_quotes(text, i, length, out, n, marks)
         elif c == UNDERSCORE:
             i = _after_switch(text, i, length)
             disambiguates |= _is_disambiguation_switch(text, began, i)
         elif c == NEWLINE:
             depth = give_up_targets(depth, stack, counts)
+            if marks[0] and not counts[TEMPLATE]:
+                n = end_line(out, n, marks, depth, stack, shown, counts)
         elif c in (BRACE, BRACKET):
-            kind, named = _opening(text, i, length, name, tables.links, tables.disambiguation)
+            kind, named, spec = _opening(text, i, length, name, tables)
             disambiguates |= named
             if kind != NOTHING and depth < MAX_DEPTH:
-                n, depth, i = _open(kind, out, n, depth, stack, counts), depth + 1, i + 2
+                if kind == TEMPLATE and spec != NOTHING and counts[SHOWN] < MAX_SHOWN:
+                    n = begin_block(out, n, spec)
+                    depth = remember(SHOWN, n, depth, stack, counts)
+                    i = begin_shown(text, i, length, n, spec, shown, counts)
+                else:
+                    n, depth, i = _open(kind, out, n, depth, stack, counts), depth + 1, i + 2
             elif c == BRACKET and _slashes_follow(text, i, length):
                 n, i = _drop_address(text, i + 3, length, out, n, False)
         elif c == BAR and depth and stack[depth - 1] % KINDS == LINK_TARGET:
             n, i = begin_link_text(depth, stack, counts), i + 1
+            drop_marks(marks, n)
+        elif c == BAR and depth and stack[depth - 1] % KINDS == SHOWN:
+            n, i = begin_argument(text, i, length, out, n, stack[depth - 1] // KINDS, shown, counts)
+            drop_marks(marks, n)
         else:
             kind = closing_at(text, i, length, counts)
             if kind != NOTHING:
                 depth, i = close(kind, depth, stack, counts), i + 2
-                n = _cut_back(stack[depth], out, n)
+                if stack[depth] % KINDS == SHOWN:
+                    n = end_shown(out, n, stack[depth] // KINDS, shown, counts)
+                else:
+                    n = _cut_back(stack[depth], out, n, marks)
         if i == began:
             out[n] = c
             n, i = n + 1, i + 1
-    return n, disambiguates
+    return end_line(out, n, marks, depth, stack, shown, counts), disambiguates
 
 
 @compiled
-def _opening(text: Bytes, i: int, length: int, name: Bytes, links: HashTable, templates: HashTable) -> tuple[int, bool]:
-    """What the bracket or brace at ``i`` opens, and whether it is a template that marks a disambiguation page."""
-    kind, named = opening_at(text, i, length), False
+def _opening(text: Bytes, i: int, length: int, name: Bytes, tables: Markup) -> tuple[int, bool, int]:
+    """What the bracket or brace at ``i`` opens, whether it is a template that marks a disambiguation page, and what the
+    table says of one that shows something (NOTHING of others)."""
+    kind, named, spec = opening_at(text, i, length), False, NOTHING
     if kind == TEMPLATE:
-        named = _is_listed(text, i + 2, length, name, TEMPLATE_NAME, templates)
-    elif kind == LINK_TARGET and _is_listed(text, i + 2, length, name, LINK_PREFIX, links):
+        size = read_name(text, i + 2, length, name, TEMPLATE_NAME)
+        listed = tables.disambiguation
+        named = size > 0 and look_up(listed[0], listed[1], hash_bytes(name, 0, size)) > 0
+        spec = find_shown(name, size, tables.shown)
+    elif kind == LINK_TARGET and _is_listed(text, i + 2, length, name, tables.links):
         kind = HIDDEN_LINK
-    return kind, named
+    return kind, named, spec
 
 
 @compiled
@@ -147,20 +171,20 @@ def _open(kind: int, out: Bytes, n: int, depth: int, stack: Stack, counts: Count
 
 
 @compiled
-def _cut_back(entry: int, out: Bytes, n: int) -> int:
+def _cut_back(entry: int, out: Bytes, n: int, marks: Marks) -> int:
     """The length of the text without what a stack's ``entry`` opened, which a line end replaces; links that show
     stay."""
     if entry % KINDS >= LINK_TARGET:
         return n
+    drop_marks(marks, entry // KINDS)
     out[entry // KINDS] = NEWLINE
     return entry // KINDS + 1
 
 
 @compiled
-def _is_listed(text: Bytes, i: int, length: int, name: Bytes, kind: int, names: HashTable) -> bool:
-    """Whether the name at ``i`` of a template or, by ``kind``, a link prefix is one of ``names``; ``name`` is
-    scratch."""
-    size = read_name(text, i, length, name, kind)
+def _is_listed(text: Bytes, i: int, length: int, name: Bytes, names: HashTable) -> bool:
+    """Whether the link prefix at ``i`` is one of ``names``; ``name`` is scratch."""
+    size = read_name(text, i, length, name, LINK_PREFIX)
     return size > 0 and look_up(names[0], names[1], hash_bytes(name, 0, size)) > 0
 
 
@@ -267,15 +291,6 @@ def _entity(text: Bytes, i: int, length: int, out: Bytes, n: int, entities: Hash
     if value >> 21:
         n = put_code_point(out, n, value >> 21)
     return n, j + 1
-
-
-@compiled
-def _after_quotes(text: Bytes, i: int, length: int) -> int:
-    """The position behind the quotes at ``i`` that make bold or italics; ``i`` for a single one."""
-    j = i
-    while j < length and text[j] == QUOTE:
-        j += 1
-    return j if j > i + 1 else i
 
 
 @compiled

@@ -46,6 +46,16 @@ def tables() -> Markup:
         ("[[a\nb]] c|d", "a b c d"),
         ("}} ]] |} a", "a"),
         ("a < b and c> d <e f", "a b and c d e f"),
+        ("{{nowrap|Los Angeles}} {{lang|fr|école}}s", "Los Angeles écoles"),
+        ("{{convert|5|km}} {{convert|5|to|10|km|mi}} {{cvt|3|ft|m|abbr=on}}", "5 km 5 to 10 km 3 ft"),
+        ("{{formatnum:1234}} {{Sortname|Ada|King|Ada Lovelace}}", "1234 Ada King"),
+        ("{{small|a {{abbr|b|c}} [[d|e]]}} f", "a b e f"),
+        ("{{transl|ja|ISO|kana}} {{transl|ja|kana}} {{lang-de|Hund}}", "kana kana Hund"),
+        ("{{nowrap|1=a b}} {{lang|fr|italic=no|c}} {{color|2=d|1=red}} {{abbr|e f|title=g}}", "a b c d e f"),
+        ("{{nihongo|a|b|c|d}} {{frac|1|2}}", "a b c 1 2"),
+        ("a {{Infobox|b={{nowrap|c}}|d}} {{nowrap}} {{nowrap|e {{f", "a e f"),
+        ("x{{quote|Hello|y}}z", "x Hello z"),
+        ("[[c|{{nowrap|d]] e}} f", "d e f"),
     ],
 )
 def test_rules_of_wikitext(wikitext: str, expected: str, tables: Markup) -> None:
@@ -76,7 +86,8 @@ HOSTILE = [
     "{{", "[[", "{{{", "&lt;ref&gt;", "&lt;!--", "&lt;math&gt;", "&lt;b", "{|\n", "\n|}", "[[a|", "[[File:a|", "'''",
     "__", "://",
     "&lt;table&gt;", "&lt;/ref&gt;", "]]}}", "&amp;", "&amp;#", "http://a[", "{{a}}", "[[a]]", "&lt;nowiki&gt;",
-    "\n:{|", ":",
+    "\n:{|", ":", "{{lang|", "{{nowrap|", "{{quote|x}}", "{{lang|a=", "{{formatnum:", "|", "{{convert|to|to|",
+    "{{lang|a|''b'''|", "''{{nowrap|'''[[a|", "''a'''", "''a'''\n",
 ]  # fmt: skip
 
 
@@ -105,6 +116,9 @@ def test_any_nesting_of_markup_ends_and_keeps_within_its_buffers(tables: Markup)
         "é",
         "&lt;/nowiki&gt;",
         "&lt;/table&gt;",
+        "''",
+        "''''",
+        "1=",
     ]
     for _ in range(300):
         clean_text("".join(draw.choices(parts, k=draw.randrange(1, 200))), tables)

@@ -7,6 +7,9 @@ import unicodedata
 from collections import Counter
 
 import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from query_builder.count.tokens import FIRST, FORM_MASK, JOINT_MASK, JOINTS, SECOND, Counts
 from query_builder.hash_table import as_bytes
@@ -60,6 +63,30 @@ def test_forms_give_the_same_words_as_the_normal_form_of_the_whole_text() -> Non
                 found[word] += number
         expected = Counter(words(text))
         assert found == expected, (ascii(found - expected), ascii(expected - found))
+
+
+UNSEEN = "\u00ad\u200b\u200d\u2060\ufe0f\ufeff\U000e0100"
+
+
+@given(
+    st.text(
+        st.one_of(st.sampled_from(UNSEEN + " aé-½²日\u0301'\n"), st.characters(exclude_categories=["Cs"])), max_size=60
+    )
+)
+def test_any_text_has_the_words_of_its_normal_form(text: str) -> None:
+    text = text.replace("Σ", "s")  # its lower case depends on what is around it beyond the word
+    found: Counter[str] = Counter()
+    for form, number in counted(text)[0].items():
+        for word in words(form):
+            found[word] += number
+    assert found == Counter(words(text))
+
+
+@pytest.mark.parametrize("unseen", list(UNSEEN))
+def test_what_nobody_sees_is_no_word_and_parts_none(unseen: str) -> None:
+    forms, pairs = counted(f"{unseen} a{unseen}b {unseen} c-{unseen}d{unseen}")
+    assert [words(form) for form in forms] == [["ab"], ["c"], ["d"]]
+    assert [words(pair) for pair in pairs] == [["ab", "c"], ["c", "d"]]
 
 
 def test_the_vocabulary_grows_without_losing_a_count() -> None:
