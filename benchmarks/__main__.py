@@ -31,6 +31,7 @@ BENCHMARKS = {
     "altered": "mirrored, cropped and otherwise altered copies of pictures found again",
     "match": "queries found in captions",
     "language": "captions told English or not",
+    "language-sets": "the same on six sets of real short texts, against five detectors",
     "curate": "pairs balanced over the queries",
     "curate-stage": "the same as a whole stage, with its workers and all its tables",
     "loader": "training samples read from shards",

@@ -25,7 +25,7 @@ from pipeline.keeping.step import (
     settings_of,
 )
 from pipeline.match.own_list import with_query_list
-from pipeline.stages import balance, captions, evaluation, extract, fetch, holdout, join, match, shards
+from pipeline.stages import balance, captions, evaluation, extract, fetch, holdout, join, languages, match, shards
 from webimagetext import files
 from webimagetext.errors import UserError
 from webimagetext.lock import locked
@@ -35,7 +35,7 @@ from webimagetext.temporary import remove_temporary
 __all__ = ["run_steps_of", "run_verb", "steps_of"]
 
 TRIES = 3  # of a run that finds damaged files: a disk that spoils what is written is not worth more
-STAGES = (extract, captions, match, balance, fetch, evaluation, join, holdout, shards)
+STAGES = (extract, captions, languages, match, balance, fetch, evaluation, join, holdout, shards)
 
 
 def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:

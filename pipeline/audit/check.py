@@ -27,6 +27,7 @@ __all__ = ["Checked", "check_folder", "run_check"]
 STEPS = (
     "candidates",
     "frequent_captions",
+    "site_languages",
     "matched",
     "selected",
     "images",

@@ -122,6 +122,11 @@ class RunFolder:
         return self.path("frequent_captions")
 
     @property
+    def site_languages(self) -> str:
+        """Table of what the captions of each site are in, schema SITE_LANGUAGES."""
+        return self.path("site_languages")
+
+    @property
     def counts(self) -> str:
         """Matches and selected pairs of each query, schema COUNTS."""
         return self.path("counts.parquet")

@@ -26,7 +26,7 @@ from pipeline.planning.figure import Figure, figure_of
 from pipeline.planning.sample import GROUPS, Floats, Sample
 from pipeline.tables.ledger import apply_rules
 from pipeline.text.repeated import first_pairs, frequent
-from pipeline.text.rules import read_rules
+from pipeline.text.rules import read_rules, sites_of
 
 __all__ = ["Expected", "expect"]
 
@@ -150,7 +150,8 @@ def _passed(sample: Sample, config: RunConfig) -> Sample:
         # Of one that was seen once there may be more, which nobody can tell.
         most = max(1, round(config.text.max_repeats * sample.share))
         repeated = frequent((first_pairs(batch, most) for batch in sample.candidates.to_batches()), most)
-    rules = read_rules(config.text, config.queries, repeated)
+    sites = sites_of(sample.candidates.to_batches(), config.text, config.queries)
+    rules = read_rules(config.text, config.queries, repeated, sites)
     numbered = sample.candidates.append_column("_row", pa.array(np.arange(sample.candidates.num_rows)))
     kept = np.zeros(sample.candidates.num_rows, bool)
     for batch in numbered.to_batches(BATCH_ROWS):

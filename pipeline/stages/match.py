@@ -1,9 +1,9 @@
 """Judges the captions and finds the queries that each holds.
 
-In: candidates/, frequent_captions/, earlier runs' shards, the query list. Out: matched/ (MATCHED) with the number of
-matches of each query, automaton/ (the compiled list), rejects/match/. The settings [text] and ``matching``, the number
-of the normal form, the contents of the query list and of every file that [text] names, and the code of rules of one's
-own decide.
+In: candidates/, frequent_captions/, site_languages/, earlier runs' shards, the query list. Out: matched/ (MATCHED) with
+the number of matches of each query, automaton/ (the compiled list), rejects/match/. The settings [text] and
+``matching``, the number of the normal form, the contents of the query list and of every file that [text] names, and the
+code of rules of one's own decide.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,7 +32,7 @@ from pipeline.tables.gather import Meet
 from pipeline.tables.ledger import Rule, apply_rules, ledger
 from pipeline.tables.outputs import Outputs, parts_for, reject, split_outputs, write_rejects
 from pipeline.tables.progress import ReportRows
-from pipeline.tables.schema import CANDIDATES, FREQUENT_CAPTIONS, MATCHED
+from pipeline.tables.schema import CANDIDATES, FREQUENT_CAPTIONS, MATCHED, SITE_LANGUAGES
 from pipeline.tables.sink import WriteTable, by_pair
 from pipeline.tables.source import ReadTable
 from pipeline.tables.vectors import CountIds, WriteVector
@@ -58,11 +58,16 @@ def step(run: RunFolder, config: RunConfig) -> Step:
             "steps": config.steps,
             "normal_form": NORMAL_FORM,
         },
-        tables=(run.candidates, run.frequent_captions, *shards_of(config.earlier_runs)),
+        tables=(run.candidates, run.frequent_captions, *_sites(run, config), *shards_of(config.earlier_runs)),
         documents=lambda: (config.queries,),
         work=_work,
         result=lambda _: counted(run.matched, "pairs hold a query"),
     )
+
+
+def _sites(run: RunFolder, config: RunConfig) -> tuple[str, ...]:
+    """The folder of what sites are in, where captions are judged by their language."""
+    return () if config.text.detector == "off" else (run.site_languages,)
 
 
 def automaton_of(context: Context) -> str:
@@ -87,7 +92,8 @@ def match(root: beam.Pipeline, run: RunFolder, config: RunConfig, automaton: str
     pairs, own = apply_own(pairs, "steps.candidates", config.steps.candidates, "match", CANDIDATES)
     rejects += own
     pairs |= "Report" >> beam.ParDo(ReportRows(run, NAME)).with_output_types(pa.RecordBatch)
-    matched, lost = pairs | "Match pairs" >> MatchPairs(config.text, config.queries, automaton, run.frequent_captions)
+    folders = (run.frequent_captions, *_sites(run, config))
+    matched, lost = pairs | "Match pairs" >> MatchPairs(config.text, config.queries, automaton, *folders)
     matched, own = apply_own(matched, "steps.matched", config.steps.matched, "match", MATCHED)
     rejects += own
     matched | "Write matched" >> WriteTable(run.matched, MATCHED, by_pair, ["pair_id"], parts_for(rows))
@@ -124,12 +130,12 @@ class MatchPairs(beam.PTransform):
     the ledger.
 
     ``queries`` is the list's address and ``automaton`` its compiled form; ``frequent`` the folder of the captions that
-    repeat, "" where repeated ones may stay.
+    repeat, "" where repeated ones may stay; ``sites`` that of what sites are in, "" where nobody counted.
     """
 
-    def __init__(self, config: TextConfig, queries: str, automaton: str, frequent: str = "") -> None:
+    def __init__(self, config: TextConfig, queries: str, automaton: str, frequent: str = "", sites: str = "") -> None:
         super().__init__()
-        self.rules, self.automaton = _ApplyTextRules(config, queries, frequent), automaton
+        self.rules, self.automaton = _ApplyTextRules(config, queries, frequent, sites), automaton
 
     def expand(self, pairs: beam.PCollection[pa.RecordBatch]) -> Outputs:
         passed, by_rule = split_outputs(pairs, "Apply text rules", self.rules)
@@ -140,13 +146,14 @@ class MatchPairs(beam.PTransform):
 class _ApplyTextRules(beam.DoFn):
     """Runs the text rules on candidates, the one for repeated captions first."""
 
-    def __init__(self, config: TextConfig, queries: str, frequent: str) -> None:
-        self.config, self.queries, self.frequent = config, queries, frequent
+    def __init__(self, config: TextConfig, queries: str, frequent: str, sites: str) -> None:
+        self.config, self.queries, self.frequent, self.sites = config, queries, frequent, sites
         self.rules: list[Rule] = []
 
     def setup(self) -> None:
         repeated = read_table(self.frequent, FREQUENT_CAPTIONS) if self.frequent else None
-        self.rules = read_rules(self.config, self.queries, repeated)
+        sites = read_table(self.sites, SITE_LANGUAGES) if self.sites else None
+        self.rules = read_rules(self.config, self.queries, repeated, sites)
 
     def process(self, batch: pa.RecordBatch) -> Iterator[object]:
         kept, rejected = apply_rules(batch, self.rules, "match")

@@ -19,10 +19,11 @@ from pipeline.config import RunConfig
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import iter_batches, read_success, read_table, rows_in
 from pipeline.stages.captions import repeat_settings
+from pipeline.stages.languages import COLUMNS, language_settings
 from pipeline.tables.ledger import Rule
-from pipeline.tables.schema import FREQUENT_CAPTIONS
+from pipeline.tables.schema import FREQUENT_CAPTIONS, SITE_LANGUAGES
 from pipeline.text.repeated import first_pairs, frequent
-from pipeline.text.rules import read_rules
+from pipeline.text.rules import read_rules, sites_of
 from webimagetext.hashing import mix
 
 __all__ = ["RuleCounts", "format_counts", "try_rules"]
@@ -47,7 +48,7 @@ def _sample(run: RunFolder, size: int) -> Iterator[pa.RecordBatch]:
     """About ``size`` candidates by a hash of their ids (0: all): the same ones every time."""
     rows = rows_in(run.candidates)
     share = 1.0 if size <= 0 or size >= rows else size / rows
-    for batch in iter_batches(run.candidates, ["pair_id", "url", "caption"]):
+    for batch in iter_batches(run.candidates, ["pair_id", *COLUMNS, "texts"]):
         if share < 1:
             chosen = mix(batch.column("pair_id").to_numpy()) < np.uint64(share * 2.0**64)
             batch = batch.filter(pa.array(chosen))
@@ -65,7 +66,12 @@ def _rules(run: RunFolder, config: RunConfig) -> list[Rule]:
             most = config.text.max_repeats
             pairs = iter_batches(run.candidates, ["pair_id", "caption"])
             repeated = frequent((first_pairs(batch, most) for batch in pairs), most)
-    return read_rules(config.text, config.queries, repeated)
+    told = read_success(run.site_languages) or {}
+    if told.get("settings") == language_settings(config.text):
+        sites = read_table(run.site_languages, SITE_LANGUAGES)
+    else:
+        sites = sites_of(iter_batches(run.candidates, COLUMNS), config.text, config.queries)
+    return read_rules(config.text, config.queries, repeated, sites)
 
 
 def try_rules(run: RunFolder, config: RunConfig, sample: int) -> tuple[int, list[RuleCounts]]:

@@ -22,6 +22,7 @@ __all__ = [
     "SCORES",
     "SELECTED",
     "SHARD",
+    "SITE_LANGUAGES",
     "TEXTS",
     "empty",
 ]
@@ -91,10 +92,19 @@ FREQUENT_CAPTIONS = pa.schema(
     ]
 )
 
+SITE_LANGUAGES = pa.schema(
+    [
+        pa.field("site", pa.uint64(), nullable=False),  # hash of the host; 0 for all sites with one caption
+        pa.field("captions", pa.int64(), nullable=False),  # whose page's language is not known
+        pa.field("wanted", pa.int64(), nullable=False),  # sum of their probabilities, in units of 1 / 65,535
+    ]
+)
+
 MATCHED = pa.schema(
     [
         *CANDIDATES,
         pa.field("p_english", pa.float32()),  # probability of the wanted language, by the language rule
+        pa.field("p_context", pa.float32()),  # the same by the caption's surroundings alone
         pa.field("marks", pa.list_(pa.string())),  # what a rule marked without dropping: email, phone …
         pa.field("query_ids", pa.list_(pa.uint32()), nullable=False),  # every query in the caption, ascending
     ]
@@ -181,6 +191,7 @@ SHARD = pa.schema(
         pa.field("drawn_by", pa.list_(pa.uint32())),
         pa.field("probability", pa.float64()),
         pa.field("p_english", pa.float32()),
+        pa.field("p_context", pa.float32()),
         pa.field("page_language", pa.string()),
         pa.field("marks", pa.list_(pa.string())),
         pa.field("phash", pa.string()),  # 16 hexadecimal digits: many readers hold no number of 64 bits without a sign

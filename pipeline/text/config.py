@@ -18,17 +18,14 @@ class TextConfig(Ranged):
     """Which captions stay. Every rule can be turned off."""
 
     detector: Detector = "fasttext"
-    """Language detector. fasttext: the lid.176 model, 100 times faster than langdetect and no worse. langdetect
+    """Language detector. fasttext: the lid.176 model, 100 times faster than langdetect and better. langdetect
     (seeded) and py3langid come with the extra detectors. off: no language rule; the language probability of every pair
     is then empty."""
     language: str = "en"
     """Two-letter code (ISO 639-1) of the language wanted."""
     language_threshold: Annotated[float, Range(0, 1)] = 0.5
-    """Keep a caption whose probability of being in the wanted language is at least this."""
-    language_low_threshold: Annotated[float, Range(0, 1)] = 0.1
-    """Keep it from this probability on if it is made of dictionary words (English alone has a dictionary)."""
-    dictionary_share: Annotated[float, Range(0, 1)] = 0.8
-    """Share of a caption's words that must be in the dictionary for the low threshold to count."""
+    """Keep a caption whose probability of being in the wanted language, by itself and by its page, site and image, is
+    at least this."""
     min_words: Annotated[int, Range(0)] = 3
     """Fewest words in a caption (0: no limit)."""
     max_words: Annotated[int, Range(0)] = 256

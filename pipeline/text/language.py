@@ -1,100 +1,131 @@
-"""Language rule: keeps captions in the wanted language, and stores the probability that they are.
+"""Language rule: keeps captions in the wanted language, and stores how likely it is that they are.
 
-A detector is unsure of a few words, and what it is unsure of is told by comparison and by context. On a page in the
-wanted language a caption stays unless it is surely in another one; on a page in another language it has to be surely in
-the wanted one. Where the page is not known, as in a list of addresses, a caption stays if its probability reaches
-``threshold``; from ``low_threshold`` on it also stays when enough of its words are in a dictionary. Without a
-dictionary (any language but English, or no query list with WordNet names) it stays where the wanted language ranks
-first and is not too unlikely.
+A detector is unsure of a few words. So the caption's own evidence (evidence.py), that of the detector and for English
+that of the words, meets what stands around it: the language of its page; where that is not known, as in a list of
+addresses, what the other captions of its site are in, which a pass before has counted (sites.py); and the other texts
+of its image. All are natural logarithms of odds and add up::
+
+    log-odds = evidence of the caption + page or site + other texts        p = 1 / (1 + exp(-log-odds))
+
+A caption stays if p reaches ``threshold``. The column ``p_english`` is p, ``p_context`` the same without the caption's
+own evidence, so that both parts can be read from what is stored; the ledger has them in words.
 """
 
-import functools
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipeline.text.detectors import detect
-from pipeline.text.phrases import read_phrases
+from pipeline.text.english import Lexicon
+from pipeline.text.evidence import Floats, chance_of, evidence, odds_of
+from pipeline.text.sites import Mask, SiteLanguages, stated
 from pipeline.text.verdicts import captions, verdicts
-from query_builder.normalize import words
 
-__all__ = ["LanguageRule", "dictionary_from_queries", "english_function_words"]
+__all__ = ["LanguageRule"]
 
-# Chosen on the captions of one manual in nine languages, and held against two others (docs/curation.md).
-WITHOUT_DICTIONARY = 0.3
-LEAST_FIRST = 0.15  # how likely the language that ranks first is to be, of a caption alone
-SURELY_OTHER = 0.5  # from which on a caption on a page in the wanted language goes
-
-
-@functools.cache
-def english_function_words() -> frozenset[str]:
-    """The articles, prepositions, pronouns and the like, which WordNet doesn't have."""
-    return frozenset(read_phrases(str(Path(__file__).with_name("english_function_words.txt"))))
-
-
-def dictionary_from_queries(queries: pa.Table) -> frozenset[str]:
-    """The English words of a query list with columns query and sources: those in WordNet's names, and the function
-    words.
-
-    Empty when the list holds no WordNet names, for then it is no dictionary.
-    """
-    rows = zip(queries.column("query").to_pylist(), queries.column("sources").to_pylist(), strict=True)
-    known = {word for query, sources in rows if "synset" in (sources or ()) for word in query.split()}
-    return frozenset(known | english_function_words()) if known else frozenset()
+SAME_PAGE, OTHER_PAGE = 2.0, -4.0  # what the language of a page weighs: the wanted one, another
+TEXTS, TEXTS_MOST = 0.5, 1.5  # what an image's other texts weigh: this part of their mean evidence, at most so much
 
 
 @dataclass(frozen=True)
 class LanguageRule:
-    """Drops captions that are not in ``language`` and adds the column ``p_english``, the probability that they are.
+    """Drops captions that are not in ``language`` and adds the columns ``p_english``, the probability that they are,
+    and ``p_context``, what it is by their surroundings alone.
 
-    ``detector`` "off" drops nothing and adds a column of nulls.
+    ``lexicon`` serves English alone, and ``sites`` captions whose page's language is not known; None without a pass
+    before. ``detector`` "off" drops nothing and adds columns of nulls.
     """
 
     detector: str
     language: str
     threshold: float
-    low_threshold: float
-    dictionary_share: float
-    dictionary: frozenset[str]
+    lexicon: Lexicon | None = field(default=None, repr=False)
+    sites: SiteLanguages | None = field(default=None, repr=False)
     name = "language"
+    detail = "language_detail"
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.Array, dict[str, pa.Array]]:
         rows = batch.num_rows
         if self.detector == "off":
-            return pa.nulls(rows, pa.string()), {"p_english": pa.nulls(rows, pa.float32())}
-        texts = captions(batch).to_pylist()
-        wanted, other = detect(self.detector, texts, self.language)
-        same, foreign = self._pages(batch)
-        first = wanted >= other
-        keep = np.where(same, first | (other < SURELY_OTHER), wanted >= self.threshold)
+            nothing = pa.nulls(rows, pa.float32())
+            return pa.nulls(rows, pa.string()), {"p_english": nothing, "p_context": nothing}
+        own = self._evidence(captions(batch))
+        around, others = self._around(batch, own)
+        texts = self._other_texts(batch, np.abs(own + around) < TEXTS_MOST)
+        chance = chance_of(own + (around + texts))
+        keep = chance >= self.threshold
+        parts = _Parts(chance, own, around, others, texts)
+        added = {
+            "p_english": pa.array(chance.astype(np.float32)),
+            "p_context": pa.array(chance_of(around + texts).astype(np.float32)),
+            self.detail: parts.in_words(captions(batch), ~keep),
+        }
+        return verdicts(rows, [("other_language", ~keep)]), added
+
+    def _evidence(self, texts: pa.Array) -> Floats:
+        return evidence(self.detector, self.language, texts, self.lexicon if self.language == "en" else None)
+
+    def _around(self, batch: pa.RecordBatch, own: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
+        """What page or site say of each caption, as log-odds; and how many others of its site were asked, -1 where it
+        is the page."""
+        same, foreign = stated(batch, self.language)
+        told = SAME_PAGE * same + OTHER_PAGE * foreign
+        others = np.where(same | foreign, -1, 0)
         lone = ~same & ~foreign
-        if self.dictionary:
-            for row in np.flatnonzero(~keep & ~foreign & (same | (wanted >= self.low_threshold))):
-                keep[row] = self._share(texts[row]) >= self.dictionary_share
-        else:
-            keep |= lone & ((first & (wanted >= LEAST_FIRST)) | (wanted >= min(self.threshold, WITHOUT_DICTIONARY)))
-        return verdicts(rows, [("other_language", ~keep)]), {"p_english": pa.array(wanted)}
+        if self.sites is not None and lone.any():
+            shares, others[lone] = self.sites.around(batch.filter(pa.array(lone)), chance_of(own[lone]))
+            told[lone] = odds_of(shares)
+        return told, others
 
-    def _pages(self, batch: pa.RecordBatch) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-        """Which captions stand on a page in the wanted language, and which on one in another; neither where that is not
-        known."""
-        if "page_language" not in batch.schema.names:
-            nowhere = np.zeros(batch.num_rows, bool)
-            return nowhere, nowhere
-        told = batch["page_language"].dictionary_encode()
-        names = [(text or "").replace("_", "-").partition("-")[0].lower() for text in told.dictionary.to_pylist()]
-        # Behind them what a null stands for.
-        same = np.array([*(name == self.language for name in names), False])
-        foreign = np.array([*(bool(name) and name != self.language for name in names), False])
-        places = told.indices.fill_null(len(names)).to_numpy(zero_copy_only=False)
-        return same[places], foreign[places]
+    def _other_texts(self, batch: pa.RecordBatch, unsure: Mask) -> Floats:
+        """What the other texts of an image say of its caption, where it may decide."""
+        result = np.zeros(batch.num_rows)
+        if "texts" not in batch.schema.names or not unsure.any():
+            return result
+        several = pc.list_value_length(batch["texts"]).fill_null(0).to_numpy() > 1
+        chosen = np.flatnonzero(unsure & several)
+        rows = batch.take(pa.array(chosen))
+        found = zip(rows["texts"].to_pylist(), captions(rows).to_pylist(), strict=True)
+        others = [
+            (row, each["text"])
+            for row, (texts, caption) in enumerate(found)
+            for each in texts
+            if each["text"] and each["text"] != caption
+        ]
+        if not others:
+            return result
+        at = np.array([row for row, _ in others])
+        said = self._evidence(pa.array([text for _, text in others], pa.string()))
+        number = np.maximum(np.bincount(at, minlength=len(chosen)), 1)
+        result[chosen] = np.clip(TEXTS * np.bincount(at, said, len(chosen)) / number, -TEXTS_MOST, TEXTS_MOST)
+        return result
 
-    def _share(self, text: str) -> float:
-        """The share of a text's words that are in the dictionary, as they stand or without a final s; numbers are words
-        of every language."""
-        spoken = [word for word in words(text) if not word.isdigit()]
-        found = [word in self.dictionary or word.removesuffix("s") in self.dictionary for word in spoken]
-        return sum(found) / len(found) if found else 0.0
+
+@dataclass(frozen=True)
+class _Parts:
+    """What decided on each caption; ``others`` is -1 where a page did, and not its site."""
+
+    chance: Floats
+    own: Floats
+    around: Floats
+    others: npt.NDArray[np.int64]
+    texts: Floats
+
+    def in_words(self, texts: pa.Array, dropped: Mask) -> pa.Array:
+        """For captions that go, the caption and what decided on it; null for others."""
+        told: list[str | None] = [None] * len(texts)
+        for row in np.flatnonzero(dropped).tolist():
+            told[row] = f"{texts[row].as_py()} [p {self.chance[row]:.2f}: {self._parts(row)}]"
+        return pa.array(told, pa.string())
+
+    def _parts(self, row: int) -> str:
+        parts = [f"caption {self.own[row]:+.1f}"]
+        if self.others[row] < 0:
+            parts.append(f"page {self.around[row]:+.1f}")
+        elif self.around[row]:
+            parts.append(f"site, {self.others[row]:,} others, {self.around[row]:+.1f}")
+        if self.texts[row]:
+            parts.append(f"other texts {self.texts[row]:+.1f}")
+        return ", ".join(parts)

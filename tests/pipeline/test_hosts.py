@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 from yarl import URL
 
-from pipeline.hosts import by_host, host_name, host_of, origin_of
+from pipeline.hashing import hash64
+from pipeline.hosts import by_host, host_name, host_of, hosts_of, origin_of
 from pipeline.read.config import ExtractConfig
 from pipeline.read.frontier import admit, frontier_table
 
@@ -20,6 +21,14 @@ def test_scheme_port_case_and_final_dot_make_no_other_host() -> None:
 @pytest.mark.parametrize("url", ["https://bücher.example/a", "https://xn--bcher-kva.example/b"])
 def test_an_international_name_has_one_form(url: str) -> None:
     assert host_of(url) == host_name(URL(url)) == "xn--bcher-kva.example"
+
+
+def test_a_column_has_the_hosts_that_its_addresses_have() -> None:
+    odd = ["http://[::1", "", "http://[2001:DB8::1]:80/x", "https://bücher.example/a", "http://a.org:x/", "//b.org/c"]
+    plain = ["https://a.org", "http://a-b.c.org:80?x", "http://a.org#y", "http://a.org./z", "http://a..org/"]
+    urls = [*SAME, *odd, *plain, *SAME]
+    assert hosts_of(pa.array(urls)).tolist() == [hash64(host_of(url)) for url in urls]
+    assert hosts_of(pa.array([], pa.string())).tolist() == []
 
 
 def test_what_has_no_host() -> None:

@@ -1,12 +1,17 @@
-import dataclasses
+import re
 from collections.abc import Callable
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
+from pipeline.tables.schema import CANDIDATES
 from pipeline.text import detectors
 from pipeline.text.detectors import detect, language_of
-from pipeline.text.language import LanguageRule, dictionary_from_queries, english_function_words
+from pipeline.text.english import Lexicon, lexicon_of
+from pipeline.text.evidence import odds_of
+from pipeline.text.language import OTHER_PAGE, SAME_PAGE, TEXTS_MOST, LanguageRule
+from pipeline.text.sites import count_sites, read_sites
 from webimagetext.errors import UserError
 
 Batch = Callable[[list[str]], pa.RecordBatch]
@@ -29,8 +34,12 @@ OTHER = [
 ]
 
 
-def rule(detector: str, dictionary: frozenset[str] = frozenset(), language: str = "en") -> LanguageRule:
-    return LanguageRule(detector, language, 0.5, 0.1, 0.8, dictionary)
+_NOUNS = ("cat", "sofa", "child", "football", "park", "owl", "banana", "pear", "fox", "field")
+DICTIONARY = lexicon_of({"black", "red", "sleep", "play", *_NOUNS})
+
+
+def rule(detector: str, lexicon: Lexicon | None = None, language: str = "en") -> LanguageRule:
+    return LanguageRule(detector, language, 0.5, lexicon)
 
 
 @pytest.mark.parametrize("detector", ["fasttext", "langdetect"])
@@ -39,6 +48,7 @@ def test_english_stays_and_the_rest_goes(detector: str, batch_of: Batch) -> None
     assert verdicts.to_pylist() == [None] * len(ENGLISH) + ["other_language"] * len(OTHER)
     assert added["p_english"].type == pa.float32() and added["p_english"].null_count == 0
     assert max(added["p_english"].to_pylist()) <= 1
+    assert added["p_context"].to_pylist() == [0.5] * len(verdicts)
 
 
 def test_another_language_can_be_wanted(batch_of: Batch) -> None:
@@ -47,12 +57,17 @@ def test_another_language_can_be_wanted(batch_of: Batch) -> None:
 
 
 def test_a_dictionary_saves_short_captions(batch_of: Batch) -> None:
-    known = frozenset({"banana", "owl", "pear"}) | english_function_words()
-    captions = [f"{article} {word}." for article in ("A", "The") for word in ("red pears", "banana", "owl")]
-    low = LanguageRule("fasttext", "en", 1.0, 0.0, 0.6, known)
-    assert low(batch_of(captions))[0].null_count == len(captions)
-    high = LanguageRule("fasttext", "en", 1.0, 0.0, 0.6, frozenset({"zebra"}))
-    assert high(batch_of(captions))[0].null_count == 0
+    captions = [f"{article} {word}." for article in ("A", "The") for word in ("red pears", "black banana", "owl park")]
+    verdicts, added = rule("fasttext", DICTIONARY)(batch_of(captions))
+    assert verdicts.null_count == len(captions)
+    _, without = rule("fasttext", lexicon_of({"zebra"}))(batch_of(captions))
+    assert pc.all(pc.greater(added["p_english"], without["p_english"])).as_py()
+
+
+def test_another_languages_words_weigh_against_a_caption(batch_of: Batch) -> None:
+    captions = ["the red sofa of the owl", "red sofa de la owl", "red sofa und owl"]
+    told = rule("fasttext", DICTIONARY)(batch_of(captions))[1]["p_english"].to_pylist()
+    assert told[0] > 0.9 > 0.5 > max(told[1:])
 
 
 def test_langdetect_is_seeded(batch_of: Batch) -> None:
@@ -65,12 +80,6 @@ def test_texts_that_try_a_detector() -> None:
     odd = ["", " ", "\n", "a\nb\nc", "12345", "🐕" * 50, "\x00", "x" * 20_000, "e\u0301" * 100]
     for detector in ("fasttext", "langdetect"):
         assert [len(answers) for answers in detect(detector, odd, "en")] == [len(odd)] * 2
-
-
-def test_the_dictionary_of_a_query_list() -> None:
-    queries = pa.table({"query": ["red panda", "der", "owl"], "sources": [["synset"], ["word"], ["synset", "word"]]})
-    assert dictionary_from_queries(queries) == {"red", "panda", "owl"} | english_function_words()
-    assert dictionary_from_queries(queries.slice(1, 1)) == frozenset()
 
 
 def test_unknown_languages_and_detectors_are_named() -> None:
@@ -93,56 +102,95 @@ def test_a_detector_tells_the_likeliest_other_language(detector: str) -> None:
     assert ((other == 0) | (wanted <= other)).all() and (wanted + other <= 1.001).all()
 
 
-SURELY_ANOTHER = "Fill Path Example"  # as the model has it, at 0.86
 UNSURE = "Edge radius examples"  # where English is not even among the first
 
 
-def kept(caption: str, page: str | None, language: str = "en", **changed: object) -> bool:
+def chance(caption: str, page: str | None, language: str = "en", lexicon: Lexicon | None = None) -> tuple[float, float]:
+    """p and p of the surroundings."""
     batch = pa.RecordBatch.from_pydict({"caption": [caption], "page_language": pa.array([page], pa.string())})
-    tried = dataclasses.replace(rule("fasttext", language=language), **changed)  # type: ignore[arg-type]
-    return tried(batch)[0].null_count == 1
+    _, added = rule("fasttext", lexicon, language)(batch)
+    return added["p_english"][0].as_py(), added["p_context"][0].as_py()
 
 
 @pytest.mark.parametrize("page", ["en", "EN-us", "en_GB"])
-def test_on_a_page_in_the_language_what_is_not_surely_another_stays(page: str) -> None:
-    assert kept(UNSURE, page) and not kept(UNSURE, None) and not kept(UNSURE, "")
-    assert not kept(OTHER[0], page) and not kept(OTHER[3], page)
-    known = frozenset({"fill", "path", "example"})
-    assert not kept(SURELY_ANOTHER, page) and kept(SURELY_ANOTHER, page, dictionary=known)
+def test_a_page_in_the_language_makes_a_caption_likelier(page: str) -> None:
+    own = odds_of(chance(UNSURE, None)[0])
+    assert odds_of(chance(UNSURE, page)[0]) == pytest.approx(own + SAME_PAGE, abs=1e-4)
+    assert odds_of(chance(UNSURE, page)[1]) == pytest.approx(SAME_PAGE, abs=1e-4)
+    assert chance(OTHER[0], page)[0] < 0.5 and chance(OTHER[3], page)[0] < 0.5
 
 
 def test_on_a_page_in_another_language_a_caption_has_to_be_surely_in_this_one() -> None:
     """Untranslated captions stay."""
-    doubtful = "Menu radius Tab"  # English first, at 0.12
-    assert kept(doubtful, "en") and kept(doubtful, None, threshold=0.1) and not kept(doubtful, "de")
-    assert not kept(doubtful, "de", dictionary=frozenset({"menu", "radius", "tab"}))
-    assert kept(ENGLISH[0], "de") and not kept(OTHER[0], "de")
-    assert kept(OTHER[0], "de", language="de") and kept(OTHER[0], "de-CH", language="de")
+    own = odds_of(chance(UNSURE, "")[0])
+    assert odds_of(chance(UNSURE, "de")[0]) == pytest.approx(own + OTHER_PAGE, abs=1e-4)
+    assert chance(ENGLISH[0], "de", lexicon=DICTIONARY)[0] > 0.5 > chance(OTHER[0], "de")[0]
+    assert chance(OTHER[0], "de-CH", language="de")[0] > 0.5 > chance(ENGLISH[0], "en", language="de")[0]
 
 
-def test_numbers_do_not_count_against_the_dictionary() -> None:
-    known = frozenset({"world", "tourism", "day"})
-    assert kept("world tourism day 2015", None, dictionary=known, threshold=1.0, low_threshold=0.0)
-    assert not kept("world tourism 12 2015", None, dictionary=frozenset({"world"}), threshold=1.0, low_threshold=0.0)
+def test_the_threshold_decides(batch_of: Batch) -> None:
+    batch = batch_of([*ENGLISH, *OTHER, UNSURE])
+    told = rule("fasttext")(batch)[1]["p_english"].to_numpy()
+    for threshold in (0.02, 0.3, 0.9, 0.99):
+        kept = LanguageRule("fasttext", "en", threshold)(batch)[0].is_null().to_numpy(False)
+        assert (kept == (told >= threshold)).all()
+    assert len({threshold for threshold in (0.02, 0.3, 0.9, 0.99) if (told >= threshold).all()}) == 0
 
 
-def test_without_a_page_or_a_dictionary_the_first_language_counts() -> None:
-    seen = set()
-    for caption in (text.lower()[:length] for text in (*ENGLISH, *OTHER) for length in (7, 10, 14)):
-        wanted, other = (answer[0] for answer in detect("fasttext", [caption], "en"))
-        expected = bool((wanted >= other and wanted >= 0.15) or wanted >= 0.3)
-        assert kept(caption, None) == expected
-        seen.add((expected, wanted >= 0.3))
-    assert seen == {(True, True), (True, False), (False, False)}
+def with_texts(caption: str, *others: str) -> pa.RecordBatch:
+    texts = [{"kind": "alt", "text": caption}, *({"kind": "title", "text": text} for text in others)]
+    row = {"pair_id": 1, "url": "http://a.example/1.png", "caption": caption, "texts": texts}
+    return pa.RecordBatch.from_pylist([row], schema=CANDIDATES)
+
+
+def test_the_other_texts_of_an_image_speak_where_the_caption_does_not() -> None:
+    doubtful = "Banana radius"
+    alone = rule("fasttext", DICTIONARY)(with_texts(doubtful))[1]
+    same = rule("fasttext", DICTIONARY)(with_texts(doubtful, doubtful))[1]
+    english = rule("fasttext", DICTIONARY)(with_texts(doubtful, ENGLISH[0]))[1]
+    german = rule("fasttext", DICTIONARY)(with_texts(doubtful, OTHER[0]))[1]
+    own = odds_of(alone["p_english"][0].as_py())
+    assert abs(own) < TEXTS_MOST and alone["p_context"][0].as_py() == same["p_context"][0].as_py() == 0.5
+    assert odds_of(english["p_context"][0].as_py()) == pytest.approx(TEXTS_MOST, abs=1e-4)
+    assert odds_of(german["p_context"][0].as_py()) == pytest.approx(-TEXTS_MOST, abs=1e-4)
+    assert odds_of(german["p_english"][0].as_py()) == pytest.approx(own - TEXTS_MOST, abs=1e-4)
+    sure = rule("fasttext", DICTIONARY)(with_texts(ENGLISH[0], OTHER[0]))[1]
+    assert sure["p_context"][0].as_py() == 0.5
+
+
+def test_sites_speak_where_no_page_does(batch_of: Batch) -> None:
+    batch = batch_of([*OTHER, UNSURE, *OTHER])
+    counts = count_sites(batch, "fasttext", "en", None)
+    sites = read_sites(pa.Table.from_batches([counts]))
+    _, added = LanguageRule("fasttext", "en", 0.5, None, sites)(batch)
+    assert max(added["p_context"].to_pylist()) < 0.2
+    paged = batch.set_column(
+        batch.schema.get_field_index("page_language"), "page_language", pa.array(["en"] * len(batch))
+    )
+    told = LanguageRule("fasttext", "en", 0.5, None, sites)(paged)[1]["p_context"]
+    assert odds_of(told[0].as_py()) == pytest.approx(SAME_PAGE, abs=1e-4)
+
+
+def test_the_ledger_has_the_numbers(batch_of: Batch) -> None:
+    batch = batch_of([OTHER[0], ENGLISH[0]])
+    told = rule("fasttext")(batch)[1]["language_detail"].to_pylist()
+    assert told[1] is None
+    assert re.fullmatch(re.escape(OTHER[0]) + r" \[p 0\.0\d: caption -\d+\.\d\]", told[0])
+    paged = pa.RecordBatch.from_pydict({"caption": [OTHER[0]], "page_language": ["de"]})
+    assert f"page {OTHER_PAGE:+.1f}]" in rule("fasttext")(paged)[1]["language_detail"][0].as_py()
+    sites = read_sites(pa.Table.from_batches([count_sites(batch_of(OTHER), "fasttext", "en", None)]))
+    told = LanguageRule("fasttext", "en", 0.5, None, sites)(batch_of(OTHER[:1]))[1]["language_detail"]
+    assert re.search(r", site, 6 others, -\d\.\d\]$", told[0].as_py())
 
 
 def test_batches_know_their_rows(batch_of: Batch) -> None:
     captions = [UNSURE, UNSURE, OTHER[0], ENGLISH[0], UNSURE, OTHER[0]]
-    pages = pa.array([None, "en", "en", "de", "en-US", None], pa.string())
-    batch = pa.RecordBatch.from_arrays([pa.array(captions), pages], ["caption", "page_language"])
-    verdicts, added = rule("fasttext")(batch)
-    assert verdicts.is_null().to_pylist() == [False, True, False, True, True, False]
-    assert added["p_english"].to_pylist() == detect("fasttext", captions, "en")[0].tolist()
+    pages = ["de", "en", "en", "de", "en-US", None]
+    batch = pa.RecordBatch.from_arrays([pa.array(captions), pa.array(pages)], ["caption", "page_language"])
+    verdicts, added = rule("fasttext", DICTIONARY)(batch)
+    each = [chance(caption, page, lexicon=DICTIONARY) for caption, page in zip(captions, pages, strict=True)]
+    assert added["p_english"].to_pylist() == [p for p, _ in each]
+    assert verdicts.is_null().to_pylist() == [p >= 0.5 for p, _ in each]
 
 
 def test_the_language_of_a_text() -> None:
