@@ -36,7 +36,8 @@ NOT_OTHER = ("eng", "pcm", "kri", "gul", "jam", "sco", "bis", "tpi", "pis", "bzj
 SHARE, LONGEST = 0.008, 6  # of a declaration, and letters, of a word that counts as one of its function words
 TOO_FEW, MOST_LANGUAGES = 500, 10  # words of a declaration; languages of a word that count for its triples
 ENGLISH_ALL_THE_SAME = {"the", "of", "and", "with"}
-PENALTY, ROUNDS, SHIFT = 0.1, 30, 0.5
+TEXTS = 2000  # that the sets together count for against the cost of large weights
+ROUNDS, SHIFT = 30, 0.7
 EDGE = "`"  # the character before "a"
 _PARAGRAPH = re.compile(r"<(?:p|h\d|li)[^>]*>(.*?)</", re.DOTALL)
 
@@ -109,7 +110,7 @@ def fit(facts: Floats, english_ones: npt.NDArray[np.bool_], weight: Floats) -> t
     by their squares, each measured in its own standard deviation."""
     mean, spread = facts.mean(axis=0), facts.std(axis=0) + 1e-9
     columns = np.column_stack([(facts - mean) / spread, np.ones(len(facts))])
-    cost = np.append(np.ones(facts.shape[1]), 0.0) / PENALTY
+    cost = np.append(np.ones(facts.shape[1]), 0.0)
     found = np.zeros(columns.shape[1])
     for _ in range(ROUNDS):
         chance = 1 / (1 + np.exp(-(columns @ found)))
@@ -133,7 +134,7 @@ def main() -> int:
     ]
     truth = np.concatenate([np.full(len(side), number % 2 == 0) for number, side in enumerate(sides)])
     weight = np.concatenate([np.full(len(side), 1 / len(side)) for side in sides])
-    weight *= len(weight) / weight.sum()
+    weight *= TEXTS / weight.sum()
     for name, known, shift in (
         ("with a dictionary", lexicon(), SHIFT),
         ("without one", lexicon_of(()), 0.0),

@@ -17,12 +17,11 @@ Floats = npt.NDArray[np.float64]
 # Fitted on captions of the GIMP manual in 27 languages and names of emoji in 160 (benchmarks.language_training), held
 # against four other sets (docs/curation.md). The first two stand for what the detector says, the others for MEASURES.
 FLOOR = 0.003  # added to a probability before its logarithm is taken
-_DETECTOR = (0.56, 0.69)
-_ALONE = 0.81
-_WORDS = (1.99, 1.02, 0.29, -0.84, -3.11, -0.07, -0.41, -0.32, -0.65, -0.03, 3.95, 0.13, 0.11)
-_WITH_DICTIONARY = ((0.43, 0.27), _WORDS, -2.18)
-_FEW_WORDS = (3.02, 1.13, 0.0, -0.35, -1.26, 0.0, -0.98, -0.33, -0.32, -0.08, 0.0, 0.23, -0.02)
-_WITHOUT = ((0.51, 0.21), _FEW_WORDS, 0.07)
+_DETECTOR, _ALONE = (0.56, 0.68), 0.80
+_WORDS = (2.37, 1.21, 0.47, -0.90, -2.86, -0.04, -0.32, -1.38, -0.74, 0.19, 3.92, 0.11, 0.11)
+_WITH_DICTIONARY = ((0.47, 0.21), _WORDS, -2.51)
+_FEW_WORDS = (3.26, 1.43, 0.0, -0.31, -1.23, 0.0, -0.92, -0.26, -0.32, 0.05, 0.0, 0.23, -0.01)
+_WITHOUT = ((0.53, 0.16), _FEW_WORDS, -0.15)
 
 
 def evidence(detector: str, language: str, texts: pa.Array, lexicon: Lexicon | None) -> Floats:

@@ -24,7 +24,7 @@ Mask = npt.NDArray[np.bool_]
 
 OTHERS = 5.0  # captions of a list that a site's own have to outweigh
 SITE_SHARE = 0.97  # beyond, a site's make-up weighs no more
-LIST_SHARE = 0.9  # likewise a list's, where the site shows nothing else
+LIST_SHARE = 0.8  # likewise a list's, where the site shows nothing else
 UNIT = 65_535  # of a probability as it is summed: whole numbers, whose sum does not depend on their order
 
 
