@@ -44,7 +44,7 @@ def test_pace_and_identity_decide_nothing(
     job.run(f"pace-{options[0]}", *options)
     assert digests(run) == digests(first)
     assert [path for path in job.site.asked[asked:] if path.startswith("/images")] == []
-    assert capsys.readouterr().err.count("[1/7] extract candidate pairs: finished before, skipped") == 1
+    assert capsys.readouterr().err.count("[1/8] extract candidate pairs: finished before, skipped") == 1
     if "--http.user-agent" not in options:  # a refusal is looked at again under another name
         assert len(job.site.asked) == asked
 

@@ -69,7 +69,7 @@ def test_the_same_command_again_skips_all_and_asks_nothing(
     job.run("skipped")
     assert digests(again) == digests(first)
     assert len(job.site.asked) == asked
-    assert capsys.readouterr().err.count("finished before, skipped") == 7
+    assert capsys.readouterr().err.count("finished before, skipped") == 8
 
 
 def test_another_t_asks_for_nothing_that_the_store_has(job: Job, first: RunFolder) -> None:

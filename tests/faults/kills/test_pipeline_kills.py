@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 STEPS = {
     "extract": "candidates",
     "captions": "frequent_captions",
+    "languages": "site_languages",
     "match": "matched",
     "balance": "selected",
     "fetch": "images",
@@ -111,6 +112,7 @@ def content(root: Path) -> dict[str, str]:
     folders = [
         *TABLES,
         "frequent_captions",
+        "site_languages",
         "evaluation",
         *(f"rejects/{path.name}" for path in (root / "rejects").iterdir()),
     ]

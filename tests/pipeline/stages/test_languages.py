@@ -27,7 +27,8 @@ def curated(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     pq.write_table(
         pa.table({"URL": [url for url, _ in rows], "TEXT": [text for _, text in rows]}), folder / "l.parquet"
     )
-    queries = {"query": ["fox", "field"], "id": pa.array([0, 1], pa.uint32()), "sources": [["synset"], ["synset"]]}
+    names = ["fox", "red fox", "field number"]
+    queries = {"query": names, "id": pa.array([0, 1, 2], pa.uint32()), "sources": [["synset"]] * 3}
     pq.write_table(pa.table(queries), folder / "queries.parquet")
     (folder / "run.toml").write_text(
         f'queries = "{folder}/queries.parquet"\n[extract]\nsource = "url_list"\ninputs = ["{folder}/l.parquet"]\n'
