@@ -18,7 +18,7 @@ from query_builder.clean.markup import SiteRules, site_rules
 from query_builder.config import BuildConfig
 from query_builder.corpus import Corpus, Thresholds, Totals, merge_corpus, pages_of, read_totals
 from query_builder.count.shard import ShardTask, count_shard, shard_folder
-from query_builder.inputs import checksum, glance, hold_the_same
+from query_builder.inputs import check_language, check_twice, checksum, glance, hold_the_same
 from query_builder.kept import is_kept, is_kept_folder
 from query_builder.merge.bigrams import Floors
 from query_builder.merge.titles import TitleName, TitleStatistics, rank_titles
@@ -145,10 +145,14 @@ def _plan(config: BuildConfig) -> _Job:
     """Looks at the inputs without reading them."""
     budgets = parse_budgets(config.budget, config.size)
     information = [read_site_info(url) for url in config.dump]
+    for url, site in zip(config.dump, information, strict=True):
+        check_language(url, site.database, config.language)
     shard_bytes = round(config.shard_megabytes * (1 << 20)) or None
     shards, view_shards = plan_shards(config.dump, shard_bytes), plan_shards(config.pageviews, shard_bytes)
     files = [*config.dump, *config.pageviews, *(wordnet_files(config.wordnet) if config.wordnet else [])]
-    identity = fingerprint(COUNTING_VERSION, NORMAL_FORM, [glance(url) for url in files])
+    glances = [glance(url) for url in files]
+    check_twice(files, glances)
+    identity = fingerprint(COUNTING_VERSION, NORMAL_FORM, glances)
     rules = site_rules(config.language, information[0].namespaces)
     return _Job(config, budgets, rules, shards, view_shards, files, identity, _settings(config, budgets), shard_bytes)
 

@@ -19,7 +19,7 @@ class BuildConfig(Ranged):
     The same inputs give the same bytes."""
 
     dump: tuple[str, ...] = ()
-    """pages-articles XML files or URLs: bz2 (multistream or not), gz, zst or plain."""
+    """pages-articles XML files or URLs: bz2 (multistream or not), gz, zst, xz or plain."""
     pageviews: tuple[str, ...] = ()
     """pageview_complete files, monthly or daily, any number: views are summed. Without any, titles rank by redirects to
     them."""
@@ -44,8 +44,8 @@ class BuildConfig(Ranged):
     compat: Literal["none", "metaclip"] = "none"
     """metaclip: the rules of the published re-creation with their errors, for comparison; ignores size and budget."""
     language: str = "en"
-    """Code of the Wikipedia (en, de, simple…): picks the rows of the page views and what marks lists and
-    disambiguation."""
+    """Code of the Wikipedia (en, de, simple…), which has to be the dump's: picks the rows of the page views and what
+    marks lists and disambiguation."""
     on_corrupt: Literal["fail", "skip"] = "fail"
     """fail: stop at damaged input, with file and byte offset; skip: leave the damaged part out and count it."""
     workers: Annotated[int, Range(0, 1024)] = 0

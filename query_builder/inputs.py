@@ -5,16 +5,20 @@ In: addresses of files. Out: what a glance tells, and names, sizes and SHA-256 s
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
+from query_builder.clean.markup import LANGUAGES
 from query_builder.kept import read_note, write_note
+from webimagetext.errors import UserError
 from webimagetext.files import digest, is_url, open_input, read_ranges, size, version
 from webimagetext.progress import Progress
 
-__all__ = ["checksum", "described", "glance", "hold_the_same"]
+__all__ = ["check_language", "check_twice", "checksum", "described", "glance", "hold_the_same"]
 
 ENDS = 1 << 16
+RENAMED = {"be-x-old": "be-tarask"}  # languages whose database kept its old name
 
 
 def described(url: str, sha256: str = "") -> dict[str, Any]:
@@ -46,6 +50,30 @@ def glance(url: str) -> tuple[int, str, str]:
             stream.seek(max(0, length - ENDS))
             ends += stream.read(ENDS)
     return length, changed, hashlib.sha256(ends).hexdigest()
+
+
+def check_twice(urls: Sequence[str], glances: Sequence[tuple[int, str, str]]) -> None:
+    """Raises UserError where an input is given twice, under one name or two: it would count twice. ``glances`` are what
+    :func:`glance` gives of each."""
+    known: dict[tuple[int, str], str] = {}
+    for url, (length, _, ends) in zip(urls, glances, strict=True):
+        other = known.get((length, ends))
+        known[length, ends] = url
+        if other is not None:
+            problem = f"{url}: given twice" if other == url else f"{url}: holds the same as {other}"
+            raise UserError(f"{problem}, so all in it would count twice", "give each file once")
+
+
+def check_language(url: str, database: str, language: str) -> None:
+    """Raises UserError for the dump of another language's wiki than ``language``; what is no Wikimedia database by its
+    name is let through."""
+    found = re.fullmatch(r"([a-z_]+?)wik[a-z]*", database)
+    code = found[1].replace("_", "-") if found else ""
+    if code in LANGUAGES and language not in (code, RENAMED.get(code)):
+        raise UserError(
+            f"{url}: a dump of {database}, and --language is {language}",
+            f"name the dump's language, by which page views, lists and disambiguation are told: --language {code}",
+        )
 
 
 def hold_the_same(made_from: Sequence[dict[str, Any]], urls: Sequence[str]) -> bool:

@@ -45,6 +45,11 @@ TAGS: dict[int, tuple[str, ...]] = {
 # A link whose prefix is one of these shows nothing in the text: media and categories by namespace number, and other
 # languages.
 FILE_AND_CATEGORY = (6, 14)
+# What every Wikipedia calls its namespaces too, the main one and that of lists apart.
+NAMESPACES = (
+    *_names("media special talk user file image mediawiki template help category portal draft module timedtext"),
+    *(f"{name} talk" for name in _names("user file image mediawiki template help category portal draft module")),
+)
 DEFAULT_NAMESPACES = {6: ("File", "Image"), 14: ("Category",)}
 LANGUAGES = _names(
     "aa ab ace ady af ak als alt am an ang ar arc arz as ast atj av ay az azb ba ban bar bcl be bg bh bi bjn bm bn bo "
@@ -171,6 +176,7 @@ class SiteRules:
     link_prefixes: tuple[str, ...]
     disambiguation: tuple[str, ...]
     lists: tuple[str, ...]
+    namespaces: frozenset[str] = frozenset()  # the names of all but the main one, in lower case
 
 
 def site_rules(language: str, namespaces: Mapping[int, Iterable[str]]) -> SiteRules:
@@ -181,7 +187,10 @@ def site_rules(language: str, namespaces: Mapping[int, Iterable[str]]) -> SiteRu
     names = {name for number in FILE_AND_CATEGORY for name in DEFAULT_NAMESPACES[number]}
     names |= {name for number in FILE_AND_CATEGORY for name in namespaces.get(number, ())}
     templates = DISAMBIGUATION.get(language, DISAMBIGUATION["en"])
-    return SiteRules(tuple(sorted(names)), templates, LISTS.get(language, LISTS["en"]))
+    other = {name.lower() for number, given in namespaces.items() if number for name in given if name}
+    return SiteRules(
+        tuple(sorted(names)), templates, LISTS.get(language, LISTS["en"]), frozenset(other | set(NAMESPACES))
+    )
 
 
 def markup_tables(rules: SiteRules) -> Markup:

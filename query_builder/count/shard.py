@@ -148,7 +148,10 @@ def count_shard(task: ShardTask) -> int:
     try:
         counter = _ShardCounter(task, temporary)
         with full_disk_names(folder):
-            for batch in read_pages(task.shard, skip_corrupt=task.skip_corrupt, ledger=counter.ledger):
+            pages = read_pages(
+                task.shard, skip_corrupt=task.skip_corrupt, ledger=counter.ledger, namespaces=task.rules.namespaces
+            )
+            for batch in pages:
                 counter.add(batch)
             counter.close()
         os.rename(temporary, folder)

@@ -1,9 +1,10 @@
 """The pages of a Wikipedia dump, shard by shard.
 
 In: `pages-articles` XML files. Out: the shards they are cut into and, for a shard, its pages in the main namespace:
-title, redirect target, and where the text lies in a buffer. A page belongs to the shard that its ``<page>`` begins in;
-the reader goes on beyond the shard's end to finish the last one. Damage is raised or, where asked, left out and counted
-in a :class:`Ledger`, in which every page is: ``pages`` are all, and each of them is one of PAGE_KINDS.
+title, redirect target, and where the text of its newest revision lies in a buffer. A page belongs to the shard that
+its ``<page>`` begins in; the reader goes on beyond the shard's end to finish the last one. Damage is raised or, where
+asked, left out and counted in a :class:`Ledger`, in which every page is: ``pages`` are all, and each of them is one of
+PAGE_KINDS.
 """
 
 import html
@@ -27,11 +28,26 @@ PLAIN_FACTOR = 4  # a megabyte of bz2 is about four of XML
 BATCH = 4 << 20
 LONGEST_HEADER = 1 << 20
 LONGEST_PAGE = BEYOND
-TOO_LONG = f"a page of more than {LONGEST_PAGE:,} bytes: the XML is damaged"
+TOO_LONG = f"a page of more than {LONGEST_PAGE:,} bytes: the XML is damaged, or this is a dump of all revisions"
 _OPEN, _CLOSE, _END = b"<page>", b"</page>", b"</mediawiki>"
 _NAMESPACE = re.compile(r'<namespace key="(-?\d+)"[^>]*>([^<]*)</namespace>')
 
+_REVISION, _REDIRECT_TITLE = b"<revision>", b'<redirect title="'
+_TIMESTAMP = re.compile(rb"<timestamp>([^<]*)</timestamp>")
+LONGEST_REDIRECT = 4096  # bytes of a text that are looked at
+# What marks a redirect, by the language files of MediaWiki; the English one holds everywhere.
+_REDIRECT_WORDS = """
+    REDIRECT WEITERLEITUNG REDIRECTION REDIRECCIÓN REDIRECCION RINVIA RINVIO RIMANDO REDIRECIONAMENTO
+    DOORVERWIJZING PATRZ PRZEKIERUJ TAM ПЕРЕНАПРАВЛЕНИЕ ПЕРЕНАПР ПЕРЕНАПРАВЛЕННЯ ПРЕНАСОЧВАНЕ ВИЖ ПЕРАНАКІРАВАННЕ
+    OMDIRIGERING OHJAUS UUDELLEENOHJAUS PŘESMĚRUJ PRESMERUJ ÁTIRÁNYÍTÁS REDIRECTEAZA ПРЕУСМЕРИ PREUSMJERI
+    PREUSMERI PREUSMERITEV ПРЕНАСОЧУВАЊЕ ALIDIREKTU REDIREKTO YÖNLENDİRME YÖNLENDİR ALIH LENCONG ĐỔI BIRZUZENDU
+    SUUNA ANAKATEYTHYNSI ΑΝΑΚΑΤΕΥΘΥΝΣΗ АЙДАУ YÖNƏLDIR PERADRASAVAŃNIE تحويل تغییر_مسیر تغییرمسیر הפניה अनुप्रेषित
+    पुनर्प्रेषित পুনর্নির্দেশ เปลี่ยนทาง 転送 リダイレクト 重定向 넘겨주기
+"""
+_REDIRECT = re.compile(rf"\s*#\s*(?:{'|'.join(_REDIRECT_WORDS.split())})\s*:?\s*\[\[([^\]|\n]*)", re.IGNORECASE)
+
 Ledger = Counter[str]
+OLDER_REVISIONS = "older revisions of articles and redirects"
 OTHER_NAMESPACES, MALFORMED = "pages in other namespaces", "malformed pages"
 PAGE_KINDS = ("articles", "redirects", OTHER_NAMESPACES, MALFORMED, "pages with invalid UTF-8")
 
@@ -112,12 +128,16 @@ def read_site_info(url: str) -> SiteInfo:
     return SiteInfo(database[1] if database else "", names)
 
 
-def read_pages(shard: Shard, *, skip_corrupt: bool, ledger: Ledger) -> Iterator[Batch]:
+def read_pages(
+    shard: Shard, *, skip_corrupt: bool, ledger: Ledger, namespaces: frozenset[str] = frozenset()
+) -> Iterator[Batch]:
     """The pages of a shard in batches of a few megabytes.
 
-    ``ledger`` counts pages by kind and what was left out. Raises CorruptInputError unless ``skip_corrupt``.
+    ``namespaces`` are the names of all but the main one, in lower case: they tell a page of another namespace where the
+    dump has no numbers, as old ones. ``ledger`` counts pages by kind and what was left out. Raises CorruptInputError
+    unless ``skip_corrupt``.
     """
-    reader = _Reader(shard, skip_corrupt, ledger)
+    reader = _Reader(shard, skip_corrupt, ledger, namespaces)
     pieces = pieces_from(shard.url, shard.start, shard.end)
     for piece in pieces:
         if piece.offset >= shard.end:
@@ -142,8 +162,8 @@ def read_pages(shard: Shard, *, skip_corrupt: bool, ledger: Ledger) -> Iterator[
 class _Reader:
     """What has come of a shard and is not yet cut into pages."""
 
-    def __init__(self, shard: Shard, skip_corrupt: bool, ledger: Ledger) -> None:
-        self.shard, self.skip_corrupt, self.ledger = shard, skip_corrupt, ledger
+    def __init__(self, shard: Shard, skip_corrupt: bool, ledger: Ledger, namespaces: frozenset[str]) -> None:
+        self.shard, self.skip_corrupt, self.ledger, self.namespaces = shard, skip_corrupt, ledger, namespaces
         self.pending = b""  # what follows the last whole page: the beginning of another, or of a mark
         self.waiting: list[bytes] = []
         self.gathered = 0  # bytes of what is waiting
@@ -172,7 +192,7 @@ class _Reader:
 
     def batch(self) -> Batch:
         """The whole pages in what has come."""
-        pages, buffer, self.pending, ended = _split(self.pending, self.waiting, self.damage, self.offset, self.ledger)
+        pages, buffer, self.pending, ended = self._split(self.pending, self.waiting)
         self.ended = ended or (self.ended and not pages)  # a batch may hold what follows the end, a line break say
         self.ledger["xml_bytes"] += self.gathered
         self.waiting, self.gathered = [], 0
@@ -189,7 +209,7 @@ class _Reader:
                 return
             stop = last.find(_CLOSE, start)
             if stop >= 0:
-                pages, buffer, _, _ = _split(b"", [last[: stop + len(_CLOSE)]], self.damage, self.offset, self.ledger)
+                pages, buffer, _, _ = self._split(b"", [last[: stop + len(_CLOSE)]])
                 yield self._counted(buffer, pages)
                 return
             if len(last) - start > LONGEST_PAGE + len(_CLOSE):
@@ -199,6 +219,9 @@ class _Reader:
             self.pending = last
         self.cut_off()
 
+    def _split(self, pending: bytes, waiting: list[bytes]) -> tuple[list[Page], bytes, bytes, bool]:
+        return _split(pending, waiting, self.damage, self.offset, self.ledger, self.namespaces)
+
     def _counted(self, buffer: bytes, pages: list[Page]) -> Batch:
         redirects = sum(page.target is not None for page in pages)
         self.ledger["redirects"] += redirects
@@ -207,7 +230,12 @@ class _Reader:
 
 
 def _split(
-    pending: bytes, waiting: list[bytes], damage: Callable[[int, str, str], None], offset: int, ledger: Ledger
+    pending: bytes,
+    waiting: list[bytes],
+    damage: Callable[[int, str, str], None],
+    offset: int,
+    ledger: Ledger,
+    namespaces: frozenset[str],
 ) -> tuple[list[Page], bytes, bytes, bool]:
     """Finds the whole pages in the bytes so far: pages, the buffer they point into, the rest, whether the end is in
     it. ``ledger`` counts all, and those of other namespaces."""
@@ -229,7 +257,7 @@ def _split(
         elif stop - start > LONGEST_PAGE:
             damage(offset, TOO_LONG, MALFORMED)
         else:
-            page = _parse(buffer, start, stop)
+            page = _parse(buffer, start, stop, ledger, namespaces)
             if isinstance(page, str):
                 damage(offset, page, MALFORMED)
             elif page is None:
@@ -241,8 +269,9 @@ def _split(
     return pages, buffer, buffer[-(len(_END) - 1) :], _END in tail
 
 
-def _parse(buffer: bytes, start: int, stop: int) -> Page | str | None:
-    """One page; None if it is in another namespace, or what is wrong with it."""
+def _parse(buffer: bytes, start: int, stop: int, ledger: Ledger, namespaces: frozenset[str]) -> Page | str | None:
+    """One page, with the text of its newest revision; None if it is in another namespace, or what is wrong with it.
+    ``ledger`` counts the other revisions."""
     at = buffer.find(b"<title>", start, stop)
     to = buffer.find(b"</title>", at, stop)
     if at < 0 or to < 0:
@@ -255,17 +284,78 @@ def _parse(buffer: bytes, start: int, stop: int) -> Page | str | None:
         text = buffer.find(b"<text", to, stop)
         if text < 0:
             return f"the page '{title}' has no text: the XML is damaged"
+        if namespace < 0 and _prefix(title) in namespaces:
+            return None
         target = None
-        redirect = buffer.find(b'<redirect title="', to, text)
+        redirect = buffer.find(b"<redirect", to, text)
         if redirect >= 0:
-            ends = buffer.find(b'"', redirect + 17, text)
-            if ends < 0:
+            target = _redirect_title(buffer, redirect, text)
+            if target is None:
                 return f"the redirect of the page '{title}' has no end: the XML is damaged"
-            target = html.unescape(buffer[redirect + 17 : ends].decode())
     except UnicodeDecodeError:
         return "a page's title is not valid UTF-8"
-    opened = buffer.find(b">", text, stop) + 1
-    closed = opened if buffer[opened - 2 : opened] == b"/>" else buffer.rfind(b"</text>", opened, stop)
+    opened, closed = _text(buffer, text, stop)
     if opened == 0 or closed < 0:
         return f"the text of the page '{title}' has no end: the XML is damaged"
+    following = buffer.find(_REVISION, closed, stop)
+    if following >= 0:
+        opened, closed = _newest(buffer, to, stop, ledger)
+    if not target:
+        # Old dumps mark a redirect without its target, or not at all: then the text says it.
+        named = _redirect_in(buffer, opened, closed)
+        target = named if named is not None else target
     return Page(html.unescape(title), target, opened, closed)
+
+
+def _prefix(title: str) -> str:
+    """What stands before a title's colon, as names of namespaces are compared."""
+    name, colon, _ = html.unescape(title).partition(":")
+    return name.replace("_", " ").strip().lower() if colon else ""
+
+
+def _text(buffer: bytes, at: int, stop: int) -> tuple[int, int]:
+    """Where the text whose ``<text`` is at ``at`` begins and ends; 0 or -1 where it doesn't."""
+    opened = buffer.find(b">", at, stop) + 1
+    return opened, opened if buffer[opened - 2 : opened] == b"/>" else buffer.find(b"</text>", opened, stop)
+
+
+def _redirect_title(buffer: bytes, at: int, stop: int) -> str | None:
+    """The target that the ``<redirect`` at ``at`` names, the empty one where it names none; None if it has no end."""
+    end = buffer.find(b">", at, stop)
+    if not buffer.startswith(_REDIRECT_TITLE, at):
+        return "" if end >= 0 else None
+    ends = buffer.find(b'"', at + len(_REDIRECT_TITLE), stop)
+    return html.unescape(buffer[at + len(_REDIRECT_TITLE) : ends].decode()) if ends >= 0 else None
+
+
+def _redirect_in(buffer: bytes, opened: int, closed: int) -> str | None:
+    """The target of the redirect that a text is; None for any other text."""
+    if not buffer[opened : opened + 64].lstrip().startswith(b"#"):
+        return None
+    found = _REDIRECT.match(buffer[opened : min(closed, opened + LONGEST_REDIRECT)].decode("utf-8", "replace"))
+    if not found:
+        return None
+    target = html.unescape(html.unescape(found[1])).partition("#")[0].strip(" _:").replace("_", " ")
+    return target[:1].upper() + target[1:]
+
+
+def _newest(buffer: bytes, start: int, stop: int, ledger: Ledger) -> tuple[int, int]:
+    """Where the text of the page's newest revision begins and ends: that of the latest time, the last of equals. One
+    whose text has no end is passed over; ``ledger`` counts all others."""
+    newest, best, revisions = (0, 0), b"", 0
+    at = buffer.find(_REVISION, start, stop)
+    while at >= 0:
+        text = buffer.find(b"<text", at, stop)
+        if text < 0:
+            break
+        opened, closed = _text(buffer, text, stop)
+        if closed < 0:
+            break
+        found = _TIMESTAMP.search(buffer, at, text)
+        time = found[1] if found else b""
+        revisions += 1
+        if time >= best:
+            newest, best = (opened, closed), time
+        at = buffer.find(_REVISION, closed, stop)
+    ledger[OLDER_REVISIONS] += revisions - 1
+    return newest

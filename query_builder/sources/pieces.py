@@ -1,12 +1,14 @@
 """Reads a dump from any place in it, whatever it is compressed with, so that several processes can share one file.
 
-In: a file by path or URL (plain, bz2, gzip, Zstandard; told by its first bytes) and a byte offset in it. Out:
+In: a file by path or URL (plain, bz2, gzip, Zstandard, xz; told by its first bytes) and a byte offset in it. Out:
 decompressed pieces, each with the offset it belongs to. A *shard* is a range of compressed bytes; it owns the pieces
-whose offsets lie in it. Plain and bz2 files are entered anywhere; gzip and Zstandard can only be read from the start,
-so a process keeps its place between shards.
+whose offsets lie in it. Plain and bz2 files are entered anywhere; the others can only be read from the start, so a
+process keeps its place between shards.
 """
 
 import gzip
+import lzma
+import os
 import zlib
 from collections import deque
 from collections.abc import Iterator
@@ -22,25 +24,38 @@ __all__ = ["container", "pieces_from"]
 
 PLAIN_PIECE = 1 << 20
 FEED = 1 << 18
-BZ2, GZIP, ZSTANDARD, PLAIN = "bz2", "gzip", "zstd", "plain"
-_SIGNATURES = {b"BZh": BZ2, b"\x1f\x8b": GZIP, b"\x28\xb5\x2f\xfd": ZSTANDARD}
+BZ2, GZIP, ZSTANDARD, XZ, PLAIN = "bz2", "gzip", "zstd", "xz", "plain"
+_SIGNATURES = {b"BZh": BZ2, b"\x1f\x8b": GZIP, b"\x28\xb5\x2f\xfd": ZSTANDARD, b"\xfd7zXZ\x00": XZ}
+# Archives, which hold files of any number: what they are, and what unpacks one to its standard output.
+_ARCHIVES = {
+    b"7z\xbc\xaf\x27\x1c": ("7z", "7z e -so"),
+    b"PK\x03\x04": ("zip", "unzip -p"),
+    b"Rar!": ("rar", "unrar p -inul"),
+}
+XZ_MEMORY = 1 << 29  # bytes: eight times what the highest level of xz needs
 
 
 def container(url: str) -> str:
-    """How a file is compressed. Raises UserError for an empty file or UTF-16 text."""
+    """How a file is compressed. Raises UserError for an empty file, UTF-16 text or an archive."""
     with open_input(url) as stream:
-        head = stream.read(4)
+        head = stream.read(6)
     if not head:
         raise UserError(f"{url}: the file is empty", "fetch it again, or leave it out")
     if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise UserError(f"{url}: UTF-16 text", "convert it to UTF-8 first: iconv -f UTF-16 -t UTF-8")
+    for signature, (name, command) in _ARCHIVES.items():
+        if head.startswith(signature):
+            raise UserError(
+                f"{url}: a {name} archive, which is not read",
+                f"unpack it, for example with: {command} {os.path.basename(url)} | zstd > dump.xml.zst",
+            )
     return next((kind for signature, kind in _SIGNATURES.items() if head.startswith(signature)), PLAIN)
 
 
 def pieces_from(url: str, start: int, end: int | None = None) -> Iterator[Piece | Gap]:
     """The pieces at or after byte ``start``, to the end of the file; none reaches over ``end`` from before it."""
     kind = container(url)
-    if kind in (GZIP, ZSTANDARD):
+    if kind in _DECOMPRESSORS:
         yield from _sequential(url, kind, start)
         return
     with open_input(url) as stream:
@@ -70,7 +85,7 @@ class _Sequential:
 
     def _read(self, kind: str) -> Iterator[Piece | Gap]:
         with open_input(self.url) as stream:
-            yield from _inflate(stream, _gzip_members if kind == GZIP else _zstandard_frames)
+            yield from _inflate(stream, _DECOMPRESSORS[kind])
 
     def from_(self, start: int) -> Iterator[Piece | Gap]:
         while self.recent and self.recent[0].offset < start:
@@ -107,6 +122,13 @@ def _zstandard_frames() -> Any:
     return zstandard.ZstdDecompressor().decompressobj()
 
 
+def _xz_streams() -> Any:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY)
+
+
+_DECOMPRESSORS = {GZIP: _gzip_members, ZSTANDARD: _zstandard_frames, XZ: _xz_streams}
+
+
 class _Texts:
     """What was decompressed at one place of a file and is not given on yet."""
 
@@ -139,7 +161,7 @@ def _inflate(stream: IO[bytes], new_decompressor: Any) -> Iterator[Piece | Gap]:
             at += len(step)
             try:
                 texts.add(decompressor.decompress(step))
-            except (zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as error:
+            except (zlib.error, gzip.BadGzipFile, zstandard.ZstdError, lzma.LZMAError) as error:
                 yield from texts.taken()
                 yield Gap(offset, f"the rest of the file cannot be decompressed: {error}")
                 return

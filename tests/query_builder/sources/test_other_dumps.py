@@ -1,0 +1,160 @@
+"""Dumps that are not today's pages-articles: of all revisions, old ones, packed otherwise, of another language."""
+
+import lzma
+from pathlib import Path
+
+import pytest
+
+from query_builder.build import build
+from query_builder.config import BuildConfig
+from query_builder.lists import read_list
+from query_builder.sources.dump import OLDER_REVISIONS, OTHER_NAMESPACES, Ledger, plan_shards, read_pages
+from query_builder.sources.pieces import container
+from webimagetext.errors import UserError
+
+HEAD = "<mediawiki><siteinfo><dbname>{}</dbname></siteinfo>\n"
+
+
+def revision(number: int, text: str, time: str = "") -> str:
+    stamp = f"<timestamp>{time}</timestamp>" if time else ""
+    return (
+        f"<revision><id>{number}</id>{stamp}<contributor><username>Zorb</username></contributor>"
+        f"<comment>quux</comment><text>{text}</text></revision>"
+    )
+
+
+def page(title: str, *revisions: str, namespace: str = "<ns>0</ns>", redirect: str = "") -> str:
+    return f"<page><title>{title}</title>{namespace}<id>1</id>{redirect}{''.join(revisions)}</page>\n"
+
+
+def dump(*pages: str, name: str = "enwiki") -> str:
+    return HEAD.format(name) + "".join(pages) + "</mediawiki>\n"
+
+
+def read(path: Path, text: str) -> tuple[list[tuple[str, str | None, str]], Ledger]:
+    path.write_text(text)
+    ledger, found = Ledger(), []
+    for shard in plan_shards((str(path),)):
+        names = frozenset({"talk", "vorlage", "user talk"})
+        for batch in read_pages(shard, skip_corrupt=False, ledger=ledger, namespaces=names):
+            found += [(each.title, each.target, batch.buffer[each.start : each.end].decode()) for each in batch.pages]
+    return found, ledger
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BuildConfig:
+    monkeypatch.setenv("WEBIMAGETEXT_QUIET", "1")
+    path = tmp_path / "d.xml"
+    path.write_text(dump(page("Foo", *(revision(k, f"word{k} alpha", f"20{k}0") for k in (1, 2, 3)))))
+    return BuildConfig(
+        dump=(str(path),), output=str(tmp_path / "q.parquet"), min_word_count=1, min_bigram_count=1, size=99, workers=1
+    )
+
+
+def variant(config: BuildConfig, **changes: object) -> BuildConfig:
+    return BuildConfig(**{**vars(config), **changes})  # type: ignore[arg-type]
+
+
+def test_a_dump_of_all_revisions_gives_the_newest_and_says_so(
+    config: BuildConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build(config)
+    assert read_list(config.output)["query"].to_pylist() == ["alpha", "foo", "word3"]
+    assert "left out 2 older revisions of articles and redirects" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("revisions", "text"),
+    [
+        ([revision(1, "a", "2020-01-01T00:00:00Z"), revision(2, "b", "2021-01-01T00:00:00Z")], "b"),
+        ([revision(1, "a", "2021-01-01T00:00:00Z"), revision(2, "b", "2020-01-01T00:00:00Z")], "a"),
+        ([revision(1, "a", "2021"), revision(2, "b", "2021"), revision(3, "c")], "b"),
+        ([revision(1, "a"), revision(2, "b")], "b"),
+        ([revision(1, "a").replace("<text>a</text>", "<text />"), revision(2, "b")], "b"),
+    ],
+)
+def test_the_newest_revision_is_that_of_the_latest_time(tmp_path: Path, revisions: list[str], text: str) -> None:
+    found, ledger = read(tmp_path / "d.xml", dump(page("A", *revisions), page("B", revision(9, "x"))))
+    assert found == [("A", None, text), ("B", None, "x")]
+    assert (ledger[OLDER_REVISIONS], ledger["pages"], ledger["articles"]) == (len(revisions) - 1, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "redirect", "target"),
+    [
+        ("#REDIRECT [[Bar]]", "", "Bar"),
+        ("\n #redirect: [[foo_bar#part|shown]] {{R}}", "", "Foo bar"),
+        ("#WEITERLEITUNG [[R&amp;amp;B]]", "", "R&B"),
+        ("#REDIRECTION[[Bar]]", "", "Bar"),
+        ("#転送 [[Bar]]", "", "Bar"),
+        ("#перенаправление [[:Bar]]", "", "Bar"),
+        ("#REDIRECT [[Bar]]", "<redirect />", "Bar"),
+        ("gone", "<redirect />", ""),
+        ("#REDIRECT [[Bar]]", '<redirect title="Baz" />', "Baz"),
+        ("# [[Bar]]", "", None),
+        ("#REDIRECTED [[Bar]]", "", None),
+        ("no #REDIRECT [[Bar]]", "", None),
+    ],
+)
+def test_redirects_are_told_by_their_text_too(tmp_path: Path, text: str, redirect: str, target: str | None) -> None:
+    found, ledger = read(tmp_path / "d.xml", dump(page("A", revision(1, text), redirect=redirect)))
+    assert [(title, to) for title, to, _ in found] == [("A", target)]
+    assert ledger["redirects"] == (target is not None)
+
+
+def test_without_a_number_a_title_tells_its_namespace(tmp_path: Path) -> None:
+    titles = ("Talk:A", "vorlage:B", "User_talk:C", "Vorlagen:D", "Star Wars: E", "F")
+    found, ledger = read(tmp_path / "d.xml", dump(*(page(title, revision(1, "x"), namespace="") for title in titles)))
+    assert [title for title, _, _ in found] == ["Vorlagen:D", "Star Wars: E", "F"]
+    assert ledger[OTHER_NAMESPACES] == 3
+    found, _ = read(tmp_path / "d.xml", dump(page("Talk:A", revision(1, "x"))))
+    assert len(found) == 1, "the number counts where there is one"
+
+
+def test_the_header_names_the_namespaces(config: BuildConfig) -> None:
+    names = '<namespaces><namespace key="10" case="first-letter">Vorlage</namespace></namespaces></siteinfo>'
+    pages = [page(title, revision(1, "beta"), namespace="") for title in ("Vorlage:X", "Template:Y", "Zeta")]
+    Path(config.dump[0]).write_text(dump(*pages, name="dewiki").replace("</siteinfo>", names))
+    build(variant(config, language="de"))
+    assert read_list(config.output)["query"].to_pylist() == ["beta", "zeta"]
+
+
+def test_xz_is_read_and_archives_are_named(config: BuildConfig, tmp_path: Path) -> None:
+    build(config)
+    text = Path(config.dump[0]).read_bytes()
+    packed = tmp_path / "d.xml.xz"
+    packed.write_bytes(lzma.compress(text[:99]) + lzma.compress(text[99:]))
+    assert container(str(packed)) == "xz"
+    again = variant(config, dump=(str(packed),), output=str(tmp_path / "again.parquet"))
+    build(again)
+    assert read_list(again.output).to_pylist() == read_list(config.output).to_pylist()
+    packed.write_bytes(lzma.compress(text)[:-20])
+    with pytest.raises(UserError, match=r"d.xml.xz: at byte [0-9,]+: the file is cut off"):
+        build(again)
+    for start, name, command in ((b"7z\xbc\xaf\x27\x1c", "7z", "7z e -so"), (b"PK\x03\x04", "zip", "unzip -p")):
+        packed.write_bytes(start + b"x" * 50)
+        with pytest.raises(UserError, match=f"d.xml.xz: a {name} archive.*") as raised:
+            build(again)
+        assert command in str(raised.value.remedy)
+
+
+def test_a_dump_of_another_language_is_refused(config: BuildConfig) -> None:
+    path = Path(config.dump[0])
+    text = path.read_text()
+    path.write_text(text.replace("enwiki", "dewiki"))
+    with pytest.raises(UserError, match=r"d.xml: a dump of dewiki, and --language is en") as raised:
+        build(config)
+    assert "--language de" in str(raised.value.remedy)
+    build(variant(config, language="de"))
+    for name, language in (("zh_yuewiki", "zh-yue"), ("be_x_oldwiki", "be-tarask"), ("mycompany", "en"), ("", "fr")):
+        path.write_text(text.replace("enwiki", name))
+        build(variant(config, language=language))
+
+
+def test_an_input_that_is_given_twice_is_said(config: BuildConfig, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"d.xml: given twice"):
+        build(variant(config, dump=config.dump * 2))
+    copy = tmp_path / "copy.xml"
+    copy.write_bytes(Path(config.dump[0]).read_bytes())
+    with pytest.raises(UserError, match=r"copy.xml: holds the same as .*d.xml"):
+        build(variant(config, dump=(*config.dump, str(copy))))
