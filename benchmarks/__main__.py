@@ -26,6 +26,7 @@ BENCHMARKS = {
     "extract": "image-text pairs from WARC pages",
     "fetch-http": "images downloaded, resized and packed, plain HTTP",
     "fetch-https": "the same over TLS",
+    "decoder": "JPEG pictures read and scaled, by the faster decoder and by Pillow",
     "link-rot": "a real list of partly dead links fetched, against the shortest time that its hosts allow",
     "fetch-simulation": "many hosts by a clock of its own, against the least that politeness allows",
     "altered": "mirrored, cropped and otherwise altered copies of pictures found again",

@@ -247,7 +247,7 @@ def _asking(verb: str, run: RunFolder, config: RunConfig, inputs: Inputs, addres
                 yield UserError(f"http.ca_file: {http.ca_file}: holds no certificates: {error}", "give a PEM file")
     yield from _tried(partial(register, config.image.formats))
     if config.image.decoder == "turbo":
-        yield from _tried(partial(decode_scaled, b"", "", (1, 1)))
+        yield from _tried(partial(decode_scaled, b"", "", (1, 1), (1, 1)))
     if not http.contact and (host := _public_host(verb, run, config, inputs, addresses)):
         remedy = "set http.contact to a web page or e-mail address at which the site's owner can reach you"
         yield UserError(f"http.contact: is not set, and {host} is going to be asked", remedy)

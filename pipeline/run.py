@@ -1,5 +1,6 @@
 """What each verb of the command line does: the steps of a run, with their folders, settings and inputs."""
 
+import dataclasses
 import threading
 from collections.abc import Sequence
 from functools import partial
@@ -11,7 +12,7 @@ from pipeline.checks import check
 from pipeline.config import RunConfig
 from pipeline.engines.dataflow import check_paths
 from pipeline.engines.engine import Engine
-from pipeline.fetch.store import check_store
+from pipeline.fetch.store import check_store, with_decoder
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import is_complete
 from pipeline.keeping.step import (
@@ -65,6 +66,7 @@ def run_steps_of(verb: str, output: str, config: RunConfig, options: Sequence[st
     before anything is done, and for what goes wrong later.
     """
     run, begun = RunFolder(output), threading.Event()
+    config = dataclasses.replace(config, image=with_decoder(run, config.image))
     for left in reversed(range(TRIES)):
         try:
             return _run_once(verb, run, config, options, workers, begun)

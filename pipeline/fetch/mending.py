@@ -4,13 +4,10 @@ In: the name of a file of the store. Out: a store without that part, whose addre
 that is whole, one of the parts that are.
 """
 
-from typing import Any
-
-from pipeline.fetch.decided import FORM
 from pipeline.fetch.part import entries_of_part
-from pipeline.fetch.store import SETTINGS_FILE, claim_form
+from pipeline.fetch.store import SETTINGS_FILE, claim_form, stated_form
 from pipeline.keeping.folder import MANIFEST_FILE, RunFolder
-from pipeline.keeping.manifest import Entry, read_made, read_manifest, write_manifest
+from pipeline.keeping.manifest import Entry, read_manifest, write_manifest
 from webimagetext import files
 from webimagetext.errors import UserError
 from webimagetext.parquet import UNREADABLE
@@ -51,8 +48,6 @@ def _entries_found(folder: str) -> list[Entry]:
 def restore_form(run: RunFolder) -> None:
     """Writes the form of the store's pictures anew from the marker of the step that filled it; nothing where none says
     it."""
-    for folder in (run.images, run.candidates):
-        image: dict[str, Any] | None = ((read_made(folder) or {}).get("settings") or {}).get("image")
-        if image is not None:
-            claim_form(run, {name: image.get(name) for name in FORM})
-            return
+    form = stated_form(run)
+    if form is not None:
+        claim_form(run, form)

@@ -52,9 +52,10 @@ class ImageConfig(Ranged):
     formats: tuple[str, ...] = WEB_FORMATS
     """Formats accepted, by Pillow's names; HEIF and JXL can be added, with the extra of that name, TIFF and JPEG2000
     too; their decoders are less hardened."""
-    decoder: Literal["pillow", "turbo"] = "pillow"
-    """turbo: read and scale JPEG with simplejpeg and OpenCV, which the extra turbo brings; faster, with slightly other
-    pictures."""
+    decoder: Literal["auto", "pillow", "turbo"] = "auto"
+    """turbo: read and scale JPEG with simplejpeg and OpenCV, which the extra turbo brings; faster, as good, with
+    slightly other pictures. auto: what the run's image store was begun with, else turbo where it is installed; the
+    run's config.toml says which."""
     md5: bool = False
     """Note the MD5 of the bytes received too; extract.verify_hash needs it for a column of these."""
     threads: Annotated[int, FREE, Range(1, 1024)] = 1

@@ -218,7 +218,7 @@ def _frame(image: Image.Image) -> tuple[int, int, int, int] | None:
 def _decode(image: Image.Image, data: bytes, size: tuple[int, int], config: ImageConfig) -> Image.Image:
     """The pixels, of a JPEG at a fraction not below ``size``: its samples are averages, as good as those of scaling."""
     if config.decoder == "turbo" and image.format in _JPEG_FORMATS:
-        decoded = decode_scaled(data, image.mode, size, resize=config.interpolation == "auto")
+        decoded = decode_scaled(data, image.mode, image.size, size, resize=config.interpolation == "auto")
         if decoded is not None:
             return decoded
     image.draft(image.mode, size)

@@ -289,6 +289,34 @@ def test_turbo_decodes_the_same_pictures() -> None:
     assert rejected(encoded(gradient(300, 300))[:-2000], turbo).reason == "decode_error"
 
 
+def test_turbo_is_as_near_to_the_picture() -> None:
+    """Neither decoder's picture is further from the whole one, scaled in floating point, than the other's."""
+    pytest.importorskip("simplejpeg")
+    pytest.importorskip("cv2")
+    random = np.random.default_rng(5)
+    for width, height in ((640, 480), (400, 300), (900, 1210), (1025, 771)):
+        rough = sum(
+            np.asarray(
+                Image.fromarray(random.random((height // grain + 2, width // grain + 2)) * grain).resize(
+                    (width, height)
+                )
+            )
+            for grain in (5, 11, 40, 90)
+        )
+        picture = Image.fromarray((255 * rough / rough.max()).astype(np.uint8)).convert("RGB")
+        data = encoded(picture, quality=95)
+        channel = Image.open(io.BytesIO(data)).convert("RGB").getchannel(1)
+        config = dataclasses.replace(CONFIG, image_size=256, encode_format="png")
+        noise = []
+        for decoder in ("pillow", "turbo"):
+            result = process(data, dataclasses.replace(config, decoder=decoder))
+            assert isinstance(result, Processed)
+            found = Image.open(io.BytesIO(result.data))
+            whole = Image.fromarray(np.asarray(channel, np.float32)).resize(found.size, Image.Resampling.LANCZOS)
+            noise.append(((np.asarray(found.getchannel(1), np.float64) - np.asarray(whole)) ** 2).mean())
+        assert 10 * np.log10(noise[1] / noise[0]) < 0.5, (width, height)  # dB
+
+
 def test_a_missing_turbo_is_the_users_business(monkeypatch: pytest.MonkeyPatch) -> None:
     decode_scaled.__globals__["_libraries"].cache_clear()
     monkeypatch.setitem(sys.modules, "simplejpeg", None)
