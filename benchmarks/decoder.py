@@ -3,8 +3,8 @@
 In: photographs as ``.jpg`` of the folders that ``DECODER_PICTURES`` names (separated by ``:``), such as unpacked Debian
 packages of wallpapers; each is encoded anew at usual widths of the web. Out: pictures a second of processor time, read
 and scaled to a smaller side of 256 pixels as ``keep_ratio`` does, and the PSNR in dB of both against the whole picture,
-scaled in floating point with Lanczos' window. ``equal`` says that the faster one is as near: within a quarter of a dB on
-average and for the worst twentieth. Beside them what img2dataset does: read whole, scaled by areas.
+scaled in floating point with Lanczos' window. ``equal`` says that the faster one is as near: within a quarter of a dB
+on average and for the worst twentieth. Beside them what img2dataset does: read whole, scaled by areas.
 """
 
 import io
