@@ -29,7 +29,7 @@ from query_builder.schema import candidates_path, form_of, is_whole, read_metada
 from query_builder.select import choose, parse_budgets
 from query_builder.sources.download import download_all
 from query_builder.sources.dump import PAGE_KINDS, Shard, plan_shards, read_site_info
-from query_builder.sources.pageviews import ROW_KINDS, ViewsTask, count_views, read_ledger, views_path
+from query_builder.sources.pageviews import FORMATS, ROW_KINDS, ViewsTask, count_views, read_ledger, views_path
 from query_builder.sources.wordnet import Synset, read_wordnet, wordnet_files
 from query_builder.summary import print_summary
 from query_builder.wordnet_only import build_from_wordnet
@@ -192,7 +192,8 @@ def _check_ledgers(job: _Job, work: str, totals: Totals) -> Counter[str]:
         of_views = url in job.config.pageviews
         problem = f"{url}: {f'not one row of {project} that can be read' if of_views else 'not one page'} in it"
         if job.config.on_corrupt != "skip":
-            remedy = f"give page views of {project}, or another --language" if of_views else "leave the file out"
+            views_wanted = f"give page views of {project} ({FORMATS}), or another --language"
+            remedy = views_wanted if of_views else "leave the file out"
             raise UserError(problem, remedy)
         print(f"warning: {problem}", file=sys.stderr)
     return views

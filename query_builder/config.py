@@ -21,8 +21,8 @@ class BuildConfig(Ranged):
     dump: tuple[str, ...] = ()
     """pages-articles XML files or URLs: bz2 (multistream or not), gz, zst, xz or plain."""
     pageviews: tuple[str, ...] = ()
-    """pageview_complete files, monthly or daily, any number: views are summed. Without any, titles rank by redirects to
-    them."""
+    """pageview_complete files, monthly or daily, hourly or pagecounts-ez files, any number: views are summed. Without
+    any, titles rank by redirects to them."""
     wordnet: str | None = None
     """Folder or URL of a WordNet 3.0 or 3.1 database (data.noun, index.noun…). Without it there are no synset
     queries."""

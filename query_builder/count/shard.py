@@ -25,7 +25,7 @@ from query_builder.count.tokens import Counts
 from query_builder.hash_table import as_bytes
 from query_builder.kept import write_done
 from query_builder.normalize import normalize
-from query_builder.sources.dump import Batch, Ledger, Shard, read_pages
+from query_builder.sources.dump import Batch, Ledger, Page, Shard, read_pages
 from query_builder.sources.piece import CorruptInputError
 from webimagetext.errors import full_disk_names
 
@@ -40,6 +40,7 @@ TITLE_SCHEMA = pa.schema(
         ("name", pa.string()),
         ("disambiguation", pa.bool_()),
         ("bytes", pa.uint32()),
+        ("id", pa.uint64()),
     ]
 )
 _QUALIFIER = re.compile(r"\s*\([^()]*\)$")
@@ -102,7 +103,7 @@ class _ShardCounter:
                 self.counts.add(self.out, n)
                 self.ledger["text_bytes"] += n
                 self.ledger["disambiguation pages"] += disambiguation
-            self.add_title(page.title, page.target, disambiguation, page.end - page.start)
+            self.add_title(page, disambiguation)
 
     def damage(self, batch: Batch, title: str) -> None:
         reason = f"the text of the page '{title}' is not valid UTF-8"
@@ -111,11 +112,12 @@ class _ShardCounter:
         self.ledger["pages with invalid UTF-8"] += 1
         self.ledger["articles"] -= 1
 
-    def add_title(self, title: str, target: str | None, disambiguation: bool, size: int) -> None:
+    def add_title(self, page: Page, disambiguation: bool) -> None:
+        title, target, size = page.title, page.target, page.end - page.start
         is_name = target is None and not disambiguation and not title.startswith(self.task.rules.lists)
         name = normalize(bare_title(title)) if is_name else None
         for column, value in zip(
-            self.titles.values(), (title, target, name or None, disambiguation, size), strict=True
+            self.titles.values(), (title, target, name or None, disambiguation, size, page.id), strict=True
         ):
             column.append(value)
 

@@ -2,7 +2,7 @@
 
 In: the shards' titles and the sums of page views. Out: the names that titles give (qualifiers in parentheses taken
 off), each with its titles and the views of those articles and of all redirects to them, best first. Chains of redirects
-are followed, cycles lead nowhere. Memory is in proportion to the number of titles (about 40 bytes each), not to the
+are followed, cycles lead nowhere. Memory is in proportion to the number of titles (about 64 bytes each), not to the
 page view files.
 """
 
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from query_builder.count.part import hash_column
 from query_builder.count.shard import bare_title, shard_folder
 from query_builder.hash_table import Longs, hash_text
-from query_builder.sources.pageviews import views_path
+from query_builder.sources.pageviews import UNTITLED, as_title, views_path
 from webimagetext.lookup import places_among
 
 __all__ = ["TitleName", "TitleStatistics", "rank_titles"]
@@ -72,11 +72,15 @@ def _hashes(column: pa.ChunkedArray) -> Longs:
 
 
 class _Index:
-    """All titles' hashes, sorted for look-up."""
+    """All titles' hashes, or pages' IDs, sorted for look-up; with ``alone``, those that only one row has."""
 
-    def __init__(self, hashes: Longs) -> None:
+    def __init__(self, hashes: Longs, *, alone: bool = False) -> None:
         self.order = np.argsort(hashes, kind="stable")
         self.sorted = hashes[self.order]
+        if alone:
+            changes = np.concatenate([[True], self.sorted[1:] != self.sorted[:-1], [True]])
+            once = changes[1:] & changes[:-1]
+            self.order, self.sorted = self.order[once], self.sorted[once]
 
     def find(self, keys: Longs) -> npt.NDArray[np.int64]:
         """The rows of the keys, -1 where there is none."""
@@ -84,8 +88,11 @@ class _Index:
         return np.where(at >= 0, self.order[at], -1) if len(self.order) else at
 
 
-def _add_views(work: str, view_shards: int, index: _Index, rows: int) -> tuple[npt.NDArray[np.int64], int]:
-    """The views of each row's own title, and those of titles that the dump doesn't have."""
+def _add_views(
+    work: str, view_shards: int, index: _Index, by_id: _Index, rows: int
+) -> tuple[npt.NDArray[np.int64], int]:
+    """The views of each row's own title, or of its ID where the dump has no such title, and those of pages that the
+    dump doesn't have."""
     views, unknown = np.zeros(rows, np.int64), 0
 
     def add(keys: Longs, values: npt.NDArray[np.int64]) -> int:
@@ -96,11 +103,19 @@ def _add_views(work: str, view_shards: int, index: _Index, rows: int) -> tuple[n
     for number in range(view_shards):
         with np.load(views_path(work, number)) as sums:
             unknown += add(sums["keys"], sums["views"])
+            keys, ids, values = sums["by_id"]
             note = json.loads(sums["note"].tobytes())
+        of_title, of_id = index.find(keys), by_id.find(ids)
+        moved = (of_id >= 0) & ((of_title < 0) | (keys == hash_text(UNTITLED)))
+        np.add.at(views, of_id[moved], values[moved].astype(np.int64))
+        wrong = moved & (of_title >= 0)
+        np.subtract.at(views, of_title[wrong], values[wrong].astype(np.int64))
+        unknown -= int(values[moved & (of_title < 0)].sum())
         for title, value in note["quoted"].items():
             # Quotation marks belong to the title if the dump has it so; else they only quoted it.
-            bare = title.strip('"').replace('\\"', '"').replace('""', '"')
-            found = index.find(np.array([hash_text(title), hash_text(bare)], np.uint64))
+            bare = title[1:-1] if len(title) > 1 and title[-1] == '"' else title
+            forms = (as_title(title), as_title(bare.replace('\\"', '"').replace('""', '"')))
+            found = index.find(np.array([hash_text(form) for form in forms], np.uint64))
             row = found[0] if found[0] >= 0 else found[1]
             if row >= 0:
                 views[row] += value
@@ -125,19 +140,25 @@ def rank_titles(
     work: str, shards: int, view_shards: int, *, has_views: bool, keep: int
 ) -> tuple[list[TitleName], TitleStatistics]:
     """The best ``keep`` names, best first."""
-    columns: list[tuple[Longs, Longs, Longs, npt.NDArray[np.uint32]]] = []
+    columns: list[tuple[Longs, Longs, Longs, npt.NDArray[np.uint32], Longs]] = []
     for number in range(shards):
         table = pq.read_table(os.path.join(shard_folder(work, number), "titles.parquet"))
         columns.append(
-            (_hashes(table["title"]), _hashes(table["target"]), _hashes(table["name"]), table["bytes"].to_numpy())
+            (
+                _hashes(table["title"]),
+                _hashes(table["target"]),
+                _hashes(table["name"]),
+                table["bytes"].to_numpy(),
+                table["id"].to_numpy(),
+            )
         )
-    titles, targets, names, sizes = (np.concatenate(parts) for parts in zip(*columns, strict=True))
+    titles, targets, names, sizes, ids = (np.concatenate(parts) for parts in zip(*columns, strict=True))
     cuts = np.cumsum([0, *(len(part[0]) for part in columns)])
     del columns
     index = _Index(titles)
-    views, unknown = _add_views(work, view_shards, index, len(titles))
+    views, unknown = _add_views(work, view_shards, index, _Index(ids, alone=True), len(titles))
     leads = _resolve(targets, index)
-    del index, titles
+    del index, titles, ids
     reached = leads >= 0
     totals, redirects = np.zeros(len(leads), np.int64), np.zeros(len(leads), np.int64)
     np.add.at(totals, leads[reached], views[reached])

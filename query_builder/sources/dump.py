@@ -19,7 +19,7 @@ from query_builder.sources.pieces import PLAIN, container, pieces_from
 from webimagetext.errors import UserError
 from webimagetext.files import size
 
-__all__ = ["PAGE_KINDS", "Batch", "Ledger", "Shard", "plan_shards", "read_pages", "read_site_info"]
+__all__ = ["PAGE_KINDS", "Batch", "Ledger", "Page", "Shard", "plan_shards", "read_pages", "read_site_info"]
 
 # Enough shards to keep any number of workers busy to the end; large ones, since each part costs the merge an open file.
 FEWEST_SHARDS = 64
@@ -33,6 +33,7 @@ _OPEN, _CLOSE, _END = b"<page>", b"</page>", b"</mediawiki>"
 _NAMESPACE = re.compile(r'<namespace key="(-?\d+)"[^>]*>([^<]*)</namespace>')
 
 _REVISION, _REDIRECT_TITLE = b"<revision>", b'<redirect title="'
+_ID = re.compile(rb"<id>([0-9]{1,18})</id>")
 _TIMESTAMP = re.compile(rb"<timestamp>([^<]*)</timestamp>")
 LONGEST_REDIRECT = 4096  # bytes of a text that are looked at
 # What marks a redirect, by the language files of MediaWiki; the English one holds everywhere.
@@ -73,13 +74,14 @@ class SiteInfo:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of the main namespace: its title, the title it redirects to or None, and its text in the batch's
-    buffer."""
+    """One page of the main namespace: its title, the title it redirects to or None, its text in the batch's buffer, and
+    its ID (0: none given)."""
 
     title: str
     target: str | None
     start: int
     end: int
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +306,14 @@ def _parse(buffer: bytes, start: int, stop: int, ledger: Ledger, namespaces: fro
         # Old dumps mark a redirect without its target, or not at all: then the text says it.
         named = _redirect_in(buffer, opened, closed)
         target = named if named is not None else target
-    return Page(html.unescape(title), target, opened, closed)
+    return Page(html.unescape(title), target, opened, closed, _id(buffer, to, text))
+
+
+def _id(buffer: bytes, start: int, stop: int) -> int:
+    """The page's ID, which stands before its first revision; 0 where there is none."""
+    revision = buffer.find(_REVISION, start, stop)
+    found = _ID.search(buffer, start, revision if revision >= 0 else stop)
+    return int(found[1]) if found else 0
 
 
 def _prefix(title: str) -> str:

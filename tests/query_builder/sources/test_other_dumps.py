@@ -1,4 +1,4 @@
-"""Dumps that are not today's pages-articles: of all revisions, old ones, packed otherwise, of another language."""
+"""Dumps that are not today's pages-articles, and page views of every kind, down to the titles of a list."""
 
 import lzma
 from pathlib import Path
@@ -158,3 +158,55 @@ def test_an_input_that_is_given_twice_is_said(config: BuildConfig, tmp_path: Pat
     copy.write_bytes(Path(config.dump[0]).read_bytes())
     with pytest.raises(UserError, match=r"copy.xml: holds the same as .*d.xml"):
         build(variant(config, dump=(*config.dump, str(copy))))
+
+
+def titles(config: BuildConfig, tmp_path: Path, rows: str, *pages: str) -> dict[str, int]:
+    Path(config.dump[0]).write_text(dump(*pages))
+    (tmp_path / "views").write_text(rows)
+    build(variant(config, pageviews=(str(tmp_path / "views"),), min_page_views=0))
+    listed = read_list(config.output).to_pylist()
+    return {row["titles"][0]: row["page_views"] for row in listed if row["titles"]}
+
+
+def numbered(number: int, title: str) -> str:
+    return page(title, revision(1, "x")).replace("<id>1</id>", f"<id>{number}</id>", 1)
+
+
+def test_views_by_page_id_reach_the_page_whatever_its_title(config: BuildConfig, tmp_path: Path) -> None:
+    pages = [
+        page(title, revision(1, "x")).replace("<id>1</id>", f"<id>{k}</id>", 1) for k, title in enumerate("ABCD", 10)
+    ]
+    pages += [page(title, revision(1, "x")) for title in "EF"]  # both have the ID 1
+    rows = (
+        "en.wikipedia A 10 desktop 1 A1",
+        "en.wikipedia Old_name 11 desktop 20 A1",
+        "en.wikipedia Old_name 12 desktop 300 A1",
+        "en.wikipedia - 13 desktop 4000 A1",
+        "en.wikipedia - null desktop 9 A1",
+        "en.wikipedia B 13 desktop 50000 A1",
+        "en.wikipedia Gone 1 desktop 9 A1",
+        "en.wikipedia Gone 99 desktop 9 A1",
+    )
+    found = titles(config, tmp_path, "\n".join(rows), *pages)
+    assert found == {"A": 1, "B": 50020, "C": 300, "D": 4000, "E": 0, "F": 0}
+
+
+def test_the_views_of_untitled_rows_are_not_those_of_a_page_called_so(config: BuildConfig, tmp_path: Path) -> None:
+    pages = [
+        page(title, revision(1, "x")).replace("<id>1</id>", f"<id>{k}</id>", 1) for k, title in ((5, "-"), (6, "A"))
+    ]
+    found = titles(config, tmp_path, "en.wikipedia - 6 desktop 7 A7\nen.wikipedia - 5 desktop 8 A8\n", *pages)
+    assert found == {"A": 7}  # "-" has no word
+
+
+@pytest.mark.parametrize("quoted", ['"\\"Zeroes\\""', '"""Zeroes"""', '"Zeroes"'])
+def test_a_title_wholly_in_quotes_has_its_views(config: BuildConfig, tmp_path: Path, quoted: str) -> None:
+    rows = f'en.wikipedia {quoted} 2 desktop 99 A9\nen.wikipedia "plain" 2 desktop 5 A5\n'
+    found = titles(config, tmp_path, rows, page('"Zeroes"', revision(1, "x")), page("Plain", revision(1, "x")))
+    assert found == {'"Zeroes"': 99, "Plain": 5}
+
+
+def test_what_is_no_page_views_names_the_formats(config: BuildConfig, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"views: not one row of en\.wikipedia") as raised:
+        titles(config, tmp_path, "<html>404</html>\n", page("A", revision(1, "x")))
+    assert "pageview_complete, hourly or pagecounts-ez" in str(raised.value.remedy)

@@ -57,3 +57,50 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "month.gz").write_bytes(gzip.compress("\n".join(ROWS * 50).encode())[:-30])
     with pytest.raises(CorruptInputError, match=r"month.gz: at byte"):
         sums(str(tmp_path / "month.gz"), tmp_path, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("row", "title", "views"),
+    [
+        ("en Dog 600 0", "Dog", 600),
+        ("en.m Dog 3 0", "Dog", 3),
+        ("en.zero Dog 4 12345", "Dog", 4),
+        ("en.z New_York 123 A1B2", "New York", 123),
+        ("en.z Dog 5", "Dog", 5),
+        ("en.b Dog 7 0", None, 0),
+        ("en.m.b Dog 7 0", None, 0),
+        ("english Dog 7 0", None, 0),
+        ("en.wikipedia Caf%C3%A9_%26_bar%3f null desktop 6 A6", "Café & bar?", 6),
+        ("en.wikipedia 100%_Dog 1 desktop 6 A6", "100% Dog", 6),
+        ("en.wikipedia dog 1 desktop 6 A6", "Dog", 6),
+        ("en.wikipedia école 1 desktop 6 A6", "École", 6),
+        ("en жизнь 6 0", "Жизнь", 6),
+        ("en ßx 6 0", "ßx", 6),
+        ("en.wikipedia %22Zeroes%22 2 desktop 6 A6", '"Zeroes"', 6),
+    ],
+)
+def test_rows_of_every_kind_of_file_and_titles_as_mediawiki_writes_them(
+    tmp_path: Path, row: str, title: str | None, views: int
+) -> None:
+    (tmp_path / "month").write_text(f"{row}\n", encoding="utf-8")
+    found, _, ledger = sums(str(tmp_path / "month"), tmp_path, 10_000)
+    assert found == ({hash_text(title): views} if title else {})
+    assert ledger == {"rows": 1, "taken": int(bool(title)), "of other projects": int(not title)}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "en.wikipedia Dog 1 desktop 99999999999999999999999 A9",
+        "en Dog 99999999999999999999999 0",
+        "en.z Dog -5 A1",
+        "en Dog",
+        "en Dog x 0",
+        "en.wikipedia Dog 1 desktop",
+    ],
+)
+def test_what_is_no_number_of_views_is_an_unreadable_row(tmp_path: Path, row: str) -> None:
+    (tmp_path / "month").write_text(f"{row}\nen.wikipedia Dog 1 desktop 7 A7\n", encoding="utf-8")
+    found, _, ledger = sums(str(tmp_path / "month"), tmp_path, 10_000)
+    assert found == {hash_text("Dog"): 7}
+    assert ledger == {"rows": 2, "taken": 1, "of other projects": 0, "unreadable": 1}
