@@ -98,10 +98,14 @@ def _manners(http: Mapping[str, Any]) -> str:
 
 def _apart(settings: Mapping[str, Any]) -> str:
     """How far the pictures that are kept apart are from the others."""
-    distance = settings.get("package", {}).get("holdout_distance", -1)
+    package = settings.get("package", {})
+    distance = package.get("holdout_distance", -1)
     if distance < 0:
         return " (no equal picture is in both; near ones may be)"
-    return f" (no picture there is within {distance} of the 64 bits of the perceptual hash of one in `shards/`)"
+    altered = ", nor an altered copy of one, as far as those are found" if package.get("holdout_altered") else ""
+    return (
+        f" (no picture there is within {distance} of the 64 bits of the perceptual hash of one in `shards/`{altered})"
+    )
 
 
 def render_card(name: str, steps: list[Step], summary: Summary, settings: Mapping[str, Any], settings_text: str) -> str:
