@@ -9,8 +9,8 @@ from pipeline.tables.schema import CANDIDATES
 from pipeline.text import detectors
 from pipeline.text.detectors import detect, language_of
 from pipeline.text.english import Lexicon, lexicon_of
-from pipeline.text.evidence import odds_of
-from pipeline.text.language import OTHER_PAGE, SAME_PAGE, TEXTS_MOST, LanguageRule
+from pipeline.text.evidence import evidence, odds_of
+from pipeline.text.language import OTHER_PAGE, SAME_PAGE, TEXTS, TEXTS_MOST, LanguageRule
 from pipeline.text.sites import count_sites, read_sites
 from webimagetext.errors import UserError
 
@@ -154,6 +154,11 @@ def test_the_other_texts_of_an_image_speak_where_the_caption_does_not() -> None:
     assert odds_of(english["p_context"][0].as_py()) == pytest.approx(TEXTS_MOST, abs=1e-4)
     assert odds_of(german["p_context"][0].as_py()) == pytest.approx(-TEXTS_MOST, abs=1e-4)
     assert odds_of(german["p_english"][0].as_py()) == pytest.approx(own - TEXTS_MOST, abs=1e-4)
+    mild = ["Sofa radio owl", "Radio park model"]
+    mean = evidence("fasttext", "en", pa.array(mild), DICTIONARY).mean()
+    several = rule("fasttext", DICTIONARY)(with_texts(doubtful, *mild))[1]
+    assert 0.1 < abs(TEXTS * mean) < TEXTS_MOST / 2
+    assert odds_of(several["p_context"][0].as_py()) == pytest.approx(TEXTS * mean, abs=1e-4)
     sure = rule("fasttext", DICTIONARY)(with_texts(ENGLISH[0], OTHER[0]))[1]
     assert sure["p_context"][0].as_py() == 0.5
 
