@@ -52,18 +52,20 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Totals:
-    """Sums over all shards: the ledger of pages and damage, words, pairs, and the folders of the parts."""
+    """Sums over all shards: the ledger of pages and damage, words, pairs, and the folders of the parts; and how often
+    some word occurs at least, the most frequent one of a part."""
 
     ledger: dict[str, int]
     words: int
     pairs: int
     parts: tuple[str, ...]
+    most: int = 0
 
 
 def read_totals(work: str, shards: int) -> Totals:
     """Adds up what the finished shards noted."""
     ledger: dict[str, int] = {}
-    words = pairs = 0
+    words = pairs = most = 0
     parts: list[str] = []
     for number in range(shards):
         folder = shard_folder(work, number)
@@ -73,8 +75,9 @@ def read_totals(work: str, shards: int) -> Totals:
         for index, part in enumerate(done["parts"]):
             words += part["words"]
             pairs += part["pairs"]
+            most = max(most, part["most"])
             parts.append(os.path.join(folder, f"part-{index}"))
-    return Totals(ledger, words, pairs, tuple(parts))
+    return Totals(ledger, words, pairs, tuple(parts), most)
 
 
 def pages_of(work: str, number: int) -> int:

@@ -70,12 +70,14 @@ def print_summary(
             print(f"\nno word occurs {config.min_word_count:,} times: the list is of titles and synsets alone")
         if len(rows) < config.size:
             print(f"\nonly {len(rows):,} of the {config.size:,} queries asked for passed the thresholds")
-        if (options := fitting_thresholds(config, totals.words)) and len(rows) < config.size:
+        options = fitting_thresholds(config, totals.words, totals.most)
+        if options and (len(rows) < config.size or not from_source["word"]):
             print(f"thresholds that fit {totals.words:,} words of text: {options}")
 
 
-def fitting_thresholds(config: BuildConfig, words: int) -> str:
-    """The options with thresholds that fit a text of so many words; "" where those in use are no higher.
+def fitting_thresholds(config: BuildConfig, words: int, most: int = 1 << 62) -> str:
+    """The options with thresholds that fit a text of so many words, one of which occurs ``most`` times; "" where those
+    in use are no higher.
 
     The defaults belong to a whole Wikipedia. A fixed share of its words would leave a short text no threshold at all
     and its chance pairs in the list, so thresholds fall with the cube root of the text's length: a million words have 7
@@ -84,7 +86,7 @@ def fitting_thresholds(config: BuildConfig, words: int) -> str:
     share = min(1.0, words / WHOLE_WIKIPEDIA) ** (1 / 3)
     options = []
     for name, default, least in (("min_word_count", 100, LEAST_WORD), ("min_bigram_count", 20, LEAST_BIGRAM)):
-        fits = max(least, round(default * share))
+        fits = min(max(least, round(default * share)), max(1, most))
         if fits < getattr(config, name):
             options.append(f"--{name.replace('_', '-')} {fits}")
     return " ".join(options)

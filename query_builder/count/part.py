@@ -134,7 +134,8 @@ def _binary(data: Bytes, offsets: npt.NDArray[np.int64]) -> pa.LargeBinaryArray:
 
 def write_part(folder: str, counts: Counts) -> dict[str, int]:
     """Writes ``folder`` (which must exist); returns how many words occur in it (of the normal form: a form as written
-    may give none or several), how many rows and distinct pairs it has. Spends the counts' pairs."""
+    may give none or several), how often the most frequent one does, how many rows and distinct pairs it has. Spends the
+    counts' pairs."""
     size = counts.forms
     offsets = counts.offsets[: size + 1]
     occurrences = counts.occurrences
@@ -178,7 +179,14 @@ def write_part(folder: str, counts: Counts) -> dict[str, int]:
         folder, all_words.take(pa.array(chosen)), all_forms.take(pa.array(chosen)), all_counts[chosen], word_hash[order]
     )
     total = int(all_counts[chosen].sum())
-    return {"words": total, "rows": len(chosen), "pairs": _write_pairs(folder, counts, place, first, last, inner)}
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(word_hash[order]) != 0]))[: len(chosen)]
+    most = int(np.add.reduceat(all_counts[chosen], starts).max(initial=0)) if len(chosen) else 0
+    return {
+        "words": total,
+        "most": most,
+        "rows": len(chosen),
+        "pairs": _write_pairs(folder, counts, place, first, last, inner),
+    }
 
 
 def _write_forms(folder: str, words_: pa.Array, forms: pa.Array, counts: npt.NDArray[np.int64], hashes: Longs) -> None:

@@ -1,5 +1,6 @@
 """Inputs too small for the default thresholds, and no dump at all."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from query_builder.build import build
 from query_builder.config import BuildConfig
 from query_builder.inspect import explain
 from query_builder.lists import check_list, read_list
+from query_builder.schema import candidates_path
 from query_builder.summary import fitting_thresholds
 from webimagetext.errors import UserError
 
@@ -66,3 +68,56 @@ def test_without_any_input_there_is_a_remedy(tmp_path: Path, wordnet_folder: str
         build(BuildConfig(wordnet=wordnet_folder, pageviews=("x",), output=str(tmp_path / "q.parquet")))
     with pytest.raises(UserError, match="--compat metaclip needs a dump"):
         build(BuildConfig(wordnet=wordnet_folder, compat="metaclip", output=str(tmp_path / "q.parquet")))
+
+
+def small(folder: Path, text: str, **settings: object) -> BuildConfig:
+    """A build of one page with ``text``."""
+    page = f"<page><title>A</title><ns>0</ns><id>1</id><revision><text>{text}</text></revision></page>"
+    (folder / "small.xml").write_text(f"<mediawiki>\n<siteinfo></siteinfo>\n{page}\n</mediawiki>\n")
+    output = str(folder / "queries.parquet")
+    return BuildConfig(dump=(str(folder / "small.xml"),), output=output, workers=1, **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("alpha beta gamma", "--min-word-count 1 --min-bigram-count 1"),
+        ("alpha beta Beta ½ ½", "--min-word-count 2 --min-bigram-count 2"),
+        ("alpha Alpha ALPHA alpha", "--min-word-count 3 --min-bigram-count 2"),
+    ],
+)
+def test_the_thresholds_proposed_are_reached(
+    text: str, options: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = small(tmp_path, text, size=1)  # full with the title, and still worth a word
+    build(config)
+    assert f"of text: {options}\n" in capsys.readouterr().out
+    least = int(options.split()[1])
+    build(BuildConfig(**{**vars(config), "min_word_count": least, "size": 9}))
+    assert max(n or 0 for n in read_list(config.output)["word_count"].to_pylist()) >= least
+
+
+def test_a_byte_changed_in_the_middle_is_seen_whatever_the_file_says_of_its_time(tmp_path: Path) -> None:
+    filler = "x " * 70_000  # beyond both ends, which a glance reads
+    config = small(tmp_path, f"{filler}middle {filler}", keep_work=True, min_word_count=1)
+    build(config)
+    dump = tmp_path / "small.xml"
+    times = dump.stat().st_atime_ns, dump.stat().st_mtime_ns
+    dump.write_text(dump.read_text().replace("middle", "muddle"))
+    os.utime(dump, ns=times)
+    build(config)
+    found = read_list(config.output)["query"].to_pylist()
+    assert "muddle" in found and "middle" not in found
+
+
+def test_without_the_near_misses_a_build_makes_them_and_inspect_says_so(tmp_path: Path) -> None:
+    config = small(tmp_path, "alpha beta", min_word_count=1)
+    build(config)
+    near = Path(candidates_path(config.output))
+    near.unlink()
+    assert explain(config.output, "alpha")[1].startswith("  word: 1 occurrences")
+    with pytest.raises(UserError, match=r"the near misses that belong to .* are missing") as raised:
+        explain(config.output, "gamma")
+    assert "run the command that made it once more" in str(raised.value.remedy)
+    build(config)
+    assert "gamma' is not in the list" in explain(config.output, "gamma")[0]
