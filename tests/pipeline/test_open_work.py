@@ -87,7 +87,7 @@ def test_the_same_command_goes_on_with_what_is_open(tmp_path: Path, capsys: pyte
 
         asked = len(site.asked)
         assert main([*words, "--http.delay", "0"]) == 0
-        assert capsys.readouterr().err.count("finished before, skipped") == 8 and len(site.asked) == asked
+        assert capsys.readouterr().err.count("finished before, skipped") == 7 and len(site.asked) == asked
 
 
 def test_packaging_alone_goes_on_from_open_work_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
