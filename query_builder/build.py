@@ -69,7 +69,8 @@ class _Job:
     def work(self) -> str:
         """Where the counts lie that hold for these inputs, whatever is chosen from them. Raises UserError for a URL."""
         config = self.config
-        counts = fingerprint(self.identity, config.language, config.on_corrupt, self.shard_bytes)[:12]
+        read = (config.language, config.on_corrupt, self.rules.sections)
+        counts = fingerprint(self.identity, *read, self.shard_bytes)[:12]
         return os.path.join(_work_folder(config), counts)
 
 
@@ -153,7 +154,8 @@ def _plan(config: BuildConfig) -> _Job:
     glances = [glance(url) for url in files]
     check_twice(files, glances)
     identity = fingerprint(COUNTING_VERSION, NORMAL_FORM, glances)
-    rules = site_rules(config.language, information[0].namespaces)
+    skips = not config.all_sections and config.compat == "none"
+    rules = site_rules(config.language, information[0].namespaces, without_lists_of_links=skips)
     return _Job(config, budgets, rules, shards, view_shards, files, identity, _settings(config, budgets), shard_bytes)
 
 
@@ -227,6 +229,7 @@ def _settings(config: BuildConfig, budgets: Mapping[str, int]) -> dict[str, Any]
         "compat",
         "language",
         "on_corrupt",
+        "all_sections",
     )
     return {**{name: getattr(config, name) for name in names}, "budgets": dict(budgets)}
 

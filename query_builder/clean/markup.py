@@ -159,6 +159,37 @@ SIGNS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
+# Sections without text of their own: links to elsewhere, sources, further articles. In lower case.
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "en": (
+        "external links", "external link", "references", "notes", "footnotes", "citations", "notes and references",
+        "references and notes", "notes and citations", "sources", "works cited", "bibliography", "further reading",
+        "see also", "general references", "cited sources", "external sources",
+    ),
+    "simple": ("other websites", "references", "related pages", "notes", "sources", "further reading", "other pages"),
+    "de": (
+        "weblinks", "einzelnachweise", "literatur", "quellen", "fußnoten", "anmerkungen", "siehe auch", "belege",
+        "nachweise", "einzelnachweise und anmerkungen", "weblinks und quellen",
+    ),
+    "fr": (
+        "liens externes", "lien externe", "références", "notes et références", "notes", "bibliographie", "voir aussi",
+        "annexes", "articles connexes", "sources",
+    ),
+    "es": ("enlaces externos", "referencias", "véase también", "bibliografía", "notas", "notas y referencias"),
+    "it": ("collegamenti esterni", "note", "bibliografia", "altri progetti", "voci correlate", "fonti"),
+    "nl": ("externe links", "externe link", "bronnen", "referenties", "zie ook", "literatuur", "noten"),
+    "pl": ("linki zewnętrzne", "przypisy", "bibliografia", "zobacz też", "uwagi"),
+    "pt": ("ligações externas", "referências", "ver também", "bibliografia", "notas"),
+    "ru": ("ссылки", "примечания", "литература", "см. также", "источники"),
+    "uk": ("посилання", "примітки", "література", "див. також", "джерела"),
+    "sv": ("externa länkar", "källor", "referenser", "se även", "litteratur", "noter", "fotnoter"),
+    "bg": ("външни препратки", "източници", "бележки", "литература", "вижте също"),
+    "cs": ("externí odkazy", "reference", "literatura", "související články", "poznámky"),
+    "ja": ("外部リンク", "脚注", "参考文献", "関連項目", "出典", "注釈"),
+    "zh": ("外部链接", "外部連結", "参考文献", "參考文獻", "参考资料", "參考資料", "参见", "參見", "注释", "註釋"),
+}  # fmt: skip
+
+
 class Markup(NamedTuple):
     """The tables of one Wikipedia as the compiled cleaner takes them."""
 
@@ -166,6 +197,7 @@ class Markup(NamedTuple):
     entities: HashTable  # to one code point, or two packed 21 bits apart
     links: HashTable  # lower-case prefixes of links that show nothing
     disambiguation: HashTable  # lower-case template names
+    sections: HashTable  # lower-case titles of sections that don't count; empty: all do, and headings too
     shown: HashTable  # lower-case names of templates that show something, to what (query_builder/clean/templates.py)
 
 
@@ -177,10 +209,14 @@ class SiteRules:
     disambiguation: tuple[str, ...]
     lists: tuple[str, ...]
     namespaces: frozenset[str] = frozenset()  # the names of all but the main one, in lower case
+    sections: tuple[str, ...] = ()  # titles of sections of links and sources that don't count, nor do headings then
 
 
-def site_rules(language: str, namespaces: Mapping[int, Iterable[str]]) -> SiteRules:
-    """The rules of a Wikipedia from its code and the namespace names in its dump's header (number to names).
+def site_rules(
+    language: str, namespaces: Mapping[int, Iterable[str]], *, without_lists_of_links: bool = False
+) -> SiteRules:
+    """The rules of a Wikipedia from its code and the namespace names in its dump's header (number to names);
+    ``without_lists_of_links`` leaves out headings, and the sections that SECTIONS names.
 
     A language without an entry of its own gets the English disambiguation templates, which many Wikipedias copy.
     """
@@ -189,7 +225,11 @@ def site_rules(language: str, namespaces: Mapping[int, Iterable[str]]) -> SiteRu
     templates = DISAMBIGUATION.get(language, DISAMBIGUATION["en"])
     other = {name.lower() for number, given in namespaces.items() if number for name in given if name}
     return SiteRules(
-        tuple(sorted(names)), templates, LISTS.get(language, LISTS["en"]), frozenset(other | set(NAMESPACES))
+        tuple(sorted(names)),
+        templates,
+        LISTS.get(language, LISTS["en"]),
+        frozenset(other | set(NAMESPACES)),
+        SECTIONS.get(language, SECTIONS["en"]) if without_lists_of_links else (),
     )
 
 
@@ -208,6 +248,9 @@ def markup_tables(rules: SiteRules) -> Markup:
         hash_table(entities),
         hash_table(dict.fromkeys(prefixes, 1)),
         hash_table(dict.fromkeys({_ascii_lower(name) for name in templates}, 1)),
+        hash_table(
+            {form: 1 for name in rules.sections for form in (_ascii_lower(name), _ascii_lower(name.capitalize()))}
+        ),
         hash_table(_shown_templates()),
     )
 

@@ -64,13 +64,14 @@ from query_builder.clean.scan import (
     read_number,
     unescape_xml,
 )
+from query_builder.clean.sections import BEGAN, LEVEL, end_section, heading_at
 from query_builder.clean.templates import MAX_SHOWN, begin_argument, begin_block, begin_shown, end_shown, find_shown
 from query_builder.hash_table import Bytes, HashTable, as_bytes, hash_bytes, look_up
 from webimagetext.compiled import compiled
 
 __all__ = ["clean", "clean_text"]
 
-LETTER_R = ord("r")
+LETTER_R, EQUALS = ord("r"), ord("=")
 LONGEST_ENTITY, LONGEST_SWITCH, LONGEST_SCHEME = 32, 30, 8
 # Bytes that may begin markup; all others are copied without a further look.
 SPECIAL = np.zeros(256, np.bool_)
@@ -88,8 +89,13 @@ def clean(text: Bytes, length: int, out: Bytes, stack: Stack, tables: Markup) ->
     counts, unclosed, name = np.zeros(KINDS, np.int64), np.zeros(256, np.bool_), np.empty(MAX_NAME, np.uint8)
     shown, marks = np.empty((MAX_SHOWN, 4), np.int64), np.empty(MAX_MARKS, np.int64)
     marks[0] = 0
+    section = np.zeros(2, np.int64)
+    skips = tables.sections[1].any()
     disambiguates = False
     depth = n = i = literal_until = 0
+    if skips:
+        level, listed, i = heading_at(text, 0, length, name, tables.sections)
+        section[LEVEL] = level if listed else 0
     while i < length:
         c = text[i]
         if not SPECIAL[c] or (i < literal_until and c != AND):
@@ -115,6 +121,15 @@ def clean(text: Bytes, length: int, out: Bytes, stack: Stack, tables: Markup) ->
             depth = give_up_targets(depth, stack, counts)
             if marks[0] and not counts[TEMPLATE]:
                 n = end_line(out, n, marks, depth, stack, shown, counts)
+            if skips and i + 1 < length and text[i + 1] == EQUALS and not counts[TEMPLATE]:
+                level, listed, after = heading_at(text, i + 1, length, name, tables.sections)
+                if level:
+                    if 0 < level <= section[LEVEL]:
+                        n = end_section(n, section, depth, stack, shown, counts)
+                    if listed and not section[LEVEL]:
+                        section[LEVEL], section[BEGAN] = level, n
+                    out[n] = NEWLINE
+                    n, i = n + 1, after
         elif c in (BRACE, BRACKET):
             kind, named, spec = _opening(text, i, length, name, tables)
             disambiguates |= named
@@ -144,7 +159,8 @@ def clean(text: Bytes, length: int, out: Bytes, stack: Stack, tables: Markup) ->
         if i == began:
             out[n] = c
             n, i = n + 1, i + 1
-    return end_line(out, n, marks, depth, stack, shown, counts), disambiguates
+    n = end_line(out, n, marks, depth, stack, shown, counts)
+    return end_section(n, section, depth, stack, shown, counts) if section[LEVEL] else n, disambiguates
 
 
 @compiled
