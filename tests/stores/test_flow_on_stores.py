@@ -71,7 +71,7 @@ def test_the_same_bytes_as_first_and_no_key_in_them(
     # Again: nothing but the markers and what the reports are made of is read, nothing but the reports is written.
     store.asked.clear()
     assert main(words) == 0
-    assert capsys.readouterr().err.count("finished before, skipped") == 7
+    assert capsys.readouterr().err.count("finished before, skipped") == 8
     assert digests(run) == digests(first)
     put_ = "put" if store.scheme == "s3" else "begin upload"
     # The lock, config.toml, the four files of the report and their manifest.
