@@ -4,9 +4,9 @@ In: a scheme. Out: images per second of processor time in a whole job, from star
 as ``also`` the same without what starting up costs (the cost of a small job taken off), images per second of wall time,
 and peak memory. Two comparisons of ours and the peer with the same resizing, to 256 pixels:
 
-- ``defaults``: the command ``pipeline fetch`` as people get it, so with the decoder that is always there and
-  ``keep_ratio``. The delay alone is 0, since the addresses of this machine stand for hosts that would otherwise be
-  waited for.
+- ``defaults``: the command ``pipeline fetch`` as people get it, so with ``keep_ratio``, and with the faster decoder
+  where that is installed. The delay alone is 0, since the addresses of this machine stand for hosts that would
+  otherwise be waited for.
 - the result itself: the fetcher without the command around it, with the faster decoder turned on, and ``border``, as
   the peer's default is.
 
@@ -43,7 +43,7 @@ from pipeline.keeping.step import FORMAT
 from pipeline.tables.schema import SELECTED
 from pipeline.tables.sink import write_part
 
-__all__ = ["compare", "rows_of"]
+__all__ = ["ROOT", "compare", "environment", "rows_of", "write_selected"]
 
 ROUNDS = 2
 FEW = 64  # images of the small job
@@ -83,22 +83,22 @@ def compare(scheme: str) -> dict[str, Any]:
                 }
                 jobs.append(_written(output.with_suffix(f".{number}.json"), job))
             return measure(
-                [sys.executable, "-m", "benchmarks.fetch_worker", *jobs], timeout=TIMEOUT, environment=_environment()
+                [sys.executable, "-m", "benchmarks.fetch_worker", *jobs], timeout=TIMEOUT, environment=environment()
             )
 
         def command(urls: Sequence[str], output: Path) -> Cost:
-            _write_selected(RunFolder(str(output)), urls)
+            write_selected(RunFolder(str(output)), urls)
             config = output.with_suffix(".toml")
             config.write_text(CONFIG.format(authorities=authorities), encoding="utf-8")
             words = [sys.executable, "-m", "pipeline", "fetch", str(config), "--output", str(output)]
-            return measure(words, timeout=TIMEOUT, environment=_environment())
+            return measure(words, timeout=TIMEOUT, environment=environment())
 
         def peer(urls: Sequence[str], output: Path, resize_mode: str) -> Cost:
             job = {"urls": urls, "folder": str(output), "processes": PROCESSES, "resize_mode": resize_mode}
-            environment = {**_environment(), **({"SSL_CERT_FILE": authorities} if authorities else {})}
+            trusting = {**environment(), **({"SSL_CERT_FILE": authorities} if authorities else {})}
             script = str(ROOT / "benchmarks" / "fetch_peer.py")
             words = [python, script, _written(output.with_suffix(".json"), job)]
-            return measure(words, timeout=TIMEOUT, environment=environment)
+            return measure(words, timeout=TIMEOUT, environment=trusting)
 
         works: tuple[Callable[[Sequence[str], Path], Cost], ...]
         works = (command, partial(peer, resize_mode="keep_ratio"), ours, partial(peer, resize_mode="border"))
@@ -140,7 +140,7 @@ def _ratios(result: dict[str, Any]) -> str:
     return f"{times(result['ratio'])} ({bare} without the starts); the other takes {memory} times the memory"
 
 
-def _write_selected(run: RunFolder, urls: Sequence[str]) -> None:
+def write_selected(run: RunFolder, urls: Sequence[str]) -> None:
     """The table that ``curate`` would leave, of pairs with these images."""
     addresses = pa.array(urls)
     known = {"url": addresses, "caption": addresses, "pair_id": pa.array(hash_strings(addresses))}
@@ -160,7 +160,8 @@ def _authorities(folder: Path, server: WebServer) -> str:
     return str(bundle)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """What the programs of both sides are started with: this checkout's code, and no word to anybody else's server."""
     quiet = {"NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled", "PYTHONPATH": str(ROOT)}
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return kept | quiet

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fetch_worker import CONCURRENCY
-from benchmarks.fetching import _result, _write_selected, rows_of
+from benchmarks.fetching import _result, write_selected, rows_of
 from benchmarks.resources import Cost
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import is_complete, read_table
@@ -45,7 +45,7 @@ def test_a_line_names_what_is_set() -> None:
 def test_the_selected_pairs_are_a_finished_table(tmp_path: Path) -> None:
     run = RunFolder(str(tmp_path / "run"))
     urls = [f"http://127.0.0.{1 + number % 7}:8000/{number}.jpg" for number in range(50)]
-    _write_selected(run, urls)
+    write_selected(run, urls)
     assert is_complete(run.selected)
     table = read_table(run.selected, SELECTED)
     assert sorted(table.column("url").to_pylist()) == sorted(urls)
