@@ -31,7 +31,7 @@ from benchmarks.match import DATA
 from benchmarks.table import Row, figure
 from pipeline.hashing import hash64
 from pipeline.keeping.folder import RunFolder
-from pipeline.keeping.manifest import iter_batches, read_manifest
+from pipeline.keeping.manifest import iter_batches, read_manifest, write_manifest
 from pipeline.net.config import HttpConfig
 from webimagetext.errors import UserError
 
@@ -120,6 +120,7 @@ def _fetch(run: RunFolder, urls: list[str]) -> None:
     """Has the command fetch pairs with these images. Raises CalledProcessError where it ends with another status than
     0."""
     write_selected(run, urls)
+    write_manifest(run.matched, [])  # of what is lost the command says what the balance had to choose from
     config = Path(f"{run.root}.toml")
     lines = (f"{name} = {json.dumps(value)}" for name, value in SETTINGS.items())
     config.write_text("\n".join(["[http]", *lines, ""]), encoding="utf-8")
