@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fetch_worker import CONCURRENCY
-from benchmarks.fetching import _result, write_selected, rows_of
+from benchmarks.fetching import _result, rows_of, write_selected
 from benchmarks.resources import Cost
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import is_complete, read_table
