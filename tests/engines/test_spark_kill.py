@@ -36,6 +36,12 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
         yield job
 
 
+@pytest.fixture(scope="module")
+def first(job: Job) -> RunFolder:
+    """A run of this job that nobody disturbed."""
+    return job.run("first")
+
+
 def lose_a_machine(spark: Cluster, worker: "subprocess.Popen[bytes]") -> None:
     spark.add_worker()
     spark.kill(worker)
