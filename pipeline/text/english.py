@@ -42,6 +42,10 @@ MEASURES = 13
 NONE = 255  # the kind of a word that the lexicon lacks
 SHORT_LETTERS, SHARED_LETTERS = 3, 4  # a word of so few letters may well be another language's too
 STEM = 3  # letters that stay at least when an ending is taken off
+# Words of a dictionary at least, of WordNet's 88,000. To a smaller one most English words are unknown, which speaks
+# against English: of 2,500 captions of a LAION list 94 % stay with all of them, 72 % with 40,000 drawn at random, 22 %
+# with 500, and 93 % without any.
+LEAST_WORDS = 60_000
 TRIPLES_COUNTED = 6  # of one word, so that a long one does not outvote the rest
 LETTERS = 27  # a to z, and the edge of a word
 LEVELS, ZERO, STEPS = 64, 48, 8.0  # of trigrams.txt: characters from "0" on, the middle one 0, so many levels a nat
@@ -114,8 +118,12 @@ def dictionary_from_queries(queries: pa.Table) -> frozenset[str]:
 
 
 def lexicon_from_queries(queries: pa.Table) -> Lexicon:
-    """What a query list with columns query and sources tells of English words."""
-    return lexicon_of(dictionary_from_queries(queries), _words_of(queries, "word"))
+    """What a query list with columns query and sources tells of English words. The WordNet names of a list with few of
+    them are no dictionary, but words of the list like others."""
+    dictionary, listed = dictionary_from_queries(queries), _words_of(queries, "word")
+    if len(dictionary) < LEAST_WORDS:
+        return lexicon_of((), listed | _words_of(queries, "synset"))
+    return lexicon_of(dictionary, listed)
 
 
 def _words_of(queries: pa.Table, source: str) -> frozenset[str]:

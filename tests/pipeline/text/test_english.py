@@ -16,6 +16,7 @@ from pipeline.text.english import (
     lexicon_of,
     measure,
 )
+from pipeline.text.evidence import evidence
 from query_builder.normalize import words
 
 KNOWN = frozenset({"cat", "bake", "box", "story", "paint", "quick", "owl", "table", "don", "art"})
@@ -161,7 +162,8 @@ def test_the_files_are_whole() -> None:
     assert {"de", "und", "het", "el", "na"} <= others and not {"the", "of", "with", "and"} & others
 
 
-def test_the_dictionary_of_a_query_list() -> None:
+def test_the_dictionary_of_a_query_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(english, "LEAST_WORDS", 3 + len(english_function_words() - {"red", "panda", "owl"}))
     queries = pa.table({"query": ["red panda", "der", "owl"], "sources": [["synset"], ["word"], ["synset", "word"]]})
     assert dictionary_from_queries(queries) == {"red", "panda", "owl"} | english_function_words()
     assert dictionary_from_queries(queries.slice(1, 1)) == frozenset()
@@ -170,3 +172,16 @@ def test_the_dictionary_of_a_query_list() -> None:
     told = measure(pa.array(["panda", "der"]), both)
     assert told[0, english.KNOWN] == 1 and told[1, english.OTHER] == 1
     assert lexicon_from_queries(queries.slice(1, 1)).known == 0
+    # One name fewer, and it is no dictionary.
+    few = lexicon_from_queries(queries.slice(1))
+    assert few.known == 0
+    told = measure(pa.array(["owl", "panda"]), few)
+    assert told[0, english.LISTED] == 1 and told[1, english.UNKNOWN] == 1
+
+
+def test_a_few_names_of_wordnet_are_no_dictionary() -> None:
+    """Plain English captions of words that a small list lacks stay English with it."""
+    names = ["owl", "panda", "circle"]
+    queries = pa.table({"query": names, "sources": [["synset"]] * 3})
+    texts = pa.array(["two children playing football on the beach", "Steps to create a brush", "cup of coffee"])
+    assert (evidence("fasttext", "en", texts, lexicon_from_queries(queries)) > 1).all()

@@ -14,7 +14,7 @@ FULL = {
     "page_url": "https://h/",
     "texts": [{"kind": "alt", "text": "a dog"}], "queries": ["dog"], "query_ids": [7], "drawn_by": [7, 9],
     "probability": 0.25,
-    "p_english": 0.5, "page_language": "en", "marks": ["email", "ip"], "phash": "ffffffffffffffff",
+    "p_english": 0.5, "p_context": 0.25, "page_language": "en", "marks": ["email", "ip"], "phash": "ffffffffffffffff",
     "scores": [{"name": "clip", "score": 0.5}], "consent": "allowed", "consent_evidence": "robots.txt: none",
     "source": "pages", "columns": '{"score": 5.1}',
 }  # fmt: skip
