@@ -120,7 +120,8 @@ def _fetch(run: RunFolder, urls: list[str]) -> None:
     """Has the command fetch pairs with these images. Raises CalledProcessError where it ends with another status than
     0."""
     write_selected(run, urls)
-    write_manifest(run.matched, [])  # of what is lost the command says what the balance had to choose from
+    for folder in (run.candidates, run.matched):  # of what is lost the command says what there was before
+        write_manifest(folder, [])
     config = Path(f"{run.root}.toml")
     lines = (f"{name} = {json.dumps(value)}" for name, value in SETTINGS.items())
     config.write_text("\n".join(["[http]", *lines, ""]), encoding="utf-8")
