@@ -3,7 +3,7 @@
 import dataclasses
 import threading
 from collections.abc import Sequence
-from functools import partial
+from functools import cache
 
 from pipeline.audit import funnel
 from pipeline.audit.outcome import outcome
@@ -66,7 +66,6 @@ def run_steps_of(verb: str, output: str, config: RunConfig, options: Sequence[st
     before anything is done, and for what goes wrong later.
     """
     run, begun = RunFolder(output), threading.Event()
-    config = dataclasses.replace(config, image=with_decoder(run, config.image))
     for left in reversed(range(TRIES)):
         try:
             return _run_once(verb, run, config, options, workers, begun)
@@ -76,9 +75,15 @@ def run_steps_of(verb: str, output: str, config: RunConfig, options: Sequence[st
             if not left or not asked or not _is_damaged(run, config):
                 raise
             with locked(run.root, f"`{verb}`"):
-                steps = steps_of(run, config)
+                steps = steps_of(run, _settled(run, config))
                 _reopen(verb, run, steps, markers_of(steps), error.problem)
     raise AssertionError("the last try raises")
+
+
+def _settled(run: RunFolder, config: RunConfig) -> RunConfig:
+    """The configuration with what only the run folder tells. It asks the store of the run, so no check of what is known
+    without it may come later."""
+    return dataclasses.replace(config, image=with_decoder(run, config.image))
 
 
 def _is_damaged(run: RunFolder, config: RunConfig) -> bool:
@@ -114,8 +119,16 @@ def _run_once(
         if engines[0].on_dataflow:
             check_paths(config)
 
-    store = partial(check_store, run, config.image)
-    check(verb, run, config, engine=make_engine, store=store, extracted=partial(_is_extracted, run, config))
+    settled = cache(lambda: _settled(run, config))
+    check(
+        verb,
+        run,
+        config,
+        engine=make_engine,
+        store=lambda: check_store(run, settled().image),
+        extracted=lambda: _is_extracted(run, settled()),
+    )
+    config = settled()
     with locked(run.root, f"`{verb}`"):
         begun.set()
         if not files.is_url(run.root):
