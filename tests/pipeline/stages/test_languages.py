@@ -12,7 +12,7 @@ from pipeline.tables.schema import MATCHED, REJECTS, SITE_LANGUAGES
 
 ENGLISH = [f"a red fox in field number {number}" for number in range(30)]
 GERMAN = [f"ein roter Fuchs auf dem Feld Nummer {number}" for number in range(30)]
-DOUBTFUL = "fox radius model"  # of whichever language the others of its site are
+DOUBTFUL = "fox Hotel Berlin"  # of whichever language the others of its site are
 
 
 @pytest.fixture(scope="module")
