@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from pipeline.dedup.near import distances
 from pipeline.image.hashes import SKETCH_SIDE
 
 __all__ = [
@@ -131,15 +132,9 @@ def _packed(bits: Mask) -> UInt64:
     return numbers
 
 
-def near_codes(some: UInt64, others: UInt64) -> Mask:
-    """Whether codes are near enough for a proof to be tried; broadcasts."""
-    return np.asarray(code_distance(some, others) <= _CODE_DISTANCE)
-
-
-def code_distance(some: UInt64, others: UInt64) -> npt.NDArray[np.uint8]:
-    """The number of bits in which codes differ; broadcasts."""
-    counts: npt.NDArray[np.uint8] = np.bitwise_count(some ^ others)
-    return counts
+def near_codes(apart: npt.NDArray[np.integer[Any]]) -> Mask:
+    """Whether codes that differ in so many bits (dedup/near.py) are near enough for a proof to be tried."""
+    return np.asarray(apart <= _CODE_DISTANCE)
 
 
 def proved(whole: Float, other: Float, windows: npt.NDArray[np.integer[Any]]) -> Float:
@@ -252,8 +247,8 @@ class _Sorted:
         asked = np.repeat(np.arange(len(flat)), count)
         steps = np.arange(len(asked)) - np.repeat(np.cumsum(count) - count, count)
         held = self._order[np.repeat(first, count) + steps].astype(np.int64)
-        apart = code_distance(codes.reshape(-1)[asked], self._codes[held]).astype(np.int64)
-        near = apart <= _CODE_DISTANCE
+        apart = distances(codes.reshape(-1)[asked], self._codes[held]).astype(np.int64)
+        near = near_codes(apart)
         asked, held, apart = asked[near], held[near], apart[near]
         ours, theirs = asked // keys.shape[1], self._rows[held // self._width]
         windows = asked % keys.shape[1] if windows_are_ours else held % self._width

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.dedup.altered import OWN, code_distance, first_of_each, is_proof, near_codes, pixels_of, proved, views_of
+from pipeline.dedup.altered import OWN, first_of_each, is_proof, near_codes, pixels_of, proved, views_of
 from pipeline.dedup.holdout import LINKS
+from pipeline.dedup.near import distances
 from pipeline.dedup.pictures import NEAR, NEAR_EARLIER, VERDICTS
 from pipeline.hashing import from_hex
 
@@ -106,7 +107,7 @@ def proposed(group: pa.Table) -> pa.RecordBatch:
     wholes, others = np.concatenate(found, axis=1)
     differ = contents[wholes] != contents[others]
     wholes, others = wholes[differ], others[differ]
-    apart = code_distance(codes[wholes], codes[others])
+    apart = distances(codes[wholes], codes[others])
     return _nearest(table, wholes, others, apart)
 
 
@@ -134,10 +135,11 @@ def _met(codes: UInt64, own: npt.NDArray[np.bool_], earlier: npt.NDArray[np.bool
     nearest = np.full((2, len(heads)), -1)  # of this run and of an earlier one
     for start in range(0, len(heads), step):
         part = slice(start, start + step)
-        near = near_codes(codes[heads[part], None], codes[others][None, :])
+        apart = distances(codes[heads[part], None], codes[others][None, :])
+        near = near_codes(apart)
         rows, columns = np.nonzero(near)
         found.append(np.stack([heads[part][rows], others[columns]]))
-        apart = np.where(near, code_distance(codes[heads[part], None], codes[others][None, :]), OWN)
+        apart = np.where(near, apart, OWN)
         for side in (0, 1):
             told = np.where(earlier[others] == bool(side), apart, OWN)
             least = told.argmin(axis=1)

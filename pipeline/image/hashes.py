@@ -17,11 +17,14 @@ from PIL import Image
 
 __all__ = ["SKETCH_SIDE", "grey_spread", "perceptual_hash", "sketch", "sketch_text"]
 
-SKETCH_SIDE = _SIDE = 32
+SKETCH_SIDE = 32
 _SCALE = 1 << 14
 # Rows 1..8 of the type II cosine transform of 32 points, as rounded integers.
 _COSINES = np.array(
-    [[round(_SCALE * math.cos(math.pi * k * (2 * x + 1) / (2 * _SIDE))) for x in range(_SIDE)] for k in range(1, 9)],
+    [
+        [round(_SCALE * math.cos(math.pi * k * (2 * x + 1) / (2 * SKETCH_SIDE))) for x in range(SKETCH_SIDE)]
+        for k in range(1, 9)
+    ],
     dtype=np.int64,
 )
 _LEVELS: Any = np.arange(256, dtype=np.int64)
@@ -29,7 +32,7 @@ _LEVELS: Any = np.arange(256, dtype=np.int64)
 
 def sketch(grey: Image.Image) -> Image.Image:
     """The sketch of a picture in mode L."""
-    return grey.resize((_SIDE, _SIDE), Image.Resampling.BOX, reducing_gap=2.0)
+    return grey.resize((SKETCH_SIDE, SKETCH_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
 
 
 def sketch_text(small: Image.Image) -> str:

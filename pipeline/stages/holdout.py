@@ -1,8 +1,8 @@
 """Draws the pictures that are kept apart for evaluation, whole groups of near ones (see dedup/holdout.py).
 
-In: joined/. Out: held_out/ (HELD). The settings package.holdout, holdout_distance and
-holdout_altered, and ``seed`` decide. With
-a distance of -1 a picture is drawn by its content alone, when the shards are written, and there is no such step.
+In: joined/. Out: held_out/ (HELD). The settings package.holdout, holdout_distance and holdout_altered, and ``seed``
+decide. With a distance of -1 a picture is drawn by its content alone, when the shards are written, and there is no such
+step.
 """
 
 from collections.abc import Iterable, Iterator

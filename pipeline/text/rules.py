@@ -60,7 +60,7 @@ def text_rules(config: TextConfig, lexicon: Lexicon | None = None, sites: SiteLa
     """The rules that ``config`` asks for, but for repeated captions. They add the columns ``marks``, ``p_english`` and
     ``p_context`` in any case.
 
-    ``lexicon`` (from :func:`pipeline.text.language.lexicon_from_queries`) helps the language rule with English alone.
+    ``lexicon`` (from :func:`pipeline.text.english.lexicon_from_queries`) helps the language rule with English alone.
     Reads the lists that the settings name; raises UserError if one is missing.
     """
     rules: list[Rule] = []
