@@ -236,7 +236,7 @@ def test_a_crawl_that_is_done_tells_of_its_pairs(
     assert found["pairs"]["candidates"]["value"] == rows_in(first.candidates)
     assert found["pairs"]["matched"]["value"] == rows_in(first.matched)
     drawn = found["pairs"]["balanced"]
-    assert abs(drawn["value"] - rows_in(first.selected)) < 1.5 * (drawn["high"] - drawn["value"])  # three deviations
+    assert abs(drawn["value"] - rows_in(first.selected)) < 2.5 * (drawn["high"] - drawn["value"])  # five deviations
     # With other settings the crawl begins anew; what it found tells what pages are like.
     other = planned(capsys, job.config, "--output", first.root, "--extract.max-pages", 80)
     assert not other["crawl"]["goes_on"] and not other["crawl"]["is_whole"] and other["requests"]["value"] > 80
