@@ -6,12 +6,16 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.coders import VarIntCoder
 from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, StandardOptions
-from apache_beam.transforms import core
+from apache_beam.transforms import core, userstate
+from apache_beam.transforms.timeutil import TimeDomain
+from apache_beam.transforms.userstate import BagStateSpec, TimerSpec
 
 from pipeline.engines import graph_cache
-from pipeline.engines.graph_cache import remember_signatures, remember_views
+from pipeline.engines.graph_cache import remember_signatures, remember_specs, remember_views
 
+plain_specs = userstate.get_dofn_specs
 plain_arguments = core.get_function_args_defaults
 plain_view = PipelineOptions.view_as
 
@@ -64,6 +68,44 @@ def test_a_method_is_read_once_for_all_objects() -> None:
     assert remembered(Steps().plain)[0] == ["element", "times"]
 
 
+SEEN, LATER = BagStateSpec("seen", VarIntCoder()), TimerSpec("later", TimeDomain.WATERMARK)
+STATE, TIMER = beam.DoFn.StateParam(SEEN), beam.DoFn.TimerParam(LATER)
+
+
+class Stateful(beam.DoFn):  # type: ignore[misc]
+    """Asks for a state and a timer."""
+
+    def process(self, element: str, seen: Any = STATE) -> None:
+        """Asks for the state."""
+
+    def set_later(self, timer: Any = TIMER) -> None:
+        """Asks for the timer."""
+
+
+def test_state_and_timers_are_those_that_beam_finds() -> None:
+    remembered = remember_specs(plain_specs)
+    for step in (Stateful(), Steps(), Stateful(), Steps()):
+        found = remembered(step)
+        assert found == plain_specs(step)
+        found[0].clear()  # the next step's are its own
+    assert remembered(Stateful()) == ({SEEN}, {LATER})
+
+
+def test_a_class_of_steps_is_searched_once_but_for_those_with_methods_of_their_own() -> None:
+    asked: list[Any] = []
+
+    def read(step: Any) -> tuple[set[Any], set[Any]]:
+        asked.append(step)
+        found: tuple[set[Any], set[Any]] = plain_specs(step)
+        return found
+
+    remembered = remember_specs(read)
+    first, second, own = Steps(), Steps(), Steps()
+    own.process = Stateful().process
+    assert [remembered(step) for step in (first, second, own)] == [(set(), set()), (set(), set()), ({SEEN}, set())]
+    assert asked == [first, own]
+
+
 FLAGS = ["--runner=DirectRunner", "--experiments=one", "--experiments=two", "--streaming"]
 
 
@@ -103,10 +145,11 @@ def test_a_command_line_is_parsed_once() -> None:
 def test_beam_remembers_once_however_often_it_is_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PipelineOptions, "view_as", plain_view)
     monkeypatch.setattr(core, "get_function_args_defaults", plain_arguments)
+    monkeypatch.setattr(userstate, "get_dofn_specs", plain_specs)
     graph_cache.install.cache_clear()
     graph_cache.install()
-    there = core.get_function_args_defaults, PipelineOptions.view_as
+    there = core.get_function_args_defaults, PipelineOptions.view_as, userstate.get_dofn_specs
     graph_cache.install()
-    assert (core.get_function_args_defaults, PipelineOptions.view_as) == there
-    assert there[0] is not plain_arguments and there[1] is not plain_view
+    assert (core.get_function_args_defaults, PipelineOptions.view_as, userstate.get_dofn_specs) == there
+    assert all(now is not plain for now, plain in zip(there, (plain_arguments, plain_view, plain_specs), strict=True))
     graph_cache.install.cache_clear()  # the rest of this process has the functions from before this test
