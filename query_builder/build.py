@@ -7,20 +7,23 @@ workers.
 
 import contextlib
 import dataclasses
+import math
 import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from query_builder.clean.markup import SiteRules, site_rules
 from query_builder.config import BuildConfig
-from query_builder.corpus import Corpus, Thresholds, Totals, merge_corpus, pages_of, read_totals
+from query_builder.corpus import Thresholds, Totals, merge_corpus, pages_of, read_totals
 from query_builder.count.shard import ShardTask, count_shard, shard_folder
+from query_builder.function_words import function_words
+from query_builder.importing import collect
 from query_builder.inputs import check_language, check_twice, checksum, glance, hold_the_same
 from query_builder.kept import is_kept, is_kept_folder
-from query_builder.merge.bigrams import Floors
+from query_builder.merge.bigram_rules import BigramRules
 from query_builder.merge.titles import TitleName, TitleStatistics, rank_titles
 from query_builder.normalize import NORMAL_FORM, normalize
 from query_builder.published import published_rows
@@ -32,6 +35,7 @@ from query_builder.sources.dump import PAGE_KINDS, Shard, plan_shards, read_site
 from query_builder.sources.pageviews import FORMATS, ROW_KINDS, ViewsTask, count_views, read_ledger, views_path
 from query_builder.sources.wordnet import Synset, read_wordnet, wordnet_files
 from query_builder.summary import print_summary
+from query_builder.word_kinds import WordKinds
 from query_builder.wordnet_only import build_from_wordnet
 from query_builder.workers import Workers
 from query_builder.write import Knowledge, write_candidates
@@ -45,6 +49,7 @@ from webimagetext.temporary import remove_temporary_of
 __all__ = ["build"]
 
 COUNTING_VERSION = 3  # raise it when the same dump would be counted differently
+MERGING_VERSION = 2  # raise it when the same counts would be merged differently
 NEAR_WORDS = 10  # words down to this fraction of the threshold are kept as near misses
 
 
@@ -55,6 +60,8 @@ class _Job:
     config: BuildConfig
     budgets: Mapping[str, int]
     rules: SiteRules
+    kinds: WordKinds
+    excluded: frozenset[str]  # names that get no place
     shards: list[Shard]
     view_shards: list[Shard]
     files: list[str]
@@ -121,22 +128,23 @@ def _build(config: BuildConfig, job: _Job, work: str) -> None:
             len(job.shards),
             len(job.view_shards),
             has_views=bool(job.view_shards),
-            keep=max(config.size, 1000),
+            keep=max(config.size + len(job.excluded), 1000),
         )
         noted = title_statistics.articles + title_statistics.redirects
         _all_accounted("articles and redirects", totals.ledger["articles"] + totals.ledger["redirects"], noted)
         synsets = synsets_read()
-        merge = os.path.join(work, f"merge-{fingerprint(job.settings)[:12]}")
+        merge = os.path.join(work, f"merge-{fingerprint(MERGING_VERSION, job.settings)[:12]}")
         os.makedirs(merge, exist_ok=True)
-        knowledge = _know(config, merge, totals, titles, synsets, workers)
+        knowledge = _know(job, merge, totals, titles, synsets, workers)
         inputs = [found() for found in checksums]
     metadata = job.metadata(inputs=inputs, totals=_totals(totals, title_statistics, views))
     if config.compat == "metaclip":
         rows = published_rows(knowledge, titles, synsets)
         chosen: Mapping[str, str] = {row.query: row.admitted for row in rows}
     else:
-        chosen = _choose(config, knowledge, titles, job.budgets)
+        chosen = _choose(job, knowledge, titles)
         rows = knowledge.rows(chosen)
+        metadata["rules"] = knowledge.rules()
     write_candidates(candidates_path(config.output), knowledge, chosen, metadata)
     write_queries(config.output, rows, metadata)
     print_summary(config, rows, totals, title_statistics, views, knowledge, synsets)
@@ -145,6 +153,17 @@ def _build(config: BuildConfig, job: _Job, work: str) -> None:
 def _plan(config: BuildConfig) -> _Job:
     """Looks at the inputs without reading them."""
     budgets = parse_budgets(config.budget, config.size)
+    published = config.compat == "metaclip"
+    for name, given in (("--exclude", config.exclude), ("--stop-words", config.stop_words)):
+        if given and published:
+            raise UserError(f"{name}: has no place in the published rules (--compat metaclip)", "leave one of them out")
+    stop_words = _texts([config.stop_words] if config.stop_words else [])
+    excluded = _texts(config.exclude)
+    kinds = WordKinds(
+        function_words(config.language) if config.function_words == "drop" and not published else frozenset(),
+        config.bare_numbers == "drop" and not published,
+        stop_words,
+    )
     information = [read_site_info(url) for url in config.dump]
     for url, site in zip(config.dump, information, strict=True):
         check_language(url, site.database, config.language)
@@ -155,9 +174,20 @@ def _plan(config: BuildConfig) -> _Job:
     glances = [glance(url) for url in files]
     check_twice(counted, glances[: len(counted)])
     identity = fingerprint(COUNTING_VERSION, NORMAL_FORM, glances)
-    skips = not config.all_sections and config.compat == "none"
+    skips = not config.all_sections and not published
     rules = site_rules(config.language, information[0].namespaces, without_lists_of_links=skips)
-    return _Job(config, budgets, rules, shards, view_shards, files, identity, _settings(config, budgets), shard_bytes)
+    settings = _settings(config, budgets)
+    for name, texts in (("stop_words", stop_words), ("exclude", excluded)):
+        if texts:
+            settings[name] = f"{len(texts)} texts {fingerprint(sorted(texts))[:12]}"
+    return _Job(
+        config, budgets, rules, kinds, excluded, shards, view_shards, files, identity, settings, shard_bytes
+    )  # fmt: skip
+
+
+def _texts(files: Sequence[str]) -> frozenset[str]:
+    """The texts of a user's files in normal form."""
+    return frozenset(row.query for row in collect(files).rows) if files else frozenset()
 
 
 def _count(job: _Job, work: str, workers: Workers) -> Totals:
@@ -220,8 +250,8 @@ def _work_folder(config: BuildConfig) -> str:
 
 
 def _settings(config: BuildConfig, budgets: Mapping[str, int]) -> dict[str, Any]:
-    """What decides the outcome, beside the inputs."""
-    names = (
+    """What decides the outcome, beside the inputs and a user's texts."""
+    names: tuple[str, ...] = (
         "size",
         "min_word_count",
         "min_bigram_count",
@@ -232,6 +262,8 @@ def _settings(config: BuildConfig, budgets: Mapping[str, int]) -> dict[str, Any]
         "on_corrupt",
         "all_sections",
     )
+    if config.compat == "none":
+        names += ("min_log_likelihood", "function_words", "bare_numbers")
     return {**{name: getattr(config, name) for name in names}, "budgets": dict(budgets)}
 
 
@@ -285,45 +317,48 @@ def _run_shards(
 
 
 def _know(
-    config: BuildConfig, folder: str, totals: Totals, titles: list[TitleName], synsets: list[Synset], workers: Workers
+    job: _Job, folder: str, totals: Totals, titles: list[TitleName], synsets: list[Synset], workers: Workers
 ) -> Knowledge:
     """Merges the counts, with numbers for all names of titles and synsets."""
     by_name: dict[str, list[Synset]] = {}
     for synset in synsets:
         if name := normalize(synset.head):
             by_name.setdefault(name, []).append(synset)
+    config = job.config
     published = config.compat == "metaclip"
     thresholds = Thresholds(
         kept_word=1 if published else max(1, config.min_word_count // NEAR_WORDS),
-        bigrams=Floors(
+        kinds=job.kinds,
+        bigrams=BigramRules(
             word=1 if published else config.min_word_count,
             bigram=1 if published else config.min_bigram_count,
             pmi=config.min_pmi,
+            log_likelihood=-math.inf if published else config.min_log_likelihood,
+            published=published,
         ),
-        keep_bigrams=max(2 * config.size, 1000),
+        keep_bigrams=max(2 * config.size + len(job.excluded), 1000),
     )
     names = dict.fromkeys([*(title.name for title in titles), *by_name])
     corpus = merge_corpus(folder, totals, names, thresholds, workers)
     return Knowledge(
         corpus, {title.name: title for title in titles}, by_name,
-        config.min_word_count, config.min_page_views,
+        config.min_word_count, config.min_page_views, job.excluded,
     )  # fmt: skip
 
 
-def _choose(
-    config: BuildConfig, knowledge: Knowledge, titles: list[TitleName], budgets: Mapping[str, int]
-) -> dict[str, str]:
-    corpus: Corpus = knowledge.corpus
-
+def _choose(job: _Job, knowledge: Knowledge, titles: list[TitleName]) -> dict[str, str]:
+    config, corpus = job.config, knowledge.corpus
+    most = config.size + len(job.excluded)
     names = list(knowledge.synsets)
     counts = dict(zip(names, corpus.counts_of(names).tolist(), strict=True))
     ranked = {
-        "word": corpus.ranked_words(config.min_word_count, config.size),
-        "bigram": corpus.ranked_bigrams(config.size),
+        "word": corpus.ranked_words(config.min_word_count, most),
+        "bigram": corpus.ranked_bigrams(most),
         "title": (title.name for title in titles if title.views is None or title.views >= config.min_page_views),
         "synset": sorted(names, key=lambda name: (-counts[name], -len(knowledge.synsets[name]), name)),
     }
-    return choose(ranked, budgets, config.size)
+    left = {source: (name for name in found if name not in job.excluded) for source, found in ranked.items()}
+    return choose(left, job.budgets, config.size)
 
 
 def _totals(totals: Totals, titles: TitleStatistics, views: Mapping[str, int]) -> dict[str, int]:

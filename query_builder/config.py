@@ -36,13 +36,26 @@ class BuildConfig(Ranged):
     """Least occurrences of a bigram in the dump."""
     min_pmi: Annotated[float, Range()] = 3.0
     """Least pointwise mutual information of a bigram, in bits (3 = together 8 times oftener than by chance)."""
+    min_log_likelihood: Annotated[float, Range()] = 20.0
+    """Least log-likelihood ratio of a bigram (Dunning's G2): tells from chance what PMI doesn't where counts are
+    small."""
+    function_words: Literal["drop", "keep"] = "drop"
+    """drop: no bigram has a function word of the language ("of", "his"), where its function words are known."""
+    bare_numbers: Literal["drop", "keep"] = "drop"
+    """drop: no word is a number alone, and no bigram begins with one and a blank ("21 members"; "8-bit" and "Apollo 13"
+    stay)."""
+    stop_words: str | None = None
+    """A file of words (in any form that `import` reads) that are no word queries and in no bigram."""
+    exclude: tuple[str, ...] = ()
+    """Files of texts (in any form that `import` reads) that don't get into the list; others take their places."""
     min_page_views: Annotated[int, Range(0)] = 70
     """Least views of a title, summed over all page view files and all redirects to it."""
     budget: tuple[str, ...] = ()
     """Places of a source, as words=N bigrams=N titles=N synsets=N; default: the published make-up, scaled to the
     size."""
     compat: Literal["none", "metaclip"] = "none"
-    """metaclip: the rules of the published re-creation with their errors, for comparison; ignores size and budget."""
+    """metaclip: the rules of the published re-creation with their errors, for comparison; ignores size, budget, and
+    what else drops bigrams and words."""
     language: str = "en"
     """Code of the Wikipedia (en, de, simple…), which has to be the dump's: picks the rows of the page views and what
     marks lists and disambiguation."""

@@ -4,7 +4,7 @@ In: the parts that the shards wrote, and the names that need numbers whatever th
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,13 +19,13 @@ from query_builder.count.shard import shard_folder
 from query_builder.count.tokens import JOINTS
 from query_builder.hash_table import Longs
 from query_builder.kept import read_done
+from query_builder.merge.bigram_rules import BigramRules
 from query_builder.merge.bigrams import (
     JOINT_BITS,
     VARIANT_BITS,
     WORD_BITS,
     BigramRangeTask,
     Bigrams,
-    Floors,
     RenameTask,
     load_bigrams,
     merge_bigrams,
@@ -33,6 +33,8 @@ from query_builder.merge.bigrams import (
     rename_part,
 )
 from query_builder.merge.words import WordRangeTask, Words, load_words, merge_words
+from query_builder.schema import REASONS
+from query_builder.word_kinds import NUMBER, STOP, WordKinds
 from query_builder.workers import Workers
 from webimagetext.files import write_atomic
 from webimagetext.lookup import places_among
@@ -43,10 +45,12 @@ __all__ = ["Corpus", "Thresholds", "Totals", "merge_corpus", "pages_of", "read_t
 
 @dataclass(frozen=True)
 class Thresholds:
-    """The least count of a word to be kept, what a bigram has to pass, and how many bigrams to keep."""
+    """The least count of a word to be kept, the kinds of words to tell, what a bigram has to pass, and how many bigrams
+    to keep."""
 
     kept_word: int
-    bigrams: Floors
+    kinds: WordKinds
+    bigrams: BigramRules
     keep_bigrams: int
 
 
@@ -102,11 +106,13 @@ class Corpus:
         words: Words,
         pair_rows: npt.NDArray[np.int64],
         bigrams: Bigrams,
-        floors: Floors,
-        distinct_bigrams: int,
+        kinds: npt.NDArray[np.uint8],
+        bigram_reasons: Mapping[str, int],
     ) -> None:
-        self.words, self.pair_rows, self.bigrams, self.distinct_bigrams = words, pair_rows, bigrams, distinct_bigrams
-        self.passed = floors.passed(bigrams, words.counts[pair_rows])  # which bigrams may take a bigram's place
+        self.words, self.pair_rows, self.bigrams = words, pair_rows, bigrams
+        self.kinds = kinds  # of each word (query_builder/word_kinds.py)
+        self.bigram_reasons = bigram_reasons  # how many distinct bigrams miss each rule; "" those that pass
+        self.passed = bigrams.missed == 0  # which bigrams may take a bigram's place
         self._sorted, self._by_hash = _sorted(words.hashes)
         self._position = np.full(len(words.counts), -1, np.int64)
         self._position[pair_rows] = np.arange(len(pair_rows))
@@ -161,9 +167,20 @@ class Corpus:
         written: list[str] = pc.binary_join_element_wise(first, second, joints).to_pylist()
         return written
 
+    def missed_by_words(self, floor: int) -> npt.NDArray[np.uint8]:
+        """For each word the place in REASONS of the rule that keeps it from a word's place, 0 where none does."""
+        missed = np.zeros(len(self.words.counts), np.uint8)
+        for reason, misses in (
+            ("number", self.kinds & NUMBER > 0),
+            ("stop word", self.kinds & STOP > 0),
+            ("rare", self.words.counts < floor),  # the last one told is the first that counts
+        ):
+            missed[misses] = REASONS.index(reason)
+        return missed
+
     def ranked_words(self, floor: int, limit: int) -> list[str]:
-        """The most frequent words with at least ``floor`` occurrences."""
-        rows = np.flatnonzero(self.words.counts >= floor)
+        """The most frequent words with at least ``floor`` occurrences that no rule keeps out."""
+        rows = np.flatnonzero(self.missed_by_words(floor) == 0)
         texts = self.words.texts.take(pa.array(rows))
         order = pc.sort_indices(
             pa.table({"count": self.words.counts[rows], "text": texts.cast(pa.large_string())}),
@@ -180,7 +197,7 @@ class Corpus:
         return [f"{a.decode()} {b.decode()}" for a, b in zip(*columns, strict=True)]
 
     def ranked_bigrams(self, limit: int) -> Iterator[str]:
-        """The best bigrams that pass the floors, best first."""
+        """The best bigrams that pass the rules, best first."""
         passing = np.flatnonzero(self.passed)[:limit]
         for start in range(0, len(passing), 1 << 16):
             yield from self.bigram_texts(passing[start : start + (1 << 16)])
@@ -215,15 +232,15 @@ def merge_corpus(folder: str, totals: Totals, names: Iterable[str], thresholds: 
         for _ in workers.map(merge_words, ranges):
             progress.advance()
     words = load_words(folder)
-    floors = thresholds.bigrams
-    pair_rows = np.flatnonzero((words.counts >= floors.word) | np.isin(words.hashes, halves))
+    kinds = thresholds.kinds.of(words.texts)
+    pair_rows = np.flatnonzero((words.counts >= thresholds.bigrams.word) | np.isin(words.hashes, halves))
     sides = [_look_up(*_sorted(words.hashes[pair_rows]), _hash_each(part)) for part in zip(*doubles, strict=True)] or [
         _NONE,
         _NONE,
     ]
     known = (sides[0] >= 0) & (sides[1] >= 0)
     keys = np.unique((sides[0] << WORD_BITS | sides[1])[known].astype(np.uint64))
-    count = prepare(folder, words, pair_rows, keys, totals.pairs)
+    count = prepare(folder, words, pair_rows, kinds[pair_rows], keys, totals.pairs)
     os.makedirs(os.path.join(folder, "runs"), exist_ok=True)
     renames = [RenameTask(folder, number, part) for number, part in enumerate(totals.parts)]
     with Progress("bigrams: sort", "parts", len(renames)) as progress:
@@ -234,12 +251,13 @@ def merge_corpus(folder: str, totals: Totals, names: Iterable[str], thresholds: 
         folder,
         runs=len(renames),
         total=totals.words,
-        floors=floors,
+        rules=thresholds.bigrams,
         keep=thresholds.keep_bigrams,
     )
-    distinct = 0
+    missed = np.zeros(len(REASONS), np.int64)
     with Progress("bigrams: merge", "ranges", count) as progress:
         for _, found in workers.map(merge_bigrams, [task(number) for number in range(count)]):
-            distinct += found
+            missed += found
             progress.advance()
-    return Corpus(words, pair_rows, load_bigrams(folder, count, thresholds.keep_bigrams, floors), floors, distinct)
+    bigrams = load_bigrams(folder, count, thresholds.keep_bigrams)
+    return Corpus(words, pair_rows, bigrams, kinds, dict(zip(REASONS, missed.tolist(), strict=True)))

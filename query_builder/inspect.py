@@ -51,7 +51,7 @@ def best_rows(table: pa.Table, source: str, count: int) -> list[dict[str, object
     """The first rows in the order that the source is ranked by."""
     values = pc.fill_null(table[NUMBERS.get(source, "word_count")], 0)
     if source == "bigram":
-        values = pc.multiply(pc.fill_null(table["pmi"], 0.0), pc.ln(pc.max_element_wise(values, 1)))
+        values = pc.add(pc.fill_null(table["pmi"], 0.0), pc.log2(pc.max_element_wise(values, 1)))  # as they are ranked
     keys = pa.table({"value": values, "query": table["query"]})
     order = pc.sort_indices(keys, sort_keys=[("value", "descending"), ("query", "ascending")])
     rows: list[dict[str, object]] = table.take(order[:count]).to_pylist()
@@ -153,6 +153,8 @@ def _near_misses(url: str, queries: Sequence[str]) -> list[dict[str, object]]:
     with open_input(path) as stream:
         try:
             file = open_parquet(stream)
+            if "reason" not in file.schema_arrow.names:
+                raise UserError(f"{path}: is of an earlier version, which did not note why a text is not in", AGAIN)
             wanted = pa.array(queries, pa.string())
             parts = [group.filter(pc.is_in(group["query"], wanted)) for group in file.iter_batches()]
         except UNREADABLE as error:
@@ -162,20 +164,23 @@ def _near_misses(url: str, queries: Sequence[str]) -> list[dict[str, object]]:
 
 
 def _missed(miss: Mapping[str, object], settings: Mapping[str, Any], word_counts: Mapping[str, int | None]) -> str:
-    """Which threshold, or else which rank, kept a near miss out; ``word_counts`` are those of its words."""
-    source = str(miss["source"])
-    count, threshold = miss["count"], settings[THRESHOLDS[source]] if source in THRESHOLDS else 0
-    if isinstance(count, int) and count < threshold:
-        return f"{count:,} {UNITS[source]}, below the threshold of {threshold:,}"
-    pmi = miss["pmi"]
-    if isinstance(pmi, float) and pmi < settings["min_pmi"]:
-        return f"PMI {pmi:.2f}, below the threshold of {settings['min_pmi']}"
+    """Which rule, or else which rank, kept a near miss out; ``word_counts`` are those of its words."""
+    source, reason, count, pmi = str(miss["source"]), miss["reason"], miss["count"], miss["pmi"]
+    number = "views not given" if count is None else f"{count:,} {UNITS[source]}"
+    measured = f"{number}, PMI {pmi:.2f}" if isinstance(pmi, float) else number
     least = settings["min_word_count"]
-    rare = [word for word, n in word_counts.items() if n is None or n < least] if source == "bigram" else []
-    if rare and settings["compat"] != "metaclip":
-        return f"{count:,} {UNITS[source]}, but {' and '.join(map(repr, rare))} below the threshold of words, {least:,}"
-    numbers = "views not given" if count is None else f"{count:,} {UNITS[source]}"
-    if isinstance(pmi, float):
-        numbers += f", PMI {pmi:.2f}"
+    rare = [word for word, n in word_counts.items() if n is None or n < least]
+    told = {
+        "rare words": f"{number}, but {' and '.join(map(repr, rare))} below the threshold of words, {least:,}",
+        "rare": f"{number}, below the threshold of {settings.get(THRESHOLDS.get(source, ''), 0):,}",
+        "low PMI": f"PMI {pmi or 0:.2f}, below the threshold of {settings['min_pmi']}",
+        "low log-likelihood": f"{measured}: so few occurrences may be chance: log-likelihood below the threshold of "
+        f"{settings.get('min_log_likelihood')}",
+        "function word": f"{measured}, but a word of it is a function word",
+        "number": f"{measured}, but it {'begins with' if source == 'bigram' else 'is'} a number",
+        "stop word": f"{measured}, but {'a word of it' if source == 'bigram' else 'it'} is a stop word",
+        "excluded": f"{measured}: left out by --exclude",
+    }
     passed = "above the thresholds" if source in THRESHOLDS else "read"
-    return f"{numbers}: {passed}, but the list of {settings['size']:,} was full of better ones"
+    full = f"{measured}: {passed}, but the list of {settings['size']:,} was full of better ones"
+    return told.get(str(reason), full)

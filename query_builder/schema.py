@@ -24,6 +24,7 @@ __all__ = [
     "CANDIDATES",
     "METADATA_KEY",
     "QUERIES",
+    "REASONS",
     "Query",
     "candidates_path",
     "form_of",
@@ -66,9 +67,32 @@ class Query:
     synsets: tuple[str, ...] = ()
 
 
+# The rule that kept out what was read and is not in a list: occurrences of a bigram's words, occurrences or views,
+# the measures of bigrams, kinds of words, a user's list; or a list that was full. None: it passed.
+REASONS = (
+    "",
+    "rare words",
+    "rare",
+    "low PMI",
+    "low log-likelihood",
+    "function word",
+    "number",
+    "stop word",
+    "excluded",
+    "no room",
+)
+
 # What was read but didn't get in: `count` is occurrences (of a synset's name, 0 where it was not counted), for titles
-# views (null without page views).
-CANDIDATES = pa.schema([("query", pa.string()), ("source", pa.string()), ("count", pa.int64()), ("pmi", pa.float64())])
+# views (null without page views); `reason` is one of REASONS.
+CANDIDATES = pa.schema(
+    [
+        ("query", pa.string()),
+        ("source", pa.string()),
+        ("count", pa.int64()),
+        ("pmi", pa.float64()),
+        ("reason", pa.string()),
+    ]
+)
 
 
 def candidates_path(queries: str) -> str:

@@ -36,7 +36,8 @@ def print_summary(
         f"{ledger.get('disambiguation pages', 0):,} disambiguation pages in {human_bytes(ledger.get('xml_bytes', 0))} "
         "of XML"
     )
-    print(f"counted  {totals.words:,} words; {knowledge.corpus.distinct_bigrams:,} distinct bigrams of the words kept")
+    distinct = sum(knowledge.corpus.bigram_reasons.values())
+    print(f"counted  {totals.words:,} words; {distinct:,} distinct bigrams of the words kept")
     if config.pageviews:
         print(f"views    {titles.views:,} of known titles, {titles.views_of_unknown_titles:,} of unknown ones")
         print(
@@ -97,7 +98,7 @@ def _best(rows: Sequence[Query], source: str, count: int = 4) -> list[Query]:
 
     def value(row: Query) -> float:
         if source == "bigram":
-            return float((row.pmi or 0) * math.log(row.bigram_count or 1))
+            return (row.pmi or 0) + math.log2(row.bigram_count or 1)  # as they are ranked
         return float((row.page_views if source == "title" else row.word_count) or 0)
 
     own = (row for row in rows if row.admitted == source)

@@ -6,7 +6,7 @@ whole.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 from query_builder.corpus import Corpus
 from query_builder.merge.titles import TitleName
 from query_builder.rows import ROWS_A_GROUP, parquet_writer
-from query_builder.schema import CANDIDATES, METADATA_KEY, Query
+from query_builder.schema import CANDIDATES, METADATA_KEY, REASONS, Query
 from query_builder.sources.wordnet import Synset
 
 __all__ = ["Knowledge", "write_candidates"]
@@ -27,14 +27,15 @@ MAX_TITLES = 8  # titles kept for a name; the views are those of all
 
 @dataclass(frozen=True)
 class Knowledge:
-    """All that is known about names: counts, titles and synsets by normal form, and the least counts of words and
-    titles."""
+    """All that is known about names: counts, titles and synsets by normal form, the least counts of words and titles,
+    and the names that get no place whatever they pass."""
 
     corpus: Corpus
     titles: Mapping[str, TitleName]
     synsets: Mapping[str, list[Synset]]
     min_word_count: int
     min_page_views: int
+    excluded: frozenset[str] = frozenset()
 
     def rows(self, chosen: Mapping[str, str]) -> list[Query]:
         """The rows of the chosen names, ordered by name."""
@@ -47,6 +48,7 @@ class Knowledge:
                 names,
                 [chosen[name] for name in names],
                 _values(self.corpus.words.counts, words),
+                _values(self.corpus.missed_by_words(self.min_word_count) == 0, words),
                 _values(bigrams.count, pairs),
                 _values(bigrams.pmi, pairs),
                 _values(self.corpus.passed, pairs),
@@ -60,11 +62,21 @@ class Knowledge:
                 rows[place].surface = surface
         return rows
 
+    def rules(self) -> dict[str, dict[str, int]]:
+        """How many words, of those whose counts are kept, and bigrams each rule keeps out, by its name in REASONS."""
+        words = np.bincount(self.corpus.missed_by_words(self.min_word_count), minlength=len(REASONS))
+        found = {"word": dict(zip(REASONS, words.tolist(), strict=True)), "bigram": self.corpus.bigram_reasons}
+        return {
+            source: {reason: count for reason, count in counts.items() if reason and count}
+            for source, counts in found.items()
+        }
+
     def _row(
         self,
         name: str,
         admitted: str,
         word_count: int | None,
+        is_word: bool | None,
         bigram_count: int | None,
         pmi: float | None,
         is_bigram: bool | None,
@@ -72,7 +84,7 @@ class Knowledge:
         """The row of a query, written as its title or synset is."""
         title, synsets = self.titles.get(name), self.synsets.get(name, ())
         sources = []
-        if word_count is not None and word_count >= self.min_word_count:
+        if is_word:
             sources.append("word")
         if is_bigram:
             sources.append("bigram")
@@ -108,29 +120,38 @@ def write_candidates(path: str, knowledge: Knowledge, chosen: Mapping[str, str],
     corpus = knowledge.corpus
     with parquet_writer(path, schema) as writer:
 
-        def write(source: str, names: list[str], counts: list[Any], pmi: list[float] | None) -> None:
+        def write(
+            source: str, names: list[str], counts: list[Any], missed: Sequence[str], pmi: list[float] | None = None
+        ) -> None:
             rest = [row for row, name in enumerate(names) if name not in chosen]
             columns = {
                 "query": [names[row] for row in rest],
                 "source": [source] * len(rest),
                 "count": [counts[row] for row in rest],
                 "pmi": [pmi[row] if pmi else None for row in rest],
+                "reason": [
+                    missed[row] or ("excluded" if names[row] in knowledge.excluded else "no room") for row in rest
+                ],
             }
             writer.write_table(pa.table(columns, schema=schema))
 
+        missed = corpus.missed_by_words(knowledge.min_word_count)
         order = np.lexsort((corpus.words.hashes, -corpus.words.counts))
         for start in range(0, len(order), ROWS_A_GROUP):
             rows = order[start : start + ROWS_A_GROUP]
             texts = [text.decode() for text in corpus.words.texts.take(pa.array(rows)).to_pylist()]
-            write("word", texts, corpus.words.counts[rows].tolist(), None)
+            write("word", texts, corpus.words.counts[rows].tolist(), [REASONS[place] for place in missed[rows]])
         for start in range(0, len(corpus.bigrams.count), ROWS_A_GROUP):
             rows = np.arange(start, min(start + ROWS_A_GROUP, len(corpus.bigrams.count)))
             numbers = corpus.bigrams.take(rows)
-            write("bigram", corpus.bigram_texts(rows), numbers.count.tolist(), numbers.pmi.tolist())
+            reasons = [REASONS[place] for place in numbers.missed]
+            write("bigram", corpus.bigram_texts(rows), numbers.count.tolist(), reasons, numbers.pmi.tolist())
         titles = sorted(knowledge.titles.values(), key=lambda title: title.rank)
         for start in range(0, len(titles), ROWS_A_GROUP):
             part = titles[start : start + ROWS_A_GROUP]
-            write("title", [title.name for title in part], [title.views for title in part], None)
+            views = [title.views for title in part]
+            low = ["rare" if n is not None and n < knowledge.min_page_views else "" for n in views]
+            write("title", [title.name for title in part], views, low)
         if metadata["settings"]["compat"] != "metaclip":
             names = sorted(knowledge.synsets)
-            write("synset", names, corpus.counts_of(names).tolist(), None)
+            write("synset", names, corpus.counts_of(names).tolist(), [""] * len(names))

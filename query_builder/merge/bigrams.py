@@ -1,10 +1,10 @@
 """Adds up the bigrams of all parts in bounded memory: rename and sort each part, then merge one range of first words at
 a time.
 
-In: the parts' pairs of neighbouring forms, and the words that bigrams may have. Out: the bigrams that pass the floors,
-beside them near misses and those asked for, best first by ``PMI x ln(count)``, with how they are most often written. A
-key holds first word, second word, the written form of each and what stands between, so that one sort brings all
-spellings of a bigram together.
+In: the parts' pairs of neighbouring forms, and the words that bigrams may have. Out: the bigrams that pass the rules
+(query_builder/merge/bigram_rules.py), beside them near misses and those asked for, best first, with how they are most
+often written, and how many each rule took out. A key holds first word, second word, the written form of each and what
+stands between, so that one sort brings all spellings of a bigram together.
 """
 
 import io
@@ -17,10 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from query_builder.count.part import decode_runs, encode_runs, hash_column, read_forms
-from query_builder.count.tokens import FIRST, FORM_MASK, JOINT_MASK, SECOND
+from query_builder.count.tokens import FIRST, FORM_MASK, JOINT_MASK, JOINTS, SECOND
 from query_builder.hash_table import Bytes, Longs
 from query_builder.kept import is_kept, write_note
+from query_builder.merge.bigram_rules import BigramRules, pointwise
 from query_builder.merge.words import MAX_VARIANTS, Words
+from query_builder.schema import REASONS
 from query_builder.sources.pageviews import sum_by_key
 from webimagetext.compiled import compiled
 from webimagetext.files import write_atomic
@@ -30,7 +32,6 @@ from webimagetext.sealed import SEAL_BYTES, Sealing
 __all__ = [
     "BigramRangeTask",
     "Bigrams",
-    "Floors",
     "RenameTask",
     "load_bigrams",
     "merge_bigrams",
@@ -44,21 +45,6 @@ SPELLING_BITS = 2 * VARIANT_BITS + JOINT_BITS
 SPELLING = np.uint64(SPELLING_BITS)
 SPELLING_MASK = np.uint64((1 << SPELLING_BITS) - 1)
 WORD_MASK = np.uint64((1 << WORD_BITS) - 1)
-
-
-@dataclass(frozen=True)
-class Floors:
-    """What a bigram needs to be one of the list: least occurrences of each of its words and of itself, least PMI."""
-
-    word: int
-    bigram: int
-    pmi: float
-
-    def passed(self, bigrams: "Bigrams", words: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-        """Which bigrams pass; ``words`` are the counts of the words that bigrams may have. Some are there for what is
-        told of them alone: the words of two-word titles and synsets, however rare they are."""
-        common = (words[bigrams.first] >= self.word) & (words[bigrams.second] >= self.word)
-        return common & (bigrams.count >= self.bigram) & (bigrams.pmi >= self.pmi)
 
 
 @dataclass(frozen=True)
@@ -78,13 +64,14 @@ class BigramRangeTask:
     number: int
     runs: int
     total: int
-    floors: Floors
+    rules: BigramRules
     keep: int
 
 
 @dataclass(frozen=True)
 class Bigrams:
-    """Bigrams, best first: the rows of both words, count, PMI in bits, score, and the most frequent spelling's bits."""
+    """Bigrams, best first: the rows of both words, count, PMI in bits, score, the most frequent spelling's bits, and
+    the place in REASONS of the rule that a bigram misses (0: it passes)."""
 
     first: npt.NDArray[np.int64]
     second: npt.NDArray[np.int64]
@@ -92,6 +79,7 @@ class Bigrams:
     pmi: npt.NDArray[np.float64]
     score: npt.NDArray[np.float64]
     spelling: npt.NDArray[np.int64]
+    missed: npt.NDArray[np.uint8]
 
     @property
     def order(self) -> npt.NDArray[np.int64]:
@@ -103,7 +91,7 @@ class Bigrams:
         return Bigrams(*(getattr(self, name)[rows] for name in _COLUMNS))
 
 
-_COLUMNS = ("first", "second", "count", "pmi", "score", "spelling")
+_COLUMNS = ("first", "second", "count", "pmi", "score", "spelling", "missed")
 
 
 def _run_path(folder: str, number: int) -> str:
@@ -115,12 +103,14 @@ def bigrams_path(folder: str, number: int) -> str:
     return os.path.join(folder, "bigrams", f"{number:05}.npz")
 
 
-def prepare(folder: str, words: Words, rows: npt.NDArray[np.int64], wanted: Longs, pairs: int) -> int:
-    """Writes what the tasks need: the words' hashes and counts, their forms, and the ranges of first words. Returns
-    their number.
+def prepare(
+    folder: str, words: Words, rows: npt.NDArray[np.int64], kinds: npt.NDArray[np.uint8], wanted: Longs, pairs: int
+) -> int:
+    """Writes what the tasks need: the words' hashes, counts and kinds, their forms, and the ranges of first words.
+    Returns their number.
 
-    ``rows`` are the words that bigrams may have; ``wanted`` are keys ``first << 27 | second`` (positions in ``rows``)
-    to keep at any count; ``pairs`` is the number of pairs in all parts.
+    ``rows`` are the words that bigrams may have, and ``kinds`` theirs; ``wanted`` are keys ``first << 27 | second``
+    (positions in ``rows``) to keep at any count; ``pairs`` is the number of pairs in all parts.
     """
     counts = words.counts[rows]
     lists = words.forms.take(rows)
@@ -136,7 +126,7 @@ def prepare(folder: str, words: Words, rows: npt.NDArray[np.int64], wanted: Long
     # The 0 at the end of the ranks is that of a form that is not found, at place -1.
     with write_atomic(os.path.join(folder, "pair_words.npz")) as stream:
         np.savez(
-            stream, hashes=words.hashes[rows], counts=counts, cuts=cuts, wanted=wanted,
+            stream, hashes=words.hashes[rows], counts=counts, kinds=kinds, cuts=cuts, wanted=wanted,
             form_hashes=form_hashes[order], form_ranks=np.append(ranks[order], 0).astype(np.uint8),
         )  # fmt: skip
     return len(cuts) + 1
@@ -217,8 +207,8 @@ def _read_run(path: str, ranges: int, number: int) -> tuple[Longs, npt.NDArray[n
     return keys, counts
 
 
-def merge_bigrams(task: BigramRangeTask) -> int:
-    """Merges one range, unless that has been done; returns how many distinct bigrams it has."""
+def merge_bigrams(task: BigramRangeTask) -> npt.NDArray[np.int64]:
+    """Merges one range, unless that has been done; returns how many distinct bigrams miss each rule of REASONS."""
     path = bigrams_path(task.folder, task.number)
     if not is_kept(path):
         shared = _load(task.folder)
@@ -226,18 +216,19 @@ def merge_bigrams(task: BigramRangeTask) -> int:
         keys, counts = (np.concatenate(columns) for columns in zip(*runs, strict=True))
         del runs
         keys, counts = sum_by_key(keys, counts)
-        bigrams, distinct = _rank(keys, counts, shared, task)
+        bigrams, missed = _rank(keys, counts, shared, task)
         content = io.BytesIO()
-        np.savez(content, distinct=distinct, **{name: getattr(bigrams, name) for name in _COLUMNS})
+        np.savez(content, counts=missed, **{name: getattr(bigrams, name) for name in _COLUMNS})
         write_note(path, content.getvalue())
     with np.load(path) as arrays:
-        return int(arrays["distinct"])
+        return np.asarray(arrays["counts"])
 
 
 def _rank(
     keys: Longs, counts: npt.NDArray[np.int64], shared: dict[str, npt.NDArray[np.generic]], task: BigramRangeTask
-) -> tuple[Bigrams, int]:
-    """Sums the spellings of each bigram, and keeps the best that pass, the best of the others, and the wanted ones."""
+) -> tuple[Bigrams, npt.NDArray[np.int64]]:
+    """Sums the spellings of each bigram, and keeps the best that pass, the best of the others, and the wanted ones;
+    counts those that miss each rule."""
     pairs = keys >> SPELLING
     starts = np.flatnonzero(np.concatenate([[True], pairs[1:] != pairs[:-1]])) if len(pairs) else np.empty(0, np.int64)
     totals = np.add.reduceat(counts, starts) if len(starts) else np.empty(0, np.int64)
@@ -246,13 +237,18 @@ def _rank(
         (pairs[starts] >> np.uint64(WORD_BITS)).astype(np.int64),
         (pairs[starts] & WORD_MASK).astype(np.int64),
     )
-    frequency = shared["counts"].astype(np.float64)
-    # Pointwise mutual information in bits: log2 of how much oftener than by chance the two stand together.
-    pmi = np.log2(totals.astype(np.float64) * task.total) - np.log2(frequency[first]) - np.log2(frequency[second])
-    found = Bigrams(first, second, totals, pmi, pmi * np.log(totals), np.zeros(distinct, np.int64))
+    hyphens = np.where(keys & JOINT_MASK == JOINTS.index("-"), counts, 0)
+    hyphened = 2 * np.add.reduceat(hyphens, starts) > totals if len(starts) else np.empty(0, np.bool_)
+    words, kinds = shared["counts"].astype(np.int64), shared["kinds"].astype(np.uint8)
+    pmi = pointwise(totals, words[first], words[second], task.total)
+    missed = task.rules.missed(
+        (totals, words[first], words[second]), pmi, (kinds[first], kinds[second]), hyphened, task.total
+    )
+    score = task.rules.score(totals, pmi, task.total)
+    found = Bigrams(first, second, totals, pmi, score, np.zeros(distinct, np.int64), missed)
     wanted = places_among(shared["wanted"], pairs[starts]) >= 0
-    passed = task.floors.passed(found, shared["counts"].astype(np.int64))
-    near = ~passed & (totals >= max(2, task.floors.bigram // 2))
+    passed = missed == 0
+    near = ~passed & (totals >= max(2, task.rules.bigram // 2))
     order = found.order
     rows = order[_kept(passed[order], near[order], wanted[order], task.keep)]
     # The most frequent spelling of each, the first of equals. Forms that are not told apart count as one spelling.
@@ -263,7 +259,7 @@ def _rank(
     entries = entries[np.lexsort((keys[entries], -counts[entries], group[entries]))]
     best_entry = entries[np.searchsorted(group[entries], rows)]
     spelling = (keys[best_entry] & SPELLING_MASK).astype(np.int64)
-    return replace(found.take(rows), spelling=spelling), distinct
+    return replace(found.take(rows), spelling=spelling), np.bincount(missed, minlength=len(REASONS))
 
 
 def _kept(
@@ -274,8 +270,8 @@ def _kept(
     return passed & (np.cumsum(passed) <= keep) | near & (np.cumsum(near) <= keep) | wanted
 
 
-def load_bigrams(folder: str, ranges: int, keep: int, floors: Floors) -> Bigrams:
-    """The best ``keep`` bigrams of all ranges that pass the floors, as many that don't, and every wanted one, best
+def load_bigrams(folder: str, ranges: int, keep: int) -> Bigrams:
+    """The best ``keep`` bigrams of all ranges that pass the rules, as many that don't, and every wanted one, best
     first."""
     columns: dict[str, list[npt.NDArray[np.generic]]] = {name: [] for name in _COLUMNS}
     for number in range(ranges):
@@ -287,5 +283,5 @@ def load_bigrams(folder: str, ranges: int, keep: int, floors: Floors) -> Bigrams
     shared = _load(folder)
     keys = found.first.astype(np.uint64) << np.uint64(WORD_BITS) | found.second.astype(np.uint64)
     wanted = places_among(np.sort(shared["wanted"]), keys) >= 0
-    passed = floors.passed(found, shared["counts"].astype(np.int64))
+    passed = found.missed == 0
     return found.take(np.flatnonzero(_kept(passed, ~passed, wanted, keep)))

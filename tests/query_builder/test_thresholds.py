@@ -9,7 +9,7 @@ from query_builder.build import build
 from query_builder.config import BuildConfig
 from query_builder.inspect import explain
 from query_builder.lists import read_list
-from query_builder.merge.bigrams import Bigrams, Floors, _kept
+from query_builder.merge.bigrams import _kept
 from query_builder.schema import read_metadata
 from tests.query_builder.conftest import dump, page
 
@@ -70,11 +70,6 @@ def test_what_passes_shares_no_place_with_what_is_told() -> None:
     passed = np.array([0, 0, 1, 0, 1, 1, 0], bool)
     wanted = np.array([0, 0, 0, 0, 0, 0, 1], bool)
     assert np.flatnonzero(_kept(passed, ~passed, wanted, 2)).tolist() == [0, 1, 2, 4, 6]
-    words = np.array([9, 10, 11])
-    first, second, count = np.array([0, 1, 1, 2, 1]), np.array([1, 2, 2, 0, 1]), np.array([7, 7, 6, 7, 7])
-    pmi = np.array([3.0, 3.0, 9.0, 9.0, 2.9])
-    bigrams = Bigrams(first, second, count, pmi, pmi, count)
-    assert Floors(10, 7, 3.0).passed(bigrams, words).tolist() == [False, True, False, False, False]
 
 
 def test_near_misses_crowd_out_no_bigram(config: BuildConfig) -> None:
@@ -87,7 +82,9 @@ def test_near_misses_crowd_out_no_bigram(config: BuildConfig) -> None:
 
 
 def test_a_sign_counts_as_what_it_stands_for_written_out_does(config: BuildConfig) -> None:
-    made = built(config, [page("A", "½ cup ㏂ ㍿ ﷺ. " * 30)], min_word_count=1, min_pmi=-9.0, min_bigram_count=1)
+    all_kept = {"min_word_count": 1, "min_pmi": -9.0, "min_bigram_count": 1}
+    all_kept |= {"function_words": "keep", "bare_numbers": "keep"}
+    made = built(config, [page("A", "½ cup ㏂ ㍿ ﷺ. " * 30)], **all_kept)
     found = {query for query, of in sources(made).items() if "bigram" in of}
     assert found == {
         "2 cup",
