@@ -35,6 +35,7 @@ BENCHMARKS = {
     "language-sets": "the same on six sets of real short texts, against five detectors",
     "curate": "pairs balanced over the queries",
     "curate-stage": "the same as a whole stage, with its workers and all its tables",
+    "shuffle": "rows cut into few and very many parts",
     "loader": "training samples read from shards",
     "step": "one training step of the model",
     "loss": "the contrastive loss at a large batch",

@@ -50,6 +50,7 @@ STORED = "images"
 # The tables a file gives, in this order: the last one is its marker.
 TABLES = {"rejects": REJECTS, "held": HELD, "candidates": CANDIDATES}
 MARKER = "candidates"
+WANTED = pa.schema([CANDIDATES.field("url")])
 HOPS = 2  # redirects after one another that are followed within the archives
 
 
@@ -128,7 +129,7 @@ def answer_from_archives(root: beam.Pipeline, run: RunFolder, config: RunConfig)
     reached = images
     for hop in range(1, HOPS + 1):
         meeting = {"leading": leading, "images": reached} | f"By target {hop}" >> Meet(
-            {"leading": by_target, "images": by_address}, parts
+            {"leading": by_target, "images": by_address}, parts, {"leading": HELD, "images": IMAGES}
         )
         led.append(meeting | f"Follow {hop}" >> beam.FlatMap(_follow).with_output_types(pa.RecordBatch))
         reached = (images, *led) | f"Reached after {hop}" >> beam.Flatten()
@@ -138,7 +139,8 @@ def answer_from_archives(root: beam.Pipeline, run: RunFolder, config: RunConfig)
         "images": images,
         "led": tuple(led) | "Led to" >> beam.Flatten(),
     }
-    met = sides | "By address" >> Meet(dict.fromkeys(sides, by_address), parts)
+    schemas = {"wanted": WANTED, "held": HELD, "images": IMAGES, "led": IMAGES}
+    met = sides | "By address" >> Meet(dict.fromkeys(sides, by_address), parts, schemas)
     entries = met | "Answer" >> beam.FlatMap(_answer, run.images, config)
     kept = root | "Earlier parts" >> beam.Create(read_manifest(run.images).to_pylist(), reshuffle=False)
     (entries, kept) | "All parts" >> beam.Flatten() | "Manifest of images" >> WriteManifest(run.images)
@@ -156,7 +158,7 @@ def _follow(group: tuple[int, dict[str, list[pa.RecordBatch]]]) -> list[pa.Recor
 
 def _answer(group: tuple[int, dict[str, list[pa.RecordBatch]]], folder: str, config: RunConfig) -> Iterator[Entry]:
     part, sides = group
-    wanted = combine(sides["wanted"], pa.schema([CANDIDATES.field("url")]))
+    wanted = combine(sides["wanted"], WANTED)
     stored, led = (combine(sides[side], IMAGES) for side in ("images", "led"))
     found = answers(wanted, combine(sides["held"], HELD), stored, led)
     if found.num_rows:

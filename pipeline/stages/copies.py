@@ -18,6 +18,7 @@ from webimagetext.hashing import mix
 __all__ = ["FindCopies"]
 
 Sides = tuple[int, dict[str, Iterable[pa.RecordBatch]]]
+_SCHEMAS = {"pairs": PROPOSED, "pictures": SKETCHED}
 _VIEWS_RATIO = 8  # a row of VIEWS takes so many times less memory than one of JOINED
 
 
@@ -37,11 +38,11 @@ class FindCopies(beam.PTransform):
         groups = found | "By key" >> Gather(by_key, parts_for(self.rows * KEYS // _VIEWS_RATIO), VIEWS, ["key"])
         pairs = groups | "Propose" >> beam.Map(lambda group: proposed(group[1])).with_output_types(pa.RecordBatch)
         wholes = {"pairs": pairs, "pictures": pictures} | "Wholes" >> Meet(
-            {"pairs": _by_whole, "pictures": _by_content}, parts
+            {"pairs": _by_whole, "pictures": _by_content}, parts, _SCHEMAS
         )
         pairs = wholes | "Sketches" >> beam.FlatMap(_sketch).with_output_types(pa.RecordBatch)
         others = {"pairs": pairs, "pictures": pictures} | "Others" >> Meet(
-            {"pairs": _by_other, "pictures": _by_content}, parts
+            {"pairs": _by_other, "pictures": _by_content}, parts, _SCHEMAS
         )
         return others | "Prove" >> beam.FlatMap(_prove).with_output_types(pa.RecordBatch)
 

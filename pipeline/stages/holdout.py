@@ -77,7 +77,8 @@ def draw(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
         "rows": root | "Read pictures" >> ReadTable(run.joined, PICTURE_COLUMNS),
         "verdicts": root | "Find near" >> FindRepeats([run.joined], [], distance, altered),
     }
-    met = sides | "By picture" >> Meet({"rows": by_content, "verdicts": by_verdict}, parts_for(rows))
+    keys, schemas = {"rows": by_content, "verdicts": by_verdict}, {"rows": ROWS, "verdicts": VERDICTS}
+    met = sides | "By picture" >> Meet(keys, parts_for(rows), schemas)
     outputs = met | "Draw" >> beam.ParDo(_Draw(config)).with_outputs(DRAWN, SKETCHES, main="keyed")
     for output in (outputs.keyed, outputs[DRAWN], outputs[SKETCHES]):
         output.element_type = pa.RecordBatch

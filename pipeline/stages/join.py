@@ -147,11 +147,12 @@ def deduplicate(root: beam.Pipeline, context: Context, rounds: int) -> None:
     rows = sum(map(rows_in, tables))
     parts = parts_for(rows)
     sides, keys = {"rows": root | "Read pictures" >> ReadTable(tables)}, {"rows": by_content, "verdicts": by_verdict}
+    schemas = {"rows": JOINED, "verdicts": VERDICTS}
     distance, earlier_runs = context.config.package.near_duplicates, shards_of(context.config.earlier_runs)
     altered = context.config.package.near_altered
     if distance is not None or altered or earlier_runs:
         sides["verdicts"] = root | "Find repeats" >> FindRepeats(tables, earlier_runs, distance, altered)
-    groups = sides | "By picture" >> Meet(keys, parts)
+    groups = sides | "By picture" >> Meet(keys, parts, schemas)
     once, repeated = split_outputs(groups, "Keep each picture once", _DropRepeats(), Group)
     rejects = [repeated]
     if rounds > 1 and context.config.balance.mode == "capped":
@@ -249,7 +250,9 @@ class JoinImages(beam.PTransform):
         self.work, self.parts = _JoinImages(run, config), parts
 
     def expand(self, sides: dict[str, beam.PCollection]) -> Outputs:
-        groups = sides | "By URL" >> Meet(dict.fromkeys(sides, by_url), self.parts)
+        groups = sides | "By URL" >> Meet(
+            dict.fromkeys(sides, by_url), self.parts, {"pairs": SELECTED, "images": IMAGES}
+        )
         return split_outputs(groups, "Join and apply image rules", self.work, Group)
 
 

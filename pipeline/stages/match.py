@@ -108,7 +108,9 @@ def _without_earlier(
     known = root | "Read earlier" >> ReadTable(earlier, ["url", "key"])
     known |= "Earlier pairs" >> beam.Map(earlier_pairs).with_output_types(pa.RecordBatch)
     sides = {"pairs": pairs, "earlier": known}
-    met = sides | "By address" >> Meet(dict.fromkeys(sides, by_address), parts)
+    met = sides | "By address" >> Meet(
+        dict.fromkeys(sides, by_address), parts, {"pairs": CANDIDATES, "earlier": EARLIER_PAIRS}
+    )
     return split_outputs(met, "Drop earlier", _DropEarlier())
 
 

@@ -46,6 +46,8 @@ __all__ = ["Reach", "draw_from_reserve", "last_draws_of", "pairs_of", "write_sho
 
 Draws = npt.NDArray[np.float64]
 
+_REACHED = pa.schema([pa.field("pair_id", pa.uint64(), nullable=False), pa.field("drawn_by", pa.list_(pa.uint32()))])
+
 
 def pairs_of(run: RunFolder, number: int) -> str:
     """The pairs of a round: the selected ones, then those drawn from the reserve."""
@@ -210,7 +212,9 @@ def _count_losses(root: beam.Pipeline, run: RunFolder, rounds: int, reach: Reach
     ledger = root | "Read rejects" >> ReadTable(run.rejects("package"), ["key", "reason", "stage"])
     rejects = ledger | "By pair id" >> beam.Map(rejected_pairs).with_output_types(pa.RecordBatch)
     sides = {"pairs": pairs, "rejects": rejects}
-    met = sides | "By pair" >> Meet(dict.fromkeys(sides, by_pair), parts)
+    met = sides | "By pair" >> Meet(
+        dict.fromkeys(sides, by_pair), parts, {"pairs": _REACHED, "rejects": REJECTED_PAIRS}
+    )
     found = met | "Losses" >> beam.ParDo(_Losses()).with_output_types(pa.RecordBatch)
     groups = found | "By query" >> Gather(_by_query, 1, LOSSES, LOSSES.names[:2])
     groups | "Add up" >> beam.Map(lambda group: (group[0], sum_losses(group[1]))) | "Write" >> WriteGroups(run.losses)
@@ -220,7 +224,7 @@ def _count_losses(root: beam.Pipeline, run: RunFolder, rounds: int, reach: Reach
 
 def _reached(batch: pa.RecordBatch, reach: Reach) -> pa.RecordBatch:
     """The ids of a batch's pairs, and the queries that reach them as ``drawn_by``."""
-    return pa.RecordBatch.from_arrays([batch.column("pair_id"), reach.queries(batch)], ["pair_id", "drawn_by"])
+    return pa.RecordBatch.from_arrays([batch.column("pair_id"), reach.queries(batch)], schema=_REACHED)
 
 
 class _Losses(beam.DoFn):
@@ -228,7 +232,7 @@ class _Losses(beam.DoFn):
         _, sides = group
         rejected = combine(sides["rejects"], REJECTED_PAIRS)
         if rejected.num_rows:
-            yield losses(pa.Table.from_batches(sides["pairs"]), rejected)
+            yield losses(combine(sides["pairs"], _REACHED), rejected)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The shuffle through files: the same rows in the same parts as Beam's own shuffle, and nothing left behind."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pipeline.keeping.manifest import manifest_digest
 from pipeline.tables import spill
 from pipeline.tables.gather import Meet
 from pipeline.tables.sink import WriteTable, by_pair
-from pipeline.tables.spill import Spill, read_pieces
+from pipeline.tables.spill import Cut, Piece, Spill, read_cut, read_spilled
 
 SCHEMA = pa.schema([pa.field("pair_id", pa.uint64(), nullable=False), pa.field("text", pa.string())])
 
@@ -34,35 +35,74 @@ def table(root: beam.Pipeline, folder: Path) -> None:
 def test_the_same_files_as_by_beams_own_shuffle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with beam.Pipeline(runner=FnApiRunner()) as root:
         table(root, tmp_path / "beam")
-    for bytes_held in (spill.SPILL_BYTES, 3000):
-        monkeypatch.setattr(spill, "SPILL_BYTES", bytes_held)
+    for bytes_held, groups, read in ((spill.HELD_BYTES, 256, 1 << 20), (3000, 256, 0), (3000, 2, 9000), (3000, 1, 0)):
+        monkeypatch.setattr(spill, "HELD_BYTES", bytes_held)
+        monkeypatch.setattr(spill, "GROUPS", groups)
+        monkeypatch.setattr(spill, "READ_BYTES", read)
         engine = Engine(RunFolder(str(tmp_path)))
-        engine.run("write", lambda root, held=bytes_held: table(root, tmp_path / str(held)))  # type: ignore[misc]
-        assert manifest_digest(str(tmp_path / str(bytes_held))) == manifest_digest(str(tmp_path / "beam"))
+        engine.run("write", lambda root, to=f"{bytes_held}-{groups}": table(root, tmp_path / to))  # type: ignore[misc]
+        assert manifest_digest(str(tmp_path / f"{bytes_held}-{groups}")) == manifest_digest(str(tmp_path / "beam"))
         assert not (tmp_path / ".shuffle").exists()
 
 
-def test_little_is_held_and_every_row_comes_back_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(spill, "SPILL_BYTES", 3000)
-    work = Spill(by_pair, 5, str(tmp_path))
+def cut(work: Cut | Spill) -> Iterator[list[tuple[int, bytes | Piece]]]:
+    """What the step gives for each batch, and at its end."""
     work.start_bundle()
-    found: dict[int, list[int]] = {}
-    written = 0
     for batch in (batch for block in range(20) for batch in rows(block)):
-        for part, piece in work.process(batch):
-            written += 1
-            found.setdefault(part, []).extend(
-                number for read in read_pieces([piece]) for number in read.column("pair_id").to_pylist()
-            )
+        yield list(work.process(batch))
         assert work.held < 3000
-    for value in work.finish_bundle():
-        part, piece = value.value
-        found[part] += [number for read in read_pieces([piece]) for number in read.column("pair_id").to_pylist()]
-    assert written > 20
+    yield [value.value for value in work.finish_bundle()]
+
+
+def check_parts(found: dict[int, list[int]]) -> None:
+    """Every row is there once, in its part, and in the order in which the rows came."""
     assert sorted(number for numbers in found.values() for number in numbers) == list(range(2000))
     for part, numbers in found.items():
         ids = pa.RecordBatch.from_pydict({"pair_id": pa.array(numbers, pa.uint64())})
         assert (by_pair(ids) % np.uint64(5) == part).all()
+        assert numbers == sorted(numbers)
+
+
+def ids_of(batches: list[pa.RecordBatch]) -> list[int]:
+    return [number for batch in batches for number in batch.column("pair_id").to_pylist()]
+
+
+def test_little_is_held_and_every_row_comes_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spill, "HELD_BYTES", 3000)
+    values: dict[int, list[bytes]] = defaultdict(list)
+    for elements in cut(Cut(by_pair, 5, SCHEMA)):
+        for part, packed in elements:
+            assert isinstance(packed, bytes)
+            values[part].append(packed)
+    assert sum(map(len, values.values())) > 20
+    for unpacked in (spill.UNPACK_BYTES, 2000):
+        monkeypatch.setattr(spill, "UNPACK_BYTES", unpacked)
+        check_parts({part: ids_of(read_cut(packed, SCHEMA)) for part, packed in values.items()})
+
+
+@pytest.mark.parametrize(("groups", "read"), [(256, 1 << 20), (256, 0), (2, 1 << 20), (2, 5000), (1, 0)])
+def test_files_hold_few_pieces_and_every_row_comes_back_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups: int, read: int
+) -> None:
+    for name, value in {"HELD_BYTES": 3000, "GROUPS": groups, "READ_BYTES": read}.items():
+        monkeypatch.setattr(spill, name, value)
+    values: dict[int, list[Piece]] = defaultdict(list)
+    for elements in cut(Spill(by_pair, 5, SCHEMA, str(tmp_path))):
+        assert len(elements) <= min(5, groups)
+        for group, piece in elements:
+            assert isinstance(piece, Piece)
+            values[group].append(piece)
+    for unpacked in (spill.UNPACK_BYTES, 2000):
+        monkeypatch.setattr(spill, "UNPACK_BYTES", unpacked)
+        found = {}
+        for pieces in values.values():
+            sides = {"all": pieces, "some": pieces[:1], "none": []}
+            for part, met in read_spilled(sides, dict.fromkeys(sides, SCHEMA)):
+                assert part not in found
+                found[part] = ids_of(met["all"])
+                assert ids_of(met["some"]) == found[part][: len(ids_of(met["some"]))]
+                assert met["none"] == []
+        check_parts(found)
 
 
 def test_sides_that_meet_and_a_side_without_rows(tmp_path: Path) -> None:
@@ -73,7 +113,7 @@ def test_sides_that_meet_and_a_side_without_rows(tmp_path: Path) -> None:
             | f"Rows of {name}" >> beam.FlatMap(rows).with_output_types(pa.RecordBatch)
             for name, blocks in (("left", [0, 1]), ("right", [1, 2]), ("none", []))
         }
-        met = sides | Meet(dict.fromkeys(sides, by_pair), 3)
+        met = sides | Meet(dict.fromkeys(sides, by_pair), 3, dict.fromkeys(sides, SCHEMA))
         counts = met | beam.Map(
             lambda group: (
                 f"{group[0]} " + " ".join(f"{n} {sum(b.num_rows for b in s)}" for n, s in sorted(group[1].items()))
