@@ -48,7 +48,8 @@ from webimagetext.temporary import remove_temporary_of
 
 __all__ = ["build"]
 
-COUNTING_VERSION = 3  # raise it when the same dump would be counted differently
+# Raise the one of what would be counted differently from the same dump: with all sections, or without some.
+COUNTING_ALL, COUNTING_TEXT = 3, 4
 MERGING_VERSION = 2  # raise it when the same counts would be merged differently
 NEAR_WORDS = 10  # words down to this fraction of the threshold are kept as near misses
 
@@ -71,7 +72,7 @@ class _Job:
 
     def metadata(self, **counted: Any) -> dict[str, Any]:
         """What the list says of itself, with what was ``counted``."""
-        return {"counting": COUNTING_VERSION, "settings": self.settings, **counted}
+        return {"counting": _counting(self.config), "settings": self.settings, **counted}
 
     def work(self) -> str:
         """Where the counts lie that hold for these inputs, whatever is chosen from them. Raises UserError for a URL."""
@@ -173,9 +174,10 @@ def _plan(config: BuildConfig) -> _Job:
     files = [*counted, *(wordnet_files(config.wordnet) if config.wordnet else [])]
     glances = [glance(url) for url in files]
     check_twice(counted, glances[: len(counted)])
-    identity = fingerprint(COUNTING_VERSION, NORMAL_FORM, glances)
-    skips = not config.all_sections and not published
-    rules = site_rules(config.language, information[0].namespaces, without_lists_of_links=skips)
+    identity = fingerprint(_counting(config), NORMAL_FORM, glances)
+    rules = site_rules(
+        config.language, information[0].namespaces, without_lists_of_links=_counting(config) == COUNTING_TEXT
+    )
     settings = _settings(config, budgets)
     for name, texts in (("stop_words", stop_words), ("exclude", excluded)):
         if texts:
@@ -183,6 +185,11 @@ def _plan(config: BuildConfig) -> _Job:
     return _Job(
         config, budgets, rules, kinds, excluded, shards, view_shards, files, identity, settings, shard_bytes
     )  # fmt: skip
+
+
+def _counting(config: BuildConfig) -> int:
+    """The version of what is counted."""
+    return COUNTING_ALL if config.all_sections or config.compat == "metaclip" else COUNTING_TEXT
 
 
 def _texts(files: Sequence[str]) -> frozenset[str]:
@@ -273,7 +280,7 @@ def _is_current(known: Mapping[str, Any] | None, job: _Job) -> bool:
     output = job.config.output
     if not (is_whole(output) and is_whole(candidates_path(output))):
         return False
-    if not known or known["settings"] != job.settings or known.get("counting") != COUNTING_VERSION:
+    if not known or known["settings"] != job.settings or known.get("counting") != _counting(job.config):
         return False
     if form_of(known) != NORMAL_FORM:
         return False

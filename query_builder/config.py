@@ -60,7 +60,7 @@ class BuildConfig(Ranged):
     """Code of the Wikipedia (en, de, simple…), which has to be the dump's: picks the rows of the page views and what
     marks lists and disambiguation."""
     all_sections: bool = False
-    """Count headings too, and sections of links and sources (External links, References…)."""
+    """Count headings too, sections of links and sources (External links, References…), and sources in other lists."""
     on_corrupt: Literal["fail", "skip"] = "fail"
     """fail: stop at damaged input, with file and byte offset; skip: leave the damaged part out and count it."""
     workers: Annotated[int, Range(0, 1024)] = 0

@@ -1,24 +1,43 @@
-"""Headings, and the sections that hold lists of links and sources in place of text: "External links", "References".
+"""Headings, and the sections that hold lists of links and sources in place of text: "External links", "References"; and
+single sources in lists under other headings.
 
-In: line ends as the cleaner meets them. Out: the plain text without the headings, and without the sections whose titles
-a table lists (query_builder/clean/markup.py). ``section`` holds the level of the section that is left out (0: none) and
-where it began in the plain text; its text is written like any other, and cut back where it ends.
+In: line ends as the cleaner meets them. Out: the plain text without the headings, without the sections whose titles
+a table lists (query_builder/clean/markup.py), and without list items that name a book or journal by its number.
+``section`` holds the level of the section that is left out (0: none) and where it began in the plain text; its text is
+written like any other, and cut back where it ends.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from query_builder.clean.characters import BLANK, LOWER, NEWLINE, TAB, UNDERSCORE
+from query_builder.clean.characters import (
+    BLANK,
+    BRACE,
+    BRACKET,
+    CLOSING_BRACE,
+    CLOSING_BRACKET,
+    COLON,
+    HASH,
+    LESS,
+    LOWER,
+    NEWLINE,
+    SEMICOLON,
+    SLASH,
+    TAB,
+    UNDERSCORE,
+)
 from query_builder.clean.nesting import KINDS, SHOWN, Counts, Stack
 from query_builder.clean.scan import MAX_NAME
 from query_builder.clean.templates import START, Shown
 from query_builder.hash_table import Bytes, HashTable, hash_bytes, look_up
 from webimagetext.compiled import compiled
 
-__all__ = ["BEGAN", "LEVEL", "Section", "end_section", "heading_at"]
+__all__ = ["BEGAN", "LEVEL", "Section", "end_section", "heading_at", "source_at"]
 
 LEVEL, BEGAN = range(2)
 EQUALS = ord("=")
+LETTER_I, ASTERISK = b"I*"
+_CITE, _ISBN, _ISSN = (np.frombuffer(word, np.uint8) for word in (b"cit", b"isbn", b"issn"))
 
 Section = npt.NDArray[np.int64]
 
@@ -52,6 +71,39 @@ def heading_at(text: Bytes, i: int, length: int, name: Bytes, titles: HashTable)
         c = text[first + k]
         name[k] = BLANK if c == UNDERSCORE else LOWER[c]
     return level, look_up(titles[0], titles[1], hash_bytes(name, 0, size)) >= 0, end
+
+
+@compiled
+def source_at(text: Bytes, i: int, length: int) -> int:
+    """Where the line ends that begins at ``i`` and is an item of a list with an ISBN, an ISSN or a template of sources;
+    ``i`` for any other line, and for one in which something begins that goes on behind it."""
+    if i >= length or text[i] not in (ASTERISK, HASH, COLON, SEMICOLON):
+        return i
+    end, named, opened = i, False, 0
+    while end < length and text[end] != NEWLINE:
+        c, following = text[end], text[end + 1] if end + 1 < length else 0
+        if c == LESS and following != SLASH:
+            return i  # a note or comment may end on another line
+        if c == following and c in (BRACE, BRACKET):
+            named = named or (c == BRACE and _begins(text, end + 2, length, _CITE))
+            opened, end = opened + 1, end + 1
+        elif c == following and c in (CLOSING_BRACE, CLOSING_BRACKET):
+            opened, end = opened - 1, end + 1
+        elif c == LETTER_I:
+            named = named or _begins(text, end, length, _ISBN) or _begins(text, end, length, _ISSN)
+        end += 1
+    return min(end, length) if named and opened == 0 else i
+
+
+@compiled
+def _begins(text: Bytes, i: int, length: int, word: Bytes) -> bool:
+    """Whether ``word``, in lower case, begins at ``i``."""
+    if i + len(word) > length:
+        return False
+    same = True
+    for k in range(len(word)):
+        same &= LOWER[text[i + k]] == word[k]
+    return same
 
 
 @compiled

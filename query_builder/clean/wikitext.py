@@ -64,7 +64,7 @@ from query_builder.clean.scan import (
     read_number,
     unescape_xml,
 )
-from query_builder.clean.sections import BEGAN, LEVEL, end_section, heading_at
+from query_builder.clean.sections import BEGAN, LEVEL, end_section, heading_at, source_at
 from query_builder.clean.templates import MAX_SHOWN, begin_argument, begin_block, begin_shown, end_shown, find_shown
 from query_builder.hash_table import Bytes, HashTable, as_bytes, hash_bytes, look_up
 from webimagetext.compiled import compiled
@@ -121,7 +121,11 @@ def clean(text: Bytes, length: int, out: Bytes, stack: Stack, tables: Markup) ->
             depth = give_up_targets(depth, stack, counts)
             if marks[0] and not counts[TEMPLATE]:
                 n = end_line(out, n, marks, depth, stack, shown, counts)
-            if skips and i + 1 < length and text[i + 1] == EQUALS and not counts[TEMPLATE]:
+            behind = source_at(text, i + 1, length) if skips and not counts[TEMPLATE] else i + 1
+            if behind > i + 1:
+                out[n] = NEWLINE
+                n, i = n + 1, behind
+            elif skips and i + 1 < length and text[i + 1] == EQUALS and not counts[TEMPLATE]:
                 level, listed, after = heading_at(text, i + 1, length, name, tables.sections)
                 if level:
                     if 0 < level <= section[LEVEL]:
