@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from typing import TypeVar
 
-from query_builder.config import BuildConfig, DiffConfig, ImportConfig, InspectConfig, ReportConfig
+from query_builder.config import BuildConfig, DiffConfig, ExplainConfig, ImportConfig, InspectConfig, ReportConfig
 from webimagetext.command import run_command
 from webimagetext.errors import UserError
 from webimagetext.flags import parse_flags, split_words
@@ -19,6 +19,7 @@ VERBS = {
     "build": "make queries.parquet from a Wikipedia dump, page views and WordNet",
     "import": "make queries.parquet from texts of your own: text files, CSV, JSON, Parquet",
     "inspect": "show what a list is made of, or why a query is in it or not",
+    "explain": "say why each query of a list is in it, or why a text is not",
     "diff": "compare two lists by source",
     "report": "draw a list as an HTML page",
 }
@@ -52,6 +53,11 @@ def _command(arguments: Sequence[str], program: str) -> None:
         from query_builder.inspect import inspect
 
         inspect(files[0], settings)
+    elif verb == "explain":
+        given, shown = _with_files(ExplainConfig(), args, prog, "QUERIES [TEXT…] [options]", 1, sys.maxsize)
+        from query_builder.explain import explain_all
+
+        explain_all(given[0], given[1:], shown)
     elif verb == "diff":
         files, choices = _with_files(DiffConfig(), args, prog, "OLD NEW [options]", 2, 2)
         from query_builder.diff import diff

@@ -5,7 +5,16 @@ from typing import Annotated, Literal
 
 from webimagetext.ranges import Range, Ranged
 
-__all__ = ["PUBLISHED_BUDGETS", "SOURCES", "BuildConfig", "DiffConfig", "ImportConfig", "InspectConfig", "ReportConfig"]
+__all__ = [
+    "PUBLISHED_BUDGETS",
+    "SOURCES",
+    "BuildConfig",
+    "DiffConfig",
+    "ExplainConfig",
+    "ImportConfig",
+    "InspectConfig",
+    "ReportConfig",
+]
 
 # The make-up of the published list of 500,000, in the order in which sources take their places.
 PUBLISHED_BUDGETS = {"words": 251_465, "bigrams": 100_646, "titles": 61_235, "synsets": 86_654}
@@ -103,7 +112,16 @@ class InspectConfig(Ranged):
     find: str | None = None
     """A text: says which sources it came from, or which threshold it missed."""
     top: Annotated[int, Range(0)] = 20
-    """Queries to show of each source."""
+    """Queries to show of each source, from its head and from its foot."""
+
+
+@dataclass(frozen=True)
+class ExplainConfig(Ranged):
+    """Says why texts are in a query list, or what they missed; without texts, why each query is in it: a line with the
+    query, its number, the source in whose place it stands, and its counts, with tabs between."""
+
+    source: str = ""
+    """Only queries that stand in the places of this source (word, bigram, title, synset, list:FILE)."""
 
 
 @dataclass(frozen=True)

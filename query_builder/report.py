@@ -1,14 +1,15 @@
-"""Draws a query list as one HTML page: counts by rank, overlap of the sources, samples.
+"""Draws a query list as one HTML page: counts by rank, overlap of the sources, head, foot and samples of each, and what
+each rule took out.
 
-In: ``queries.parquet``. Out: an HTML file that needs no other file and no network. The samples are picked by a hash of
-the query, so the page is the same every time.
+In: ``queries.parquet``, and the near misses beside it where it has some. Out: an HTML file that needs no other file and
+no network. The samples are picked by a hash of the query, so the page is the same every time.
 """
 
-import hashlib
 import html
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from query_builder.config import ReportConfig
+from query_builder.inspect import head_and_foot, row_line
 from query_builder.lists import read_list, sources_of
-from query_builder.schema import read_metadata
-from webimagetext.files import write_atomic
+from query_builder.near_misses import left_out, stable_order
+from query_builder.schema import candidates_path, read_metadata
+from webimagetext.files import exists, write_atomic
 
 __all__ = ["report"]
 
@@ -31,6 +34,19 @@ CURVES = (
 WIDTH, HEIGHT, LEFT, BOTTOM = 640, 300, 60, 34
 POINTS = 200
 SAMPLES = 40
+ENDS = 20  # of a source's head and foot
+# What each rule asks, by its name in query_builder.schema.REASONS.
+RULES = {
+    "rare words": "a word of it occurs too seldom",
+    "rare": "too few occurrences, or views",
+    "low PMI": "its words stand together no oftener than by chance, or little",
+    "low log-likelihood": "its few occurrences may be chance",
+    "function word": "a word of it is a function word",
+    "number": "it is a number, or begins with one",
+    "stop word": "it is, or has, one of the stop words given",
+    "excluded": "left out by a file that was given",
+    "no room": "passed, and the list was full",
+}
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 64rem; padding: 0 1rem; color: #222; }
 h2 { margin-top: 2.2rem; } table { border-collapse: collapse; } td, th { padding: .2rem .8rem; text-align: right; }
@@ -57,7 +73,8 @@ def report(url: str, config: ReportConfig) -> None:
 {_curves(table)}
 <h2>Sources</h2>{_sources(table)}
 <h2>Overlap</h2><p>Queries by the exact set of sources whose thresholds they pass.</p>{_overlap(table)}
-<h2>Samples</h2>{"".join(_samples(table, source) for source in sources_of(table))}
+<h2>Head, foot, samples</h2>{"".join(_samples(table, source) for source in sources_of(table))}
+<h2>What each rule took out</h2>{_taken_out(url, metadata)}
 <h2>How it was made</h2><table>{settings}</table>
 <h2>What was read</h2><table>{totals}</table>
 <h2>Inputs</h2><table><tr><th>file<th>bytes<th>SHA-256{inputs}</table></html>
@@ -129,10 +146,38 @@ def _overlap(table: pa.Table) -> str:
 
 def _samples(table: pa.Table, source: str) -> str:
     part = table.filter(pc.equal(table["admitted"], source))
-    order = sorted(zip(part["query"].to_pylist(), part["surface"].to_pylist(), strict=True), key=_shuffle_key)
-    chips = "".join(f'<span class="chip">{_text(surface)}</span>' for _, surface in order[:SAMPLES])
-    return f"<h3>{_text(source or 'no source')}</h3><p>{chips or 'none'}</p>"
+    head, foot = head_and_foot(part, source, ENDS)
+    drawn = sorted(zip(part["query"].to_pylist(), part["surface"].to_pylist(), strict=True), key=_drawn_by)[:SAMPLES]
+    return (
+        f"<h3>{_text(source or 'no source')}</h3>"
+        f"<p>the first {len(head)}: {_chips(map(row_line, head))}</p>"
+        f"<p>the last {len(foot)}: {_chips(map(row_line, foot))}</p>"
+        f"<p>drawn by lot: {_chips(surface for _, surface in drawn)}</p>"
+    )
 
 
-def _shuffle_key(row: Sequence[str]) -> bytes:
-    return hashlib.blake2b(row[0].encode(), digest_size=8).digest()
+def _drawn_by(row: tuple[str, str]) -> bytes:
+    return stable_order(row[0])
+
+
+def _chips(texts: Iterable[str]) -> str:
+    return "".join(f'<span class="chip">{_text(text)}</span>' for text in texts) or "none"
+
+
+def _taken_out(url: str, metadata: Mapping[str, Any]) -> str:
+    """A table of the rules: how many of a source's candidates each kept out, the best of them, and a sample."""
+    if not exists(candidates_path(url)):
+        return "<p>No file beside the list tells of it.</p>"
+    counted = metadata.get("rules", {})
+    rows = []
+    for (source, reason), found in sorted(left_out(url, SAMPLES // 4, SAMPLES // 2).items()):
+        count = counted.get(source, {}).get(reason, found.count)
+        rows.append(
+            f"<tr><td>{_text(source)}<td>{_text(RULES.get(reason, reason))}<td>{count:,}"
+            f"<td style='text-align:left'>{_chips(found.best)}<td style='text-align:left'>{_chips(found.sample)}"
+        )
+    return (
+        "<p>Bigrams are all that occur; words, those with at least a tenth of the occurrences needed; titles and "
+        "synsets, the best.</p><table><tr><th>source<th>rule<th>left out<th>the best of those kept<th>drawn by lot"
+        f"{''.join(rows)}</table>"
+    )

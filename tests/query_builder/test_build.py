@@ -21,7 +21,8 @@ import zstandard
 from query_builder.build import build
 from query_builder.config import BuildConfig, DiffConfig, InspectConfig, ReportConfig
 from query_builder.diff import compare, diff
-from query_builder.inspect import explain, inspect
+from query_builder.explain import explain
+from query_builder.inspect import inspect
 from query_builder.lists import read_list
 from query_builder.report import report
 from query_builder.schema import QUERIES, read_metadata

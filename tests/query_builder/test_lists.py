@@ -13,8 +13,9 @@ import zstandard
 
 from query_builder.config import DiffConfig, InspectConfig, ReportConfig
 from query_builder.diff import compare, diff
+from query_builder.explain import explain
 from query_builder.importing import collect, import_to
-from query_builder.inspect import explain, inspect
+from query_builder.inspect import inspect
 from query_builder.lists import check_list, is_query_list, read_list
 from query_builder.normalize import NORMAL_FORM, normalize
 from query_builder.report import report

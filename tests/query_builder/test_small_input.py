@@ -7,7 +7,7 @@ import pytest
 
 from query_builder.build import build
 from query_builder.config import BuildConfig
-from query_builder.inspect import explain
+from query_builder.explain import explain
 from query_builder.lists import check_list, read_list
 from query_builder.schema import candidates_path
 from query_builder.summary import fitting_thresholds
