@@ -13,6 +13,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from query_builder.clean.markup import SiteRules, site_rules
@@ -33,7 +34,8 @@ from query_builder.select import choose, parse_budgets
 from query_builder.sources.download import download_all
 from query_builder.sources.dump import PAGE_KINDS, Shard, plan_shards, read_site_info
 from query_builder.sources.pageviews import FORMATS, ROW_KINDS, ViewsTask, count_views, read_ledger, views_path
-from query_builder.sources.wordnet import Synset, read_wordnet, wordnet_files
+from query_builder.sources.synset import Synset
+from query_builder.sources.wordnet import read_wordnet, wordnet_files
 from query_builder.summary import print_summary
 from query_builder.word_kinds import WordKinds
 from query_builder.wordnet_only import build_from_wordnet
@@ -117,7 +119,8 @@ def _build(config: BuildConfig, job: _Job, work: str) -> None:
         remove_temporary_of((config.output, candidates_path(config.output)))
     with Workers(config.workers or os.cpu_count() or 1) as workers:
         # These need nothing of the counts, so they are done beside the counting.
-        synsets_read = workers.begin(read_wordnet, config.wordnet) if config.wordnet else list[Synset]
+        read = partial(read_wordnet, language=config.language)
+        synsets_read = workers.begin(read, config.wordnet) if config.wordnet else list[Synset]
         checksums = [
             workers.begin(checksum, (url, os.path.join(work, "checksums", str(number))))
             for number, url in enumerate(job.files)

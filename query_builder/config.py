@@ -33,8 +33,8 @@ class BuildConfig(Ranged):
     """pageview_complete files, monthly or daily, hourly or pagecounts-ez files, any number: views are summed. Without
     any, titles rank by redirects to them."""
     wordnet: str | None = None
-    """Folder or URL of a WordNet 3.0 or 3.1 database (data.noun, index.noun…). Without it there are no synset
-    queries."""
+    """Folder or URL of a WordNet 3.0 or 3.1 database (data.noun, index.noun…), or a wordnet in WN-LMF, such as Open
+    English WordNet (.xml, packed or in a tar archive, or a folder of such). Without it there are no synset queries."""
     output: str = "queries.parquet"
     """The Parquet file to write, path or URL; near misses go beside it, for `inspect`."""
     size: Annotated[int, Range(1)] = 500_000

@@ -10,7 +10,8 @@ from typing import Any
 
 from query_builder.merge.titles import TitleName
 from query_builder.schema import Query
-from query_builder.sources.wordnet import Synset, published_names
+from query_builder.sources.synset import Synset
+from query_builder.sources.wordnet import published_names
 from query_builder.write import Knowledge
 
 __all__ = ["published_rows"]

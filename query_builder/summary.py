@@ -9,7 +9,8 @@ from query_builder.config import SOURCES, BuildConfig
 from query_builder.corpus import Totals
 from query_builder.merge.titles import TitleStatistics
 from query_builder.schema import Query
-from query_builder.sources.wordnet import Synset, published_names
+from query_builder.sources.synset import Synset
+from query_builder.sources.wordnet import published_names
 from query_builder.write import Knowledge
 from webimagetext.progress import human_bytes
 

@@ -9,7 +9,8 @@ from query_builder.inputs import described
 from query_builder.normalize import normalize
 from query_builder.rows import write_queries
 from query_builder.schema import Query
-from query_builder.sources.wordnet import Synset, read_wordnet, wordnet_files
+from query_builder.sources.synset import Synset
+from query_builder.sources.wordnet import read_wordnet, wordnet_files
 from webimagetext.errors import UserError
 
 __all__ = ["build_from_wordnet"]
@@ -27,7 +28,7 @@ def build_from_wordnet(config: BuildConfig) -> None:
         if given:
             raise UserError(f"{name} needs a dump", "name its files with --dump")
     files = wordnet_files(config.wordnet)
-    synsets = read_wordnet(config.wordnet)
+    synsets = read_wordnet(config.wordnet, config.language)
     by_name: dict[str, list[Synset]] = {}
     for synset in synsets:
         if name := normalize(synset.head):

@@ -18,7 +18,7 @@ from query_builder.corpus import Corpus
 from query_builder.merge.titles import TitleName
 from query_builder.rows import ROWS_A_GROUP, parquet_writer
 from query_builder.schema import CANDIDATES, METADATA_KEY, REASONS, Query
-from query_builder.sources.wordnet import Synset
+from query_builder.sources.synset import Synset
 
 __all__ = ["Knowledge", "write_candidates"]
 

@@ -1,17 +1,19 @@
 """The names of WordNet's synsets.
 
-In: a WordNet 3.0 or 3.1 database folder (``data.noun``, ``index.noun``…). Out: each synset's head word and its usual
+In: a WordNet 3.0 or 3.1 database folder (``data.noun``, ``index.noun``…), or a wordnet in WN-LMF
+(query_builder/sources/wordnet_lmf.py). Out: each synset's head word and its usual
 name such as ``dog.n.01`` (head word, part of speech, number of the sense among the head word's). The format is
 wndb(5WN)'s.
 """
 
 import re
-from typing import NamedTuple
 
+from query_builder.sources.synset import Synset
+from query_builder.sources.wordnet_lmf import lmf_files, read_lmf
 from webimagetext.errors import UserError
 from webimagetext.files import exists, join, open_input
 
-__all__ = ["Synset", "published_names", "read_wordnet", "wordnet_files"]
+__all__ = ["published_names", "read_wordnet", "wordnet_files"]
 
 PARTS = ("noun", "verb", "adj", "adv")
 _LETTERS = {"noun": "n", "verb": "v", "adj": "a", "adv": "r"}
@@ -21,22 +23,17 @@ UNNUMBERED = 0.01  # share of the synsets whose head word the index may lack
 SEEDED_NUMBERS = 100  # the published list also holds "0" to "99"
 
 
-class Synset(NamedTuple):
-    """The head word as it is written (with spaces), and the synset's name."""
-
-    head: str
-    name: str
-
-
 def wordnet_files(folder: str) -> list[str]:
-    """The files that are read. Raises UserError if the folder is not a WordNet database."""
+    """The files that are read. Raises UserError if the path is neither a WordNet database nor a wordnet in WN-LMF."""
     for candidate in (folder, join(folder, "dict")):
         paths = [join(candidate, f"{kind}.{part}") for part in PARTS for kind in ("data", "index")]
         if all(map(exists, paths)):
             return paths
+    if found := lmf_files(folder):
+        return found
     raise UserError(
         f"{folder}: not a WordNet database folder: data.noun, index.noun and their like are not all there",
-        "give the folder 'dict' of WordNet 3.0 or 3.1",
+        "give the folder 'dict' of WordNet 3.0 or 3.1, or a wordnet's file in WN-LMF (.xml, .xml.gz, .tar.xz)",
     )
 
 
@@ -50,11 +47,15 @@ def _lines(path: str) -> list[str]:
         raise UserError(f"{path}: at byte {error.start:,}: not a WordNet file", AGAIN) from None
 
 
-def read_wordnet(folder: str) -> list[Synset]:
-    """All synsets, in the order of the files. Raises UserError for a file that is none of WordNet's, or not whole: the
-    index tells which synsets there are."""
+def read_wordnet(folder: str, language: str = "en") -> list[Synset]:
+    """All synsets, in the order of the files; of a wordnet in WN-LMF with lexicons of several languages, those of
+    ``language``. Raises UserError for a file that is none of WordNet's, or not whole: the index tells which synsets
+    there are."""
+    files = wordnet_files(folder)
+    if files == lmf_files(folder):
+        return read_lmf(files, language)
     found: list[Synset] = []
-    paths = iter(wordnet_files(folder))
+    paths = iter(files)
     for part in PARTS:
         data, index = next(paths), next(paths)
         senses: dict[str, list[str]] = {}
