@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -21,7 +21,7 @@ from query_builder.config import BuildConfig
 from query_builder.corpus import Thresholds, Totals, merge_corpus, pages_of, read_totals
 from query_builder.count.shard import ShardTask, count_shard, shard_folder
 from query_builder.function_words import function_words
-from query_builder.importing import collect
+from query_builder.importing import texts_of
 from query_builder.inputs import check_language, check_twice, checksum, glance, hold_the_same
 from query_builder.kept import is_kept, is_kept_folder
 from query_builder.merge.bigram_rules import BigramRules
@@ -161,8 +161,8 @@ def _plan(config: BuildConfig) -> _Job:
     for name, given in (("--exclude", config.exclude), ("--stop-words", config.stop_words)):
         if given and published:
             raise UserError(f"{name}: has no place in the published rules (--compat metaclip)", "leave one of them out")
-    stop_words = _texts([config.stop_words] if config.stop_words else [])
-    excluded = _texts(config.exclude)
+    stop_words = texts_of([config.stop_words] if config.stop_words else [])
+    excluded = texts_of(config.exclude)
     kinds = WordKinds(
         function_words(config.language) if config.function_words == "drop" and not published else frozenset(),
         config.bare_numbers == "drop" and not published,
@@ -193,11 +193,6 @@ def _plan(config: BuildConfig) -> _Job:
 def _counting(config: BuildConfig) -> int:
     """The version of what is counted."""
     return COUNTING_ALL if config.all_sections or config.compat == "metaclip" else COUNTING_TEXT
-
-
-def _texts(files: Sequence[str]) -> frozenset[str]:
-    """The texts of a user's files in normal form."""
-    return frozenset(row.query for row in collect(files).rows) if files else frozenset()
 
 
 def _count(job: _Job, work: str, workers: Workers) -> Totals:

@@ -4,7 +4,15 @@ import sys
 from collections.abc import Sequence
 from typing import TypeVar
 
-from query_builder.config import BuildConfig, DiffConfig, ExplainConfig, ImportConfig, InspectConfig, ReportConfig
+from query_builder.config import (
+    BuildConfig,
+    DiffConfig,
+    ExplainConfig,
+    ImportConfig,
+    InspectConfig,
+    MergeConfig,
+    ReportConfig,
+)
 from webimagetext.command import run_command
 from webimagetext.errors import UserError
 from webimagetext.flags import parse_flags, split_words
@@ -18,6 +26,7 @@ PROG = "python -m query_builder"
 VERBS = {
     "build": "make queries.parquet from a Wikipedia dump, page views and WordNet",
     "import": "make queries.parquet from texts of your own: text files, CSV, JSON, Parquet",
+    "merge": "make one list of several",
     "inspect": "show what a list is made of, or why a query is in it or not",
     "explain": "say why each query of a list is in it, or why a text is not",
     "diff": "compare two lists by source",
@@ -48,6 +57,11 @@ def _command(arguments: Sequence[str], program: str) -> None:
         from query_builder.importing import import_lists
 
         import_lists(files, texts)
+    elif verb == "merge":
+        files, joined = _with_files(MergeConfig(), args, prog, "LIST… [options]", 1, sys.maxsize)
+        from query_builder.merging import merge_lists
+
+        merge_lists(files, joined)
     elif verb == "inspect":
         files, settings = _with_files(InspectConfig(), args, prog, "QUERIES [options]", 1, 1)
         from query_builder.inspect import inspect

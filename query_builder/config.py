@@ -13,6 +13,7 @@ __all__ = [
     "ExplainConfig",
     "ImportConfig",
     "InspectConfig",
+    "MergeConfig",
     "ReportConfig",
 ]
 
@@ -103,6 +104,22 @@ class ImportConfig(Ranged):
     compat: Literal["none", "metaclip"] = "none"
     """metaclip: leave the texts as they are written, for a run with --matching metaclip; else they are put into normal
     form."""
+    exclude: tuple[str, ...] = ()
+    """Files of texts that don't get into the list."""
+
+
+@dataclass(frozen=True)
+class MergeConfig(Ranged):
+    """Makes one query list of several, built or imported, or files of texts: every query once, with all its sources.
+
+    Its place and its numbers are those of the first list to have it."""
+
+    output: str = "queries.parquet"
+    """The Parquet file to write, path or URL."""
+    compat: Literal["none", "metaclip"] = "none"
+    """metaclip: of lists made with --compat metaclip."""
+    exclude: tuple[str, ...] = ()
+    """Files of texts that don't get into the list."""
 
 
 @dataclass(frozen=True)

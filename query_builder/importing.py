@@ -20,7 +20,7 @@ from query_builder.schema import Query
 from query_builder.sources.texts import TEXT_COLUMNS, read_texts
 from webimagetext.errors import UserError
 
-__all__ = ["collect", "compat_of", "import_lists", "import_to"]
+__all__ = ["collect", "compat_of", "import_lists", "import_to", "texts_of"]
 
 EXAMPLES = 5
 MAX_LENGTH = 1000  # characters: no caption holds such a text
@@ -51,6 +51,7 @@ class Imported:
 
 
 EQUAL, WORDLESS, LONG = "equal to an earlier one", "without a word", f"longer than {MAX_LENGTH:,} characters"
+EXCLUDED = "excluded"
 
 
 def collect(urls: Sequence[str], column: str = "", *, as_written: bool = False) -> Imported:
@@ -102,13 +103,30 @@ def compat_of(as_written: bool) -> str:
     return "metaclip" if as_written else "none"
 
 
-def import_to(output: str, urls: Sequence[str], column: str = "", *, as_written: bool = False) -> Imported:
-    """Writes the list of all files to ``output``; equal files give equal bytes."""
+def texts_of(urls: Sequence[str], *, as_written: bool = False) -> frozenset[str]:
+    """The texts of a user's files as queries are written; nothing where there are no files."""
+    return frozenset(row.query for row in collect(urls, as_written=as_written).rows) if urls else frozenset()
+
+
+def import_to(
+    output: str, urls: Sequence[str], column: str = "", exclude: Sequence[str] = (), *, as_written: bool = False
+) -> Imported:
+    """Writes the list of all files to ``output``, without the texts of the files in ``exclude``; equal files give equal
+    bytes. Raises UserError if none is left."""
     found = collect(urls, column, as_written=as_written)
+    if excluded := texts_of(exclude, as_written=as_written):
+        gone = [row for row in found.rows if row.query in excluded]
+        found.rows = [row for row in found.rows if row.query not in excluded]
+        found.counts[EXCLUDED], found.examples[EXCLUDED] = (
+            len(gone),
+            [f"'{row.surface[:SHOWN]}'" for row in gone[:EXAMPLES]],
+        )
+        if not found.rows:
+            raise UserError(f"{', '.join(urls)}: every text is excluded", "give fewer texts to exclude")
     settings = {"compat": compat_of(as_written), "column": column, "imported": True}
     metadata: dict[str, Any] = {
         "settings": settings,
-        "inputs": [described(url) for url in urls],
+        "inputs": [described(url) for url in [*urls, *exclude]],
         "totals": {"texts": found.texts, **found.counts},
     }
     write_queries(output, found.rows, metadata)
@@ -117,5 +135,6 @@ def import_to(output: str, urls: Sequence[str], column: str = "", *, as_written:
 
 def import_lists(urls: Sequence[str], config: ImportConfig) -> None:
     """The command: writes the list and prints what became of the texts."""
-    found = import_to(config.output, urls, config.column, as_written=config.compat == "metaclip")
+    as_written = config.compat == "metaclip"
+    found = import_to(config.output, urls, config.column, config.exclude, as_written=as_written)
     print("\n".join([*found.lines(), f"{config.output}: {len(found.rows):,} queries"]))
