@@ -28,6 +28,7 @@ from query_builder.merge.bigram_rules import BigramRules
 from query_builder.merge.titles import TitleName, TitleStatistics, rank_titles
 from query_builder.normalize import NORMAL_FORM, normalize
 from query_builder.published import published_rows
+from query_builder.reuse import adopt
 from query_builder.rows import write_queries
 from query_builder.schema import candidates_path, form_of, is_whole, read_metadata
 from query_builder.select import choose, parse_budgets
@@ -68,6 +69,7 @@ class _Job:
     shards: list[Shard]
     view_shards: list[Shard]
     files: list[str]
+    glances: Mapping[str, tuple[int, str, str]]  # of the files
     identity: str  # of the files
     settings: dict[str, Any]
     shard_bytes: int | None
@@ -82,6 +84,19 @@ class _Job:
         read = (config.language, config.on_corrupt, self.rules.sections)
         counts = fingerprint(self.identity, *read, self.shard_bytes)[:12]
         return os.path.join(_work_folder(config), counts)
+
+    def decided_by(self) -> dict[str, str]:
+        """For each shard's result, by its path in the folder of counts, the fingerprint of what decides it."""
+        config = self.config
+        both = (_counting(config), NORMAL_FORM, config.on_corrupt)
+        rules = dataclasses.replace(self.rules, namespaces=frozenset())
+        dump = fingerprint(*both, rules, sorted(self.rules.namespaces))
+        views = fingerprint(*both, config.language)
+        results = [(shard_folder("", shard.number), shard, dump) for shard in self.shards]
+        results += [(views_path("", shard.number), shard, views) for shard in self.view_shards]
+        return {
+            path: fingerprint(rules, self.glances[shard.url], shard.start, shard.end) for path, shard, rules in results
+        }
 
 
 def build(config: BuildConfig) -> None:
@@ -186,7 +201,8 @@ def _plan(config: BuildConfig) -> _Job:
         if texts:
             settings[name] = f"{len(texts)} texts {fingerprint(sorted(texts))[:12]}"
     return _Job(
-        config, budgets, rules, kinds, excluded, shards, view_shards, files, identity, settings, shard_bytes
+        config, budgets, rules, kinds, excluded, shards, view_shards, files, dict(zip(files, glances, strict=True)),
+        identity, settings, shard_bytes,
     )  # fmt: skip
 
 
@@ -198,6 +214,8 @@ def _counting(config: BuildConfig) -> int:
 def _count(job: _Job, work: str, workers: Workers) -> Totals:
     """Counts the dump and the page views, shard by shard. Raises UserError for a dump without any text."""
     config, skip = job.config, job.config.on_corrupt == "skip"
+    if came := adopt(work, job.decided_by()):
+        print(f"{came:,} of {len(job.shards) + len(job.view_shards):,} shards are counted already, for another list")
     tasks = [ShardTask(shard, job.rules, work, skip) for shard in job.shards]
     _run_shards("dump", "articles", workers, count_shard, tasks, lambda n: is_kept_folder(shard_folder(work, n)))
     project = f"{config.language}.wikipedia"

@@ -79,7 +79,8 @@ class BuildConfig(Ranged):
     """Local folder for intermediate counts (default: OUTPUT.work, in the current folder when OUTPUT is a URL); a killed
     build takes up again from it."""
     keep_work: bool = False
-    """Keep that folder after success, to build again with other thresholds without reading the dump."""
+    """Keep that folder after success, to build again with other thresholds without reading the dump, or from a newer
+    one reading only the files that changed."""
     shard_megabytes: Annotated[float, Range(0)] = 0.0
     """Megabytes a shard, the unit that a killed build redoes; 0: 12 to 48 (compressed), by the size of all files."""
     download: str | None = None

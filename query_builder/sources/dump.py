@@ -23,7 +23,8 @@ __all__ = ["PAGE_KINDS", "Batch", "Ledger", "Page", "Shard", "plan_shards", "rea
 
 # Enough shards to keep any number of workers busy to the end; large ones, since each part costs the merge an open file.
 FEWEST_SHARDS = 64
-SMALLEST_SHARD, LARGEST_SHARD = 12 << 20, 48 << 20
+# A few sizes, so that a file is cut at the same places beside others of about the same size altogether.
+SHARD_SIZES = tuple(megabytes << 20 for megabytes in (12, 16, 24, 32, 48))
 PLAIN_FACTOR = 4  # a megabyte of bz2 is about four of XML
 BATCH = 4 << 20
 LONGEST_HEADER = 1 << 20
@@ -98,7 +99,7 @@ def plan_shards(urls: tuple[str, ...], shard_bytes: int | None = None) -> list[S
     factors = [PLAIN_FACTOR if container(url) == PLAIN else 1 for url in urls]
     lengths = [size(url) for url in urls]
     compressed = sum(length / factor for length, factor in zip(lengths, factors, strict=True))
-    default = min(max(compressed / FEWEST_SHARDS, SMALLEST_SHARD), LARGEST_SHARD)
+    default = max((step for step in SHARD_SIZES if step <= compressed / FEWEST_SHARDS), default=SHARD_SIZES[0])
     shards: list[Shard] = []
     for url, length, factor in zip(urls, lengths, factors, strict=True):
         count = max(1, round(length / (shard_bytes or default * factor)))

@@ -91,7 +91,7 @@ def test_every_kind_of_file_has_a_row(made: Made) -> None:
 
 
 # What every build writes anew, and sums of the inputs, which are simply taken once more.
-UNTOLD = ("N/checksums/N", "N/merge-N/wanted.npy", "N/merge-N/pair_words.npz")
+UNTOLD = ("N/checksums/N", "N/plan.json", "N/merge-N/wanted.npy", "N/merge-N/pair_words.npz")
 
 
 def heal(made: Made, kind: str, name: str, form: bytes | None, capsys: pytest.CaptureFixture[str]) -> None:
