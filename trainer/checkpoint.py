@@ -18,7 +18,7 @@ from trainer import tensors
 from webimagetext.errors import UserError
 from webimagetext.files import join, listing, remove_file
 
-__all__ = ["Checkpoint", "all_in", "newest", "newest_whole", "not_finite", "read", "step_of", "write"]
+__all__ = ["Checkpoint", "all_in", "is_ours", "newest", "newest_whole", "not_finite", "of", "read", "step_of", "write"]
 
 _NAME = re.compile(r"step-(\d+)\.pt$")
 FORMAT = "webimagetext checkpoint 1"
@@ -102,11 +102,20 @@ def write(output: str, checkpoint: Checkpoint, keep: int, good: int = 0) -> str:
 
 def read(url: str) -> Checkpoint:
     """Reads a checkpoint. Raises DamagedError when the file is damaged, UserError when it is something else."""
-    content = tensors.load(url, "a checkpoint", "use an older one")
-    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+    return of(tensors.load(url, "a checkpoint", "use an older one"), url)
+
+
+def is_ours(content: Any) -> bool:
+    """Whether the content of a file is a checkpoint of this trainer."""
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def of(content: Any, url: str) -> Checkpoint:
+    """The checkpoint that a file's content is. Raises UserError when it is something else."""
+    if not is_ours(content):
         raise UserError(f"{url}: is not a checkpoint of this trainer")
     try:
-        return Checkpoint(**content)
+        return Checkpoint(**{name: value for name, value in content.items() if name != "format"})
     except TypeError:
         raise UserError(f"{url}: was written by another version of this trainer", "use that version") from None
 

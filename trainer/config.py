@@ -84,8 +84,10 @@ class ModelConfig(Ranged):
     model: Annotated[str, INPUT] = "ViT-B/32"
     """A published model's name (see python -m trainer.models), "RN-tiny", "ViT-tiny", or a TOML file that states the
     sizes."""
+    activation: Annotated[Literal["auto", "quick_gelu", "gelu"], INPUT] = "auto"
+    """Within each MLP: x · sigmoid(1.702 x) as published, or the exact GELU; "auto": the model's own."""
     start_from: Annotated[str, INPUT] = ""
-    """Weights to begin with: a checkpoint of ours, or a file in the OpenAI, open_clip or Hugging Face layout."""
+    """Weights to begin with: a checkpoint of ours, or a file or folder of OpenAI's, open_clip's or Hugging Face's."""
     tokenizer: Annotated[str, INPUT] = ""
     """A tokenizer.json of ours or CLIP's vocabulary file; left out: trained on the run's own captions."""
     vocab_size: Annotated[int, Range(1)] = 49408
@@ -202,8 +204,11 @@ class TrainedConfig(Ranged):
     """Which trained model a program uses."""
 
     checkpoint: str = ""
-    """The folder of a run (its newest checkpoint), a checkpoint, or weights in a published layout."""
+    """The folder of a run (its newest checkpoint), a checkpoint, or weights of OpenAI's, open_clip's or Hugging Face's:
+    their folder, or a file."""
     model: str = ""
-    """For weights in a published layout: the model's name."""
+    """For weights with no file beside them that says it: the model's name."""
+    activation: Literal["", "quick_gelu", "gelu"] = ""
+    """For such weights: what they were trained with."""
     tokenizer: str = ""
-    """For weights in a published layout: the tokenizer's file."""
+    """For weights without one beside them: the tokenizer's file."""

@@ -42,9 +42,9 @@ def main(args: list[str], prog: str = PROG) -> int:
 def _export(config: ExportConfig) -> int:
     wait_asleep()
     from trainer.convert.write import WRITERS
-    from trainer.weights import load_trained
+    from trainer.weights import load_chosen
 
-    trained = load_trained(config.checkpoint, model=config.model, tokenizer=config.tokenizer)
+    trained = load_chosen(config)
     written = WRITERS[config.format](trained, config.output)
     print(f"step {trained.step:,} of {trained.origin} written to {', '.join(written)}")
     return 0

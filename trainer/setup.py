@@ -3,6 +3,8 @@
 In: a :class:`RunConfig`. Out: the parts of a run, or a UserError that says what to change. Nothing here trains.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import nn
 
@@ -13,7 +15,7 @@ from trainer.models.clip import Clip, build
 from trainer.models.spec import ModelSpec, find_spec
 from trainer.models.vit import VisionTransformer
 from trainer.tokenizer import Tokenizer, train_tokenizer
-from trainer.weights import load_states, put_states
+from trainer.weights import put_states, read_weights, refuse_another_meaning
 from webimagetext.errors import UserError
 
 __all__ = ["check", "make_model", "make_tokenizer", "precision", "set_phase"]
@@ -24,6 +26,8 @@ TOKENIZER_CAPTIONS = 2_000_000
 def check(config: RunConfig, world: World) -> ModelSpec:
     """The model's sizes; raises UserError for settings that contradict each other."""
     spec = find_spec(config.model)
+    if config.activation != "auto":
+        spec = replace(spec, activation=config.activation)
     if config.batch_size % (world.size * config.accumulate):
         raise UserError(
             f"--batch-size {config.batch_size} does not split into {world.size} processes × {config.accumulate} parts",
@@ -72,7 +76,9 @@ def make_model(config: RunConfig, spec: ModelSpec, world: World, *, resumed: boo
     ``resumed``."""
     model = build(spec, seed=config.seed, bias=config.loss == "sigmoid")
     if config.start_from and not resumed:
-        put_states(model, load_states(config.start_from), config.start_from)
+        found = read_weights(config.start_from)
+        refuse_another_meaning(spec, config.model, found, stated=config.activation != "auto")
+        put_states(model, found.states, config.start_from)
     model.to(world.device)
     towers: list[tuple[bool, nn.Module]] = [(config.lock_image, model.visual), (config.lock_text, model.text)]
     for locked, tower in towers:

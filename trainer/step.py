@@ -87,9 +87,12 @@ class Stepper:
     def _features(self, images: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
         """Unit vectors in float32 of pictures and texts; under autocast the towers compute in ``dtype``."""
         kind = images.device.type
-        length = int((ids != 0).any(dim=0).sum()) if kind == "cpu" else ids.shape[1]
+        # The end token has the highest id; what follows is padding, and 0 is a piece as well ("!").
+        length = int(ids.argmax(dim=1).max()) + 1 if kind == "cpu" else ids.shape[1]
         with torch.autocast(kind, self.dtype or torch.bfloat16, enabled=self.dtype is not None):
-            image, text = self.module(normalise_images(images), ids[:, :length])
+            image, text = self.module(
+                normalise_images(images, self.model.spec.mean, self.model.spec.std), ids[:, :length]
+            )
         return image.float(), text.float()
 
     def _loss(self, images: Tensor, texts: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from typing import IO, Any
 import torch
 from torch import Tensor
 
+from trainer.convert.archive import is_archive, read_archive
 from webimagetext.errors import UserError, is_out_of_files, is_out_of_memory
 from webimagetext.files import open_input, write_atomic
 from webimagetext.local import fetched
@@ -78,6 +79,8 @@ def load(url: str, what: str, remedy: str) -> Any:
     with fetched(url) as path, open_input(path) as stream:  # torch seeks in it, tensor by tensor
         try:
             _check(stream)
+            if is_archive(stream):
+                return read_archive(stream)
             stream.seek(0)
             return torch.load(stream, map_location="cpu", weights_only=True)
         except Exception as error:  # torch raises many kinds for a damaged file

@@ -53,7 +53,7 @@ def _byte_order() -> list[str]:
 
 def clean(text: str) -> str:
     """Repairs mojibake, undoes HTML escapes twice, collapses white space, lower-cases."""
-    if not (text.isascii() and text.isprintable()):
+    if not (text.isascii() and text.isprintable()) or "&" in text:  # ftfy undoes escapes in ways of its own
         import ftfy
 
         text = ftfy.fix_text(text)
@@ -125,6 +125,11 @@ class Tokenizer:
         return json.dumps(
             {"merges": merges, "context_length": self.context_length, "sha256": _digest(merges, self.context_length)}
         )
+
+    def to_merges(self) -> str:
+        """The merges as a vocabulary file holds them: a comment, then a pair a line. No line is empty, also not the
+        last: open_clip counts one as a merge."""
+        return "\n".join(["#version: 0.2", *(f"{a} {b}" for a, b in self.merges)])
 
     @classmethod
     def load(cls, url: str, context_length: int = CONTEXT_LENGTH) -> "Tokenizer":

@@ -35,25 +35,18 @@ class ClipScore:
     def __call__(self, images: Sequence[Image.Image], captions: Sequence[str]) -> list[float]:
         import torch
 
+        from trainer.data.images import middle, squashed
         from trainer.evaluate.features import encode_texts
         from trainer.models.clip import normalise_images
 
         if not images:
             return []
-        side, squash = self._trained.model.spec.image_size, self._trained.crop == "squash"
-        pixels = np.stack([_square(image, side, squash) for image in images])
+        spec = self._trained.model.spec
+        cut = squashed if self._trained.crop == "squash" else middle
+        pixels = np.stack([cut(image, spec.image_size) for image in images])
         with torch.inference_mode():
-            seen = normalise_images(torch.from_numpy(pixels).to(self._device))
+            seen = normalise_images(torch.from_numpy(pixels).to(self._device), spec.mean, spec.std)
             looks = self._trained.model.encode_image(seen).float().cpu()
             words = encode_texts(self._trained, list(captions), device=self._device, batch_size=len(captions))
         scores: list[float] = (looks * words).sum(dim=1).tolist()
         return scores
-
-
-def _square(image: Image.Image, side: int, squash: bool) -> np.ndarray:
-    """The middle square of a picture, or the whole squeezed into one, as (side, side, 3) uint8."""
-    width, height = image.size
-    short = min(width, height)
-    left, top = (width - short) / 2, (height - short) / 2
-    box = None if squash else (left, top, left + short, top + short)
-    return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, box=box))

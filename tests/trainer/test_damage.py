@@ -30,7 +30,7 @@ from trainer.export import main as export
 from trainer.rerank import main as rerank
 from trainer.run import main
 from trainer.tokenizer import Tokenizer
-from trainer.weights import load_states
+from trainer.weights import read_weights
 from webimagetext.command import run_command
 from webimagetext.errors import UserError
 
@@ -74,7 +74,7 @@ def test_a_checkpoint_that_is_named(model: Path, shapes: Path, how: str) -> None
         evaluate(["retrieval", "--checkpoint", str(path), "--data", str(shapes / "holdout/*.tar")])
     assert len(told.value.problem.splitlines()) == 1
     with pytest.raises(UserError, match=f"{path}: (no such file|cannot be read as weights)"):
-        load_states(str(path))
+        read_weights(str(path))
 
 
 def test_no_flipped_bit_of_a_checkpoint_goes_unnoticed(model: Path) -> None:
@@ -262,7 +262,7 @@ def test_weights_of_another_layout(model: Path, tmp_path: Path, how: str) -> Non
         assert export(["--checkpoint", str(model), "--format", form, "--output", str(path)]) == 0
         DAMAGE[how](path)
         with pytest.raises(UserError, match=f"{path}: (cannot be read as weights|no such file)"):
-            load_states(str(path))
+            read_weights(str(path))
 
 
 @pytest.fixture
@@ -315,8 +315,8 @@ def read_checkpoint(path: Path) -> Read:
     return Read((found.step, found.tokenizer, digests))
 
 
-def read_weights(path: Path) -> Read:
-    states = load_states(str(path))
+def weights_read(path: Path) -> Read:
+    states = read_weights(str(path)).states
     return Read({name: value.numpy().tobytes() for name, value in states.items()})
 
 
@@ -378,8 +378,8 @@ CASES: dict[str, Case] = {
     ),
     "pictures in Parquet without": (written("p.parquet", lambda _: pictures(False)), whole_epoch, none_lost),
     "checkpoint": (lambda shards, model, place: Path(checkpoint.newest(str(model)) or ""), read_checkpoint, anything),
-    "exported weights": (exported("safetensors", "a.safetensors"), read_weights, anything),
-    "exported weights for open_clip": (exported("open_clip", "a.pt"), read_weights, anything),
+    "exported weights": (exported("safetensors", "a.safetensors"), weights_read, anything),
+    "exported weights for open_clip": (exported("open_clip", "a.pt"), weights_read, anything),
     "`tokenizer.json`": (lambda shards, model, place: model / "tokenizer.json", read_words, anything),
     "merges, `.gz`": (written("m.gz", lambda model: gzip.compress(merges_of(model))), read_words, anything),
     "merges, plain": (written("m.txt", merges_of), read_words, anything),

@@ -15,7 +15,7 @@ from trainer.export import main as export
 from trainer.models.clip import Clip, build, normalise_images
 from trainer.models.spec import ModelSpec
 from trainer.tokenizer import Tokenizer, train_tokenizer
-from trainer.weights import load_states, load_trained, put_states, spec_values
+from trainer.weights import load_trained, put_states, read_weights, spec_values
 from webimagetext.errors import UserError
 
 VIT = ModelSpec(32, 32, 2, 64, 1, 8, text_width=64, text_heads=1, text_layers=2, vocab_size=600)
@@ -102,7 +102,7 @@ def test_safetensors_gives_the_same_vectors(tmp_path: Path, words: Tokenizer) ->
     model, _ = saved(tmp_path, VIT, words)
     assert export(["--checkpoint", str(tmp_path), "--output", str(tmp_path / "m.safetensors")]) == 0
     other = Clip(VIT)
-    put_states(other, load_states(str(tmp_path / "m.safetensors")), "m")
+    put_states(other, read_weights(str(tmp_path / "m.safetensors")).states, "m")
     images, ids = torch.rand(2, 3, 32, 32), torch.from_numpy(words.encode(TEXTS[:2]))
     for a, b in zip(vectors(model, images, ids), vectors(other.eval(), images, ids), strict=True):
         assert np.array_equal(a, b)
@@ -123,12 +123,12 @@ def test_each_format_writes_its_files(tmp_path: Path, words: Tokenizer, capsys: 
         return sorted(path.name for path in folder.iterdir())
 
     assert written("safetensors", "a/m.safetensors") == ["m.safetensors", "tokenizer.json"]
-    assert written("open_clip", "b/m.pt") == ["m.json", "m.pt", "tokenizer.json"]
+    assert written("open_clip", "b/m.pt") == ["m-merges.txt.gz", "m.json", "m.pt", "tokenizer.json"]
     assert json.loads((tmp_path / "b/m.json").read_text())["vision_cfg"]["patch_size"] == 8
     assert "positional_embedding" in torch.load(tmp_path / "b/m.pt", weights_only=True)
     assert {"config.json", "merges.txt", "model.safetensors", "vocab.json"} < set(written("huggingface", "c"))
     for name in ("a/m.safetensors", "b/m.pt", "c/model.safetensors"):
-        again = load_states(str(tmp_path / name))
+        again = read_weights(str(tmp_path / name)).states
         assert again.keys() == states.keys()
         assert all(torch.equal(again[key], states[key]) for key in states)
     for folder in ("a", "b"):
@@ -138,13 +138,13 @@ def test_each_format_writes_its_files(tmp_path: Path, words: Tokenizer, capsys: 
 def test_weights_that_do_not_fit_are_explained(tmp_path: Path, words: Tokenizer) -> None:
     saved(tmp_path, VIT, words)
     with pytest.raises(UserError, match="does not fit"):
-        put_states(Clip(RESNET), load_states(checkpoint.newest(str(tmp_path)) or ""), "file")
+        put_states(Clip(RESNET), read_weights(checkpoint.newest(str(tmp_path)) or "").states, "file")
     (tmp_path / "other.pt").write_bytes(b"nonsense")
     with pytest.raises(UserError, match="cannot be read"):
-        load_states(str(tmp_path / "other.pt"))
+        read_weights(str(tmp_path / "other.pt"))
     torch.save({"some.weight": torch.zeros(1)}, tmp_path / "strange.pt")
     with pytest.raises(UserError, match="no layout"):
-        load_states(str(tmp_path / "strange.pt"))
+        read_weights(str(tmp_path / "strange.pt"))
     with pytest.raises(UserError, match="no checkpoint"):
         load_trained(str(tmp_path / "nothing"))
 

@@ -1,15 +1,23 @@
 """The models: published parameter counts, exact shortcuts, initial values."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save
 from torch.nn import functional as F
 
+from trainer.config import ObjectiveConfig, RunConfig
+from trainer.distributed import World
 from trainer.models.__main__ import main
 from trainer.models.clip import Clip, build, normalise_images, parameter_count
 from trainer.models.spec import PUBLISHED, ModelSpec, find_spec
 from trainer.models.vit import resize_positions
+from trainer.setup import check, make_model
+from trainer.step import Stepper
+from trainer.weights import spec_values
 from webimagetext.errors import UserError
 
 COUNTS = {
@@ -156,3 +164,40 @@ def test_pixels_are_normalised_by_channel() -> None:
     assert out.shape == (1, 3, 2, 2)
     assert out[0, :, 0, 0].tolist() == pytest.approx([1.9303, 2.0749, 2.1459], abs=1e-3)
     assert F.avg_pool2d(out, 2).shape == (1, 3, 1, 1)
+
+
+def test_padding_is_what_follows_the_end_token() -> None:
+    """Id 0 is a piece as well ("!"): a column that holds nothing else is a part of its texts."""
+    spec = ModelSpec(32, 32, 1, 32, 1, 16, text_width=32, text_heads=1, text_layers=2, vocab_size=100)
+    model = build(spec, seed=2).eval()
+    stepper = Stepper(
+        model, model, ObjectiveConfig(), World("cpu"), None, torch.amp.GradScaler("cpu", enabled=False), 0
+    )
+    ids = torch.tensor([[98, 0, 0, 7, 99, 0, 0], [98, 0, 0, 99, 0, 0, 0]])
+    images = torch.zeros(2, 32, 32, 3, dtype=torch.uint8)
+    with torch.no_grad():
+        _, texts = stepper._features(images, ids)
+        torch.testing.assert_close(texts, model.encode_text(ids))
+
+
+def test_a_model_starts_from_weights_of_its_own_meaning_alone(tmp_path: Path) -> None:
+    toml = tmp_path / "small.toml"
+    toml.write_text(
+        "embed_dim = 32\nimage_size = 32\nvision_layers = 1\nvision_width = 32\nvision_heads = 1\npatch_size = 16\n"
+        "text_width = 32\ntext_heads = 1\ntext_layers = 1\nvocab_size = 100\n"
+    )
+    world = World("cpu")
+    gelu = replace(find_spec(str(toml)), activation="gelu")
+    states = build(gelu, seed=5).state_dict()
+    start = tmp_path / "gelu.safetensors"
+    start.write_bytes(save(states, {"spec": json.dumps(spec_values(gelu))}))
+    config = RunConfig(model=str(toml), start_from=str(start), batch_size=8)
+    with pytest.raises(UserError, match=r"activation = gelu, and --model .*small.toml has quick_gelu"):
+        make_model(config, check(config, world), world, resumed=False)
+    config = replace(config, activation="gelu")
+    model = make_model(config, check(config, world), world, resumed=False)
+    assert model.spec == gelu and torch.equal(model.visual.proj, states["visual.proj"])
+    torch.save({name.removeprefix("text."): value for name, value in states.items()}, tmp_path / "bare.pt")
+    bare = RunConfig(model="ViT-tiny", start_from=str(tmp_path / "bare.pt"), batch_size=8)
+    with pytest.raises(UserError, match="nothing says which activation"):
+        make_model(bare, check(bare, world), world, resumed=False)

@@ -250,7 +250,7 @@ from trainer.distributed import World
 from trainer.models import clip
 from trainer.models.spec import ModelSpec
 from trainer.step import Stepper
-clip.normalise_images.__defaults__ = (torch.float64,)
+clip.normalise_images.__defaults__ = (*clip.normalise_images.__defaults__[:2], torch.float64)
 torch.Tensor.float = lambda self: self  # features stay in float64 as well
 world = World("cpu")
 for loss in ("contrastive", "sigmoid"):

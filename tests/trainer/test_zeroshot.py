@@ -1,5 +1,7 @@
 """Zero-shot classification: which pictures and classes it takes, and how right answers are counted."""
 
+import io
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,20 @@ def test_shards_give_the_pictures_whose_class_is_known(shapes: Path, tmp_path: P
     for config in (ZeroshotConfig(data=data, label_field="no"), ZeroshotConfig(data=data, limit=1)):
         with pytest.raises(UserError, match="no pictures with known classes"):
             _labelled(config)
+
+
+def test_classes_of_webdataset_are_numbers_of_lines_or_names(tmp_path: Path) -> None:
+    """Evaluation sets in webdataset's form hold KEY.cls beside KEY.webp, and often no text at all."""
+    with tarfile.open(tmp_path / "0.tar", "w") as archive:
+        for key, label in (("a", b"1"), ("b", b"0\n"), ("c", b"7"), ("d", b"dot")):
+            for name, data in ((f"{key}.webp", key.encode()), (f"{key}.cls", label)):
+                entry = tarfile.TarInfo(name)
+                entry.size = len(data)
+                archive.addfile(entry, io.BytesIO(data))
+    classes = tmp_path / "classes.txt"
+    classes.write_text("dot\nred ring\n")
+    items, names = _labelled(ZeroshotConfig(data=(str(tmp_path / "0.tar"),), classes=str(classes)))
+    assert names == ["dot", "red ring"]
+    assert items == [(b"a", "red ring"), (b"b", "dot"), (b"d", "dot")]
+    items, names = _labelled(ZeroshotConfig(data=(str(tmp_path / "0.tar"),)))
+    assert names == ["0", "1", "7", "dot"] and [label for _, label in items] == ["1", "0", "7", "dot"]

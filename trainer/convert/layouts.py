@@ -13,10 +13,11 @@ from torch import Tensor
 
 from webimagetext.errors import UserError
 
-__all__ = ["from_any", "from_hugging_face", "to_hugging_face", "to_open_clip"]
+__all__ = ["from_any", "from_hugging_face", "is_of_openai", "to_hugging_face", "to_open_clip"]
 
 TEXT_NAMES = ("transformer.", "token_embedding.", "positional_embedding", "ln_final.", "text_projection")
 _OPENAI_EXTRAS = ("input_resolution", "context_length", "vocab_size")  # numbers stored among the tensors
+_HF_BUFFERS = ("embeddings.position_ids",)  # the numbers from 0 on
 _BLOCK = re.compile(r"(.*?)resblocks\.(\d+)\.(.*)")
 _HF_BLOCK = re.compile(r"(vision_model|text_model)\.encoder\.layers\.(\d+)\.(.*)")
 
@@ -105,9 +106,19 @@ def from_hugging_face(states: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 joined.setdefault(f"{place}attn.in_proj_{kind}", {})[inner[-6]] = value
             elif inner in in_block:
                 renamed[f"{place}{in_block[inner]}.{kind}"] = value
+            else:
+                renamed[name] = value
+        elif not name.endswith(_HF_BUFFERS):
+            renamed[name] = value  # whoever takes the tensors says that it has no place for it
     for name, parts in joined.items():
-        renamed[name] = torch.cat([parts[letter] for letter in "qkv"])
+        if len(parts) == 3:  # else the whole is absent
+            renamed[name] = torch.cat([parts[letter] for letter in "qkv"])
     return renamed
+
+
+def is_of_openai(states: Mapping[str, Tensor]) -> bool:
+    """Whether these are tensors as OpenAI distributed them, with three numbers among them that nobody else keeps."""
+    return all(name in states for name in _OPENAI_EXTRAS)
 
 
 def from_any(states: Mapping[str, Tensor], origin: str) -> dict[str, Tensor]:

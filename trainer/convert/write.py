@@ -3,6 +3,7 @@
 In: a :class:`Trained` and a file or folder, by path or URL. Out: the addresses of what was written.
 """
 
+import gzip
 import json
 from collections.abc import Callable
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from trainer import tensors
 from trainer.convert import layouts, sizes
+from trainer.convert.described import MERGES
 from trainer.convert.onnx import write_onnx
 from trainer.weights import Trained, spec_values
 from webimagetext.files import join, write_atomic
@@ -40,18 +42,22 @@ def _folder_of(url: str) -> str:
 def safetensors(trained: Trained, output: str) -> list[str]:
     """One file with our names; its metadata state the sizes."""
     states = _states(trained)
-    about = {"origin": trained.origin, "spec": json.dumps(spec_values(trained.model.spec))}
+    about = {"origin": trained.origin, "spec": json.dumps(spec_values(trained.model.spec)), "crop": trained.crop}
     with write_atomic(output) as stream:
         stream.write(save(states, {**about, tensors.DIGEST: tensors.digest(states)}))
     return [output, _words(trained, _folder_of(output))]
 
 
 def open_clip(trained: Trained, output: str) -> list[str]:
-    """A state dict as OpenAI and open_clip name it, and the sizes as open_clip reads them, in a JSON file beside it."""
+    """A state dict as OpenAI and open_clip name it; beside it the sizes for open_clip, in a JSON file, and the merges
+    for its SimpleTokenizer."""
     tensors.save(layouts.to_open_clip(_states(trained)), output)
     values = sizes.for_open_clip(trained.model.spec, bias=trained.model.logit_bias is not None)
     description = _text(output.rpartition(".")[0] + ".json", json.dumps(values, indent=1))
-    return [output, description, _words(trained, _folder_of(output))]
+    merges = output.rpartition(".")[0] + MERGES
+    with write_atomic(merges) as stream:
+        stream.write(gzip.compress(trained.tokenizer.to_merges().encode(), mtime=0))
+    return [output, description, merges, _words(trained, _folder_of(output))]
 
 
 def hugging_face(trained: Trained, output: str) -> list[str]:
@@ -59,7 +65,7 @@ def hugging_face(trained: Trained, output: str) -> list[str]:
     renamed = layouts.to_hugging_face(_states(trained))
     with write_atomic(join(output, "model.safetensors")) as stream:
         stream.write(save(renamed, {"format": "pt", tensors.DIGEST: tensors.digest(renamed)}))
-    for name, text in sizes.for_hugging_face(trained.model.spec, trained.tokenizer).items():
+    for name, text in sizes.for_hugging_face(trained.model.spec, trained.tokenizer, trained.crop).items():
         _text(join(output, name), text)
     return [output]
 

@@ -1,7 +1,7 @@
 """Random access to the samples of a tar shard through an index of its headers.
 
-In: the path of a local tar whose samples are adjacent members ``KEY.jpg KEY.txt KEY.json``. Out: a sample's bytes by
-its number. The index is made by hopping from header to header; the pictures themselves are not read until they are
+In: the path of a local tar whose samples are adjacent members ``KEY.jpg KEY.txt KEY.json``, or ``KEY.cls`` with the
+number of a class, as evaluation sets have. Out: a sample's bytes by its number. The index is made by hopping from header to header; the pictures themselves are not read until they are
 wanted.
 """
 
@@ -18,9 +18,13 @@ import numpy.typing as npt
 
 from pipeline.keeping.folder import CAPTION_SUFFIX, IMAGE_SUFFIXES, METADATA_SUFFIX
 
-__all__ = ["TarReader", "fields_in", "members"]
+__all__ = ["CLASS", "TarReader", "fields_in", "members"]
+
+CLASS = "cls"  # the member with a sample's class, and the field of its metadata that it becomes
 
 BLOCK = 512
+ABSENT = (0, -1) * 4  # offset and size of each part of a sample
+TEXTS = {CAPTION_SUFFIX: 2, METADATA_SUFFIX: 4, f".{CLASS}": 6}
 _REGULAR = (b"0", b"\0")
 _SPECIAL = (b"x", b"g", b"L", b"K", b"S")
 
@@ -86,21 +90,21 @@ def _by_tarfile(stream: IO[bytes], position: int, length: int) -> Iterator[tuple
 class TarIndex:
     """Where each complete sample of a tar lies.
 
-    ``keys`` names the samples; ``places`` (samples, 6) holds offset and size of picture, caption and metadata (size -1
-    when absent). ``incomplete`` counts samples without a picture or without any text; ``cut`` tells that the tar ends
-    early.
+    ``keys`` names the samples; ``places`` (samples, 8) holds offset and size of picture, caption, metadata and class
+    (size -1 when absent). ``incomplete`` counts samples without a picture or without any text; ``cut`` tells that the
+    tar ends early.
     """
 
     def __init__(self, path: str) -> None:
         self.keys: list[str] = []
         self.incomplete = 0
         rows: list[tuple[int, ...]] = []
-        current, slots = "", [0, -1, 0, -1, 0, -1]
+        current, slots = "", list(ABSENT)
         length = os.path.getsize(path)
         end = 0
 
         def finish() -> None:
-            if slots[1] >= 0 and (slots[3] >= 0 or slots[5] >= 0):
+            if slots[1] >= 0 and max(slots[3::2]) >= 0:
                 self.keys.append(current)
                 rows.append(tuple(slots))
             elif current:
@@ -114,15 +118,15 @@ class TarIndex:
                 key = f"{folder}/{stem}" if folder else stem
                 if key != current:
                     finish()
-                    current, slots = key, [0, -1, 0, -1, 0, -1]
+                    current, slots = key, list(ABSENT)
                 suffix = "." + extension.lower()
-                slot = {CAPTION_SUFFIX: 2, METADATA_SUFFIX: 4}.get(suffix, 0 if suffix in IMAGE_SUFFIXES else None)
+                slot = TEXTS.get(suffix, 0 if suffix in IMAGE_SUFFIXES else None)
                 if slot is not None:
                     slots[slot : slot + 2] = [offset, size]
             stream.seek(end)
             self.cut = stream.read(BLOCK) != bytes(BLOCK)  # a whole tar ends with empty blocks
         finish()
-        self.places: npt.NDArray[np.int64] = np.array(rows, dtype=np.int64).reshape(-1, 6)
+        self.places: npt.NDArray[np.int64] = np.array(rows, dtype=np.int64).reshape(-1, len(ABSENT))
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -141,12 +145,15 @@ class TarReader:
 
     def read(self, number: int, with_metadata: bool) -> tuple[bytes, str, dict[str, Any]]:
         """Picture, caption and metadata of a sample. Raises IndexError behind the last, ValueError for broken text."""
-        image, image_size, text, text_size, data, data_size = self.index.places[number].tolist()
+        image, image_size, text, text_size, data, data_size, label, label_size = self.index.places[number].tolist()
         picture = os.pread(self._file, image_size, image)
         caption = os.pread(self._file, text_size, text).decode("utf-8") if text_size >= 0 else ""
-        if data_size < 0 or not (with_metadata or not caption):
+        if caption and not with_metadata:
             return picture, caption, {}
-        return picture, caption, fields_in(os.pread(self._file, data_size, data))
+        metadata = fields_in(os.pread(self._file, data_size, data)) if data_size >= 0 else {}
+        if label_size >= 0:
+            metadata.setdefault(CLASS, _class_in(os.pread(self._file, label_size, label)))
+        return picture, caption, metadata
 
     def numbers(self, field: str) -> npt.NDArray[np.float32]:
         """A number of each sample's metadata; NaN where it is absent."""
@@ -161,6 +168,12 @@ class TarReader:
     def close(self) -> None:
         """Gives the file back, once."""
         self._close()
+
+
+def _class_in(data: bytes) -> int | str:
+    """A class as a member states it: a number, or a name."""
+    text = data.decode("utf-8").strip()
+    return int(text) if text.isdigit() else text
 
 
 def fields_in(data: bytes) -> dict[str, Any]:

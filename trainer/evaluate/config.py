@@ -44,6 +44,7 @@ class ZeroshotConfig(EvaluateConfig):
     classes: str = ""
     """A text file with one class name a line; left out: the folders' names, or the labels that occur."""
     label_field: str = "label"
-    """Shards: the field of the JSON member with the class, a name or a number of a line in --classes."""
+    """Shards: the field of the JSON member with the class, a name or a number of a line in --classes, from 0 on; where
+    there is none, the .cls member."""
     prompts: tuple[str, ...] = ()
     """Templates with {} for the name, an ensemble of all; left out: a set of seven general ones."""

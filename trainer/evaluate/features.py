@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from trainer.data.images import BadImageError, square
+from trainer.data.images import BadImageError, evaluated
 from trainer.data.sources import Library
 from trainer.models.clip import normalise_images
 from trainer.weights import Trained
@@ -59,7 +59,7 @@ def _pictures_of(
 
     def decode(item: Item) -> npt.NDArray[np.uint8] | None:
         try:
-            return square(data(item), side, crop="squash" if crop == "squash" else "crop")
+            return evaluated(data(item), side, "squash" if crop == "squash" else "center")
         except BadImageError as error:
             broken.append(str(error))
             return None
@@ -89,19 +89,19 @@ def encode_pictures(
 ) -> tuple[list[Item], Tensor]:
     """The items whose pictures could be read, and their unit vectors."""
     trained.model.to(device).eval()
-    kind = trained.crop if crop == "auto" else crop
+    kind, spec = trained.crop if crop == "auto" else crop, trained.model.spec
     kept: list[Item] = []
     found: list[Tensor] = []
     broken: list[str] = []
     with Progress(label, "pictures") as bar:
-        for part, pixels in _pictures_of(items, data, trained.model.spec.image_size, kind, batch_size, broken):
-            images = normalise_images(torch.from_numpy(pixels).to(device))
+        for part, pixels in _pictures_of(items, data, spec.image_size, kind, batch_size, broken):
+            images = normalise_images(torch.from_numpy(pixels).to(device), spec.mean, spec.std)
             found.append(trained.model.encode_image(images).float().cpu())
             kept.extend(part)
             bar.advance(len(part))
     if broken:
         print(shown(f"left out as no pictures: {len(broken):,}, e.g. {broken[0]}"), file=sys.stderr)
-    return kept, torch.cat(found) if found else torch.empty(0, trained.model.spec.embed_dim)
+    return kept, torch.cat(found) if found else torch.empty(0, spec.embed_dim)
 
 
 @torch.inference_mode()

@@ -16,7 +16,7 @@ from trainer.evaluate.apart import render as render_apart
 from trainer.evaluate.config import RetrievalConfig
 from trainer.evaluate.features import encode_pictures, encode_texts, samples
 from trainer.tokenizer import clean
-from trainer.weights import load_trained
+from trainer.weights import load_chosen
 from webimagetext.errors import UserError
 from webimagetext.files import exists
 
@@ -59,7 +59,7 @@ def _recalls(images: Tensor, texts: Tensor, text_of_image: Tensor) -> dict[str, 
 
 def evaluate(config: RetrievalConfig) -> dict[str, Any]:
     """Encodes the pairs and ranks them."""
-    trained = load_trained(config.checkpoint, model=config.model, tokenizer=config.tokenizer)
+    trained = load_chosen(config)
     device = World(config.device).device
     kept, images = encode_pictures(
         trained,

@@ -15,10 +15,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pipeline.keeping.folder import IMAGE_SUFFIXES
+from trainer.data.tar import CLASS
 from trainer.distributed import World
 from trainer.evaluate.config import ZeroshotConfig
 from trainer.evaluate.features import encode_pictures, encode_texts, samples
-from trainer.weights import Trained, load_trained
+from trainer.weights import Trained, load_chosen
 from webimagetext.errors import UserError
 from webimagetext.files import is_folder, listing, open_input
 
@@ -75,7 +76,7 @@ def _labelled(config: ZeroshotConfig) -> tuple[list[tuple[Any, str]], list[str]]
         items = [(path, shown[folder]) for path, folder in items]
     else:
         stored = samples(config.data, config.limit)
-        items = [(data, _named(metadata.get(config.label_field), names)) for data, _, metadata in stored]
+        items = [(data, _named(metadata.get(config.label_field, metadata.get(CLASS)), names)) for data, _, metadata in stored]
         names = names or sorted({label for _, label in items if label})
     known = set(names)
     items = [item for item in items if item[1] in known]
@@ -91,7 +92,7 @@ def _labelled(config: ZeroshotConfig) -> tuple[list[tuple[Any, str]], list[str]]
 
 def evaluate(config: ZeroshotConfig) -> dict[str, Any]:
     """Encodes classes and pictures, and counts the right ones."""
-    trained = load_trained(config.checkpoint, model=config.model, tokenizer=config.tokenizer)
+    trained = load_chosen(config)
     device = World(config.device).device
     items, names = _labelled(config)
     kept, images = encode_pictures(

@@ -5,7 +5,7 @@ one with the published initial values from a seed.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,15 +13,12 @@ from torch.nn import functional as F
 
 from trainer.models.layers import Transformer
 from trainer.models.resnet import ResNet
-from trainer.models.spec import ModelSpec
+from trainer.models.spec import MEAN, STD, ModelSpec
 from trainer.models.text import TextTransformer
 from trainer.models.vit import VisionTransformer
 
-__all__ = ["LOGIT_SCALE_LIMIT", "MEAN", "STD", "Clip", "build", "normalise_images", "parameter_count"]
+__all__ = ["LOGIT_SCALE_LIMIT", "Clip", "build", "normalise_images", "parameter_count"]
 
-# Of the RGB values of the published training images, in [0, 1].
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
 LOGIT_SCALE_LIMIT = math.log(100)
 
 
@@ -83,11 +80,13 @@ def build(spec: ModelSpec, *, seed: int = 0, bias: bool = False) -> Clip:
     return model
 
 
-def normalise_images(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+def normalise_images(
+    images: Tensor, mean: Sequence[float] = MEAN, std: Sequence[float] = STD, dtype: torch.dtype = torch.float32
+) -> Tensor:
     """uint8 (batch, side, side, 3) -> normalised (batch, 3, side, side) in channels-last memory, on the same device."""
-    mean = torch.tensor(MEAN, device=images.device, dtype=torch.float32) * 255
-    scale = 1 / (torch.tensor(STD, device=images.device, dtype=torch.float32) * 255)
-    return images.to(torch.float32).sub_(mean).mul_(scale).to(dtype).permute(0, 3, 1, 2)
+    middle = torch.tensor(mean, device=images.device, dtype=torch.float32) * 255
+    scale = 1 / (torch.tensor(std, device=images.device, dtype=torch.float32) * 255)
+    return images.to(torch.float32).sub_(middle).mul_(scale).to(dtype).permute(0, 3, 1, 2)
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -1,4 +1,4 @@
-"""The transformer that both towers share: pre-norm blocks of attention and an MLP with QuickGELU.
+"""The transformer that both towers share: pre-norm blocks of attention and an MLP.
 
 Parameter names are those of the published weights (``resblocks.0.attn.in_proj_weight`` …), so that loading them is no
 translation. The last block may compute its output for one token of each sequence only: that token is all a tower reads,
@@ -6,11 +6,14 @@ and the result is the same number for number.
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
+
+from trainer.models.spec import Activation
 
 __all__ = ["Attention", "Transformer", "quick_gelu"]
 
@@ -18,6 +21,9 @@ __all__ = ["Attention", "Transformer", "quick_gelu"]
 def quick_gelu(x: Tensor) -> Tensor:
     """``x · sigmoid(1.702 x)``, the published activation, written with the fused SiLU: silu(1.702 x) / 1.702."""
     return F.silu(x * 1.702) * (1 / 1.702)
+
+
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"quick_gelu": quick_gelu, "gelu": F.gelu}
 
 
 class Attention(nn.Module):
@@ -54,12 +60,13 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """One residual block: attention, then the MLP, each on the layer-normed input."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, activation: Activation, epsilon: float) -> None:
         super().__init__()
+        self.activation = ACTIVATIONS[activation]
         self.attn = Attention(width, heads)
-        self.ln_1 = nn.LayerNorm(width)
+        self.ln_1 = nn.LayerNorm(width, epsilon)
         self.mlp = nn.ModuleDict({"c_fc": nn.Linear(width, 4 * width), "c_proj": nn.Linear(4 * width, width)})
-        self.ln_2 = nn.LayerNorm(width)
+        self.ln_2 = nn.LayerNorm(width, epsilon)
 
     def forward(self, x: Tensor, causal: bool, position: Tensor | None = None) -> Tensor:
         """(batch, tokens, width) -> the same; with ``position`` (batch,) -> (batch, width), the token there alone."""
@@ -73,7 +80,7 @@ class Block(nn.Module):
         return one + self._mlp(one)
 
     def _mlp(self, x: Tensor) -> Tensor:
-        out: Tensor = self.mlp["c_proj"](quick_gelu(self.mlp["c_fc"](self.ln_2(x))))
+        out: Tensor = self.mlp["c_proj"](self.activation(self.mlp["c_fc"](self.ln_2(x))))
         return out
 
 
@@ -81,10 +88,12 @@ class Transformer(nn.Module):
     """A stack of blocks; ``save_memory`` recomputes each block's inside in the backward pass (gradient
     checkpointing)."""
 
-    def __init__(self, width: int, layers: int, heads: int) -> None:
+    def __init__(
+        self, width: int, layers: int, heads: int, activation: Activation = "quick_gelu", epsilon: float = 1e-5
+    ) -> None:
         super().__init__()
         self.width = width
-        self.resblocks = nn.ModuleList([Block(width, heads) for _ in range(layers)])
+        self.resblocks = nn.ModuleList([Block(width, heads, activation, epsilon) for _ in range(layers)])
         self.save_memory = False
 
     def forward(self, x: Tensor, position: Tensor | None, causal: bool) -> Tensor:

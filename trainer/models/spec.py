@@ -6,18 +6,23 @@ The numbers are those of tables 18 to 20 of the paper (arXiv 2103.00020) and of 
 
 import difflib
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from webimagetext.errors import UserError
 from webimagetext.ranges import Range, Ranged
 from webimagetext.settings import from_toml
 
-__all__ = ["PUBLISHED", "SPECS", "ModelSpec", "find_spec"]
+__all__ = ["MEAN", "PUBLISHED", "SPECS", "STD", "Activation", "ModelSpec", "find_spec"]
+
+# Of the RGB values of the published training images, in [0, 1].
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+Activation = Literal["quick_gelu", "gelu"]
 
 
 @dataclass(frozen=True)
 class ModelSpec(Ranged):
-    """Everything that decides a model's parameters; two models with equal specs have tensors of equal shapes."""
+    """Everything that decides what a model computes: models with equal specs and equal tensors give equal vectors."""
 
     embed_dim: Annotated[int, Range(1)]
     """Size of the space that images and texts share."""
@@ -41,6 +46,15 @@ class ModelSpec(Ranged):
     """Longest text, tokens, with the start and the end token."""
     vocab_size: Annotated[int, Range(1)] = 49408
     """Rows of the token table; the tokenizer may have fewer entries, never more."""
+    activation: Activation = "quick_gelu"
+    """Within each MLP: x · sigmoid(1.702 x), which the published weights were trained with, or the exact GELU of most
+    others."""
+    norm_epsilon: Annotated[float, Range(above=0)] = 1e-5
+    """Added to the variance in each layer norm."""
+    mean: Annotated[tuple[float, ...], Range()] = MEAN
+    """Mean of the pictures' red, green and blue, in [0, 1]; it is subtracted."""
+    std: Annotated[tuple[float, ...], Range(above=0)] = STD
+    """Their deviation, by which is divided."""
     learning_rate: Annotated[float, Range(above=0)] = 5e-4
     """The published peak learning rate."""
 
@@ -54,6 +68,8 @@ class ModelSpec(Ranged):
             raise ValueError("image_size must be a multiple of patch_size, and vision_width of vision_heads")
         if not self.is_vit and (self.image_size % 32 or self.vision_width * 32 % self.vision_heads):
             raise ValueError("image_size must be a multiple of 32, and 32 × vision_width of vision_heads")
+        if len(self.mean) != 3 or len(self.std) != 3:
+            raise ValueError("mean and std are three numbers each, for red, green and blue")
         if self.text_width % self.text_heads:
             raise ValueError("text_width must be a multiple of text_heads")
 

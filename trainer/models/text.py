@@ -20,8 +20,10 @@ class TextTransformer(nn.Module):
         super().__init__()
         self.token_embedding = nn.Embedding(spec.vocab_size, spec.text_width)
         self.positional_embedding = nn.Parameter(torch.empty(spec.context_length, spec.text_width))
-        self.transformer = Transformer(spec.text_width, spec.text_layers, spec.text_heads)
-        self.ln_final = nn.LayerNorm(spec.text_width)
+        self.transformer = Transformer(
+            spec.text_width, spec.text_layers, spec.text_heads, spec.activation, spec.norm_epsilon
+        )
+        self.ln_final = nn.LayerNorm(spec.text_width, spec.norm_epsilon)
         self.text_projection = nn.Parameter(torch.empty(spec.text_width, spec.embed_dim))
 
     def initialise(self) -> None:

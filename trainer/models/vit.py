@@ -36,9 +36,9 @@ class VisionTransformer(nn.Module):
         self.conv1 = nn.Conv2d(3, width, spec.patch_size, stride=spec.patch_size, bias=False)
         self.class_embedding = nn.Parameter(torch.empty(width))
         self.positional_embedding = nn.Parameter(torch.empty(spec.grid**2 + 1, width))
-        self.ln_pre = nn.LayerNorm(width)
-        self.transformer = Transformer(width, spec.vision_layers, spec.vision_heads)
-        self.ln_post = nn.LayerNorm(width)
+        self.ln_pre = nn.LayerNorm(width, spec.norm_epsilon)
+        self.transformer = Transformer(width, spec.vision_layers, spec.vision_heads, spec.activation, spec.norm_epsilon)
+        self.ln_post = nn.LayerNorm(width, spec.norm_epsilon)
         self.proj = nn.Parameter(torch.empty(width, spec.embed_dim))
         self.patch_dropout = 0.0
 
