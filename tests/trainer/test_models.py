@@ -110,10 +110,10 @@ def test_gradient_checkpointing_gives_the_same_gradient() -> None:
     ids = torch.tensor([[598, 5, 599], [598, 599, 0]])
     for spec, side in ((VIT, 32), (RESNET, 64)):
         gradients = []
-        for save in (False, True):
+        for saving in (False, True):
             model = build(spec)
             model.eval()
-            model.set_save_memory(save)
+            model.set_save_memory(saving)
             image, text = model(images[..., :side, :side], ids)
             (image * text).sum().backward()
             gradients.append([p.grad for p in model.parameters() if p.grad is not None])

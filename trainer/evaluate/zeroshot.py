@@ -76,7 +76,9 @@ def _labelled(config: ZeroshotConfig) -> tuple[list[tuple[Any, str]], list[str]]
         items = [(path, shown[folder]) for path, folder in items]
     else:
         stored = samples(config.data, config.limit)
-        items = [(data, _named(metadata.get(config.label_field, metadata.get(CLASS)), names)) for data, _, metadata in stored]
+        items = [
+            (data, _named(metadata.get(config.label_field, metadata.get(CLASS)), names)) for data, _, metadata in stored
+        ]
         names = names or sorted({label for _, label in items if label})
     known = set(names)
     items = [item for item in items if item[1] in known]
