@@ -1,8 +1,8 @@
 """Random access to the samples of a tar shard through an index of its headers.
 
 In: the path of a local tar whose samples are adjacent members ``KEY.jpg KEY.txt KEY.json``, or ``KEY.cls`` with the
-number of a class, as evaluation sets have. Out: a sample's bytes by its number. The index is made by hopping from header to header; the pictures themselves are not read until they are
-wanted.
+number of a class, as evaluation sets have. Out: a sample's bytes by its number. The index is made by hopping from
+header to header; the pictures themselves are not read until they are wanted.
 """
 
 import contextlib
