@@ -87,10 +87,9 @@ def read_weights(path: str) -> Weights:
     files say of the model. Raises UserError for anything else, and for a model that is none of ours."""
     address, content = _found(path)
     if content is None and not address.endswith(".safetensors"):
-        named = (
-            ("a checkpoint", "use an older one") if checkpoint.step_of(address) else ("weights", "get the file again")
-        )
-        read: Any = tensors.load(address, *named)
+        by_step = checkpoint.step_of(address) > 0
+        what, remedy = ("a checkpoint", "use an older one") if by_step else ("weights", "get the file again")
+        read: Any = tensors.load(address, what, remedy)
         if not checkpoint.is_ours(read):
             return _foreign(read, address)
         content = checkpoint.of(read, address)

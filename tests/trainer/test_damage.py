@@ -73,7 +73,7 @@ def test_a_checkpoint_that_is_named(model: Path, shapes: Path, how: str) -> None
     with pytest.raises(UserError, match=f"{path}: (no such file|cannot be read as a checkpoint)") as told:
         evaluate(["retrieval", "--checkpoint", str(path), "--data", str(shapes / "holdout/*.tar")])
     assert len(told.value.problem.splitlines()) == 1
-    with pytest.raises(UserError, match=f"{path}: (no such file|cannot be read as weights)"):
+    with pytest.raises(UserError, match=f"{path}: (no such file|cannot be read as a checkpoint)"):
         read_weights(str(path))
 
 
