@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.dedup.near import band_keys, repeated_by
+from pipeline.dedup.near import band_keys, repeated_in_groups
 from pipeline.hashing import from_hex, hash_numbers
 from webimagetext.hashing import mix
 
@@ -26,6 +26,8 @@ __all__ = [
 ]
 
 UInt64 = npt.NDArray[np.uint64]
+Int64 = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 _CONTENT = np.uint64(0x434F4E54454E54)  # sets the keys of contents apart from those of bands
 
 PICTURES = pa.schema(
@@ -88,33 +90,45 @@ def keyed(batch: pa.RecordBatch, distance: int | None, with_contents: bool, earl
 
 def verdicts(group: pa.Table, distance: int | None) -> pa.RecordBatch:
     """What goes of the pictures of some keys (all rows of a key, in any order): VERDICTS."""
-    order = np.argsort(group.column("key").to_numpy(), kind="stable")
-    table = group.take(pa.array(order)).combine_chunks()
-    keys, contents, pixels = (table.column(name).to_numpy() for name in ("key", "content", "pixels"))
-    earlier = table.column("earlier").to_numpy()
-    known = table.column("phash").is_valid().to_numpy()
-    phashes = pc.fill_null(table.column("phash"), 0).to_numpy()
-    starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1]))) if len(keys) else np.zeros(0, np.int64)
-    sizes = np.diff(np.append(starts, len(keys)))
-    goes, keepers, reasons = [], [], []
-    for start, size in zip(starts[sizes > 1].tolist(), sizes[sizes > 1].tolist(), strict=True):
-        rows = np.arange(start, start + size)
-        old = rows[earlier[rows]]
-        places = {content: row for row, content in zip(old[::-1].tolist(), contents[old[::-1]].tolist(), strict=True)}
-        same = [(row, places[contents[row]]) for row in rows.tolist() if not earlier[row] and contents[row] in places]
-        goes += [row for row, _ in same]
-        keepers += [keeper for _, keeper in same]
-        reasons += [SAME_EARLIER] * len(same)
-        if distance is None:
-            continue
-        rows = rows[known[rows]]
-        keeper = repeated_by(phashes[rows], pixels[rows], contents[rows], distance, earlier=earlier[rows])
-        found = np.flatnonzero(keeper >= 0)
-        goes += rows[found].tolist()
-        keepers += rows[keeper[found]].tolist()
-        reasons += [NEAR_EARLIER if earlier[row] else NEAR for row in rows[keeper[found]].tolist()]
-    columns = [contents[goes], pa.array(reasons, pa.string()), contents[keepers], -pixels[keepers]]
+    keys, contents, pixels, earlier, known, phashes = _several(group)
+    went = [_same_earlier(keys, contents, pixels, earlier)]
+    reasons = [np.full(len(went[0][0]), SAME_EARLIER, dtype=object)]
+    if distance is not None:
+        rows = np.flatnonzero(known)
+        of_key = (keys[rows], phashes[rows], pixels[rows], contents[rows])
+        keeper = repeated_in_groups(*of_key, distance, earlier[rows])
+        found = keeper >= 0
+        went.append((rows[found], rows[keeper[found]]))
+        reasons.append(np.where(earlier[went[1][1]], NEAR_EARLIER, NEAR).astype(object))
+    goes, keepers = (np.concatenate(side) for side in zip(*went, strict=True))
+    columns = [contents[goes], pa.array(np.concatenate(reasons), pa.string()), contents[keepers], -pixels[keepers]]
     return pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=VERDICTS)
+
+
+def _several(group: pa.Table) -> tuple[UInt64, UInt64, Int64, Mask, Mask, UInt64]:
+    """The keys that several rows of PICTURES have: of these rows the key, content, pixels, whether it is of an earlier
+    run, and the hash with whether there is one."""
+    table = group.combine_chunks()
+    keys = table.column("key").to_numpy()
+    order = np.argsort(keys)
+    alike = np.zeros(len(keys) + 1, np.bool_)
+    alike[1:-1] = keys[order[1:]] == keys[order[:-1]]
+    table = table.take(pa.array(order[alike[:-1] | alike[1:]]))
+    keys, contents, pixels = (table.column(name).to_numpy() for name in ("key", "content", "pixels"))
+    known, phashes = table.column("phash").is_valid().to_numpy(), pc.fill_null(table.column("phash"), 0).to_numpy()
+    return keys, contents, pixels, table.column("earlier").to_numpy(), known, phashes
+
+
+def _same_earlier(keys: UInt64, contents: UInt64, pixels: Int64, earlier: Mask) -> tuple[Int64, Int64]:
+    """The rows whose picture an earlier run has, and the row of the same key which is that."""
+    if not earlier.any():
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    order = np.lexsort((-pixels, ~earlier, contents, keys))
+    ordered = keys[order], contents[order]
+    begins = np.append(True, np.logical_or(*(values[1:] != values[:-1] for values in ordered)))
+    first = order[np.flatnonzero(begins)[np.cumsum(begins) - 1]]
+    goes = earlier[first] & ~earlier[order]
+    return order[goes], first[goes]
 
 
 def settled(table: pa.Table) -> pa.Table:

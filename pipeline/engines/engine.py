@@ -124,7 +124,8 @@ class Engine:
             runner = FnApiRunner()
             if not self._fixed_mode and workers > 1:
                 options.append(f"--direct_num_workers={workers}")
-                command = stack.enter_context(worker_command(folder))
+                threads = max(1, (os.cpu_count() or 1) // workers)
+                command = stack.enter_context(worker_command(folder, threads))
                 runner = FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
             yield stack.enter_context(_graph([*options, f"--shuffle_folder={folder}"], runner, folder))
 

@@ -100,12 +100,14 @@ def _command(sign: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def worker_command(folder: str) -> Iterator[str]:
-    """The command line that starts a worker of the graph that runs in the block."""
+def worker_command(folder: str, threads: int) -> Iterator[str]:
+    """The command line that starts a worker of the graph that runs in the block. Libraries that start threads of their
+    own, as a model's do, start ``threads`` in each, unless the environment says otherwise."""
     sign = os.path.join(os.path.abspath(folder), SIGN)
     with open(sign, "w"):
         pass
-    command = f"trap '' INT; exec {shlex.join(_command(sign))}"
+    own = f"export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{threads}}}"
+    command = f"trap '' INT; {own}; exec {shlex.join(_command(sign))}"
     if threading.current_thread() is not threading.main_thread():  # Ctrl-C never comes to another
         with _without_hang_ups():
             yield command

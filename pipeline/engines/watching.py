@@ -57,14 +57,29 @@ class Beacon:
             os.replace(temporary, self._path)
 
 
-def _read(folder: str) -> tuple[float, str]:
-    done, note = 0.0, ""
-    for name in sorted(os.listdir(folder)):
-        if name.endswith(".json"):
-            with contextlib.suppress(OSError, ValueError), open(os.path.join(folder, name), encoding="utf-8") as stream:
+class _Notes:
+    """The notes of a folder, each parsed when it has changed alone."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._known: dict[str, tuple[int, float, str]] = {}
+
+    def read(self) -> tuple[float, str]:
+        """What all workers have done, and the last word of the last of them by name."""
+        with os.scandir(self._folder) as found:
+            for entry in found:
+                if entry.name.endswith(".json"):
+                    with contextlib.suppress(OSError, ValueError):
+                        self._look_at(entry)
+        words = [note for _, (_, _, note) in sorted(self._known.items()) if note]
+        return sum(done for _, done, _ in self._known.values()), words[-1] if words else ""
+
+    def _look_at(self, entry: "os.DirEntry[str]") -> None:
+        written = entry.stat().st_mtime_ns
+        if self._known.get(entry.name, (0,))[0] != written:
+            with open(entry.path, encoding="utf-8") as stream:
                 content = json.load(stream)
-                done, note = done + content["done"], content["note"] or note
-    return done, note
+            self._known[entry.name] = written, content["done"], content["note"]
 
 
 @contextlib.contextmanager
@@ -76,13 +91,13 @@ def watch(run: RunFolder, name: str, total: int, unit: str) -> Iterator[None]:
         return
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
-    over = threading.Event()
+    over, notes = threading.Event(), _Notes(folder)
 
     with Progress(name, unit, total) as progress:
 
         def follow() -> None:
             while not over.wait(NOTE_SECONDS):
-                progress.set(*_read(folder))
+                progress.set(*notes.read())
 
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()
@@ -91,5 +106,5 @@ def watch(run: RunFolder, name: str, total: int, unit: str) -> Iterator[None]:
         finally:
             over.set()
             thread.join()
-            progress.set(*_read(folder))
+            progress.set(*notes.read())
             shutil.rmtree(folder, ignore_errors=True)

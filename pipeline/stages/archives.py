@@ -36,6 +36,7 @@ from pipeline.read.tables import Body, Held
 from pipeline.tables.batches import combine
 from pipeline.tables.gather import Meet
 from pipeline.tables.outputs import parts_for
+from pipeline.tables.progress import ReportRows
 from pipeline.tables.schema import CANDIDATES, IMAGES, REJECTS
 from pipeline.tables.sink import WriteManifest, open_part, write_part
 from pipeline.tables.source import ReadTable
@@ -50,6 +51,7 @@ STORED = "images"
 # The tables a file gives, in this order: the last one is its marker.
 TABLES = {"rejects": REJECTS, "held": HELD, "candidates": CANDIDATES}
 MARKER = "candidates"
+FIND = "find what the archives hold"
 WANTED = pa.schema([CANDIDATES.field("url")])
 HOPS = 2  # redirects after one another that are followed within the archives
 
@@ -69,7 +71,9 @@ def read_files(context: Context) -> None:
     build = partial(read_archives, units=units, run=run, config=config, earlier=earlier, name=name)
     context.engine.run(name, build, total=len(units), unit="files", heavy=len(units) > 1)
     if config.extract.source == "warc" and config.extract.archive_images:
-        context.engine.run("find what the archives hold", partial(answer_from_archives, run=run, config=config))
+        build = partial(answer_from_archives, run=run, config=config)
+        wanted = rows_in(source_folder(run, "candidates"))
+        context.engine.run(FIND, build, total=wanted, unit="pairs")
     for path in _gave_nothing(run, units):
         print(f"warning: {path}: nothing is in it, neither a pair nor a row that could not be used", file=sys.stderr)
     _remove_unused(run)
@@ -141,6 +145,7 @@ def answer_from_archives(root: beam.Pipeline, run: RunFolder, config: RunConfig)
     }
     schemas = {"wanted": WANTED, "held": HELD, "images": IMAGES, "led": IMAGES}
     met = sides | "By address" >> Meet(dict.fromkeys(sides, by_address), parts, schemas)
+    met |= "Report" >> beam.ParDo(ReportRows(run, FIND, "wanted"))
     entries = met | "Answer" >> beam.FlatMap(_answer, run.images, config)
     kept = root | "Earlier parts" >> beam.Create(read_manifest(run.images).to_pylist(), reshuffle=False)
     (entries, kept) | "All parts" >> beam.Flatten() | "Manifest of images" >> WriteManifest(run.images)
@@ -174,14 +179,16 @@ class _ReadInput(beam.DoFn):
     def __init__(self, run: RunFolder, config: RunConfig, name: str) -> None:
         self.run, self.config, self.name = run, config, name
 
+    def setup(self) -> None:
+        self.beacon = Beacon(self.run, self.name)
+
     def process(self, item: tuple[str, Piece]) -> Iterator[object]:
         unit, piece = item
         name, images = f"part-{unit}.parquet", f"{ARCHIVE}{unit}"
         if not files.exists(files.join(source_folder(self.run, MARKER), name)):
             self._read(piece, name, images)
-        beacon = Beacon(self.run, self.name)
-        beacon.advance(note=piece.path)
-        beacon.flush()
+        self.beacon.advance(note=piece.path)
+        self.beacon.flush()
         for table in TABLES:
             yield beam.pvalue.TaggedOutput(table, entry_of_table(source_folder(self.run, table), name))
         if files.exists(files.join(self.run.images, f"{images}.parquet")):

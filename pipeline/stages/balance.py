@@ -34,7 +34,7 @@ from pipeline.match.matcher import Matcher
 from pipeline.stages.match import automaton_of
 from pipeline.tables.ledger import ledger
 from pipeline.tables.outputs import REJECTED, parts_for, reject, write_rejects
-from pipeline.tables.progress import ReportRows
+from pipeline.tables.progress import reported
 from pipeline.tables.schema import SELECTED
 from pipeline.tables.sink import WriteTable, by_pair
 from pipeline.tables.source import ReadTable
@@ -132,9 +132,9 @@ def _sum(run: RunFolder, engine: Engine, name: str, count: _CountOwned | _CountP
     url = files.join(run.balance_plan, f"{name.replace(' ', '_')}.npy")
 
     def build(root: beam.Pipeline) -> None:
-        root | "Read matched" >> ReadTable(run.matched, COLUMNS) | WriteVector(count, size, url)
+        reported(root | "Read matched" >> ReadTable(run.matched, COLUMNS), run, name) | WriteVector(count, size, url)
 
-    engine.run(name, build)
+    engine.run(name, build, total=rows_in(run.matched), unit="pairs")
     return read_vector(url)
 
 
@@ -152,10 +152,11 @@ def _cutoffs(run: RunFolder, engine: Engine, owned: Counts, t: int, seed: int) -
 def _search(
     run: RunFolder, engine: Engine, owned: Counts, t: int, seed: int, slack: float, only: npt.NDArray[np.bool_] | None
 ) -> tuple[Cutoffs, npt.NDArray[np.int64]]:
+    name = f"find cutoffs of t = {t:,}"
     inside_url, below_url = files.join(run.balance_plan, "inside"), files.join(run.balance_plan, "below.npy")
 
     def build(root: beam.Pipeline) -> None:
-        pairs = root | "Read matched" >> ReadTable(run.matched, COLUMNS)
+        pairs = reported(root | "Read matched" >> ReadTable(run.matched, COLUMNS), run, name)
         work = _FindCutoffs(run.match_counts, windows(owned, t, slack), seed, only)
         outputs = pairs | "Find" >> beam.ParDo(work).with_outputs(_FindCutoffs.INSIDE, main="below")
         below = outputs.below | "Sum below" >> beam.CombineGlobally(SumVectors(partial(np.asarray), len(owned)))
@@ -163,7 +164,7 @@ def _search(
         order = ["query_id", "draw", "pair_id"]
         outputs[_FindCutoffs.INSIDE] | "Write inside" >> WriteTable(inside_url, CANDIDATE_DRAWS, _by_query, order)
 
-    engine.run(f"find cutoffs of t = {t:,}", build)
+    engine.run(name, build, total=rows_in(run.matched), unit="pairs")
     inside = read_table(inside_url, CANDIDATE_DRAWS)
     return cutoffs(inside.to_batches(), read_vector(below_url), owned, t)
 
@@ -177,7 +178,7 @@ def draw_pairs(root: beam.Pipeline, run: RunFolder, plan: str, queries: int) -> 
     """Matched pairs -> selected pairs, the reserve next in line, and how often each query was drawn and selected."""
     rows = rows_in(run.matched)
     pairs = root | "Read matched" >> ReadTable(run.matched)
-    pairs |= "Report" >> beam.ParDo(ReportRows(run, NAME)).with_output_types(pa.RecordBatch)
+    pairs = reported(pairs, run, NAME)
     drawn = pairs | "Draw" >> DrawPairs(plan)
     drawn.selected | "Write selected" >> WriteTable(run.selected, SELECTED, by_pair, ["pair_id"], parts_for(rows))
     drawn.reserve | "Write reserve" >> WriteTable(run.reserve, SELECTED, by_pair, ["pair_id"], parts_for(rows))

@@ -18,7 +18,7 @@ from pipeline.keeping.manifest import rows_in
 from pipeline.keeping.step import Context, Step, counted
 from pipeline.tables.gather import Gather
 from pipeline.tables.outputs import parts_for
-from pipeline.tables.progress import ReportRows
+from pipeline.tables.progress import reported
 from pipeline.tables.schema import CAPTION_PAIRS
 from pipeline.tables.sink import WriteGroups
 from pipeline.tables.source import ReadTable
@@ -57,7 +57,7 @@ def _work(context: Context) -> None:
 def count_captions(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
     """Candidates -> the captions that repeat too often to describe a picture."""
     captions = root | "Read captions" >> ReadTable(run.candidates, ["pair_id", "caption"])
-    captions |= "Report" >> beam.ParDo(ReportRows(run, NAME)).with_output_types(pa.RecordBatch)
+    captions = reported(captions, run, NAME)
     frequent = captions | "Find frequent" >> FrequentCaptions(config.text, parts_for(rows_in(run.candidates)))
     frequent | WriteGroups(run.frequent_captions)
 

@@ -30,11 +30,13 @@ from pipeline.stages.crawl import MARKER, crawl_sites, open_pages
 from pipeline.stages.crawl import TABLES as ROUND_TABLES
 from pipeline.tables.gather import Gather
 from pipeline.tables.outputs import Group, RuleOnGroups, parts_for, split_outputs, write_rejects
+from pipeline.tables.progress import ReportRows
 from pipeline.tables.schema import CANDIDATES
 from pipeline.tables.sink import WriteGroups, by_hashed
 from pipeline.tables.source import ReadTable
 
 __all__ = ["collect", "step"]
+COLLECT = "collect pairs"
 
 
 def step(run: RunFolder, config: RunConfig) -> Step:
@@ -90,9 +92,8 @@ def _work(context: Context) -> None:
     else:
         read_files(context)
         tables, rejects = [source_folder(run, "candidates")], [source_folder(run, "rejects")]
-    context.engine.run(
-        "collect pairs", partial(collect, tables=tables, rejects=rejects, run=run, extract=context.config.extract)
-    )
+    build = partial(collect, tables=tables, rejects=rejects, run=run, extract=context.config.extract)
+    context.engine.run(COLLECT, build, total=sum(map(rows_in, tables)), unit="pairs")
     for folder in (run.candidates, run.rejects("extract")):
         remove_unnamed(folder)
 
@@ -106,6 +107,7 @@ def collect(
         root
         | "Read pairs" >> ReadTable(tables)
         | Gather(by_hashed("url"), parts_for(rows), CANDIDATES, ["pair_id", "page_url"])
+        | "Report" >> beam.ParDo(ReportRows(run, COLLECT)).with_output_types(Group)
     )
     of_sites = RuleOnGroups(SiteTexts(extract.max_texts, extract.max_image_pages), "extract")
     told, idle = split_outputs(groups, "Tell pictures of sites", of_sites, Group)

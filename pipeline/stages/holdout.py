@@ -23,10 +23,11 @@ from pipeline.keeping.folder import RunFolder, part_name
 from pipeline.keeping.manifest import read_table, rows_in, write_manifest
 from pipeline.keeping.step import Context, Step, counted
 from pipeline.stages.copies import FindCopies
-from pipeline.stages.join import PICTURE_COLUMNS, ROWS_RATIO, FindRepeats, by_verdict, keys_of_a_picture
+from pipeline.stages.join import JOINED_A_PART, PICTURE_COLUMNS, ROWS_RATIO, FindRepeats, by_verdict, key_rows
 from pipeline.tables.batches import combine
 from pipeline.tables.gather import Gather, Meet
 from pipeline.tables.outputs import parts_for
+from pipeline.tables.progress import ReportRows
 from pipeline.tables.schema import JOINED
 from pipeline.tables.sink import WriteTable, write_part
 from pipeline.tables.source import ReadTable
@@ -35,6 +36,7 @@ from webimagetext.hashing import mix
 
 __all__ = ["step"]
 
+NAME = "hold out pictures"
 ROWS = pa.schema([JOINED.field(name) for name in PICTURE_COLUMNS])
 DRAWN, SKETCHES = "drawn", "sketches"
 
@@ -45,7 +47,7 @@ def step(run: RunFolder, config: RunConfig) -> Step | None:
     if not package.holdout or package.holdout_distance < 0:
         return None
     return Step(
-        name="hold out pictures",
+        name=NAME,
         verb="package",
         output=run.held_out,
         owned=(run.drawn_holdout,),
@@ -63,7 +65,9 @@ def step(run: RunFolder, config: RunConfig) -> Step | None:
 
 def _work(context: Context) -> None:
     run = context.run
-    context.engine.run("hold out pictures", partial(draw, run=run, config=context.config))
+    total = rows_in(run.joined) + key_rows([run.joined], context.config.package.holdout_distance)
+    build = partial(draw, run=run, config=context.config)
+    context.engine.run(NAME, build, total=total, unit="rows")
     drawn = read_table(f"{run.drawn_holdout}/pictures", HELD).column("content").to_numpy()
     back = returned(read_table(f"{run.drawn_holdout}/links", LINKS))
     held = pa.table([np.setdiff1d(drawn, back)], schema=HELD)
@@ -75,15 +79,16 @@ def draw(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
     distance, altered, rows = config.package.holdout_distance, config.package.holdout_altered, rows_in(run.joined)
     sides = {
         "rows": root | "Read pictures" >> ReadTable(run.joined, PICTURE_COLUMNS),
-        "verdicts": root | "Find near" >> FindRepeats([run.joined], [], distance, altered),
+        "verdicts": root | "Find near" >> FindRepeats([run.joined], [], distance, altered, ReportRows(run, NAME)),
     }
     keys, schemas = {"rows": by_content, "verdicts": by_verdict}, {"rows": ROWS, "verdicts": VERDICTS}
-    met = sides | "By picture" >> Meet(keys, parts_for(rows), schemas)
+    met = sides | "By picture" >> Meet(keys, parts_for(rows, JOINED_A_PART), schemas)
+    met |= "Report" >> beam.ParDo(ReportRows(run, NAME, "rows"))
     outputs = met | "Draw" >> beam.ParDo(_Draw(config)).with_outputs(DRAWN, SKETCHES, main="keyed")
     for output in (outputs.keyed, outputs[DRAWN], outputs[SKETCHES]):
         output.element_type = pa.RecordBatch
-    parts = parts_for(rows * keys_of_a_picture(distance) // ROWS_RATIO)
-    groups = outputs.keyed | "By key" >> Gather(by_key, parts, PICTURES, ["key"])
+    parts = parts_for(key_rows([run.joined], distance) // ROWS_RATIO, JOINED_A_PART)
+    groups = outputs.keyed | "By key" >> Gather(by_key, parts, PICTURES, [])
     found = groups | "Link" >> beam.Map(lambda group, bits: links(group[1], bits), distance)
     found.element_type = pa.RecordBatch
     if altered:

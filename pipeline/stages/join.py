@@ -23,6 +23,7 @@ from pipeline.dedup.evaluation import EVALUATION, EvaluationPicture, EvaluationS
 from pipeline.dedup.exact import DuplicateImageCaption
 from pipeline.dedup.near import band_keys
 from pipeline.dedup.pictures import PICTURES, VERDICTS, RepeatedPicture, by_content, by_key, keyed, verdicts
+from pipeline.engines.watching import Beacon
 from pipeline.fetch.decided import fetch_settings, holds
 from pipeline.fetch.retry import best_rows
 from pipeline.hashing import hash_strings
@@ -47,6 +48,7 @@ from pipeline.tables.batches import combine
 from pipeline.tables.gather import Gather, Meet
 from pipeline.tables.ledger import Rule, apply_rules, ledger
 from pipeline.tables.outputs import Group, Outputs, RuleOnGroups, parts_for, reject, split_outputs, write_rejects
+from pipeline.tables.progress import ReportRows
 from pipeline.tables.schema import IMAGES, JOINED, SCORES, SELECTED
 from pipeline.tables.sink import WriteGroups, WriteTable
 from pipeline.tables.source import ReadTable
@@ -55,9 +57,22 @@ from pipeline.write.store import ImageReader, references_of
 from query_builder.normalize import NORMAL_FORM
 from webimagetext.hashing import mix
 
-__all__ = ["PICTURE_COLUMNS", "ROWS_RATIO", "FindRepeats", "JoinImages", "by_verdict", "keys_of_a_picture", "step"]
+__all__ = [
+    "JOINED_A_PART",
+    "PICTURE_COLUMNS",
+    "ROWS_RATIO",
+    "FindRepeats",
+    "JoinImages",
+    "by_verdict",
+    "find_duplicates",
+    "join_pairs",
+    "key_rows",
+    "step",
+]
 
-SUCCESS = "success"
+SUCCESS, FIND_DUPLICATES = "success", "find duplicates"
+JOINED_A_PART = 50_000  # rows: fewer than of tables that are only read, so that all cores have some
+SCORED_A_PART, SCORED_PARTS = 1_000, 2_000  # rows whose pictures models look at; no more parts than that for their sake
 ROWS_RATIO = 8  # a row of PICTURES takes so many times less memory than one of JOINED
 PICTURE_COLUMNS = ["sha256", "phash", "sketch", "original_width", "original_height"]
 
@@ -97,9 +112,9 @@ def _work(context: Context) -> None:
     """Joins, and tops up until no query is short, the reserve is spent or the rounds are over."""
     run, number = context.run, 0
     while True:
-        _join_round(context, number)
+        join_pairs(context, number)
         if not is_complete(run.packing(number + 1, "pairs")):
-            _deduplicate(context, number)
+            find_duplicates(context, number)
             if number >= context.config.balance.top_up_rounds or not draw_from_reserve(context, number + 1):
                 break
         number += 1
@@ -108,11 +123,21 @@ def _work(context: Context) -> None:
     write_shortfall(context, number + 1, automaton_of(context))
 
 
-def _join_round(context: Context, number: int) -> None:
-    marker = context.run.packing(number, "pictures")
+def join_pairs(context: Context, number: int) -> None:
+    """Joins the pairs of a round with their images, unless that is done."""
+    marker, rows = context.run.packing(number, "pictures"), rows_in(pairs_of(context.run, number))
     if not is_complete(marker):
-        context.engine.run(f"join images, round {number}", partial(join_round, context=context, number=number))
+        build, scored = partial(join_round, context=context, number=number), _is_scored(context.config)
+        context.engine.run(_name_of(number), build, total=rows, unit="pairs", heavy=scored and rows > SCORED_A_PART)
         mark_complete(marker, "")
+
+
+def _name_of(number: int) -> str:
+    return f"join images, round {number}"
+
+
+def _is_scored(config: RunConfig) -> bool:
+    return bool(config.package.hooks.scores or config.package.hooks.clip_checkpoint)
 
 
 def join_round(root: beam.Pipeline, context: Context, number: int) -> None:
@@ -122,8 +147,10 @@ def join_round(root: beam.Pipeline, context: Context, number: int) -> None:
     sides = {
         side: root | f"Read {side}" >> ReadTable(folder) for side, folder in (("pairs", pairs), ("images", run.images))
     }
-    parts = parts_for(rows + rows_in(run.images))
-    kept, lost = sides | "Join" >> JoinImages(run, context.config, parts)
+    parts = parts_for(rows + rows_in(run.images), JOINED_A_PART)
+    if _is_scored(context.config):
+        parts = max(parts, min(parts_for(rows, SCORED_A_PART), SCORED_PARTS))
+    kept, lost = sides | "Join" >> JoinImages(run, context.config, parts, _name_of(number))
     pictures, rejects = run.packing(number, "pictures"), [lost]
     if names := context.config.package.steps:
         batches, own = apply_own(kept | "Good" >> _Batches(), "package.steps", names, "package", JOINED)
@@ -134,8 +161,14 @@ def join_round(root: beam.Pipeline, context: Context, number: int) -> None:
     write_rejects(rejects, run.packing(number, "rejects"), rows)
 
 
-def _deduplicate(context: Context, number: int) -> None:
-    context.engine.run("find duplicates", partial(deduplicate, context=context, rounds=number + 1))
+def find_duplicates(context: Context, number: int) -> None:
+    """Frees the pictures of the rounds up to ``number`` of duplicates."""
+    tables, package = [context.run.packing(each, "pictures") for each in range(number + 1)], context.config.package
+    total, earlier = sum(map(rows_in, tables)), shards_of(context.config.earlier_runs)
+    if package.near_duplicates is not None or earlier:
+        total += key_rows([*tables, *earlier], package.near_duplicates)
+    build = partial(deduplicate, context=context, rounds=number + 1)
+    context.engine.run(FIND_DUPLICATES, build, total=total, unit="rows")
 
 
 def deduplicate(root: beam.Pipeline, context: Context, rounds: int) -> None:
@@ -145,14 +178,17 @@ def deduplicate(root: beam.Pipeline, context: Context, rounds: int) -> None:
     reach = Reach(run.plan, last_draws_of(run, rounds - 1))
     tables = [run.packing(number, "pictures") for number in range(rounds)]
     rows = sum(map(rows_in, tables))
-    parts = parts_for(rows)
+    parts = parts_for(rows, JOINED_A_PART)
     sides, keys = {"rows": root | "Read pictures" >> ReadTable(tables)}, {"rows": by_content, "verdicts": by_verdict}
     schemas = {"rows": JOINED, "verdicts": VERDICTS}
     distance, earlier_runs = context.config.package.near_duplicates, shards_of(context.config.earlier_runs)
     altered = context.config.package.near_altered
     if distance is not None or altered or earlier_runs:
-        sides["verdicts"] = root | "Find repeats" >> FindRepeats(tables, earlier_runs, distance, altered)
+        sides["verdicts"] = root | "Find repeats" >> FindRepeats(
+            tables, earlier_runs, distance, altered, ReportRows(run, FIND_DUPLICATES)
+        )
     groups = sides | "By picture" >> Meet(keys, parts, schemas)
+    groups |= "Report" >> beam.ParDo(ReportRows(run, FIND_DUPLICATES, "rows"))
     once, repeated = split_outputs(groups, "Keep each picture once", _DropRepeats(), Group)
     rejects = [repeated]
     if rounds > 1 and context.config.balance.mode == "capped":
@@ -199,34 +235,37 @@ class FindRepeats(beam.PTransform):
     """The pictures of ``tables`` that repeat a better one, or one in the shards of earlier runs: VERDICTS.
 
     A picture meets those that may be near in a group of each of its bands, so that what one worker holds does not grow
-    with the number of pictures. ``altered`` asks for altered copies too.
+    with the number of pictures. ``altered`` asks for altered copies too; the rows of all keys go through ``report``.
     """
 
-    def __init__(self, tables: Sequence[str], earlier: Sequence[str], distance: int | None, altered: bool) -> None:
+    def __init__(
+        self, tables: Sequence[str], earlier: Sequence[str], distance: int | None, altered: bool, report: beam.DoFn
+    ) -> None:
         super().__init__()
+        self.report = report
         self.tables, self.earlier, self.distance, self.altered = list(tables), list(earlier), distance, altered
 
     def expand(self, root: beam.Pipeline) -> beam.PCollection[pa.RecordBatch]:
         read, pictures = [], []
-        for name, folders, of_earlier in (("tables", self.tables, False), ("earlier", self.earlier, True)):
-            batches = root | f"Read {name}" >> ReadTable(folders, PICTURE_COLUMNS)
+        for name, tables, of_earlier in (("tables", self.tables, False), ("earlier", self.earlier, True)):
+            batches = root | f"Read {name}" >> ReadTable(tables, PICTURE_COLUMNS)
             keys = beam.FlatMap(lambda batch, *how: [keyed(batch, *how)], self.distance, bool(self.earlier), of_earlier)
             read.append(batches | f"Keys of {name}" >> keys.with_output_types(pa.RecordBatch))
             if self.altered:
                 sketches = beam.Map(sketched, of_earlier).with_output_types(pa.RecordBatch)
                 pictures.append(batches | f"Sketches of {name}" >> sketches)
-        samples = sum(map(samples_in, [*self.tables, *self.earlier]))
-        rows = samples * keys_of_a_picture(self.distance)
-        groups = (
-            tuple(read)
-            | "All keys" >> beam.Flatten()
-            | Gather(by_key, parts_for(rows // ROWS_RATIO), PICTURES, ["key"])
-        )
+        folders = [*self.tables, *self.earlier]
+        parts = parts_for(key_rows(folders, self.distance) // ROWS_RATIO, JOINED_A_PART)
+        groups = tuple(read) | "By key" >> Gather(by_key, parts, PICTURES, []) | "Report" >> beam.ParDo(self.report)
         judge = beam.Map(lambda group, distance: verdicts(group[1], distance), self.distance)
         judged = groups | "Judge" >> judge.with_output_types(pa.RecordBatch)
         if not self.altered:
             return judged
-        found = tuple(pictures) | "All sketches" >> beam.Flatten() | "Find copies" >> FindCopies(samples)
+        found = (
+            tuple(pictures)
+            | "All sketches" >> beam.Flatten()
+            | "Find copies" >> FindCopies(sum(map(samples_in, folders)))
+        )
         further = found | "Judge copies" >> beam.Map(verdicts_of_copies).with_output_types(pa.RecordBatch)
         return (judged, further) | "All verdicts" >> beam.Flatten()
 
@@ -236,6 +275,11 @@ def keys_of_a_picture(distance: int | None) -> int:
     return band_keys(np.zeros(1, np.uint64), distance).shape[1] if distance is not None else 1
 
 
+def key_rows(folders: Iterable[str], distance: int | None) -> int:
+    """How many keys the pictures of tables and shards have."""
+    return sum(map(samples_in, folders)) * keys_of_a_picture(distance)
+
+
 def by_url(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
     """Keys rows by their URL."""
     return hash_strings(batch.column("url"))
@@ -243,11 +287,11 @@ def by_url(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
 
 class JoinImages(beam.PTransform):
     """Sides ``pairs`` (SELECTED) and ``images`` (IMAGES) -> pairs with a good image, as (part, table of JOINED); and
-    the ledger."""
+    the ledger. The pairs count as done of the stage ``name``."""
 
-    def __init__(self, run: RunFolder, config: RunConfig, parts: int) -> None:
+    def __init__(self, run: RunFolder, config: RunConfig, parts: int, name: str) -> None:
         super().__init__()
-        self.work, self.parts = _JoinImages(run, config), parts
+        self.work, self.parts = _JoinImages(run, config, name), parts
 
     def expand(self, sides: dict[str, beam.PCollection]) -> Outputs:
         groups = sides | "By URL" >> Meet(
@@ -259,10 +303,11 @@ class JoinImages(beam.PTransform):
 class _JoinImages(beam.DoFn):
     """Gives each pair its image's metadata and applies the image rules; pairs without a good image are rejected."""
 
-    def __init__(self, run: RunFolder, config: RunConfig) -> None:
-        self.run, self.config = run, config
+    def __init__(self, run: RunFolder, config: RunConfig, name: str) -> None:
+        self.run, self.config, self.name = run, config, name
 
     def setup(self) -> None:
+        self.beacon = Beacon(self.run, self.name)
         package = self.config.package
         verify = self.config.extract.verify_hash
         self.rules: list[Rule] = [Verified(*verify)] if verify else []
@@ -293,6 +338,8 @@ class _JoinImages(beam.DoFn):
             if kept.num_rows:
                 yield part, pa.Table.from_batches([kept.select(JOINED.names)])
             yield from reject(rejected)
+        self.beacon.advance(pairs.num_rows)
+        self.beacon.flush()
 
     def _scored(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[pa.RecordBatch]]:
         """The rows with their scores, and the ledger of those whose scores are out of range."""

@@ -20,7 +20,7 @@ from pipeline.keeping.manifest import rows_in
 from pipeline.keeping.step import Context, Step, counted
 from pipeline.tables.gather import Gather
 from pipeline.tables.outputs import parts_for
-from pipeline.tables.progress import ReportRows
+from pipeline.tables.progress import reported
 from pipeline.tables.schema import SITE_LANGUAGES
 from pipeline.tables.sink import WriteGroups
 from pipeline.tables.source import ReadTable
@@ -68,7 +68,7 @@ def _work(context: Context) -> None:
 def count_languages(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
     """Candidates -> how many captions each site has, and what part of them is in the wanted language."""
     pairs = root | "Read captions" >> ReadTable(run.candidates, COLUMNS)
-    pairs |= "Report" >> beam.ParDo(ReportRows(run, NAME)).with_output_types(pa.RecordBatch)
+    pairs = reported(pairs, run, NAME)
     counts = pairs | "Count" >> beam.ParDo(_Count(config.text, config.queries)).with_output_types(pa.RecordBatch)
     groups = counts | "By site" >> Gather(_by_site, parts_for(rows_in(run.candidates)), SITE_LANGUAGES, ["site"])
     summed = groups | "Sum" >> beam.Map(_sum).with_output_types(tuple[int, pa.Table])

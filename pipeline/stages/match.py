@@ -31,7 +31,7 @@ from pipeline.tables.batches import combine
 from pipeline.tables.gather import Meet
 from pipeline.tables.ledger import Rule, apply_rules, ledger
 from pipeline.tables.outputs import Outputs, parts_for, reject, split_outputs, write_rejects
-from pipeline.tables.progress import ReportRows
+from pipeline.tables.progress import reported
 from pipeline.tables.schema import CANDIDATES, FREQUENT_CAPTIONS, MATCHED, SITE_LANGUAGES
 from pipeline.tables.sink import WriteTable, by_pair
 from pipeline.tables.source import ReadTable
@@ -91,7 +91,7 @@ def match(root: beam.Pipeline, run: RunFolder, config: RunConfig, automaton: str
         rejects.append(known)
     pairs, own = apply_own(pairs, "steps.candidates", config.steps.candidates, "match", CANDIDATES)
     rejects += own
-    pairs |= "Report" >> beam.ParDo(ReportRows(run, NAME)).with_output_types(pa.RecordBatch)
+    pairs = reported(pairs, run, NAME)
     folders = (run.frequent_captions, *_sites(run, config))
     matched, lost = pairs | "Match pairs" >> MatchPairs(config.text, config.queries, automaton, *folders)
     matched, own = apply_own(matched, "steps.matched", config.steps.matched, "match", MATCHED)

@@ -35,6 +35,7 @@ from pipeline.match.matcher import Matcher
 from pipeline.tables.batches import combine
 from pipeline.tables.gather import Gather, Meet
 from pipeline.tables.outputs import parts_for
+from pipeline.tables.progress import reported
 from pipeline.tables.schema import SELECTED
 from pipeline.tables.sink import WriteGroups, WriteTable, by_pair
 from pipeline.tables.source import ReadTable
@@ -44,6 +45,7 @@ from webimagetext.hashing import mix
 
 __all__ = ["Reach", "draw_from_reserve", "last_draws_of", "pairs_of", "write_shortfall"]
 
+LOSSES_NAME = "count losses"
 Draws = npt.NDArray[np.float64]
 
 _REACHED = pa.schema([pa.field("pair_id", pa.uint64(), nullable=False), pa.field("drawn_by", pa.list_(pa.uint32()))])
@@ -75,7 +77,8 @@ def draw_from_reserve(context: Context, number: int) -> bool:
         write_vector(missing(plan.target(drawn), held), files.join(folder, "lacking.npy")),
         write_vector(survival(drawn, first), files.join(folder, "survival.npy")),
     )
-    engine.run(f"find reserve of round {number}", partial(_find, run=run, search=search, folder=folder))
+    total, name = rows_in(run.reserve), f"find reserve of round {number}"
+    engine.run(name, partial(_find, run=run, search=search, folder=folder, name=name), total=total, unit="pairs")
     found = read_table(folder, SHORT_DRAWS)
     if found.num_rows == 0:
         return False
@@ -84,8 +87,9 @@ def draw_from_reserve(context: Context, number: int) -> bool:
     last[queries] = np.maximum(last[queries], found.column("draw").to_numpy())
     further = Reach(run.plan, write_vector(last, files.join(folder, "last.npy")))
     pairs = run.packing(number, "pairs")
-    build = partial(_take, run=run, before=reach, after=further, pairs=pairs)
-    engine.run(f"take reserve of round {number}", build)
+    name = f"take reserve of round {number}"
+    build = partial(_take, run=run, before=reach, after=further, pairs=pairs, name=name)
+    engine.run(name, build, total=total, unit="pairs")
     mark_complete(pairs, "")
     return True
 
@@ -151,23 +155,25 @@ class _Search:
         return part, last_draws(table, self.lacking, self.survival)
 
 
-def _find(root: beam.Pipeline, run: RunFolder, search: _Search, folder: str) -> None:
+def _find(root: beam.Pipeline, run: RunFolder, search: _Search, folder: str, name: str) -> None:
     """Reserve and the pairs that are there -> the draw up to which each query that is short takes."""
     batches = pa.RecordBatch
     reserve = root | "Read reserve" >> ReadTable(run.reserve, ["pair_id", "drawn_by"])
-    draws = reserve | "Draws" >> beam.Map(search.in_reserve).with_output_types(batches)
+    draws = reported(reserve, run, name) | "Draws" >> beam.Map(search.in_reserve).with_output_types(batches)
     if search.reach.plan.mode == "independent":
         there = root | "Read joined" >> ReadTable(run.joined, ["pair_id", "query_ids"])
-        draws = (draws, there | "Present" >> beam.Map(search.in_data).with_output_types(batches)) | beam.Flatten()
+        draws = draws, there | "Present" >> beam.Map(search.in_data).with_output_types(batches)
     parts = parts_for(rows_in(run.reserve) + rows_in(run.joined))
     groups = draws | "By query" >> Gather(_by_query, parts, SHORT_DRAWS, SHORT_DRAWS.names)
     groups | "Last draws" >> beam.Map(search.decide) | "Write" >> WriteGroups(folder)
 
 
-def _take(root: beam.Pipeline, run: RunFolder, before: Reach, after: Reach, pairs: str) -> None:
+def _take(root: beam.Pipeline, run: RunFolder, before: Reach, after: Reach, pairs: str, name: str) -> None:
     """Reserve -> the rows between what had been taken and what is to be."""
     reserve = root | "Read reserve" >> ReadTable(run.reserve)
-    chosen = reserve | "Take" >> beam.Map(_newly_taken, before, after).with_output_types(pa.RecordBatch)
+    chosen = reported(reserve, run, name) | "Take" >> beam.Map(_newly_taken, before, after).with_output_types(
+        pa.RecordBatch
+    )
     chosen | "Write pairs" >> WriteTable(pairs, SELECTED, by_pair, ["pair_id"], parts_for(rows_in(run.reserve)))
 
 
@@ -187,9 +193,9 @@ def write_shortfall(context: Context, rounds: int, automaton: str) -> None:
     reach = Reach(run.plan, last_draws_of(run, rounds - 1))
     plan = reach.plan
     drawn, left = run.path("packing", "drawn.npy"), run.path("packing", "reserve_left.npy")
-    context.engine.run(
-        "count losses", partial(_count_losses, run=run, rounds=rounds, reach=reach, drawn=drawn, left=left)
-    )
+    total = sum(rows_in(table) for table in (*map(partial(pairs_of, run), range(rounds)), run.reserve))
+    build = partial(_count_losses, run=run, rounds=rounds, reach=reach, drawn=drawn, left=left)
+    context.engine.run(LOSSES_NAME, build, total=total, unit="pairs")
     before, held = (read_vector(run.held_counts(number)) for number in (0, rounds - 1))
     lost = read_table(run.losses, LOSSES)
     target = plan.target(read_vector(run.selected_counts("drawn_by")))
@@ -207,7 +213,9 @@ def _count_losses(root: beam.Pipeline, run: RunFolder, rounds: int, reach: Reach
     tables = [pairs_of(run, number) for number in range(rounds)]
     parts = parts_for(sum(map(rows_in, tables)))
     read = root | "Read pairs" >> ReadTable(tables, ["pair_id", "query_ids", "drawn_by"])
-    pairs = read | "Reached by" >> beam.Map(_reached, reach).with_output_types(pa.RecordBatch)
+    pairs = reported(read, run, LOSSES_NAME, "Report pairs") | "Reached by" >> beam.Map(
+        _reached, reach
+    ).with_output_types(pa.RecordBatch)
     pairs | "Count drawn" >> WriteVector(CountIds("drawn_by", queries), queries, drawn)
     ledger = root | "Read rejects" >> ReadTable(run.rejects("package"), ["key", "reason", "stage"])
     rejects = ledger | "By pair id" >> beam.Map(rejected_pairs).with_output_types(pa.RecordBatch)
@@ -219,7 +227,9 @@ def _count_losses(root: beam.Pipeline, run: RunFolder, rounds: int, reach: Reach
     groups = found | "By query" >> Gather(_by_query, 1, LOSSES, LOSSES.names[:2])
     groups | "Add up" >> beam.Map(lambda group: (group[0], sum_losses(group[1]))) | "Write" >> WriteGroups(run.losses)
     reserve = root | "Read reserve" >> ReadTable(run.reserve, ["pair_id", "drawn_by"])
-    reserve | "Count left" >> WriteVector(_CountLeft(reach), queries, left)
+    reported(reserve, run, LOSSES_NAME, "Report reserve") | "Count left" >> WriteVector(
+        _CountLeft(reach), queries, left
+    )
 
 
 def _reached(batch: pa.RecordBatch, reach: Reach) -> pa.RecordBatch:

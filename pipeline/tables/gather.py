@@ -15,15 +15,26 @@ Sides = dict[str, list[pa.RecordBatch]]
 Values = Iterable[Any]  # pieces, or packed rows
 
 
+Batches = Any  # a collection of record batches, or a tuple of several
+
+
 class _Cut(beam.PTransform):
-    """Record batches of ``schema`` in; (part, their rows, packed) out, or (group of parts, where they lie) where the
-    engine is to shuffle through files."""
+    """Record batches of ``schema`` in, of one collection or of several; (part, their rows, packed) out, or (group of
+    parts, where they lie) where the engine is to shuffle through files.
+
+    Several are cut before they are one: the local runner would hold in its memory what it is to flatten.
+    """
 
     def __init__(self, keys: Keys, parts: int, schema: pa.Schema) -> None:
         super().__init__()
         self.how = keys, parts, schema
 
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+    def expand(self, batches: Batches) -> beam.PCollection:
+        if not isinstance(batches, tuple):
+            return self._cut(batches)
+        return tuple(each | f"Of {place}" >> _Cut(*self.how) for place, each in enumerate(batches)) | beam.Flatten()
+
+    def _cut(self, batches: beam.PCollection) -> beam.PCollection:
         if folder := batches.pipeline.options.view_as(ShuffleOptions).shuffle_folder:
             return batches | "Spill" >> beam.ParDo(Spill(*self.how, folder)).with_output_types(tuple[int, Piece])
         return batches | "Cut" >> beam.ParDo(Cut(*self.how)).with_output_types(tuple[int, bytes])
@@ -40,8 +51,8 @@ def _read(group: tuple[int, Mapping[str, Values]], schemas: Mapping[str, pa.Sche
 
 
 class Gather(beam.PTransform):
-    """Record batches of ``schema`` in; (part, table) out, where a row's part is ``keys(row) mod parts`` and a table is
-    sorted by ``sort``.
+    """Record batches of ``schema`` in, of one collection or of several; (part, table) out, where a row's part is
+    ``keys(row) mod parts`` and a table is sorted by ``sort``.
 
     A part is held in memory as a whole, so ``parts`` follows from the number of rows.
     """
@@ -50,7 +61,7 @@ class Gather(beam.PTransform):
         super().__init__()
         self.keys, self.parts, self.schema, self.sort = keys, parts, schema, tuple(sort)
 
-    def expand(self, batches: beam.PCollection) -> beam.PCollection[tuple[int, pa.Table]]:
+    def expand(self, batches: Batches) -> beam.PCollection[tuple[int, pa.Table]]:
         return (
             batches
             | "Split by key" >> _Cut(self.keys, self.parts, self.schema)

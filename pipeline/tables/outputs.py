@@ -18,9 +18,9 @@ Group = tuple[int, pa.Table]  # a part and its rows
 ROWS_A_PART = 250_000  # of a table between two steps: about 100 MB in memory
 
 
-def parts_for(rows: int) -> int:
-    """How many parts a table of ``rows`` rows is cut into."""
-    return max(1, -(-rows // ROWS_A_PART))
+def parts_for(rows: int, each: int = ROWS_A_PART) -> int:
+    """How many parts a table of ``rows`` rows is cut into, so many rows each."""
+    return max(1, -(-rows // each))
 
 
 class Outputs(NamedTuple):
@@ -44,9 +44,8 @@ def reject(batches: Iterable[pa.RecordBatch]) -> Iterator[object]:
 
 def write_rejects(rejects: Iterable[beam.PCollection], folder: str, rows: int) -> None:
     """Writes the ledger of a stage that had about ``rows`` rows to judge."""
-    merged = tuple(rejects) | "All rejects" >> beam.Flatten()
     order = ["key", "reason", "url", "detail"]
-    merged | "Write rejects" >> WriteTable(folder, REJECTS, by_hashed("key"), order, parts_for(rows))
+    tuple(rejects) | "Write rejects" >> WriteTable(folder, REJECTS, by_hashed("key"), order, parts_for(rows))
 
 
 class RuleOnGroups(beam.DoFn):

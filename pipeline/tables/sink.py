@@ -115,13 +115,13 @@ class WriteGroups(beam.PTransform):
 
 
 class WriteTable(beam.PTransform):
-    """Record batches in; ``shards`` Parquet files of ``schema``, sorted by ``sort``, and their manifest out, in
-    ``folder``."""
+    """Record batches in, of one collection or of several; ``shards`` Parquet files of ``schema``, sorted by ``sort``,
+    and their manifest out, in ``folder``."""
 
     def __init__(self, folder: str, schema: pa.Schema, keys: Keys, sort: Sequence[str], shards: int = 1) -> None:
         super().__init__()
         self.folder = folder
         self.gather = Gather(keys, shards, schema, sort)
 
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+    def expand(self, batches: beam.PCollection | tuple[beam.PCollection, ...]) -> beam.PCollection:
         return batches | "Gather" >> self.gather | "Write" >> WriteGroups(self.folder)

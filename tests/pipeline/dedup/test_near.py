@@ -1,13 +1,15 @@
 """Near duplicates: the bands miss no pair, and the choice equals that of comparing everything with everything."""
 
 import io
+import time
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from PIL import Image
 
-from pipeline.dedup.near import band_keys, distances, repeated_by
+from pipeline.dedup import near
+from pipeline.dedup.near import band_keys, distances, repeated_by, repeated_in_groups
 from pipeline.dedup.pictures import NEAR, NEAR_EARLIER, SAME_EARLIER, keyed, settled, verdicts
 from pipeline.image.config import ImageConfig
 from pipeline.image.process import Processed, process
@@ -65,6 +67,77 @@ def test_equal_to_comparing_all_pairs(distance: int) -> None:
     assert all(rank[int(keeper[row])] < rank[row] for row in np.flatnonzero(goes))
     order = generator.permutation(len(hashes))
     assert judged(hashes[order], pixels[order], contents[order], distance) == found
+
+
+def first_near(hashes: np.ndarray, pixels: np.ndarray, contents: np.ndarray, distance: int) -> list[int]:
+    """For each picture the best one that it repeats, by comparing each with each."""
+    order = sorted(range(len(hashes)), key=lambda row: (-pixels[row], contents[row]))
+    keeper = [-1] * len(hashes)
+    best: list[int] = []  # of each hash
+    for row in order:
+        apart = distances(hashes[best], hashes[row]) if best else np.zeros(0)
+        same = [other for other, bits in zip(best, apart, strict=True) if bits == 0]
+        close = [
+            other
+            for other, bits in zip(best, apart, strict=True)
+            if bits <= distance and contents[other] != contents[row]
+        ]
+        if not same:
+            best.append(row)
+            keeper[row] = close[0] if close else -1
+        else:
+            keeper[row] = same[0] if contents[same[0]] != contents[row] else keeper[same[0]]
+    return keeper
+
+
+@pytest.mark.parametrize(("distance", "bits"), [(0, 12), (1, 16), (3, 18), (4, 64), (8, 26)])
+def test_large_groups_are_judged_as_by_comparing_each_with_each(
+    distance: int, bits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With so few bits that differ, pictures of a group meet again, and again, by the bits that are left."""
+    monkeypatch.setattr(near, "_FEW", 1 << distance + 2)
+    generator = np.random.default_rng(bits)
+    where = generator.choice(64, bits, replace=False).astype(np.uint64)
+    values = generator.integers(0, 2, (2500, bits)).astype(np.uint64)
+    values[:, bits // 2 :] &= generator.integers(0, 2, (2500, 1)).astype(np.uint64)  # half of them alike in many bits
+    hashes = np.bitwise_or.reduce(values << where, axis=1)
+    hashes[-300:] = hashes[:300]
+    pixels = generator.integers(1, 50, len(hashes))
+    contents = generator.integers(0, 2**64, len(hashes), dtype=np.uint64)
+    contents[-100:], pixels[-100:] = contents[200:300], pixels[200:300]
+    expected = first_near(hashes, pixels, contents, distance)
+    found = repeated_by(hashes, pixels, contents, distance).tolist()
+    for row, (theirs, ours) in enumerate(zip(expected, found, strict=True)):
+        # Rows of one picture are alike: which of them is named says the same.
+        assert (theirs < 0) == (ours < 0) and (ours < 0 or contents[theirs] == contents[ours]), row
+    assert 0 < sum(keeper >= 0 for keeper in found) < len(found)
+
+
+def test_many_groups_are_judged_as_each_alone() -> None:
+    generator = np.random.default_rng(5)
+    groups = generator.integers(0, 40, 3000)
+    hashes = generator.integers(0, 2**10, 3000).astype(np.uint64)
+    pixels = generator.integers(1, 50, 3000)
+    contents = generator.integers(0, 2**64, 3000, dtype=np.uint64)
+    earlier = generator.random(3000) < 0.1
+    found = repeated_in_groups(groups, hashes, pixels, contents, 2, earlier)
+    for group in range(40):
+        rows = np.flatnonzero(groups == group)
+        alone = repeated_by(hashes[rows], pixels[rows], contents[rows], 2, earlier=earlier[rows])
+        assert np.where(alone >= 0, rows[alone], -1).tolist() == found[rows].tolist()
+    assert (found[earlier] == -1).all() and (found >= 0).any()
+
+
+def test_a_hundred_thousand_pictures_cost_seconds() -> None:
+    """With one key each, and all in one group that differs in 24 bits: compared each with each, they take minutes."""
+    generator = np.random.default_rng(6)
+    hashes = generator.integers(0, 2**64, 100_000, dtype=np.uint64)
+    pixels, contents = np.ones(len(hashes), np.int64), np.arange(len(hashes), dtype=np.uint64)
+    none = np.zeros(len(hashes), bool)
+    began = time.process_time()
+    assert (repeated_in_groups(contents, hashes, pixels, contents, 4, none) == -1).all()
+    assert (repeated_by(hashes & np.uint64(0xFFFFFF), pixels, contents, 4) >= 0).any()
+    assert time.process_time() - began < 20
 
 
 def judged(hashes: np.ndarray, pixels: np.ndarray, contents: np.ndarray, distance: int) -> dict[int, int]:
