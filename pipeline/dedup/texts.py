@@ -8,7 +8,10 @@ what is seen. Lists keep all their texts: whoever made one meant them.
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.hosts import host_of
 from pipeline.read.choose import words_in
@@ -30,25 +33,32 @@ class SiteTexts:
     name = "site_texts"
 
     def __call__(self, batch: pa.RecordBatch | pa.Table) -> tuple[pa.Array, dict[str, pa.Array]]:
-        columns = (batch.column(name).to_pylist() for name in ("url", "page_url", "source", "caption"))
+        places = np.flatnonzero(_is_of_site(batch))
+        judged = batch.take(pa.array(places))  # of a list no row, so that its texts need not become Python's
+        columns = (judged.column(name).to_pylist() for name in ("url", "page_url", "caption"))
         rows = list(zip(*columns, strict=True))
         shown: dict[tuple[str, str], list[int]] = defaultdict(list)
-        for number, (url, page, source, _) in enumerate(rows):
-            if page and source != LIST:
-                shown[url, host_of(page)].append(number)
-        reasons: list[str | None] = [None] * len(rows)
+        for number, (url, page, _) in enumerate(rows):
+            shown[url, host_of(page)].append(number)
+        reasons = np.full(batch.num_rows, None, object)
         for numbers in shown.values():
             if len(numbers) == 1:
                 continue
             if self.max_pages and len({rows[number][1] for number in numbers}) > self.max_pages:
-                for number in numbers:
-                    reasons[number] = "site_wide"
+                reasons[places[numbers]] = "site_wide"
                 continue
-            counts = Counter(rows[number][3] for number in numbers)
+            counts = Counter(rows[number][2] for number in numbers)
             if self.max_texts and len(counts) > self.max_texts:
                 best = sorted(counts, key=lambda text: (-min(words_in(text), ENOUGH_WORDS), -counts[text], text))
                 kept = set(best[: self.max_texts])
                 for number in numbers:
-                    if rows[number][3] not in kept:
-                        reasons[number] = "further_text"
+                    if rows[number][2] not in kept:
+                        reasons[places[number]] = "further_text"
         return pa.array(reasons, pa.string()), {}
+
+
+def _is_of_site(batch: pa.RecordBatch | pa.Table) -> npt.NDArray[np.bool_]:
+    """Whether each row has a page, and is of no list."""
+    has_page = pc.fill_null(pc.not_equal(batch.column("page_url"), ""), False)
+    of_site: npt.NDArray[np.bool_] = np.asarray(pc.and_(has_page, pc.not_equal(batch.column("source"), LIST)))
+    return of_site

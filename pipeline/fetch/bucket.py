@@ -134,7 +134,8 @@ class Bucket:
     """The fetch of one bucket's URLs into ``parts`` of the store (their URLs by name), begun when it is made.
 
     ``until``: seconds of the epoch, from which on nobody is asked any more. ``allowance``: which addresses may be asked
-    for, and how much they may bring.
+    for, and how much they may bring. ``seconds``: the time of each host, by default that of a round; ``behind``: how
+    many more of a host's addresses come in a later bucket; ``news`` is set when the bucket is over.
     """
 
     def __init__(
@@ -148,8 +149,14 @@ class Bucket:
         progress: Advances | None = None,
         until: float = float("inf"),
         allowance: Allowance | None = None,
+        *,
+        seconds: float | None = None,
+        behind: int = 0,
+        news: threading.Event | None = None,
     ) -> None:
         self._shared, self._http, self._image = shared, http, image
+        self._seconds = fetch.round_seconds if seconds is None else seconds
+        self._behind, self._news = behind, news or threading.Event()
         self._progress = progress
         self._threads = _decoders(image.threads)
         self._error: BaseException | None = None
@@ -173,13 +180,18 @@ class Bucket:
             self.stop()
             raise
         self._purse = sum(map(len, hosts.values())) * allowance.bytes_each if hosts else 0
-        self._visits = [self._visit(urls, fetch.round_seconds, until) for urls in hosts.values()]
+        self._visits = [self._visit(urls, until) for urls in hosts.values()]
         shared.begin(self._visits)
 
     @property
     def size(self) -> int:
         """How many URLs are held."""
         return sum(len(part.urls) for part in self._parts)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody has to be waited for any more."""
+        return all(part.ended.is_set() for part in self._parts)
 
     def parts(self, waited: Callable[[float], None] = lambda seconds: None) -> Iterator[tuple[str, pa.RecordBatch]]:
         """Name and rows of each part, as soon as it and those before it are finished. ``waited`` is told the seconds
@@ -207,16 +219,16 @@ class Bucket:
         if self._progress is not None and number:
             self._progress.advance(number)
 
-    def _visit(self, urls: list[tuple[str, _Part]], seconds: float, until: float) -> Visit:
+    def _visit(self, urls: list[tuple[str, _Part]], until: float) -> Visit:
         """The visit to one host: as many lanes as it may be asked in at a time, each taking the next URL."""
         waiting = deque(sorted(urls, key=lambda entry: hash64(entry[0])))
 
-        async def work(client: PoliteClient, slots: Slots) -> None:
+        async def work(client: PoliteClient, slots: Slots, goes_on: Callable[[], bool]) -> None:
             lanes = self._http.of_host(host_of(urls[0][0])).concurrency_per_host
-            await in_lanes(lambda: lane(client, slots), min(lanes, len(urls)))
+            await in_lanes(lambda: lane(client, slots, goes_on), min(lanes, len(urls)))
 
-        async def lane(client: PoliteClient, slots: Slots) -> None:
-            while waiting and self.received < self._purse:
+        async def lane(client: PoliteClient, slots: Slots, goes_on: Callable[[], bool]) -> None:
+            while waiting and self.received < self._purse and goes_on():
                 url, part = waiting.popleft()
                 under_way[url] = part
                 await self._ask(client, slots, url, part)
@@ -231,9 +243,11 @@ class Bucket:
                     part.ended.set()  # whoever waits is to hear of it
             for part in (*under_way.values(), *(part for _, part in waiting)):
                 part.count_off()
+            if self.is_over:
+                self._news.set()
 
         under_way: dict[str, _Part] = {}
-        return Visit(len(urls), work, ended, seconds, until)
+        return Visit(len(urls) + self._behind, work, ended, self._seconds, until)
 
     async def _ask(self, client: PoliteClient, slots: Slots, url: str, part: _Part) -> None:
         answer = await client.get(url, accept=_ACCEPT, types=PICTURE_TYPES, shows=is_picture)

@@ -21,8 +21,8 @@ class FetchConfig(Ranged):
     retry_failed: Annotated[bool, FREE] = False
     """Ask again for images whose failure may have passed (no connection, 429, 5xx); never after a refusal."""
     round_seconds: Annotated[float, FREE, Range(above=0)] = 3600.0
-    """Seconds for one host in a round. What its delay does not allow in that time waits for the next round, which
-    begins when all others are done."""
+    """Seconds for one host in the first round, and twice as many in each further one; it goes on beside hosts of the
+    same process that have time left. What its delay does not allow waits for the next round."""
     max_hours: Annotated[float, FREE, Range(0)] = 0.0
     """Hours after which fetching ends, whatever is open; the same command goes on with it. 0: when nothing is open."""
     max_requests: Annotated[int, FREE, Range(0)] = 0

@@ -41,6 +41,7 @@ __all__ = [
     "is_of_archive",
     "open_spool",
     "read_part",
+    "write_unasked",
 ]
 
 TAR = b"tar"  # in a table's metadata: the manifest row of the tar beside it
@@ -135,6 +136,19 @@ def finish_part(folder: str, part: str, urls: Sequence[str], spool: Spool, missi
         writer.write_table(table)
     spool.delete()  # what it held is on the disk
     return _one_batch(table)
+
+
+def write_unasked(folder: str, part: str, urls: Sequence[str], missing: str) -> list[Entry]:
+    """A part of URLs that nobody has asked for: a table alone, whose status is ``missing``; returns its manifest
+    row."""
+    url = files.join(folder, f"{part}.parquet")
+    rows = pa.table({"url": urls, "status": [missing] * len(urls)})
+    empty = [pa.nulls(len(urls), field.type) for field in IMAGES if field.name not in rows.column_names]
+    names = [field.name for field in IMAGES if field.name not in rows.column_names]
+    table = pa.table([*rows.columns, *empty], names=[*rows.column_names, *names]).select(IMAGES.names).cast(IMAGES)
+    with files.write_atomic(url, safe=True) as written, parquet_writer(written, table.schema, sealed=True) as writer:
+        writer.write_table(table)
+    return entries_of_part(folder, part)
 
 
 def entries_of_part(folder: str, part: str) -> list[Entry]:

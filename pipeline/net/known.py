@@ -23,7 +23,7 @@ from webimagetext import files
 __all__ = ["recall", "remember"]
 
 FORM = 3
-SHORT_SECONDS = 2.0  # a host that may be asked again so soon needs no note of it
+SHORT_SECONDS = 0.5  # a host that may be asked again so soon needs no note of it: a round takes longer to begin
 
 
 def remember(url: str, memory: Memory, hosts: Collection[str], now: Callable[[], float] = time.time) -> None:

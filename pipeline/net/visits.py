@@ -3,7 +3,8 @@
 In: visits, each to one host, from any thread and at any time; so the buckets of hosts that an engine hands to a worker
 one after another, or to several of its threads, are worked on together, and none waits for a slow host of another. Out:
 nothing; a visit's own work keeps what it finds. The host with most to ask begins first, since it takes longest. As many
-are open as asked for and as the process may have sockets.
+are open as asked for and as the process may have sockets. A host whose time is over goes on while another has time
+left or is yet to come: it would only wait for that one.
 """
 
 import asyncio
@@ -28,15 +29,15 @@ WAIT_SECONDS = 1.0  # between two looks at how long the hosts were waited for
 
 @dataclass(frozen=True, eq=False)
 class Visit:
-    """What is to be asked of one host. ``requests``: how many at least; ``seconds``: after which the rest is left, as
-    it is at the moment ``until`` (of the epoch).
+    """What is to be asked of one host. ``requests``: how many at least; ``seconds``: its time, which is over when the
+    other visits' is too; ``until``: the moment (of the epoch) at which even what is under way is left.
 
-    ``work`` gets the client, and the count of requests and bytes. ``ended`` is called in every case, in the thread of
-    the loop, with the error that ended the work or None.
+    ``work`` gets the client, the count of requests and bytes, and what tells whether it may ask for anything more.
+    ``ended`` is called in every case, in the thread of the loop, with the error that ended the work or None.
     """
 
     requests: int
-    work: Callable[[PoliteClient, Slots], Awaitable[None]]
+    work: Callable[[PoliteClient, Slots, Callable[[], bool]], Awaitable[None]]
     ended: Callable[[BaseException | None], None]
     seconds: float = float("inf")
     until: float = float("inf")
@@ -52,7 +53,9 @@ class Visits:
         self._most = hosts_at_once(http.concurrent_hosts)
         self._waiting: list[tuple[int, int, Visit]] = []  # a heap: the most requests first, then the first to come
         self._open: dict[Visit, asyncio.Task[None]] = {}
+        self._ends: list[tuple[float, int, Visit]] = []  # a heap: the open visit whose time ends last, first
         self._count = 0
+        self._expected = 0
         self._waited = 0.0
         self._loop = asyncio.new_event_loop()
         self._client: PoliteClient
@@ -66,6 +69,22 @@ class Visits:
     def begin(self, new: Iterable[Visit]) -> None:
         """Takes on visits; returns at once."""
         self._loop.call_soon_threadsafe(self._take, list(new))
+
+    @contextlib.contextmanager
+    def expecting(self) -> Iterator[Callable[[], None]]:
+        """A block in which more visits are to come, so that no host's time is over; what it is given ends that
+        sooner."""
+        left = [1]
+
+        def no_more() -> None:
+            while left:
+                self._loop.call_soon_threadsafe(self._expect, -left.pop())
+
+        self._loop.call_soon_threadsafe(self._expect, 1)
+        try:
+            yield no_more
+        finally:
+            no_more()
 
     def stop(self, those: Iterable[Visit]) -> None:
         """Gives visits up; returns when none of them is under way any more."""
@@ -119,6 +138,9 @@ class Visits:
     def _wait(self, seconds: float) -> None:
         self._waited += seconds
 
+    def _expect(self, more: int) -> None:
+        self._expected += more
+
     def _take(self, new: list[Visit]) -> None:
         for visit in new:
             heapq.heappush(self._waiting, (-visit.requests, self._count, visit))
@@ -138,15 +160,24 @@ class Visits:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _goes_on(self) -> bool:
+        """Whether any visit has time left, or is to come."""
+        while self._ends and self._ends[0][2] not in self._open:
+            heapq.heappop(self._ends)
+        to_come = self._expected > 0 or bool(self._waiting)
+        return to_come or (bool(self._ends) and -self._ends[0][0] > self._loop.time())
+
     async def _visit(self, visit: Visit) -> None:
         URGENCY.set(visit.requests)  # of this task and those that it begins
-        seconds = min(visit.seconds, visit.until - time.time())
+        self._count += 1
+        heapq.heappush(self._ends, (-self._loop.time() - visit.seconds, self._count, visit))
+        seconds = visit.until - time.time()
         limit = asyncio.timeout(None if seconds == float("inf") else seconds)
         error: BaseException | None = None
         try:
             if seconds > 0:
                 async with limit:
-                    await visit.work(self._client, self._slots)
+                    await visit.work(self._client, self._slots, self._goes_on)
         except Exception as raised:
             error = None if isinstance(raised, TimeoutError) and limit.expired() else raised
         except BaseException as raised:

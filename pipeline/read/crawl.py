@@ -73,7 +73,7 @@ def crawl_bucket(
 
 class CrawlBucket:
     """The visits to the hosts of one bucket in one round, begun when it is made; pages that ``journal`` knows are not
-    asked for, and the others are noted there as they come."""
+    asked for, and the others are noted there as they come. ``news`` is set when the bucket is over."""
 
     def __init__(
         self,
@@ -83,7 +83,9 @@ class CrawlBucket:
         extract: ExtractConfig,
         progress: Advance | None = None,
         journal: Spool | None = None,
+        news: threading.Event | None = None,
     ) -> None:
+        self._news = news or threading.Event()
         self._shared, self._progress, self._http, self._journal = shared, progress, http, journal
         self._visitor = Visitor(http, extract)
         self._rows = sorted(frontier.to_pylist(), key=lambda row: row["url"])
@@ -107,6 +109,11 @@ class CrawlBucket:
     def size(self) -> int:
         """How many pages are held."""
         return len(self._rows)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody has to be waited for any more."""
+        return self._over.is_set()
 
     @property
     def hosts(self) -> set[str]:
@@ -140,7 +147,7 @@ class CrawlBucket:
         """The visit to one host, whose pages are asked for by depth."""
         waiting = deque(sorted(rows, key=lambda row: (row["depth"], row["url"])))
 
-        async def work(client: PoliteClient, _slots: Slots) -> None:
+        async def work(client: PoliteClient, _slots: Slots, _goes_on: Callable[[], bool]) -> None:
             lanes = self._http.of_host(rows[0]["host"]).concurrency_per_host
             await in_lanes(lambda: lane(client), min(lanes, len(rows)))
 
@@ -157,6 +164,7 @@ class CrawlBucket:
             self._error = self._error or error
             if error is not None or not self._left:
                 self._over.set()
+                self._news.set()
 
         return Visit(len(rows), work, ended)
 

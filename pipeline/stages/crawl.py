@@ -7,7 +7,7 @@ that were under way are asked for again.
 """
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import cast
@@ -36,7 +36,7 @@ from pipeline.read.config import ExtractConfig
 from pipeline.read.crawl import CrawlBucket
 from pipeline.read.crawls import CURRENT_FILE, crawl_folder, current_crawl, round_folder
 from pipeline.read.frontier import seed_frontier
-from pipeline.stages.asking import AskBuckets, Asking, known_folder
+from pipeline.stages.asking import AskBuckets, Asking, Chain, known_folder
 from pipeline.stages.crawl_plan import Known, Plan, buckets_of
 from pipeline.tables.batches import combine, split
 from pipeline.tables.gather import Gather
@@ -55,6 +55,8 @@ KNOWN = "crawl"
 JOURNALS = "journals"  # the folder, beside the tables of a round, of those of its unfinished buckets
 FORM = "crawl, 1"  # of what they hold
 PATIENCE = 60.0  # seconds for a worker that is about to end
+
+Quota = tuple[str, int]  # a frontier file's name, and how many of its pages to ask for
 
 
 def crawl_sites(context: Context) -> tuple[str, int]:
@@ -208,8 +210,7 @@ def _round_here(crawling: "Callable[[], _Crawling]", quotas: dict[str, int]) -> 
     entries: dict[str, list[Entry]] = {table: [] for table in TABLES}
     with crawling() as asking:
         for bucket in sorted(quotas.items()):
-            for found in asking.take(bucket):
-                entries[found.tag].append(found.value)
+            asking.take(bucket)
         for found in asking.rest():
             entries[found.tag].append(found.value)
         for table in TABLES:
@@ -238,7 +239,7 @@ def _plan_here(plan: Plan) -> None:
     write_manifest(following, entries)
 
 
-class _Crawling(Asking[CrawlBucket, TaggedOutput]):
+class _Crawling(Asking[Quota, CrawlBucket, TaggedOutput]):
     """Crawls the first pages of frontier files; gives the manifest rows of each bucket's four tables."""
 
     known = KNOWN
@@ -251,20 +252,27 @@ class _Crawling(Asking[CrawlBucket, TaggedOutput]):
         """The folder of one of the round's tables."""
         return round_folder(self.folder, self.number, table)
 
-    def begin(self, element: object) -> CrawlBucket | None:
-        """The bucket of a frontier file (its name, and how many of its pages to ask for), if it is not finished."""
-        name, quota = cast(tuple[str, int], element)
+    def cut(self, element: object) -> list[Chain[Quota]]:
+        """A frontier file is one order."""
+        order = cast(Quota, element)
+        return [Chain(deque([order]), order[1])]
+
+    def begin(self, order: Quota, chain: Chain[Quota]) -> CrawlBucket | None:
+        """The bucket of a frontier file, if it is not finished."""
+        name, quota = order
         if files.exists(files.join(self.table_folder(MARKER), name)):
             return None
         batches = list(iter_batches(self.table_folder("frontier"), names=[name]))
         frontier = pa.Table.from_batches(batches, schema=FRONTIER).slice(0, quota)
         self.recall(name.partition(".")[0])
         journal = open_journal(self.table_folder(JOURNALS), name.partition(".")[0], FORM, PATIENCE)
-        return CrawlBucket(self.visits, frontier, self.config.http, self.config.extract, self.beacon, journal)
+        return CrawlBucket(
+            self.visits, frontier, self.config.http, self.config.extract, self.beacon, journal, self.news
+        )
 
-    def results(self, element: object, bucket: CrawlBucket | None) -> Iterator[TaggedOutput]:
+    def results(self, order: Quota, bucket: CrawlBucket | None, chain: Chain[Quota]) -> Iterator[TaggedOutput]:
         """The rows by table."""
-        name, _ = cast(tuple[str, int], element)
+        name, _ = order
         found = bucket.result(self.throttled) if bucket is not None else None
         if bucket is not None:
             self.remember(name.partition(".")[0], bucket.hosts)

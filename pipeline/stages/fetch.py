@@ -7,14 +7,18 @@ same command goes on with them.
 """
 
 import dataclasses
+import os
 import sys
+import tempfile
 import time
-from collections import Counter
+import uuid
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import cast
+from typing import Any, Self, cast
 
 import apache_beam as beam
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -25,17 +29,18 @@ from pipeline.fetch.budget import Allowance, allow
 from pipeline.fetch.decided import fetch_settings, is_answered
 from pipeline.fetch.left import adopt_parts
 from pipeline.fetch.mending import mend_store
-from pipeline.fetch.part import entries_of_part
+from pipeline.fetch.part import entries_of_part, write_unasked
 from pipeline.fetch.retry import retry_failed
 from pipeline.fetch.store import claim_store
 from pipeline.fetch.unasked import open_addresses
-from pipeline.hashing import hash64
-from pipeline.hosts import by_host, host_of
+from pipeline.hashing import hash64, hash_strings
+from pipeline.hosts import by_host, host_of, hosts_of
 from pipeline.keeping.folder import RunFolder, key_of
 from pipeline.keeping.manifest import Entry, iter_batches, read_manifest, rows_in
 from pipeline.keeping.step import Context, Step
-from pipeline.reasons import by_frequency, in_words
-from pipeline.stages.asking import AskBuckets, Asking, known_folder
+from pipeline.net import pace
+from pipeline.reasons import NOT_REACHED, by_frequency, in_words
+from pipeline.stages.asking import AskBuckets, Asking, Chain, known_folder
 from pipeline.tables.gather import Gather
 from pipeline.tables.schema import FETCH_PLAN
 from pipeline.tables.sink import WriteManifest
@@ -47,6 +52,7 @@ LEAST_BUCKETS, MOST_BUCKETS = 64, 50_000
 KNOWN = "fetch"
 URLS_A_BUCKET = 20_000
 URLS_A_PART = 10_000  # images of one tar in the store
+LARGE_HOST = 1_000  # URLs: so many of a host with more are held at a time
 
 
 def step(run: RunFolder, config: RunConfig) -> Step:
@@ -98,11 +104,11 @@ def fetch_pairs(context: Context, pairs: str, name: str) -> None:
         adopt_parts(run, config.image)
     hours = config.fetch.max_hours
     until = time.time() + 3600 * hours if hours else float("inf")
-    allowance, open_before = _allowance(context, pairs), -1
+    allowance, open_before, seconds = _allowance(context, pairs), -1, config.fetch.round_seconds
     while True:
         earlier = read_manifest(run.images).to_pylist()
         files.remove(_spent_folder(run))
-        asking = partial(_Fetching, run, config, len(earlier), name, until, allowance)
+        asking = partial(_Fetching, run, config, len(earlier), name, until, allowance, seconds)
         build = partial(fetch, pairs=pairs, run=run, config=config, earlier=earlier, asking=asking)
         context.engine.run(name, build, total=rows_in(pairs), unit="images")
         left = left_of(context, [pairs])
@@ -112,7 +118,7 @@ def fetch_pairs(context: Context, pairs: str, name: str) -> None:
             break
         hosts = ", ".join(f"{host}: {count:,}" for host, count in left.most_common(3))
         print(f"    {still:,} are open, most of {hosts}: the next round", file=sys.stderr)
-        open_before = still
+        open_before, seconds = still, 2 * seconds  # so that the rounds of a host with many addresses are few
     if not still:
         files.remove(known_folder(run, KNOWN))
     files.remove(_spent_folder(run))
@@ -217,8 +223,22 @@ class FetchImages(beam.PTransform):
         return buckets | "Fetch buckets" >> beam.ParDo(AskBuckets(self.asking))
 
 
-class _Fetching(Asking[Bucket, Entry]):
-    """Fetches what buckets of hosts want and the store does not know; gives the manifest rows of the parts written."""
+@dataclasses.dataclass(frozen=True)
+class _Order:
+    """Addresses of bucket ``number`` that are held together, which lie from ``start`` of the process's file of plans
+    on; ``behind`` more of the same host come later."""
+
+    number: int
+    start: int
+    length: int
+    behind: int = 0
+
+
+class _Fetching(Asking[_Order, Bucket, Entry]):
+    """Fetches what buckets of hosts want and the store does not know; gives the manifest rows of the parts written.
+
+    ``seconds``: the time of a host in this round. What is to be asked lies in a file until its turn comes.
+    """
 
     known = KNOWN
 
@@ -230,40 +250,96 @@ class _Fetching(Asking[Bucket, Entry]):
         name: str,
         until: float,
         allowance: Allowance | None,
+        seconds: float | None = None,
     ) -> None:
         super().__init__(run, config.http, name, config.fetch.backlog_bytes)
         self.config, self.earlier_parts, self.until, self.allowance = config, earlier_parts, until, allowance
+        self.seconds = config.fetch.round_seconds if seconds is None else seconds
 
-    def begin(self, element: object) -> Bucket:
-        """The bucket of one group of FETCH_PLAN."""
+    def __enter__(self) -> Self:
+        self._plans = tempfile.TemporaryFile()
+        self._open_hosts: dict[int, set[str]] = defaultdict(set)
+        return super().__enter__()
+
+    def __exit__(self, *raised: Any) -> None:
+        super().__exit__(*raised)
+        self._plans.close()
+
+    def cut(self, element: object) -> Iterator[Chain[_Order]]:
+        """One group of FETCH_PLAN: an order for all hosts but the large ones, and a chain for each of these."""
         number, table = cast(tuple[int, pa.Table], element)
         known = pc.unique(table.filter(table.column("known")).column("url"))
         wanted = pc.unique(table.column("url"))
-        urls = sorted(wanted.filter(pc.invert(pc.is_in(wanted, value_set=known))).to_pylist(), key=_host_first)
-        parts = {}
-        for start in range(0, len(urls), URLS_A_PART):
-            chunk = sorted(urls[start : start + URLS_A_PART])
-            # Named by its contents, so that a run that was killed finds the parts it had finished, and by what the
-            # store held before, so that a later round for the same URLs gets a part of its own.
-            identity = "\n".join([str(self.earlier_parts), *chunk])
-            parts[f"{number:05d}-{key_of(hash64(identity))}"] = chunk
+        urls = wanted.filter(pc.invert(pc.is_in(wanted, value_set=known)))
+        hosts = hosts_of(urls)
+        order, found = np.argsort(hosts, kind="stable"), np.unique(hosts, return_counts=True)[1]
+        largest = found.max(initial=0)
+        starts = np.cumsum(found) - found
+        small = np.ones(len(urls), bool)
+        for place in np.flatnonzero(found > LARGE_HOST):
+            rows = order[starts[place] : starts[place] + found[place]]
+            small[rows] = False
+            of_host = urls.take(pa.array(rows))
+            # By their hashes, so that neither a bad folder comes in a row nor what a budget does not allow comes first.
+            of_host = of_host.take(pa.array(np.argsort(hash_strings(of_host), kind="stable")))
+            yield Chain(deque(self._slices(number, of_host)), len(of_host), is_large=True)
+        if small.any():
+            yield Chain(deque([self._kept(number, urls.filter(pa.array(small)), 0)]), int(largest))
+
+    def _slices(self, number: int, urls: pa.Array) -> Iterator[_Order]:
+        for start in range(0, len(urls), LARGE_HOST):
+            some = urls.slice(start, LARGE_HOST)
+            yield self._kept(number, some, len(urls) - start - len(some))
+
+    def _kept(self, number: int, urls: pa.Array, behind: int) -> _Order:
+        """An order whose addresses are written down."""
+        batch = pa.record_batch([urls], ["url"])
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
+        start = self._plans.seek(0, os.SEEK_END)
+        self._plans.write(sink.getvalue())
+        self._plans.flush()
+        return _Order(number, start, self._plans.tell() - start, behind)
+
+    def _addresses(self, order: _Order) -> list[str]:
+        with pa.ipc.open_stream(os.pread(self._plans.fileno(), order.length, order.start)) as reader:
+            found: list[str] = reader.read_all().column("url").to_pylist()
+        return found
+
+    def begin(self, order: _Order, chain: Chain[_Order]) -> Bucket:
+        """The bucket of an order."""
+        urls = sorted(self._addresses(order), key=_host_first)
+        chunks = (sorted(urls[start : start + URLS_A_PART]) for start in range(0, len(urls), URLS_A_PART))
+        parts = {self._part(order.number, chunk): chunk for chunk in chunks}
         config = self.config
-        self.recall(f"{number:05d}")
+        self.recall(f"{order.number:05d}")
         return Bucket(
             self.visits, self.run.images, parts, config.http, config.image, config.fetch, self.beacon, self.until,
-            self.allowance,
+            self.allowance, seconds=self.seconds + chain.since - pace.CLOCK.now(), behind=order.behind, news=self.news,
         )  # fmt: skip
 
-    def results(self, element: object, bucket: Bucket | None) -> Iterator[Entry]:
-        """The manifest rows of the bucket's parts."""
+    def _part(self, number: int, urls: Sequence[str]) -> str:
+        """The name of a part: by its contents, so that a run that was killed finds the parts it had finished, and by
+        what the store held before, so that a later round for the same URLs gets a part of its own."""
+        identity = "\n".join([str(self.earlier_parts), *urls])
+        return f"{number:05d}-{key_of(hash64(identity))}"
+
+    def results(self, order: _Order, bucket: Bucket | None, chain: Chain[_Order]) -> Iterator[Entry]:
+        """The manifest rows of the bucket's parts; and of what is left of a chain whose host has no more time, or is
+        given up, or is not to be asked for more."""
         assert bucket is not None
         for part, _ in bucket.parts(self.throttled):
             yield from entries_of_part(self.run.images, part)
-        number, _ = cast(tuple[int, pa.Table], element)
         if hosts := bucket.open_hosts:
-            self.remember(f"{number:05d}", hosts)
-        if self.config.fetch.max_bytes:
-            with files.write_atomic(files.join(_spent_folder(self.run), f"{number:05d}"), "w") as stream:
+            self._open_hosts[order.number] |= hosts
+            self.remember(f"{order.number:05d}", self._open_hosts[order.number])
+            while chain.orders:
+                urls = sorted(self._addresses(chain.orders.popleft()))
+                yield from write_unasked(self.run.images, self._part(order.number, urls), urls, NOT_REACHED)
+        if self.config.fetch.max_bytes and bucket.received:
+            name = f"{order.number:05d}-{uuid.uuid4().hex}"
+            with files.write_atomic(files.join(_spent_folder(self.run), name), "w") as stream:
                 stream.write(str(bucket.received))
 
 

@@ -57,6 +57,9 @@ class RuleOnGroups(beam.DoFn):
     def process(self, group: tuple[int, pa.Table]) -> Iterator[object]:
         part, table = group
         reasons, _ = self.rule(table)
+        if reasons.null_count == len(reasons):  # as of most groups, which then need not be held twice
+            yield group
+            return
         keep = reasons.is_null()
         yield part, table.filter(keep)
         drop = pc.invert(keep)

@@ -88,7 +88,7 @@ def test_a_clock_that_jumps_lengthens_no_wait(
 def test_only_what_will_be_of_use_is_kept(standing_clock: StandingClock, tmp_path: Path) -> None:
     file = str(tmp_path / "known")
     first, second = Memory(), Memory()
-    first.hosts |= {name: HostMemory(not_before=wait) for name, wait in (("slow", 9.0), ("quick", 1.0), ("other", 9.0))}
+    first.hosts |= {name: HostMemory(not_before=wait) for name, wait in (("slow", 9.0), ("quick", 0.4), ("other", 9.0))}
     remember(file, first, {"slow", "quick"})
     second.hosts["slow"] = mine = HostMemory(not_before=12.0)
     recall(file, second)

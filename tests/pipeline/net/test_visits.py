@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -32,7 +33,7 @@ def outcome(http: HttpConfig, urls: dict[str, list[str]]) -> Outcome:
     errors: list[BaseException] = []
 
     def visit(of_host: list[str]) -> Visit:
-        async def work(client: PoliteClient, _slots: Slots) -> None:
+        async def work(client: PoliteClient, _slots: Slots, _goes_on: Callable[[], bool]) -> None:
             for url in of_host:
                 reasons[url] = (await client.get(url)).reason
 
@@ -168,7 +169,7 @@ def test_visits_that_are_given_up_end(quick: HttpConfig) -> None:
     begun, ended = [], []
 
     def visit(name: str, seconds: float) -> Visit:
-        async def work(_client: PoliteClient, _slots: Slots) -> None:
+        async def work(_client: PoliteClient, _slots: Slots, _goes_on: Callable[[], bool]) -> None:
             begun.append(name)
             await asyncio.sleep(seconds)
 
@@ -191,11 +192,44 @@ def test_visits_that_are_given_up_end(quick: HttpConfig) -> None:
     assert begun == ["long", "other"] and ended == [("long", asyncio.CancelledError), ("other", type(None))]
 
 
-def test_a_visit_ends_in_its_time(quick: HttpConfig) -> None:
+def test_a_hosts_time_is_over_when_nobody_elses_lasts(quick: HttpConfig) -> None:
+    """A short visit goes on beside a longer one, and while more are to come; then both leave what is not begun."""
+    over = threading.Semaphore(0)
+    asked = {"short": 0, "long": 0}
+    at_end = {}
+
+    def visit(name: str, seconds: float) -> Visit:
+        async def work(_client: PoliteClient, _slots: Slots, goes_on: Callable[[], bool]) -> None:
+            while goes_on():
+                asked[name] += 1
+                await asyncio.sleep(0.01)
+
+        def ended(error: BaseException | None) -> None:
+            at_end[name] = error
+            over.release()
+
+        return Visit(1, work, ended, seconds)
+
+    with visits(quick) as shared:
+        with shared.expecting():
+            shared.begin([visit("short", 0.0)])
+            assert not over.acquire(timeout=0.1)
+            shared.begin([visit("long", 0.3)])
+            before = asked["short"]
+        for _ in range(2):
+            assert over.acquire(timeout=30)
+        assert at_end == {"short": None, "long": None}
+        assert asked["short"] > before + 5  # beside the long one
+        shared.begin([visit("none", 0.0)])
+        assert over.acquire(timeout=30) and "none" not in asked
+
+
+def test_a_visit_ends_at_its_moment(quick: HttpConfig) -> None:
+    """Even with what is under way."""
     over = threading.Event()
     told = []
 
-    async def work(_client: PoliteClient, _slots: Slots) -> None:
+    async def work(_client: PoliteClient, _slots: Slots, _goes_on: Callable[[], bool]) -> None:
         await asyncio.sleep(3600)
 
     def ended(error: BaseException | None) -> None:
@@ -203,7 +237,7 @@ def test_a_visit_ends_in_its_time(quick: HttpConfig) -> None:
         over.set()
 
     with visits(quick) as shared:
-        shared.begin([Visit(1, work, ended, seconds=0.05)])
+        shared.begin([Visit(1, work, ended, until=time.time() + 0.05)])
         assert over.wait(30)
     assert told == [None]
 

@@ -84,7 +84,7 @@ def test_rounds_go_on_in_one_command_and_other_processes(
     server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every round has new worker processes, which ask no policy file again."""
-    words = ["--http.delay", "0.25", "--fetch.round-seconds", "1.6", "--workers", "2"]
+    words = ["--http.delay", "0.25", "--fetch.round-seconds", "0.6", "--workers", "2"]
     statuses = fetched(server, tmp_path, 2, *words)
     told = capsys.readouterr().err
     assert told.count("the next round") >= 2 and "0 image URLs" not in told
