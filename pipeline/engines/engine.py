@@ -16,10 +16,12 @@ from pathlib import Path
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from pipeline.engines import dataflow, graph_cache
 from pipeline.engines.failures import told_as_mistakes
+from pipeline.engines.in_process import InProcessRunner
 from pipeline.engines.local_workers import worker_command
 from pipeline.engines.portable import LostWorkerError, check_endpoint, told_as_failed_job
 from pipeline.engines.spark import spark_options, submitted
@@ -121,7 +123,7 @@ class Engine:
         workers = self.workers or ((os.cpu_count() or 1) if parallel else 1)
         with contextlib.ExitStack() as stack:
             folder = stack.enter_context(_shuffle_folder(self.run_folder))
-            runner = FnApiRunner()
+            runner: PipelineRunner = FnApiRunner() if self._fixed_mode else InProcessRunner()
             if not self._fixed_mode and workers > 1:
                 options.append(f"--direct_num_workers={workers}")
                 threads = max(1, (os.cpu_count() or 1) // workers)
@@ -131,7 +133,7 @@ class Engine:
 
 
 @contextlib.contextmanager
-def _graph(options: Sequence[str], runner: FnApiRunner | None = None, folder: str = "") -> Iterator[beam.Pipeline]:
+def _graph(options: Sequence[str], runner: PipelineRunner | None = None, folder: str = "") -> Iterator[beam.Pipeline]:
     """A graph that runs at the end of the block. Its temporary folder goes also when building it fails, since Beam
     keeps that one; it lies in ``folder``, which goes after a kill too."""
     with _temporary_files_in(folder):

@@ -1,9 +1,9 @@
 """Remembers what Beam works out anew for every step of a graph, which is half of what a small run costs.
 
-Beam reads the signatures of all methods of a step some eight times, looking for state and timers among others, and
-parses its command line each time an option is asked for: 100,000 signatures and 2,700 command lines for the fifteen
-graphs of a run of 60 pairs, more than half of its 7.4 seconds of processor time. They depend on code and on the command
-line alone. Where Beam has other insides than those known here, nothing is changed.
+Beam reads the signatures of all methods of a step some eight times, looking for state and timers among others, reads
+the sources of its functions, and parses its command line each time an option is asked for: 100,000 signatures and 2,700
+command lines for the fifteen graphs of a run of 60 pairs, more than half of its 7.4 seconds of processor time. They
+depend on code and on the command line alone. Where Beam has other insides than those known here, nothing is changed.
 """
 
 import types
@@ -17,7 +17,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.options.value_provider import ValueProvider
 from apache_beam.transforms import core, userstate
 
-__all__ = ["install", "remember_signatures", "remember_specs", "remember_views"]
+__all__ = ["install", "remember_mixed", "remember_signatures", "remember_specs", "remember_views"]
 
 Arguments = tuple[list[str], list[Any]]
 Specs = tuple[set[Any], set[Any]]
@@ -31,6 +31,7 @@ def install() -> None:
     """Has Beam, in this process, remember all of them."""
     for owner, name, remember in (
         (core, "get_function_args_defaults", remember_signatures),
+        (core, "_check_fn_use_yield_and_return", remember_mixed),
         (userstate, "get_dofn_specs", remember_specs),
         (PipelineOptions, "view_as", remember_views),
     ):
@@ -52,6 +53,21 @@ def remember_signatures(read: Callable[[Any], Arguments]) -> Callable[[Any], Arg
         if found is None:
             found = known[function] = read(method)
         return list(found[0]), list(found[1])
+
+    return remembered
+
+
+def remember_mixed(read: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    """``read``, which looks in a function's source for ``yield`` beside ``return``, asked once for each source."""
+    known: WeakKeyDictionary[types.CodeType, bool] = WeakKeyDictionary()
+
+    def remembered(function: Any) -> bool:
+        code = getattr(function, "__code__", None)
+        if type(code) is not types.CodeType or hasattr(function, "__wrapped__"):
+            return read(function)
+        if code not in known:
+            known[code] = read(function)
+        return known[code]
 
     return remembered
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -77,10 +78,15 @@ def test_what_the_machine_lacks_is_told_in_a_line(
     assert "Traceback" not in caplog.text + capfd.readouterr().err
 
 
-def test_a_defect_keeps_its_traceback(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(ZeroDivisionError):
-        Engine(RunFolder(str(tmp_path))).run("fail", lambda root: root | beam.Create([1]) | beam.Map(fail))
-    assert "Traceback" in caplog.text
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_defect_keeps_its_traceback_and_names_its_step(
+    workers: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = Engine(RunFolder(str(tmp_path)), workers=workers)
+    with pytest.raises((ZeroDivisionError, RuntimeError)) as caught:
+        engine.run("fail", lambda root: root | beam.Create([1]) | "Fail" >> beam.Map(fail) | beam.Map(str))
+    told = caplog.text + "".join(traceback.format_exception(caught.value))
+    assert "in fail\n" in told and "Fail" in told and "in the step Map(str)" not in told
 
 
 def interrupt(number: int) -> int:

@@ -13,7 +13,7 @@ from apache_beam.transforms.timeutil import TimeDomain
 from apache_beam.transforms.userstate import BagStateSpec, TimerSpec
 
 from pipeline.engines import graph_cache
-from pipeline.engines.graph_cache import remember_signatures, remember_specs, remember_views
+from pipeline.engines.graph_cache import remember_mixed, remember_signatures, remember_specs, remember_views
 
 plain_specs = userstate.get_dofn_specs
 plain_arguments = core.get_function_args_defaults
@@ -104,6 +104,27 @@ def test_a_class_of_steps_is_searched_once_but_for_those_with_methods_of_their_o
     own.process = Stateful().process
     assert [remembered(step) for step in (first, second, own)] == [(set(), set()), (set(), set()), ({SEEN}, set())]
     assert asked == [first, own]
+
+
+def mixed(element: str) -> Any:
+    """Both gives and returns."""
+    if element:
+        return [element]
+    yield element
+
+
+def test_sources_are_searched_once_each() -> None:
+    asked: list[Any] = []
+
+    def read(function: Any) -> bool:
+        asked.append(function)
+        found: bool = core._check_fn_use_yield_and_return(function)
+        return found
+
+    remembered = remember_mixed(read)
+    functions = [mixed, free, Steps().plain, mixed, free, Steps().plain, len]
+    assert [remembered(function) for function in functions] == [True, False, False, True, False, False, False]
+    assert len(asked) == 4
 
 
 FLAGS = ["--runner=DirectRunner", "--experiments=one", "--experiments=two", "--streaming"]
