@@ -138,8 +138,9 @@ class Breaks(Split):
 
 
 def test_an_error_comes_out_as_it_is_and_steps_are_ended() -> None:
-    with pytest.raises(ValueError, match=r"^element 1$"):
+    with pytest.raises(ValueError) as caught:
         outcome(InProcessRunner(), lambda root: {"x": root | beam.Create(range(3)) | beam.ParDo(Breaks())})
+    assert str(caught.value) == "element 1" and caught.value.__notes__ == ["in the step ParDo(Breaks)"]
     assert CALLED == ["setup", "teardown"]
 
 
