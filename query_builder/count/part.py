@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from query_builder.clean.characters import LOWER
+from query_builder.count.folding import fold_forms
 from query_builder.count.tokens import FIRST, FORM_MASK, JOINT_MASK, SECOND, Counts
 from query_builder.hash_table import Bytes, Longs, hash_bytes
 from query_builder.normalize import IGNORABLE, words
@@ -41,16 +41,6 @@ class FormTable(NamedTuple):
 def _hash_all(data: Bytes, offsets: npt.NDArray[np.int64], out: Longs) -> None:
     for row in range(len(out)):
         out[row] = hash_bytes(data, offsets[row], offsets[row + 1])
-
-
-@compiled
-def _mark_ascii(data: Bytes, offsets: Longs, ascii_only: npt.NDArray[np.bool_]) -> None:
-    for row in range(len(ascii_only)):
-        ascii_only[row] = True
-        for index in range(np.int64(offsets[row]), np.int64(offsets[row + 1])):
-            if data[index] >= 0x80:
-                ascii_only[row] = False
-                break
 
 
 def hash_column(column: pa.LargeBinaryArray) -> Longs:
@@ -137,15 +127,13 @@ def write_part(folder: str, counts: Counts) -> dict[str, int]:
     may give none or several), how often the most frequent one does, how many rows and distinct pairs it has. Spends the
     counts' pairs."""
     size = counts.forms
-    offsets = counts.offsets[: size + 1]
+    offsets = counts.offsets[: size + 1].astype(np.int64)
     occurrences = counts.occurrences
     letters = counts.letters[: int(offsets[-1])]
-    plain = np.empty(size, np.bool_)
-    _mark_ascii(letters, offsets, plain)
-    # A form of ASCII letters only needs lower-casing; the others go through the normal form, which may give any number
-    # of words.
-    forms = _binary(letters, offsets.astype(np.int64))
-    lowered = _binary(LOWER[letters], offsets.astype(np.int64))
+    # What compiled code doesn't fold letter by letter goes through the normal form, which may give any number of words.
+    forms = _binary(letters, offsets)
+    folded, folded_offsets, plain = fold_forms(letters, offsets)
+    lowered = _binary(folded, folded_offsets)
     first, last = np.arange(size, dtype=np.int64), np.arange(size, dtype=np.int64)
     replaced: list[bytes] = []
     more_words: list[bytes] = []

@@ -20,7 +20,7 @@ from query_builder.hash_table import FNV_OFFSET, FNV_PRIME, MIX_1, ONE, SHIFT, B
 from query_builder.normalize import IGNORABLE, UNSPACED, words
 from webimagetext.compiled import compiled
 
-__all__ = ["JOINTS", "Counts"]
+__all__ = ["JOINTS", "Counts", "code_point_at"]
 
 BREAK, LETTER, MARK, ALONE, SPACE, HYPHEN, IGNORED = range(7)
 # What may stand between the two words of a bigram, by the two lowest bits of its key: a blank, a hyphen, nothing.
@@ -84,7 +84,7 @@ def letter_classes() -> Bytes:
 
 
 @compiled
-def _code_point(text: Bytes, i: int) -> tuple[np.int64, int]:
+def code_point_at(text: Bytes, i: int) -> tuple[np.int64, int]:
     """The code point at ``i``, one of two bytes or more, and its length."""
     c, d = np.int64(text[i]), np.int64(text[i + 1] & 63)
     if c < 0xE0:
@@ -125,7 +125,7 @@ def count_text(
     while i < length:
         cp, width = np.int64(text[i]), 1
         if cp >= 0x80:
-            cp, width = _code_point(text, i)
+            cp, width = code_point_at(text, i)
         kind = classes[cp]
         if kind == SPACE:
             joint = 0 if joint in (0, 2) else NO_JOINT
@@ -144,7 +144,7 @@ def count_text(
         while i < length:
             cp, width = np.int64(text[i]), 1
             if cp >= 0x80:
-                cp, width = _code_point(text, i)
+                cp, width = code_point_at(text, i)
             following = classes[cp]
             if following == MARK:
                 kind = MARK  # marks that don't belong to an ideograph go with the letters after them
