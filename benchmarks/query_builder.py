@@ -118,8 +118,7 @@ def rows(result: dict[str, Any]) -> list[Row]:
     """The line of the table."""
     return [
         Row(
-            f"`query_builder build` of a dump alone: {figure(result['ours'])} MB of XML a second, counted and chosen "
-            f"({figure(result['ours_plain'])} where it is not packed)",
+            f"`query_builder build` of a dump alone: {figure(result['ours'])} MB of XML a second, counted and chosen",
             f"gensim, counting: {figure(result['peer'])}; wikiextractor, extraction alone: "
             f"{figure(result['wikiextractor'])}",
             f"{times(result['ratio'])}; {times(result['ratio_to_wikiextractor'])}",

@@ -33,7 +33,7 @@ _TEXT = re.compile(rb'<text xml:space="preserve">(.*?)</text>', re.DOTALL)
 _SECTION = re.compile(rb"(?m)^(?===[^=])")
 _WORD = re.compile(rb"(?<=[ (])[a-z]{4,}(?=[ ,.;)])")
 REDRAWN = 0.65  # of the plain words
-VOCABULARY = 1_200_000
+VOCABULARY = 600_000
 DRAWS = 1 << 18
 STEEPNESS, OFFSET = 1.25, 20.0  # of the law of Zipf and Mandelbrot that the words are drawn by
 

@@ -52,7 +52,7 @@ from webimagetext.temporary import remove_temporary_of
 __all__ = ["build"]
 
 # Raise the one of what would be counted differently from the same dump: with all sections, or without some.
-COUNTING_ALL, COUNTING_TEXT = 3, 4
+COUNTING_ALL, COUNTING_TEXT = 3, 5
 MERGING_VERSION = 2  # raise it when the same counts would be merged differently
 NEAR_WORDS = 10  # words down to this fraction of the threshold are kept as near misses
 

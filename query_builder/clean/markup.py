@@ -11,7 +11,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from query_builder.clean.templates import BLOCK, CODE_POINT, FUNCTION, LAST_ALONE, PARTED, RANGES, SLASHED
+from query_builder.clean.templates import (
+    BLOCK,
+    CODE_POINT,
+    ENDLESS,
+    FUNCTION,
+    LAST_ALONE,
+    NAMED,
+    PARTED,
+    RANGES,
+    SLASHED,
+)
 from query_builder.hash_table import HashTable, hash_table
 
 __all__ = ["Markup", "SiteRules", "markup_tables", "site_rules"]
@@ -138,6 +148,10 @@ SHOWN_TEMPLATES: dict[tuple[int, ...], tuple[str, ...]] = {
 }  # fmt: skip
 PARTED_ARGUMENTS: dict[tuple[int, ...], tuple[str, ...]] = {(1, 2, 3): ("nihongo", "nihongo3")}
 QUOTATIONS = ("quote", "blockquote", "block quote", "quotation", "cquote", "pull quote")
+LIST_TEMPLATES = (
+    "hlist", "flatlist", "plainlist", "unbulleted list", "ubl", "ublist", "plain list", "flat list", "ordered list",
+    "bulleted list", "bullet list", "unordered list", "columns-list", "horizontal list", "olist", "blist",
+)  # fmt: skip
 FRACTIONS = ("frac", "fraction", "sfrac", "bruch")
 CONVERSIONS = ("convert", "cvt", "conv")
 TRANSLITERATIONS = ("transl", "transliteration", "translit")
@@ -251,15 +265,18 @@ def markup_tables(rules: SiteRules) -> Markup:
         hash_table(
             {form: 1 for name in rules.sections for form in (_ascii_lower(name), _ascii_lower(name.capitalize()))}
         ),
-        hash_table(_shown_templates()),
+        hash_table(_shown_templates(lists=bool(rules.sections))),
     )
 
 
-def _shown_templates() -> dict[str, int]:
-    """What templates show, as query_builder/clean/templates.py reads it."""
+def _shown_templates(*, lists: bool) -> dict[str, int]:
+    """What templates show, as query_builder/clean/templates.py reads it; ``lists``, those of lists too, and quotations
+    named ``text``. What counts all sections, as the published rules do, has these hidden as it always had."""
     shown = {name: FUNCTION * (name[-1] == ":") | _bits(of) for of, names in SHOWN_TEMPLATES.items() for name in names}
     shown |= {name: PARTED | _bits(of) for of, names in PARTED_ARGUMENTS.items() for name in names}
-    shown |= dict.fromkeys(QUOTATIONS, BLOCK | _bits((1,)))
+    shown |= dict.fromkeys(QUOTATIONS, BLOCK | NAMED * lists | _bits((1,)))
+    if lists:
+        shown |= dict.fromkeys(LIST_TEMPLATES, BLOCK | PARTED | ENDLESS | _bits(range(1, 8)))
     shown |= dict.fromkeys(FRACTIONS, SLASHED | _bits((1, 2, 3)))
     shown |= dict.fromkeys(CONVERSIONS, RANGES | _bits((1, 2)))
     shown |= dict.fromkeys(TRANSLITERATIONS, LAST_ALONE | _bits((2, 3)))

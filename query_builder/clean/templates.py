@@ -30,9 +30,11 @@ from webimagetext.compiled import compiled
 __all__ = [
     "BLOCK",
     "CODE_POINT",
+    "ENDLESS",
     "FUNCTION",
     "LAST_ALONE",
     "MAX_SHOWN",
+    "NAMED",
     "PARTED",
     "RANGES",
     "SLASHED",
@@ -49,11 +51,15 @@ MAX_SHOWN = 256  # such templates within each other; deeper ones are hidden like
 LONGEST_PARAMETER = 40  # bytes of a parameter's name that are looked at
 # What an entry of the table says: eight bits for the arguments that show (the lowest for what follows a colon), what
 # stands between them or whether the last one shows alone, whether a third and fourth show after a word like "to", that
-# it begins with a colon, that it stands in lines of its own, and a code point that the template stands for.
-SLASHED, PARTED, LAST_ALONE, RANGES, FUNCTION, BLOCK = (1 << bit for bit in range(8, 14))
+# it begins with a colon, that it stands in lines of its own, that its first argument may be named "text", that what
+# holds for the seventh argument does for all behind it, and a code point that the template stands for.
+SLASHED, PARTED, LAST_ALONE, RANGES, FUNCTION, BLOCK, NAMED, ENDLESS = (1 << bit for bit in range(8, 16))
 CODE_POINT = 16  # bits below it
+MOST = 7  # arguments told apart
 SPEC, NUMBER, START, VISIBLE = range(4)
 EQUALS = ord("=")
+TEXT = -2  # the number of an argument named so
+_TEXT_HASH = np.uint64(hash_text("text"))
 # Between the two ends of a range that is converted: {{convert|5|to|10|km}}.
 _RANGE_HASHES = np.array(
     [hash_text(word) for word in ("to", "and", "by", "or", "x", "-", "+", "–", "×", "±")], np.uint64
@@ -112,7 +118,11 @@ def begin_argument(
         shown[top, NUMBER] += 1
         number = shown[top, NUMBER]
     spec = shown[top, SPEC]
-    visible = 0 <= number < 8 and spec >> number & 1
+    if number == TEXT:
+        number = 1 if spec & NAMED else -1
+    if number > MOST and spec & ENDLESS:
+        number = MOST
+    visible = 0 <= number <= MOST and spec >> number & 1
     shown[top, VISIBLE] = visible
     if visible and n > began:
         if spec & LAST_ALONE:
@@ -152,18 +162,20 @@ def _end_argument(out: Bytes, n: int, shown: Shown, top: int) -> int:
 
 @compiled
 def _parameter(text: Bytes, i: int, length: int) -> tuple[int, bool, int]:
-    """The number that the argument at ``i`` is given by name (``1=``; -1 for a name that is none), whether it is named,
-    and where its value begins."""
-    j, number, digits, letters = i, 0, 0, 0
+    """The number that the argument at ``i`` is given by name (``1=``; TEXT for ``text=``, -1 for another name that is
+    none), whether it is named, and where its value begins."""
+    j, number, digits, letters, first, last = i, 0, 0, 0, i, i
     while j < length and j - i < LONGEST_PARAMETER and text[j] != EQUALS:
         c = text[j]
         if 48 <= c <= 57:
             number, digits = min(number * 10 + c - 48, 1000), digits + 1
         elif 97 <= LOWER[c] <= 122 or c in (DASH, UNDERSCORE):
-            letters += 1
+            first, last, letters = first if letters else j, j + 1, letters + 1
         elif c in (BAR, BRACE, BRACKET, CLOSING_BRACE) or (c != BLANK and c != NEWLINE):
             return 0, False, i
         j += 1
     if j >= length or text[j] != EQUALS or digits + letters == 0:
         return 0, False, i
-    return (number if not letters else -1), True, j + 1
+    if letters:
+        number = TEXT if last - first == letters and hash_bytes(text, first, last) == _TEXT_HASH else -1
+    return number, True, j + 1

@@ -41,6 +41,27 @@ def test_headings_and_sections_of_links_are_left_out(wikitext: str, expected: st
     assert " ".join("".join(c if c.isalnum() else " " for c in text).split()) == expected
 
 
+@pytest.mark.parametrize(
+    ("wikitext", "expected"),
+    [
+        ("a {{quote|text=b c.|author=d}} e", ["a", "b c.", "e"]),
+        ("a {{quote|sign=x|text = b [[c|d]]\n|source=f}} e", ["a", "b d", "e"]),
+        ("a {{quote|texts=b|1=c}} e {{lang|fr|text=g}}", ["a", "c", "e"]),
+        ("a {{hlist|b|c [[d]]|e|f|g|h|i|j|style=k}} l", ["a", "b", "c d", "e", "f", "g", "h", "i", "j", "l"]),
+        ("{{ordered list|start=4\n| b.\n| c\n}}", ["b.", "c"]),
+        ("{{columns-list|colwidth=30em|\n* [[b|c]]<ref>d</ref>\n* e}} {{nowrap|f|g|h}}", ["* c", "* e", "f"]),
+    ],
+)
+def test_lists_and_quotations_show(wikitext: str, expected: list[str]) -> None:
+    lines = clean_text(escape(wikitext), WITHOUT)[0].split("\n")
+    assert [line.strip() for line in lines if line.strip()] == expected
+
+
+def test_where_all_sections_count_these_stay_hidden() -> None:
+    tables = markup_tables(site_rules("en", {}))
+    assert clean_text("a {{hlist|b|c}} {{quote|text=d}}", tables)[0].split() == ["a"]
+
+
 def test_other_languages_have_their_own_titles() -> None:
     tables = markup_tables(site_rules("fr", {}, without_lists_of_links=True))
     assert clean_text("a\n== Références ==\nb\n== Liens externes ==\nc", tables)[0].split() == ["a"]
