@@ -44,8 +44,8 @@ class DuplicatePair:
 
 
 class DuplicateImageCaption:
-    """One row for each picture, by its content, and caption, in normal form. Rows with an equal ``sha256`` are to lie
-    together.
+    """One row for each picture, by its content, and caption, in normal form. Rows that agree in both are to
+    lie together.
 
     The same picture with another caption stays: it says something new.
     """

@@ -11,15 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.dedup.near import band_keys, repeated_in_groups
-from pipeline.hashing import from_hex, hash_numbers
+from pipeline.hashing import from_hex, hash64, hash_numbers
+from query_builder.normalize import normalize
 from webimagetext.hashing import mix
 
 __all__ = [
     "PICTURES",
     "VERDICTS",
     "RepeatedPicture",
+    "by_caption",
     "by_content",
     "by_key",
+    "each_once",
     "keyed",
     "settled",
     "verdicts",
@@ -55,9 +58,22 @@ def by_content(batch: pa.RecordBatch) -> UInt64:
     return mix(from_hex(batch.column("sha256")))
 
 
+def by_caption(batch: pa.RecordBatch) -> UInt64:
+    """Keys rows of JOINED by their caption in normal form."""
+    captions = batch.column("caption").to_pylist()
+    return np.array([hash64(normalize(caption)) for caption in captions], dtype=np.uint64)
+
+
 def by_key(batch: pa.RecordBatch) -> UInt64:
     """Keys rows of PICTURES."""
     return np.asarray(batch.column("key").to_numpy(zero_copy_only=False))
+
+
+def each_once(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows of a batch with a picture, the first of each, by content. Rows of a popular picture become as few as
+    there are batches."""
+    _, first = np.unique(from_hex(batch.column("sha256")), return_index=True)
+    return batch.take(pa.array(first))
 
 
 def keyed(batch: pa.RecordBatch, distance: int | None, with_contents: bool, earlier: bool) -> pa.RecordBatch:
@@ -65,9 +81,8 @@ def keyed(batch: pa.RecordBatch, distance: int | None, with_contents: bool, earl
 
     ``distance`` (bits) asks for the keys of near pictures, ``with_contents`` for those of equal ones.
     """
-    batch = batch.filter(pc.is_valid(batch.column("sha256")))
-    contents, first = np.unique(from_hex(batch.column("sha256")), return_index=True)
-    batch = batch.take(pa.array(first))
+    batch = each_once(batch.filter(pc.is_valid(batch.column("sha256"))))
+    contents = from_hex(batch.column("sha256"))
     hashes = hash_numbers(batch.column("phash"))
     sides = [pc.fill_null(batch.column(name), 0).cast(pa.int64()) for name in ("original_width", "original_height")]
     pixels = pc.multiply(*sides).to_numpy(zero_copy_only=False)

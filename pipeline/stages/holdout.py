@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from pipeline.config import RunConfig
 from pipeline.dedup.copies import links_of_copies, sketched
 from pipeline.dedup.holdout import HELD, LINKS, links, returned
-from pipeline.dedup.pictures import PICTURES, VERDICTS, by_content, by_key, keyed, settled
+from pipeline.dedup.pictures import PICTURES, VERDICTS, by_content, by_key, each_once, keyed, settled
 from pipeline.hashing import from_hex
 from pipeline.keeping.folder import RunFolder, part_name
 from pipeline.keeping.manifest import read_table, rows_in, write_manifest
@@ -27,7 +27,7 @@ from pipeline.stages.join import JOINED_A_PART, PICTURE_COLUMNS, ROWS_RATIO, Fin
 from pipeline.tables.batches import combine
 from pipeline.tables.gather import Gather, Meet
 from pipeline.tables.outputs import parts_for
-from pipeline.tables.progress import ReportRows
+from pipeline.tables.progress import ReportRows, reported
 from pipeline.tables.schema import JOINED
 from pipeline.tables.sink import WriteTable, write_part
 from pipeline.tables.source import ReadTable
@@ -77,13 +77,13 @@ def _work(context: Context) -> None:
 def draw(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
     """Joined pictures -> those that are drawn, and the links between them."""
     distance, altered, rows = config.package.holdout_distance, config.package.holdout_altered, rows_in(run.joined)
+    read = root | "Read pictures" >> ReadTable(run.joined, PICTURE_COLUMNS)
     sides = {
-        "rows": root | "Read pictures" >> ReadTable(run.joined, PICTURE_COLUMNS),
+        "rows": reported(read, run, NAME) | "Each once" >> beam.Map(each_once).with_output_types(pa.RecordBatch),
         "verdicts": root | "Find near" >> FindRepeats([run.joined], [], distance, altered, ReportRows(run, NAME)),
     }
     keys, schemas = {"rows": by_content, "verdicts": by_verdict}, {"rows": ROWS, "verdicts": VERDICTS}
     met = sides | "By picture" >> Meet(keys, parts_for(rows, JOINED_A_PART), schemas)
-    met |= "Report" >> beam.ParDo(ReportRows(run, NAME, "rows"))
     outputs = met | "Draw" >> beam.ParDo(_Draw(config)).with_outputs(DRAWN, SKETCHES, main="keyed")
     for output in (outputs.keyed, outputs[DRAWN], outputs[SKETCHES]):
         output.element_type = pa.RecordBatch

@@ -22,7 +22,7 @@ from pipeline.dedup.copies import sketched, verdicts_of_copies
 from pipeline.dedup.evaluation import EVALUATION, EvaluationPicture, EvaluationSet
 from pipeline.dedup.exact import DuplicateImageCaption
 from pipeline.dedup.near import band_keys
-from pipeline.dedup.pictures import PICTURES, VERDICTS, RepeatedPicture, by_content, by_key, keyed, verdicts
+from pipeline.dedup.pictures import PICTURES, VERDICTS, RepeatedPicture, by_caption, by_content, by_key, keyed, verdicts
 from pipeline.engines.watching import Beacon
 from pipeline.fetch.decided import fetch_settings, holds
 from pipeline.fetch.retry import best_rows
@@ -44,14 +44,15 @@ from pipeline.stages.fetch import fetch_pairs, left_of
 from pipeline.stages.match import automaton_of
 from pipeline.stages.own import apply_own
 from pipeline.stages.top_up import Reach, draw_from_reserve, last_draws_of, pairs_of, write_shortfall
-from pipeline.tables.batches import combine
+from pipeline.tables.batches import Keys, combine
 from pipeline.tables.gather import Gather, Meet
 from pipeline.tables.ledger import Rule, apply_rules, ledger
 from pipeline.tables.outputs import Group, Outputs, RuleOnGroups, parts_for, reject, split_outputs, write_rejects
-from pipeline.tables.progress import ReportRows
+from pipeline.tables.progress import ReportRows, reported
 from pipeline.tables.schema import IMAGES, JOINED, SCORES, SELECTED
-from pipeline.tables.sink import WriteGroups, WriteTable
+from pipeline.tables.sink import WriteGroups, WriteTable, by_pair
 from pipeline.tables.source import ReadTable
+from pipeline.tables.spread import BEYOND, BINS, CountKeys, Popular, copied, spread
 from pipeline.tables.vectors import WriteVector
 from pipeline.write.store import ImageReader, references_of
 from query_builder.normalize import NORMAL_FORM
@@ -127,7 +128,8 @@ def join_pairs(context: Context, number: int) -> None:
     """Joins the pairs of a round with their images, unless that is done."""
     marker, rows = context.run.packing(number, "pictures"), rows_in(pairs_of(context.run, number))
     if not is_complete(marker):
-        build, scored = partial(join_round, context=context, number=number), _is_scored(context.config)
+        popular = _popular(context, "addresses", [pairs_of(context.run, number)], "url", by_url, number)
+        build, scored = partial(join_round, context=context, number=number, popular=popular), _is_scored(context.config)
         context.engine.run(_name_of(number), build, total=rows, unit="pairs", heavy=scored and rows > SCORED_A_PART)
         mark_complete(marker, "")
 
@@ -140,8 +142,27 @@ def _is_scored(config: RunConfig) -> bool:
     return bool(config.package.hooks.scores or config.package.hooks.clip_checkpoint)
 
 
-def join_round(root: beam.Pipeline, context: Context, number: int) -> None:
-    """Pairs of a round and images -> pairs with a good image, and the ledger of the others."""
+def _popular(
+    context: Context, what: str, tables: Sequence[str], column: str, keys: Keys, number: int
+) -> Popular | None:
+    """Which values of a column of tables so many rows share that they are not to lie in one part; None where there
+    are too few rows for any."""
+    run, rows = context.run, sum(map(rows_in, tables))
+    if rows <= BEYOND * JOINED_A_PART:
+        return None
+    url, name = run.packing(number, f"{what}.npy"), f"count {what}"
+
+    def build(root: beam.Pipeline) -> None:
+        read = reported(root | "Read" >> ReadTable(tables, [column]), run, name)
+        read | WriteVector(CountKeys(keys), BINS, url)
+
+    context.engine.run(name, build, total=rows, unit="pairs")
+    return Popular(url, JOINED_A_PART)
+
+
+def join_round(root: beam.Pipeline, context: Context, number: int, popular: Popular | None) -> None:
+    """Pairs of a round and images -> pairs with a good image, and the ledger of the others. ``popular``: addresses of
+    very many pairs."""
     run, pairs = context.run, pairs_of(context.run, number)
     rows = rows_in(pairs)
     sides = {
@@ -150,7 +171,7 @@ def join_round(root: beam.Pipeline, context: Context, number: int) -> None:
     parts = parts_for(rows + rows_in(run.images), JOINED_A_PART)
     if _is_scored(context.config):
         parts = max(parts, min(parts_for(rows, SCORED_A_PART), SCORED_PARTS))
-    kept, lost = sides | "Join" >> JoinImages(run, context.config, parts, _name_of(number))
+    kept, lost = sides | "Join" >> JoinImages(run, context.config, parts, _name_of(number), popular)
     pictures, rejects = run.packing(number, "pictures"), [lost]
     if names := context.config.package.steps:
         batches, own = apply_own(kept | "Good" >> _Batches(), "package.steps", names, "package", JOINED)
@@ -167,19 +188,21 @@ def find_duplicates(context: Context, number: int) -> None:
     total, earlier = sum(map(rows_in, tables)), shards_of(context.config.earlier_runs)
     if package.near_duplicates is not None or earlier:
         total += key_rows([*tables, *earlier], package.near_duplicates)
-    build = partial(deduplicate, context=context, rounds=number + 1)
+    popular = _popular(context, "pictures", tables, "sha256", by_content, number)
+    build = partial(deduplicate, context=context, rounds=number + 1, popular=popular)
     context.engine.run(FIND_DUPLICATES, build, total=total, unit="rows")
 
 
-def deduplicate(root: beam.Pipeline, context: Context, rounds: int) -> None:
+def deduplicate(root: beam.Pipeline, context: Context, rounds: int, popular: Popular | None) -> None:
     """Pairs with an image, of all rounds -> each picture and caption once, how often each query drew them, and the
-    ledger."""
+    ledger. ``popular``: pictures of very many pairs."""
     run = context.run
     reach = Reach(run.plan, last_draws_of(run, rounds - 1))
     tables = [run.packing(number, "pictures") for number in range(rounds)]
     rows = sum(map(rows_in, tables))
     parts = parts_for(rows, JOINED_A_PART)
-    sides, keys = {"rows": root | "Read pictures" >> ReadTable(tables)}, {"rows": by_content, "verdicts": by_verdict}
+    sides = {"rows": root | "Read pictures" >> ReadTable(tables)}
+    keys = {"rows": spread(by_content, by_caption, popular), "verdicts": copied(by_verdict, popular)}
     schemas = {"rows": JOINED, "verdicts": VERDICTS}
     distance, earlier_runs = context.config.package.near_duplicates, shards_of(context.config.earlier_runs)
     altered = context.config.package.near_altered
@@ -289,14 +312,13 @@ class JoinImages(beam.PTransform):
     """Sides ``pairs`` (SELECTED) and ``images`` (IMAGES) -> pairs with a good image, as (part, table of JOINED); and
     the ledger. The pairs count as done of the stage ``name``."""
 
-    def __init__(self, run: RunFolder, config: RunConfig, parts: int, name: str) -> None:
+    def __init__(self, run: RunFolder, config: RunConfig, parts: int, name: str, popular: Popular | None) -> None:
         super().__init__()
-        self.work, self.parts = _JoinImages(run, config, name), parts
+        self.work, self.parts, self.popular = _JoinImages(run, config, name), parts, popular
 
     def expand(self, sides: dict[str, beam.PCollection]) -> Outputs:
-        groups = sides | "By URL" >> Meet(
-            dict.fromkeys(sides, by_url), self.parts, {"pairs": SELECTED, "images": IMAGES}
-        )
+        keys = {"pairs": spread(by_url, by_pair, self.popular), "images": copied(by_url, self.popular)}
+        groups = sides | "By URL" >> Meet(keys, self.parts, {"pairs": SELECTED, "images": IMAGES})
         return split_outputs(groups, "Join and apply image rules", self.work, Group)
 
 
@@ -355,8 +377,8 @@ class _JoinImages(beam.DoFn):
 
 
 class _DropRepeats(beam.DoFn):
-    """Groups of rows by picture, with the verdicts on them: keeps each picture and caption once, and drops what repeats
-    a better picture or one of an earlier run. Yields (part, table)."""
+    """Groups of rows by picture, a popular one's by caption too, with the verdicts on them: keeps each picture and
+    caption once, and drops what repeats a better picture or one of an earlier run. Yields (part, table)."""
 
     def process(self, group: tuple[int, dict[str, Iterable[pa.RecordBatch]]]) -> Iterator[object]:
         part, sides = group

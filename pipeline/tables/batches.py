@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-__all__ = ["BatchCoder", "Keys", "by_part", "combine", "split"]
+__all__ = ["BatchCoder", "Copies", "Int64", "Keys", "by_part", "combine", "split"]
 
 Keys = Callable[[pa.RecordBatch], npt.NDArray[np.uint64]]
 Int64 = npt.NDArray[np.int64]
+Copies = Callable[[pa.RecordBatch], tuple[Int64, npt.NDArray[np.uint64]]]  # rows, some of them repeated, and the keys
 
 
 class BatchCoder(beam.coders.Coder):

@@ -6,7 +6,7 @@ from typing import Any
 import apache_beam as beam
 import pyarrow as pa
 
-from pipeline.tables.batches import Keys, combine
+from pipeline.tables.batches import Copies, Keys, combine
 from pipeline.tables.spill import Cut, Piece, ShuffleOptions, Spill, read_cut, read_spilled
 
 __all__ = ["Gather", "Meet"]
@@ -25,7 +25,7 @@ class _Cut(beam.PTransform):
     Several are cut before they are one: the local runner would hold in its memory what it is to flatten.
     """
 
-    def __init__(self, keys: Keys, parts: int, schema: pa.Schema) -> None:
+    def __init__(self, keys: Keys | Copies, parts: int, schema: pa.Schema) -> None:
         super().__init__()
         self.how = keys, parts, schema
 
@@ -80,10 +80,10 @@ class Meet(beam.PTransform):
     """Record batches of several sides, by name, in; (part, batches of each side) out.
 
     The rows of side ``s``, of the schema ``schemas[s]``, whose ``keys[s](row) mod parts`` is a part come together with
-    those of the other sides. A part is held in memory as a whole.
+    those of the other sides; keys may repeat rows (spread.py). A part is held in memory as a whole.
     """
 
-    def __init__(self, keys: Mapping[str, Keys], parts: int, schemas: Mapping[str, pa.Schema]) -> None:
+    def __init__(self, keys: Mapping[str, Keys | Copies], parts: int, schemas: Mapping[str, pa.Schema]) -> None:
         super().__init__()
         self.keys, self.parts, self.schemas = dict(keys), parts, dict(schemas)
 

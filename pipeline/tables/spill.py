@@ -23,13 +23,12 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
-from pipeline.tables.batches import Keys, by_part
+from pipeline.tables.batches import Copies, Int64, Keys, by_part
 from pipeline.tables.packing import Packed, check_packable, pack, unpack
 from webimagetext.errors import full_disk_names
 
 __all__ = ["Cut", "Piece", "ShuffleOptions", "Spill", "read_cut", "read_spilled"]
 
-Int64 = npt.NDArray[np.int64]
 Sides = dict[str, list[pa.RecordBatch]]
 
 HELD_BYTES = 32 << 20
@@ -59,7 +58,7 @@ class _Cuts(beam.DoFn):
     """Record batches in; what :meth:`cut` makes of the packed rows of each part out. A row's part is ``keys(row) mod
     parts``, and rows keep their order."""
 
-    def __init__(self, keys: Keys, parts: int, schema: pa.Schema) -> None:
+    def __init__(self, keys: Keys | Copies, parts: int, schema: pa.Schema) -> None:
         check_packable(schema)
         self.keys, self.parts, self.schema = keys, parts, schema
 
@@ -81,15 +80,24 @@ class _Cuts(beam.DoFn):
     def _cut(self) -> Iterator[tuple[int, Any]]:
         if not self.batches:
             return
-        keys = np.concatenate([self.keys(batch) for batch in self.batches])
-        table = pa.Table.from_batches(self.batches, schema=self.schema)
+        keyed = [_keyed(batch, self.keys) for batch in self.batches]
+        table = pa.Table.from_batches([batch for batch, _ in keyed], schema=self.schema)
+        order, present, edges = by_part(np.concatenate([keys for _, keys in keyed]), self.parts)
         self.start_bundle()
-        order, present, edges = by_part(keys, self.parts)
         yield from self.cut(present, pack(table, edges, order))
 
     @abstractmethod
     def cut(self, present: Int64, packed: Packed) -> Iterator[tuple[int, Any]]:
         """The elements for the packed rows of the parts ``present``."""
+
+
+def _keyed(batch: pa.RecordBatch, how: Keys | Copies) -> tuple[pa.RecordBatch, npt.NDArray[np.uint64]]:
+    """The rows of a batch, those that are to lie in several parts so many times, and their keys."""
+    found = how(batch)
+    if isinstance(found, tuple):
+        rows, keys = found
+        return batch if len(rows) == batch.num_rows else batch.take(pa.array(rows)), keys
+    return batch, found
 
 
 class Cut(_Cuts):
@@ -104,7 +112,7 @@ class Cut(_Cuts):
 class Spill(_Cuts):
     """Record batches in; (group of parts, piece) out."""
 
-    def __init__(self, keys: Keys, parts: int, schema: pa.Schema, folder: str) -> None:
+    def __init__(self, keys: Keys | Copies, parts: int, schema: pa.Schema, folder: str) -> None:
         super().__init__(keys, parts, schema)
         self.folder = folder
 
