@@ -30,7 +30,8 @@ WAIT_SECONDS = 1.0  # between two looks at how long the hosts were waited for
 @dataclass(frozen=True, eq=False)
 class Visit:
     """What is to be asked of one host. ``requests``: how many at least; ``seconds``: its time, which is over when the
-    other visits' is too; ``until``: the moment (of the epoch) at which even what is under way is left.
+    other visits' is too; ``until``: the moment (of the epoch) at which even what is under way is left; ``is_spare``: it
+    may ask only while others have to be waited for, and none waits for a place among the hosts.
 
     ``work`` gets the client, the count of requests and bytes, and what tells whether it may ask for anything more.
     ``ended`` is called in every case, in the thread of the loop, with the error that ended the work or None.
@@ -41,6 +42,7 @@ class Visit:
     ended: Callable[[BaseException | None], None]
     seconds: float = float("inf")
     until: float = float("inf")
+    is_spare: bool = False
 
 
 class Visits:
@@ -56,6 +58,7 @@ class Visits:
         self._ends: list[tuple[float, int, Visit]] = []  # a heap: the open visit whose time ends last, first
         self._count = 0
         self._expected = 0
+        self._queued = 0  # of those that wait, spare ones left out
         self._waited = 0.0
         self._loop = asyncio.new_event_loop()
         self._client: PoliteClient
@@ -143,6 +146,7 @@ class Visits:
 
     def _take(self, new: list[Visit]) -> None:
         for visit in new:
+            self._queued += not visit.is_spare
             heapq.heappush(self._waiting, (-visit.requests, self._count, visit))
             self._count += 1
         self._fill()
@@ -150,11 +154,13 @@ class Visits:
     def _fill(self) -> None:
         while self._waiting and len(self._open) < self._most:
             visit = heapq.heappop(self._waiting)[2]
+            self._queued -= not visit.is_spare
             self._open[visit] = self._loop.create_task(self._visit(visit))
 
     async def _stop(self, those: set[Visit]) -> None:
         self._waiting = [entry for entry in self._waiting if entry[2] not in those]
         heapq.heapify(self._waiting)
+        self._queued = sum(not visit.is_spare for _, _, visit in self._waiting)
         tasks = [task for visit, task in self._open.items() if visit in those]
         for task in tasks:
             task.cancel()
@@ -164,8 +170,11 @@ class Visits:
         """Whether any visit has time left, or is to come."""
         while self._ends and self._ends[0][2] not in self._open:
             heapq.heappop(self._ends)
-        to_come = self._expected > 0 or bool(self._waiting)
+        to_come = self._expected > 0 or self._queued > 0
         return to_come or (bool(self._ends) and -self._ends[0][0] > self._loop.time())
+
+    def _has_spare_time(self) -> bool:
+        return self._queued == 0 and self._goes_on()
 
     async def _visit(self, visit: Visit) -> None:
         URGENCY.set(visit.requests)  # of this task and those that it begins
@@ -177,7 +186,8 @@ class Visits:
         try:
             if seconds > 0:
                 async with limit:
-                    await visit.work(self._client, self._slots, self._goes_on)
+                    goes_on = self._has_spare_time if visit.is_spare else self._goes_on
+                    await visit.work(self._client, self._slots, goes_on)
         except Exception as raised:
             error = None if isinstance(raised, TimeoutError) and limit.expired() else raised
         except BaseException as raised:

@@ -4,6 +4,7 @@ In: the pages to ask for (FRONTIER). Out: :class:`RoundResult`: pairs, links for
 All tables are in the order of the pages' URLs, so the same answers give the same bytes in whatever order they came.
 """
 
+import asyncio
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from pipeline.net.client import Memory, PoliteClient
 from pipeline.net.config import HttpConfig
 from pipeline.net.slots import Slots
 from pipeline.net.visits import Visit, Visits, in_lanes, visits
+from pipeline.read.ahead import Ahead
 from pipeline.read.config import ExtractConfig
 from pipeline.read.frontier import frontier_table
 from pipeline.read.journal import known_visit, note_visit
@@ -73,7 +75,8 @@ def crawl_bucket(
 
 class CrawlBucket:
     """The visits to the hosts of one bucket in one round, begun when it is made; pages that ``journal`` knows are not
-    asked for, and the others are noted there as they come. ``news`` is set when the bucket is over."""
+    asked for, and the others are noted there as they come. ``news`` is set when the bucket is over.
+    A host that is done goes on with its pages of the next rounds, where ``ahead`` is given and there is time."""
 
     def __init__(
         self,
@@ -84,7 +87,9 @@ class CrawlBucket:
         progress: Advance | None = None,
         journal: Spool | None = None,
         news: threading.Event | None = None,
+        ahead: Ahead | None = None,
     ) -> None:
+        self._ahead, self._is_stopped = ahead, False
         self._news = news or threading.Event()
         self._shared, self._progress, self._http, self._journal = shared, progress, http, journal
         self._visitor = Visitor(http, extract)
@@ -94,16 +99,20 @@ class CrawlBucket:
         hosts: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for row in self._rows:
             known = known_visit(journal, row["url"]) if journal is not None else None
+            if known is None and ahead is not None:
+                known = ahead.visit_of(row["url"], row["depth"])
             if known is None:
                 hosts[row["host"]].append(row)
             else:
                 self._came(known)
-        self._left = len(hosts)
         self._over = threading.Event()
-        if not hosts:
-            self._over.set()
         self._visits = [self._visit(rows) for rows in hosts.values()]
-        shared.begin(self._visits)
+        if ahead is not None:
+            self._visits += [self._further_visit(host) for host in sorted(self.hosts - hosts.keys())]
+        self._left = len(self._visits)
+        if not self._visits:
+            self._over.set()
+        shared.begin(list(self._visits))
 
     @property
     def size(self) -> int:
@@ -129,9 +138,12 @@ class CrawlBucket:
 
     def stop(self) -> None:
         """Ends what is under way and closes the journal; to be called at the end, whatever that was."""
-        self._shared.stop(self._visits)
+        self._is_stopped = True
+        self._shared.stop(list(self._visits))
         if self._journal is not None:
             self._journal.close()
+        if self._ahead is not None:
+            self._ahead.close()
 
     def forget(self) -> None:
         """Removes the journal: what it holds is safe elsewhere."""
@@ -160,13 +172,55 @@ class CrawlBucket:
                 self._came(visit)
 
         def ended(error: BaseException | None) -> None:
-            self._left -= 1
-            self._error = self._error or error
-            if error is not None or not self._left:
-                self._over.set()
-                self._news.set()
+            if error is None and self._ahead is not None and not self._is_stopped:
+                self._visits.append(further := self._further_visit(rows[0]["host"]))
+                self._left += 1
+                self._shared.begin([further])
+            self._ended(error)
 
         return Visit(len(rows), work, ended)
+
+    def _ended(self, error: BaseException | None) -> None:
+        self._left -= 1
+        self._error = self._error or error
+        if error is not None or not self._left:
+            self._over.set()
+            self._news.set()
+
+    def _further_visit(self, host: str) -> Visit:
+        """The visit to a host whose pages of this round are there, for those of the next ones."""
+
+        async def work(client: PoliteClient, _slots: Slots, goes_on: Callable[[], bool]) -> None:
+            assert self._ahead is not None
+            visits = [visit for visit in self._visited.values() if visit.host == host]
+            while visits and goes_on() and not self._is_stopped:
+                await asyncio.to_thread(self._ahead.prepare)
+                waiting = deque(self._ahead.next_pages(host, visits))
+                visits = await self._round_ahead(client, host, waiting, goes_on)
+                if waiting:
+                    return
+
+        return Visit(0, work, self._ended, seconds=0.0, is_spare=True)
+
+    async def _round_ahead(
+        self, client: PoliteClient, host: str, waiting: deque[tuple[str, int]], goes_on: Callable[[], bool]
+    ) -> list[Visited]:
+        """Asks for pages of a later round; of those whose turn does not come some are left in ``waiting``."""
+        assert self._ahead is not None
+        ahead, visits = self._ahead, []
+        self._visitor.begin(host)
+
+        async def lane() -> None:
+            while waiting and goes_on():
+                url, depth = waiting.popleft()
+                visit = ahead.visit_of(url, depth)
+                if visit is None:
+                    visit = await self._visitor.visit(client, url, host, depth)
+                    ahead.note(visit)
+                visits.append(visit)
+
+        await in_lanes(lane, min(self._http.of_host(host).concurrency_per_host, len(waiting)))
+        return visits
 
 
 def _tables(visits: list[Visited]) -> RoundResult:

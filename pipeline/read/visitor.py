@@ -55,6 +55,10 @@ class Visitor:
         self._within = ScopeRules(extract)
         self._seconds: dict[str, float] = {}
 
+    def begin(self, host: str) -> None:
+        """The pages of another round of a host are read."""
+        self._seconds.pop(host, None)
+
     async def visit(self, client: PoliteClient, url: str, host: str, depth: int) -> Visited:
         """Asks for a page and reads it."""
         sitemap = is_sitemap_url(url)

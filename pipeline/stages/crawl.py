@@ -13,12 +13,14 @@ from functools import partial
 from typing import cast
 
 import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from apache_beam.pvalue import TaggedOutput
 
 from pipeline.config import RunConfig
 from pipeline.engines.engine import Engine
-from pipeline.fetch.journals import open_journal
+from pipeline.fetch.journals import journal_path, open_journal
 from pipeline.hosts import by_host
 from pipeline.keeping.folder import RunFolder, part_name
 from pipeline.keeping.manifest import (
@@ -32,6 +34,7 @@ from pipeline.keeping.manifest import (
     write_manifest,
 )
 from pipeline.keeping.step import Context
+from pipeline.read.ahead import Ahead
 from pipeline.read.config import ExtractConfig
 from pipeline.read.crawl import CrawlBucket
 from pipeline.read.crawls import CURRENT_FILE, crawl_folder, current_crawl, round_folder
@@ -52,6 +55,7 @@ __all__ = ["MARKER", "TABLES", "crawl_sites", "open_pages"]
 TABLES = {"candidates": CANDIDATES, "links": FRONTIER, "rejects": REJECTS, "pages": PAGES}
 MARKER = "pages"
 KNOWN = "crawl"
+AHEAD = "ahead"  # the folder, beside the rounds, of what was asked for before its round
 JOURNALS = "journals"  # the folder, beside the tables of a round, of those of its unfinished buckets
 FORM = "crawl, 1"  # of what they hold
 PATIENCE = 60.0  # seconds for a worker that is about to end
@@ -68,6 +72,7 @@ def crawl_sites(context: Context) -> tuple[str, int]:
     is_whole = not open_pages(context)
     if is_whole:
         files.remove(known_folder(run, KNOWN))
+        files.remove(files.join(folder, AHEAD))
     _replace_crawl(run, folder, rounds, is_whole)
     return folder, rounds
 
@@ -125,7 +130,8 @@ def _crawl(run: RunFolder, folder: str, config: RunConfig, engine: Engine) -> in
         pages = round_folder(folder, number, MARKER)
         if not is_complete(pages):
             name = f"crawl round {number}"
-            _crawl_round(name, partial(_Crawling, run, folder, config, number, name), quotas, engine)
+            spare = (config.extract.max_pages - asked - sum(quotas.values())) // (2 * max(1, len(quotas)))
+            _crawl_round(name, partial(_Crawling, run, folder, config, number, name, spare), quotas, engine)
             files.remove(round_folder(folder, number, JOURNALS))
             mark_complete(pages, "")
             budget.asked += sum(quotas.values())
@@ -244,9 +250,9 @@ class _Crawling(Asking[Quota, CrawlBucket, TaggedOutput]):
 
     known = KNOWN
 
-    def __init__(self, run: RunFolder, folder: str, config: RunConfig, number: int, name: str) -> None:
+    def __init__(self, run: RunFolder, folder: str, config: RunConfig, number: int, name: str, spare: int = 0) -> None:
         super().__init__(run, config.http, name)
-        self.folder, self.config, self.number = folder, config, number
+        self.folder, self.config, self.number, self.spare = folder, config, number, spare
 
     def table_folder(self, table: str) -> str:
         """The folder of one of the round's tables."""
@@ -267,8 +273,31 @@ class _Crawling(Asking[Quota, CrawlBucket, TaggedOutput]):
         self.recall(name.partition(".")[0])
         journal = open_journal(self.table_folder(JOURNALS), name.partition(".")[0], FORM, PATIENCE)
         return CrawlBucket(
-            self.visits, frontier, self.config.http, self.config.extract, self.beacon, journal, self.news
+            self.visits,
+            frontier,
+            self.config.http,
+            self.config.extract,
+            self.beacon,
+            journal,
+            self.news,
+            self._ahead(name),
         )
+
+    def _ahead(self, name: str) -> Ahead | None:
+        """What takes a bucket's pages of the next rounds; nothing where their journal might not be found again."""
+        if files.is_url(self.folder):
+            return None
+        place, bucket = files.join(self.folder, AHEAD), name.partition(".")[0]
+
+        def asked() -> tuple[npt.NDArray[np.uint64], Counter[str]]:
+            known = Known()
+            known.read(self.folder, name, self.number + 1)
+            return known.urls, known.hosts
+
+        return Ahead(
+            partial(open_journal, place, bucket, FORM, PATIENCE), asked, self.config.extract, self.spare,
+            is_there=files.exists(journal_path(place, bucket)),
+        )  # fmt: skip
 
     def results(self, order: Quota, bucket: CrawlBucket | None, chain: Chain[Quota]) -> Iterator[TaggedOutput]:
         """The rows by table."""

@@ -39,12 +39,12 @@ class Known:
     urls: npt.NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
     hosts: Counter[str] = field(default_factory=Counter)
 
-    def read(self, folder: str, part: int, rounds: int) -> None:
-        """Adds the frontiers up to that many rounds."""
+    def read(self, folder: str, name: str, rounds: int) -> None:
+        """Adds the frontiers, which are files of that name, up to that many rounds."""
         for number in range(self.rounds, rounds):
             frontier = round_folder(folder, number, "frontier")
-            if files.exists(files.join(frontier, part_name(part))):
-                for batch in iter_batches(frontier, ["url"], [part_name(part)]):
+            if files.exists(files.join(frontier, name)):
+                for batch in iter_batches(frontier, ["url"], [name]):
                     self.urls = np.union1d(self.urls, hash_strings(batch.column("url")))
                     self.hosts.update(map(host_of, batch.column("url").to_pylist()))
         self.rounds = rounds
@@ -66,7 +66,7 @@ class Plan:
         """A bucket's links (FRONTIER) -> those to ask for next, if any."""
         part, links = group
         known = self._known.setdefault(part, Known())
-        known.read(self.folder, part, self.number + 1)
+        known.read(self.folder, part_name(part), self.number + 1)
         new = links.filter(pa.array(~np.isin(hash_strings(links.column("url")), known.urls)))
         admitted = admit(new, (), self.config.extract, asked=self.asked, asked_by_host=dict(known.hosts))
         if admitted.num_rows:
