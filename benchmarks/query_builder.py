@@ -63,6 +63,9 @@ def _counts_are_exact(folder: Path) -> bool:
         str(output),
         "--min-word-count",
         "1",
+        "--all-sections",
+        "--bare-numbers",
+        "keep",
     ]
     measure(
         [*command, "--min-page-views", "1000000000", "--budget", "bigrams=0", "titles=0"], timeout=TIMEOUT, folder=ROOT
