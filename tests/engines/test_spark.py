@@ -12,13 +12,27 @@ from tests.pipeline.small_job import Job, digests
 pytestmark = [pytest.mark.spark, needs_spark]
 
 
+# One Python process and a cheaper compiler: most of the time goes into starting both, for each of some fifteen jobs.
+INSIDE = (
+    *("--runner=SparkRunner", "--spark_master_url=local[2,4]"),
+    *("--sdk_worker_parallelism=1", "--job_server_jvm_properties=-XX:TieredStopAtLevel=1"),
+)
+
+
+@pytest.mark.timeout(900)
+def test_other_shards_of_a_finished_run_from_spark_inside_the_job_server(job: Job, first: RunFolder) -> None:
+    apart = ("--package.holdout", "0.4", "--package.holdout-distance", "8")
+    here, there = job.copy(first, "apart-here"), job.copy(first, "apart-on-spark")
+    job.run("apart-here", *apart)
+    job.run("apart-on-spark", *apart, beam=INSIDE)
+    assert digests(there) == digests(here) and digests(there)["holdout"] != digests(first)["holdout"]
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_same_bytes_from_spark_inside_the_job_server(job: Job, first: RunFolder) -> None:
     before = Counter(job.site.asked)
-    # One Python process and a cheaper compiler: most of the time goes into starting both, for each of some fifteen
-    # jobs.
-    cheaper = ("--sdk_worker_parallelism=1", "--job_server_jvm_properties=-XX:TieredStopAtLevel=1")
-    other = job.run("embedded", beam=("--runner=SparkRunner", "--spark_master_url=local[2,4]", *cheaper))
+    other = job.run("embedded", beam=INSIDE)
     assert digests(other) == digests(first)
     # Where a collection has two readers, Spark may compute it twice: nothing is asked for a second time by that.
     asked = Counter(job.site.asked) - before
