@@ -196,6 +196,7 @@ def clean_environment(**variables: str) -> dict[str, str]:
     return {**kept, **variables}
 
 
+@pytest.mark.slow
 def test_a_job_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     """The wheel's own files before this environment's packages, among which the checkout is."""
     site = tmp_path / "site-packages"

@@ -84,7 +84,7 @@ class ModelConfig(Ranged):
     model: Annotated[str, INPUT] = "ViT-B/32"
     """A published model's name (see python -m trainer.models), "RN-tiny", "ViT-tiny", or a TOML file that states the
     sizes."""
-    activation: Annotated[Literal["auto", "quick_gelu", "gelu"], INPUT] = "auto"
+    activation: Literal["auto", "quick_gelu", "gelu"] = "auto"
     """Within each MLP: x · sigmoid(1.702 x) as published, or the exact GELU; "auto": the model's own."""
     start_from: Annotated[str, INPUT] = ""
     """Weights to begin with: a checkpoint of ours, or a file or folder of OpenAI's, open_clip's or Hugging Face's."""

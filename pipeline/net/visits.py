@@ -155,6 +155,9 @@ class Visits:
         while self._waiting and len(self._open) < self._most:
             visit = heapq.heappop(self._waiting)[2]
             self._queued -= not visit.is_spare
+            # Its time begins here and not in its task, which may come after that of a visit that looks for others.
+            self._count += 1
+            heapq.heappush(self._ends, (-self._loop.time() - visit.seconds, self._count, visit))
             self._open[visit] = self._loop.create_task(self._visit(visit))
 
     async def _stop(self, those: set[Visit]) -> None:
@@ -178,8 +181,6 @@ class Visits:
 
     async def _visit(self, visit: Visit) -> None:
         URGENCY.set(visit.requests)  # of this task and those that it begins
-        self._count += 1
-        heapq.heappush(self._ends, (-self._loop.time() - visit.seconds, self._count, visit))
         seconds = visit.until - time.time()
         limit = asyncio.timeout(None if seconds == float("inf") else seconds)
         error: BaseException | None = None

@@ -21,7 +21,7 @@ INSIDE = (
 
 @pytest.mark.timeout(900)
 def test_other_shards_of_a_finished_run_from_spark_inside_the_job_server(job: Job, first: RunFolder) -> None:
-    apart = ("--package.holdout", "0.4", "--package.holdout-distance", "8")
+    apart = ("--package.holdout", "0.4")
     here, there = job.copy(first, "apart-here"), job.copy(first, "apart-on-spark")
     job.run("apart-here", *apart)
     job.run("apart-on-spark", *apart, beam=INSIDE)

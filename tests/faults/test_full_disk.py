@@ -71,6 +71,7 @@ def test_worker_processes_on_a_disk_that_fills(job: Job, first: RunFolder, tmp_p
     assert failed[2] and failed[3]
 
 
+@pytest.mark.slow
 def test_a_list_on_a_disk_that_fills(small_dump: str, wordnet_folder: str, tmp_path: Path) -> None:
     disk, kept = tmp_path / "disk", tmp_path / "kept"
     (tmp_path / "dump.xml").write_text(small_dump)
@@ -98,6 +99,7 @@ def test_a_list_on_a_disk_that_fills(small_dump: str, wordnet_folder: str, tmp_p
     assert not [path.name for path in kept.rglob("*") if ".tmp" in path.name or path.name == ".lock"]
 
 
+@pytest.mark.slow
 def test_a_training_on_a_disk_that_fills(shapes: Path, tiny_model: Path, tmp_path: Path) -> None:
     disk, kept = tmp_path / "disk", tmp_path / "kept"
     more = ("--steps", "4", "--checkpoint-steps", "2")

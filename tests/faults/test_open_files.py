@@ -140,7 +140,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
         yield [f"http://127.9.{host}.1:{port}/{number}.jpg" for host in range(HOSTS) for number in range(3)]
 
 
-@pytest.mark.parametrize("most", [64, 200])
+@pytest.mark.parametrize("most", [pytest.param(64, marks=pytest.mark.slow), 200])
 def test_many_hosts_and_few_open_files(pictures: list[str], tmp_path: Path, most: int) -> None:
     done = subprocess.run(
         [sys.executable, "-c", FETCH, str(most), str(tmp_path)],

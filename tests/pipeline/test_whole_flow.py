@@ -144,7 +144,8 @@ def worker_pool() -> Iterator[int]:
         pool.wait(30)
 
 
-@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("whole", [False, True])
 def test_the_same_bytes_from_the_portable_runner_with_external_workers(job: Job, first: RunFolder, whole: bool) -> None:
     with worker_pool() as port:
         environment = ("--environment_type=EXTERNAL", f"--environment_config=localhost:{port}")

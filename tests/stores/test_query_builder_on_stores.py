@@ -57,6 +57,7 @@ def build(folder: str, output: str, *more: str) -> int:
     return query_builder([*words, *more])
 
 
+@pytest.mark.parametrize("store", ["s3", pytest.param("gs", marks=pytest.mark.slow)], indirect=True)
 def test_the_same_list_as_on_disk(store: Store, bucket: str, inputs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for path in inputs.rglob("*"):
         if path.is_file():

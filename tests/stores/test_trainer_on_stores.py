@@ -70,6 +70,7 @@ def weights(output: str) -> dict[str, torch.Tensor]:
     return dict(checkpoint.read(checkpoint.newest(output) or "").model)
 
 
+@pytest.mark.parametrize("store", ["s3", pytest.param("gs", marks=pytest.mark.slow)], indirect=True)
 def test_training_there_is_the_same_as_here(store: Store, bucket: str, run: Path, tmp_path: Path, capsys) -> None:
     there = put_all(run, f"{bucket}/run")
     here = str(tmp_path / "model")

@@ -153,7 +153,7 @@ def test_too_little_memory_is_one_line(error: Exception) -> None:
 def test_each_program_says_what_makes_it_smaller(
     shapes: Path, model: Path, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.evaluate.features.square", raising(MemoryError()))
+    monkeypatch.setattr("trainer.evaluate.features.evaluated", raising(MemoryError()))
     monkeypatch.setattr("trainer.convert.write._states", raising(MemoryError()))
     monkeypatch.setattr(Stepper, "gradient", raising(OUT_OF_MEMORY[1]))
     commands = programs(shapes, model, str(tmp_path / "out.safetensors"))

@@ -274,7 +274,7 @@ def test_each_setting_without_a_mark_is_refused_when_it_differs(train: Train, ha
     marks = marks_of(RunConfig)
     assert {name for name, found in marks.items() if not found} == {
         *("source_weights", "batch_size", "loader", "shuffle_shards", "seed", "crop", "captions", "caption_fields"),
-        *("sample_by", "image_column", "caption_column", "vocab_size", "lock_image", "lock_text", "loss"),
+        *("sample_by", "image_column", "caption_column", "vocab_size", "lock_image", "lock_text", "loss", "activation"),
     }
     assert {name for name, found in marks.items() if INPUT in found} == {
         *("train_data", "model", "start_from", "tokenizer"),

@@ -31,24 +31,27 @@ SLOW, QUICK = "127.0.1.1", "127.0.1.2"
 
 class Server(ThreadingHTTPServer):
     """A quick host with a chain of pages, of which the last leads to two more, and a slow one with a few, one of which
-    leads into the middle of the chain. A page of the slow host is answered when the chain has come to its end; or at
-    once, where that is asked for."""
+    leads into the middle of the chain. The slow host's first page is answered when the quick one has been asked for its
+    second, and its second when the chain has come to its end; or both at once, where that is asked for."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("", 0), _Handler)
         self.asked: list[tuple[str, str]] = []
-        self.reached = threading.Event()
+        self.begun, self.reached = threading.Event(), threading.Event()
+        self.at_once = False
         self.waited = True
 
     def page(self, host: str, name: str) -> str:
         """The links of a page."""
         if host == SLOW:
-            if name == "1":
-                self.waited &= self.reached.wait(20)
+            if name in "01" and not self.at_once:
+                self.waited &= (self.begun if name == "0" else self.reached).wait(20)
             quick = f"http://{QUICK}:{self.server_address[1]}"
             return {"0": '<a href="/1">on</a>', "1": f'<a href="/2">on</a><a href="{quick}/5">there</a>'}.get(name, "")
+        if name == "1":
+            self.begun.set()
         if name == str(DEEP):
             self.reached.set()
         return f'<a href="/{int(name) + 1}">on</a><a href="/0">back</a>' if int(name) < DEEP + 3 else ""
@@ -77,7 +80,6 @@ def server() -> Iterator[Server]:
 def crawled(server: Server, output: Path, *words: str) -> tuple[str, list[tuple[str, str]]]:
     """The digest of the candidates of a crawl, and what was asked for."""
     server.asked.clear()
-    server.reached.clear()
     port = server.server_address[1]
     config = output.with_suffix(".toml")
     config.write_text(
@@ -98,8 +100,7 @@ def test_a_quick_host_goes_on_and_nothing_changes(
     assert set(Counter(asked).values()) == {1}
     assert {int(name) for host, name in asked if host == QUICK} == set(range(DEEP + 4))
     monkeypatch.setattr(crawl._Crawling, "_ahead", lambda self, name: None)
-    server.reached.set()
-    monkeypatch.setattr(server.reached, "clear", lambda: None)
+    server.at_once = True
     assert crawled(server, tmp_path / "rounds", "--extract.max-pages", "100000")[0] == digest
 
 
@@ -137,7 +138,6 @@ def test_no_more_is_asked_ahead_than_budgets_leave_room_for(tmp_path: Path) -> N
 
 def test_a_budget_that_may_bind_lets_nothing_be_asked_ahead(server: Server, tmp_path: Path) -> None:
     """All that is asked for has its row."""
-    server.waited = True
-    server.reached.wait = lambda timeout=None: True  # type: ignore[method-assign]
+    server.at_once = True
     _, asked = crawled(server, tmp_path / "few", "--extract.max-pages", "5")
     assert len(asked) == 5

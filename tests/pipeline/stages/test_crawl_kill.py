@@ -80,6 +80,7 @@ def crawl(server: Server, output: Path) -> int:
     return server.victim.wait(timeout=120)
 
 
+@pytest.mark.slow
 def test_only_what_was_under_way_is_asked_again(server: Server, tmp_path: Path) -> None:
     assert crawl(server, tmp_path / "whole") == 0
     whole = Counter(server.asked)
