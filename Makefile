@@ -37,7 +37,7 @@ test: .venv/.ready-dev  ## run the tests; WORKERS=2 processes
 	@echo "== tests"
 	@$(PY) -m pytest -q -n $(WORKERS) --dist worksteal -m "not slow"
 
-test-slow: .venv/.ready-dev  ## run the tests that take longer than about twenty seconds
+test-slow: .venv/.ready-dev  ## run the tests that take longer than about ten seconds
 	@$(PY) -m pytest -q -m slow
 
 check: format lint types docs audit test  ## everything continuous integration runs

@@ -1,7 +1,7 @@
 """Where a stage's Beam graph runs: by default on this machine's cores, else where the Beam options after ``--`` say.
 
-The local runner is Beam's FnApiRunner, named outright: "DirectRunner" stands for whatever Beam can download that day.
-Long stages use one worker process a core; short ones stay in this process, where nothing has to be started.
+Long stages run on one worker process a core, by Beam's FnApiRunner, named outright: "DirectRunner" stands for whatever
+Beam can download that day. Short ones stay in this process (in_process.py), where nothing has to be started.
 """
 
 import atexit
