@@ -46,9 +46,14 @@ import json, os, socket, sys
 port, sign = sys.argv[1:]
 secret, environment = os.environ.pop("WEBIMAGETEXT_NURSERY"), dict(os.environ)
 asked = {"secret": secret, "arguments": [sign], "environment": environment, "folder": os.getcwd()}
-with socket.create_connection(("127.0.0.1", int(port))) as connection:
-    connection.sendall(json.dumps(asked).encode() + b"\\n")
-    sys.exit(int(connection.recv(8) or b"1"))
+status = b""
+try:
+    with socket.create_connection(("127.0.0.1", int(port))) as connection:
+        connection.sendall(json.dumps(asked).encode() + b"\\n")
+        status = connection.recv(8)
+except OSError:  # the nursery was killed, and with it whoever wanted a worker
+    pass
+sys.exit(int(status or b"1"))
 """
 
 

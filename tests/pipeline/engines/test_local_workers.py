@@ -5,6 +5,8 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -130,3 +132,15 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
             break
     else:
         pytest.fail("it still listens")
+
+
+def test_who_asks_a_nursery_that_was_killed_ends_without_a_word() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", local_workers.ASK, port, "sign"],
+        env={**os.environ, "WEBIMAGETEXT_NURSERY": "secret"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
