@@ -36,7 +36,7 @@ __all__ = ["Engine"]
 LOCAL_NAMES = ("", "DirectRunner", "FnApiRunner", "BundleBasedDirectRunner", "PrismRunner", "SwitchingDirectRunner")
 # Below this many units of work, starting worker processes (about four seconds) costs more than it saves.
 PARALLEL_FROM = 20_000
-HERE_UP_TO = 500  # a graph takes about a second, and files of its own
+HERE_UP_TO = 500  # a graph takes about a tenth of a second, and files of its own
 JOB_SERVER_FOLDER = "beam-temp"  # what Beam calls a job server's folder
 JOB_TRIES = 3  # of a job whose engine loses its workers
 

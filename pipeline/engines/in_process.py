@@ -183,8 +183,11 @@ class _Work(_Step):
             side.kept = [] if side.kept is None else side.kept
             side.enders.append(self.side_over)
 
+    def _is_ready(self) -> bool:
+        return all(side.is_over for side in self.sides)
+
     def side_over(self) -> None:
-        if all(side.is_over for side in self.sides):
+        if self._is_ready():
             waiting, self.waiting = self.waiting, []
             for value in waiting:
                 self.take(value)
@@ -192,7 +195,7 @@ class _Work(_Step):
                 self.end()
 
     def take(self, value: Any) -> None:
-        if not all(side.is_over for side in self.sides):
+        if not self._is_ready():
             self.waiting.append(value)
             return
         if not self.begun:
@@ -229,7 +232,7 @@ class _Work(_Step):
                 self.outputs[tag].give(value.value if isinstance(value, WindowedValue) else value)
 
     def end(self) -> None:
-        if not all(side.is_over for side in self.sides):
+        if not self._is_ready():
             return  # the last side input ends it
         if self.begun:
             self._emit(self.function.finish_bundle())
