@@ -16,7 +16,7 @@ from webimagetext.errors import UserError
 from webimagetext.files import exists, join, open_input
 from webimagetext.settings import from_dict, to_dict
 
-__all__ = ["WEIGHTS", "Described", "describe", "weights_in"]
+__all__ = ["MERGES", "Described", "describe", "weights_in"]
 
 HUGGING_FACE, OPEN_CLIP = "config.json", "open_clip_config.json"
 # What those libraries call the weights in a folder.
