@@ -52,6 +52,7 @@ FAULTS: dict[str, Callable[[Path], None]] = {
     "empty": empty,
     "delete": Path.unlink,
 }
+OFTEN = ("flip", "delete")  # the others take as long
 COLUMNS = {"flip": "flipped", "flip_near_end": "flipped", "cut": "cut", "empty": "empty", "delete": "missing"}
 
 
@@ -153,8 +154,13 @@ def test_every_kind_of_file_has_a_row(crawled: Finished, archived: Finished) -> 
     assert [kind for kind, row in TABLE.items() if row not in used] == []
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("source", ["crawled", "archived"])
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        *(pytest.param("crawled", fault, marks=[] if fault in OFTEN else pytest.mark.slow) for fault in FAULTS),
+        *(("archived", fault) for fault in FAULTS),
+    ],
+)
 def test_every_kind_of_file_is_checked(
     source: str, fault: str, copies: Copies, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,7 +48,7 @@ def test_a_run_on_strange_rows_and_strange_servers(tmp_path: Path, capsys: pytes
             "delay = 0.0\nretries = 0\nhost_failures = 1000\n"
             '[text]\ndetector = "off"\nfile_names = false\nmin_letter_share = 0.0\n[package.rules]\nmin_spread = 0.0\n'
         )
-        assert main(["run", str(config), "--output", str(tmp_path / "run"), "--workers", "2"]) == 0
+        assert main(["run", str(config), "--output", str(tmp_path / "run")]) == 0
     run = RunFolder(str(tmp_path / "run"))
     candidates, rejects = rows(run.candidates), rows(run.rejects("extract"))
     assert len(candidates) + len(rejects) == len(urls) + 7

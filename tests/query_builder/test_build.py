@@ -323,7 +323,7 @@ def roomy(small_dump: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[st
     pages = (page.replace("</text>", " ".join(draw.choices(vocabulary, k=400)) + "</text>") for _ in range(500))
     dump = folder / "dump.xml"
     dump.write_text("  <page>".join([head, *pages]) + "</mediawiki>\n")
-    options = ["--workers", "2", "--shard-megabytes", "0.5", "--min-word-count", "5", "--size", "90000"]
+    options = ["--workers", "1", "--shard-megabytes", "0.5", "--min-word-count", "5", "--size", "90000"]
     command = shlex.join([sys.executable, "-m", "query_builder", "build", "--dump", str(dump), *options])
     build_all = f"{command} --output {folder}/q.parquet"
     subprocess.run(build_all, shell=True, cwd=Path(__file__).parents[2], check=True, capture_output=True)

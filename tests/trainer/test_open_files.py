@@ -43,7 +43,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("loader", ["indexed", "webdataset"])
+@pytest.mark.parametrize("loader", ["indexed", pytest.param("webdataset", marks=pytest.mark.slow)])
 def test_more_shards_than_the_process_may_open(many: Path, tiny_model: Path, tmp_path: Path, loader: str) -> None:
     arguments = flags(many, tiny_model, tmp_path / "model", "--steps", "25", "--loader", loader, "--workers", "4")
     done = subprocess.run([sys.executable, "-c", LIMITED, *arguments], capture_output=True, text=True)

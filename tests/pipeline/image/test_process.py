@@ -335,13 +335,12 @@ def test_a_bomb_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rejected(scans).reason == "decode_error"
 
 
-def test_hostile_corpus(shared_data: Path) -> None:
-    """Fuzzers' and test suites' files: each is stored or has its reason, and valid PNGs are stored."""
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+def test_hostile_corpus(shared_data: Path, every: int) -> None:
+    """Fuzzers' and test suites' files, all or some: each is stored or has its reason, and valid PNGs are stored."""
     outcomes: Counter[str] = Counter()
     with tarfile.open(shared_data / "adversarial.tar.gz") as archive:
-        for member in archive:
-            if not member.isfile():
-                continue
+        for member in list(filter(tarfile.TarInfo.isfile, archive))[::every]:
             content = archive.extractfile(member)
             assert content is not None
             result = process(content.read(), CONFIG)
@@ -357,4 +356,4 @@ def test_hostile_corpus(shared_data: Path) -> None:
         "too_many_pixels",
         "bad_aspect_ratio",
     }
-    assert outcomes["stored"] > 1000 and sum(outcomes.values()) > 6000
+    assert outcomes["stored"] > 1000 / every and sum(outcomes.values()) > 6000 / every
