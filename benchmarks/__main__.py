@@ -36,6 +36,7 @@ BENCHMARKS = {
     "curate": "pairs balanced over the queries",
     "curate-stage": "the same as a whole stage, with its workers and all its tables",
     "shuffle": "rows cut into few and very many parts",
+    "checksums": "what is read held against its checksum, and not",
     "loader": "training samples read from shards",
     "step": "one training step of the model",
     "loss": "the contrastive loss at a large batch",
