@@ -1,8 +1,7 @@
 """``python -m pipeline`` with the time that comparing files with their SHA-256 takes, for checksums.py.
 
-In: a file for the result, and the arguments of the command, with ``--workers 1``: what other processes read is not seen.
-Out, in that file, as JSON: processor seconds of the comparisons, the bytes that were read for them, and processor
-seconds of the whole process.
+In: a file for the result, and the arguments of the command, with ``--workers 1``: no other process is looked into.
+Out, in that file, as JSON: processor seconds of the comparisons, the bytes read for them, and the seconds of the whole.
 """
 
 import json
@@ -18,11 +17,11 @@ _digest = files.digest
 _seconds, _bytes = 0.0, 0
 
 
-def _counted(path: str) -> str:
+def _counted(url: str) -> str:
     global _seconds, _bytes
     began = time.thread_time()
-    found = _digest(path)
-    _seconds, _bytes = _seconds + time.thread_time() - began, _bytes + os.path.getsize(path)
+    found = _digest(url)
+    _seconds, _bytes = _seconds + time.thread_time() - began, _bytes + os.path.getsize(url)
     return found
 
 
