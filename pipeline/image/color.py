@@ -15,6 +15,8 @@ __all__ = ["UnsupportedModeError", "gamma_corrected", "seen_within", "simplify",
 
 _SRGB_GAMMA = 1 / 2.2
 _UNSEEN_GAMMA = 0.05  # as libpng, and so browsers, count it
+_SAMPLES = 9  # of each colour, by which a profile is judged
+_UNSEEN_LEVELS = 2  # of 255; the profiles of sRGB that cameras and programs embed differ by 1 at most
 _MAX_PROFILE = 4_000_000  # bytes; the largest printers' profiles have about 2 MB
 
 
@@ -111,14 +113,20 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
+def _changes_nothing(transform: Any) -> bool:
+    """Whether colours stay as they are, to the eye: what a profile calls itself does not tell."""
+    levels = np.linspace(0, 255, _SAMPLES).astype(np.uint8)
+    colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+    changed = np.asarray(ImageCms.applyTransform(Image.fromarray(colours), transform))
+    return bool(np.abs(changed.astype(np.int64) - colours).max() <= _UNSEEN_LEVELS)
+
+
 @functools.lru_cache(maxsize=64)
 def _transform(profile: bytes, mode: str) -> Any:
     """The transform from ``profile`` to sRGB, None where there is none or it changes nothing."""
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        description = ImageCms.getProfileDescription(source).strip()
-        if mode == "RGB" and description.startswith("sRGB"):
-            return None
-        return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+        found = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+        return None if mode == "RGB" and _changes_nothing(found) else found
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return None

@@ -1,7 +1,8 @@
 """Pictures that every browser shows although their file is not whole: what no pixel hangs on never costs the picture.
 
 In: the bytes of a picture that could not be decoded. Out: other bytes of the same pixels: a PNG without its texts and
-broken extras, with its end; a JPEG without what programs wrote into it, or with its end marker. Whether the pixels are
+broken extras, with its end; a JPEG without what programs wrote into it, or with its end marker; a WebP that states the
+size that it has. Whether the pixels are
 all there is for the decoder to say.
 """
 
@@ -16,6 +17,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _CRITICAL = frozenset({b"IHDR", b"PLTE", b"IDAT", b"IEND"})
 _TELLING = frozenset({b"tRNS", b"gAMA", b"sRGB", b"iCCP", b"eXIf", b"acTL", b"fcTL", b"fdAT"})
 _END = struct.pack(">I4sI", 0, b"IEND", zlib.crc32(b"IEND"))
+_RIFF_HEAD = 8  # bytes before those that a WebP counts
 MAX_CHUNKS = 100_000
 # Markers of a JPEG: its first scan; what applications write, and comments; and the size of Adobe's segment.
 _SCAN = 0xDA
@@ -30,6 +32,8 @@ def mended(data: bytes) -> Iterator[bytes]:
             yield _png_of(data, telling)
     elif data.startswith(b"\xff\xd8\xff"):
         yield bare_jpeg(data)
+    elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        yield data[:4] + (len(data) - _RIFF_HEAD).to_bytes(4, "little") + data[8:]
 
 
 def _png_of(data: bytes, telling: frozenset[bytes]) -> bytes:

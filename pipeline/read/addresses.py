@@ -90,7 +90,8 @@ def thorough_address(node: LexborNode, attributes: Attributes, width: int) -> tu
 
 
 def _of_picture(node: LexborNode, width: int) -> str | None:
-    """The address by the first source of an enclosing ``<picture>`` that a browser would take and that is read here."""
+    """The address by the first source of an enclosing ``<picture>``, of those before the image, that a browser would
+    take and that is read here."""
     around = node.parent
     for _ in range(MAX_LEVELS):
         if around is None:
@@ -100,7 +101,11 @@ def _of_picture(node: LexborNode, width: int) -> str | None:
         around = around.parent
     if around is None or around.tag != "picture":
         return None
-    for source in around.css("source"):
+    for source in around.css("source, img, amp-img"):
+        if source.mem_id == node.mem_id:
+            return None
+        if source.tag != "source":
+            continue
         attributes = source.attributes
         if not _readable_type(attributes.get("type") or "") or not matches_screen(attributes.get("media") or ""):
             continue

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import IO, Any, Literal
 from urllib.parse import unquote_plus
 
-__all__ = ["MAX_LINE", "MAX_LINES_A_ROW", "UTF_16", "DelimitedRows", "is_row", "lines_of"]
+__all__ = ["MAX_LINE", "MAX_LINES_A_ROW", "UTF_16", "DelimitedRows", "delimiter_of", "is_row", "lines_of"]
 
 MAX_LINE = 1_000_000  # characters
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)  # how a file in it begins
@@ -25,6 +25,8 @@ MAX_LINES_A_ROW = 200  # a caption is cut at 2,000 characters
 _YFCC_FIELDS = {"title": 6, "description": 7, "pageurl": 13, "downloadurl": 14}
 _YFCC_LEAST = 23
 _LINK = re.compile(r"https?://", re.IGNORECASE)
+
+_OTHER_DELIMITERS = (";", "\t", "|")
 
 Row = Mapping[str, Any]
 
@@ -55,6 +57,14 @@ def lines_of(stream: IO[bytes]) -> Iterator[str | None]:
             else:
                 yield line.removeprefix(mark).decode("utf-8", "replace")
             mark = b""
+
+
+def delimiter_of(head: bytes) -> str:
+    """What parts the cells of a CSV file that begins so: a comma, unless its first line has none but another mark that
+    programs write in its place."""
+    codec = "utf-16" if head.startswith(UTF_16) else "utf-8"
+    line = head.decode(codec, "replace").partition("\n")[0]
+    return max(",", *_OTHER_DELIMITERS, key=lambda mark: (mark == "," and mark in line, line.count(mark)))
 
 
 class DelimitedRows:
@@ -129,7 +139,7 @@ class _Lines:
         line = self._again.popleft() if self._again else next(self._fresh)
         return line if line is None else line.replace("\0", "")
 
-    def several(self, width: int) -> list[str] | str:
+    def several(self, width: int, delimiter: str) -> list[str] | str:
         """The cells of a row that goes on behind its first line, ``width`` of them (0: any number); or the reason why
         that line is none."""
         taken: list[str | None] = []
@@ -142,12 +152,12 @@ class _Lines:
                 except StopIteration:
                     return
                 taken.append(line)
-                if line is None or (width and is_row(line, width)):
+                if line is None or (width and is_row(line, width, delimiter)):
                     return
                 yield line
 
         try:
-            cells = next(csv.reader(lines(), strict=True))
+            cells = next(csv.reader(lines(), delimiter=delimiter, strict=True))
             if width in (0, len(cells)):
                 return cells
         except csv.Error:
@@ -156,10 +166,10 @@ class _Lines:
         return "broken_line"
 
 
-def is_row(line: str, width: int) -> bool:
+def is_row(line: str, width: int, delimiter: str = ",") -> bool:
     """Whether a line by itself has as many cells as the rows, and an address in one of them."""
     try:
-        cells = next(csv.reader([line]), [])
+        cells = next(csv.reader([line], delimiter=delimiter), [])
     except csv.Error:
         return False
     return len(cells) == width and any(_LINK.match(cell.strip()) for cell in cells)
@@ -171,7 +181,7 @@ def _records(stream: IO[bytes], delimiter: str, width: int) -> Iterator[list[str
     csv.field_size_limit(MAX_LINE)
     lines = _Lines(stream)
     # A quote in a TSV is a character like any other.
-    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if delimiter == "," else csv.QUOTE_NONE
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if delimiter == "\t" else csv.QUOTE_MINIMAL
     reader = csv.reader(lines, delimiter=delimiter, quoting=quoting)
     while True:
         lines.line = None
@@ -185,7 +195,7 @@ def _records(stream: IO[bytes], delimiter: str, width: int) -> Iterator[list[str
         except csv.Error:
             found = "broken_line"
         except _GoesOnError:
-            found = lines.several(width)
+            found = lines.several(width, delimiter)
         if not width and not isinstance(found, str):
             width = len(found)
         yield found

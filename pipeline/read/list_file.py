@@ -22,7 +22,7 @@ from pipeline.read.blocks import Blocks, RowBlock, cut_rows, plain_block
 from pipeline.read.cells import may_hold_text, values_of
 from pipeline.read.columns import Layouts, Row
 from pipeline.read.config import ExtractConfig
-from pipeline.read.delimited import UTF_16, DelimitedRows, lines_of
+from pipeline.read.delimited import UTF_16, DelimitedRows, delimiter_of, lines_of
 from pipeline.read.json_lines import is_json, json_row, json_rows
 from pipeline.read.pieces import Piece, lines_within
 from pipeline.read.rows import lines_in
@@ -38,6 +38,8 @@ MAX_JSON = 1 << 30  # bytes of a file that is one JSON value
 PIECE_ROWS = 10_000  # that are read one by one
 TABLE_ROWS = 65_536
 _COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".xz": "xz"}
+_SIGNATURES = {b"\x1f\x8b\x08": "gzip", b"BZh": "bz2", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ": "xz"}
+_HEAD = 65_536  # bytes that tell how a file is written
 
 
 def rows_of(piece: Piece, extract: ExtractConfig) -> Iterator[pa.Table | RowBlock | Row | str]:
@@ -75,13 +77,19 @@ def _read(piece: Piece, extract: ExtractConfig) -> Iterator[pa.Table | RowBlock 
             if stem.endswith(".parquet"):
                 yield from _read_parquet(stream, piece, extract)
                 return
+            if compression is None and (packed := _packing(stream.read(_HEAD))):
+                raise UserError(
+                    f"{path}: is packed ({packed}), and its name does not say so", "add the ending to its name"
+                )
+            stream.seek(0)
             plain = stream if compression is None else decompressed(stream, compression)
             if stem.endswith((".jsonl", ".ndjson")):
                 yield from _read_json_lines(plain, extract, piece)
             elif stem.endswith(".json"):
                 yield from _read_redcaps(plain, path)
             elif stem.endswith((".csv", ".tsv", ".tab", ".txt")) or compression:
-                yield from _read_delimited(plain, "," if stem.endswith(".csv") else "\t", piece)
+                lines, delimiter = _begun(plain, path, comma=stem.endswith(".csv")) if piece.is_whole else (plain, "\t")
+                yield from _read_delimited(lines, delimiter, piece)
             else:
                 raise UserError(
                     f"{path}: not a kind of list this program reads",
@@ -100,6 +108,11 @@ def compression_of(path: str) -> str | None:
     """How a list is packed, by its name; None where it is not."""
     stem = path.lower().partition("?")[0]
     return next((name for suffix, name in _COMPRESSIONS.items() if stem.endswith(suffix)), None)
+
+
+def _packing(head: bytes) -> str:
+    """How a file that begins so is packed; "" where it is not."""
+    return next((name for signature, name in _SIGNATURES.items() if head.startswith(signature)), "")
 
 
 def decompressed(stream: IO[bytes], compression: str) -> IO[bytes]:
@@ -160,10 +173,21 @@ class _Rest(io.RawIOBase):
         return len(found)
 
 
+def _begun(stream: IO[bytes], path: str, *, comma: bool) -> tuple[IO[bytes], str]:
+    """A file of lines from its beginning, and what parts its cells: with ``comma`` a comma as a rule, else a tab."""
+    head = stream.read(_HEAD)
+    if b"\r" in head.rstrip(b"\r") and b"\n" not in head:
+        raise UserError(f"{path}: its rows end in carriage returns alone", "write it with line feeds at their ends")
+    return io.BufferedReader(_Rest(head, stream)), delimiter_of(head) if comma else "\t"
+
+
 def _read_delimited(stream: IO[bytes], delimiter: str, piece: Piece) -> Iterator[RowBlock | Row | str]:
     """Blocks of rows; one by one the first row, which may hold the names, and those of a file that is read in no other
     way."""
     reader = DelimitedRows(delimiter)
+    if delimiter not in ",\t":
+        yield from reader.read(stream)
+        return
     if piece.start:
         while reader.names is None and (line := stream.readline()):  # the names of the columns stand in the first one
             deque(reader.read(io.BytesIO(line)), maxlen=0)
@@ -212,7 +236,7 @@ def _read_json_lines(stream: IO[bytes], extract: ExtractConfig, piece: Piece) ->
 
 
 def _read_redcaps(stream: IO[bytes], path: str) -> Iterator[Row | str]:
-    """RedCaps annotations: one object with the list ``annotations``."""
+    """RedCaps annotations: one object with the list ``annotations``; or a list of rows, or JSON Lines called so."""
     try:
         data = stream.read(MAX_JSON + 1)
         if len(data) > MAX_JSON:
@@ -220,7 +244,13 @@ def _read_redcaps(stream: IO[bytes], path: str) -> Iterator[Row | str]:
             raise UserError(problem, "make JSON Lines of it, a row a line, in a file whose name ends in .jsonl")
         content = json.loads(data.decode(json.detect_encoding(data), "replace"))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not valid JSON: {error}", "get the file again, or leave it out") from None
+        lines = map(json_row, filter(is_json, lines_of(io.BytesIO(data))))
+        first = next(lines, "")
+        if isinstance(first, str):
+            raise UserError(f"{path}: not valid JSON: {error}", "get the file again, or leave it out") from None
+        yield first
+        yield from lines
+        return
     rows = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(rows, list):
         raise UserError(f"{path}: neither a list of rows nor an object with 'annotations'")

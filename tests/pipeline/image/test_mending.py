@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from pipeline.image.config import ImageConfig
 from pipeline.image.process import Processed, Rejected, process
@@ -70,6 +70,7 @@ def near(found: npt.NDArray[np.uint8], colour: tuple[int, ...]) -> bool:
 
 SOLID = Image.new("RGB", (SIZE, SIZE), GREEN)
 JPEG = encoded(SOLID, "JPEG", quality=95)
+WEBP = encoded(SOLID, "WEBP", lossless=True)
 LONG = b"Comment\0\0" + zlib.compress(b"x" * 2_000_000)
 BROKEN_FORMS = {
     "Exif of a PNG": png(GREEN_ROWS, 8, 2, chunk(b"eXIf", BAD_EXIF[6:])),
@@ -87,12 +88,30 @@ BROKEN_FORMS = {
     "half an end of a JPEG": JPEG[:-1],
     "data behind a JPEG": JPEG + b"<!-- 12 ms -->" * 100,
     "end of a GIF": encoded(SOLID.quantize(4), "GIF")[:-1],
+    "comment of a GIF": encoded(SOLID.quantize(4), "GIF", comment=b"deer " * 40_000),
+    "size of a WebP": WEBP[:4] + struct.pack("<I", len(WEBP) + 500) + WEBP[8:],
 }
 
 
 @pytest.mark.parametrize("name", BROKEN_FORMS)
 def test_what_no_pixel_hangs_on_never_costs_the_picture(name: str) -> None:
     assert near(picture(BROKEN_FORMS[name]), GREEN)
+
+
+@pytest.mark.parametrize("encode_format", ["jpg", "png", "webp"])
+def test_nothing_but_the_picture_is_stored(encode_format: str) -> None:
+    """Neither a comment nor a profile, which have been read already, nor a transparent colour."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes().replace(b"rXYZ", b"bXYZ", 1)
+    config = ImageConfig(encode_format=encode_format)
+    for data in (
+        encoded(SOLID, "JPEG", comment=b"deer", icc_profile=profile, dpi=(72, 72), exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0"),
+        png(GREEN_ROWS, 8, 2, chunk(b"tEXt", b"Comment\0deer"), chunk(b"tRNS", struct.pack(">HHH", *GREEN))),
+    ):
+        result = process(data, config)
+        assert isinstance(result, Processed)
+        stored = Image.open(io.BytesIO(result.data))
+        stored.load()
+        assert stored.mode == "RGB" and not {"comment", "icc_profile", "transparency", "Comment"} & stored.info.keys()
 
 
 PIECES = (b"Exif\0\0", b"ICC_PROFILE\0", b"MPF\0", b"Photoshop 3.0\0", b"Adobe", b"http://ns.adobe.com/xap/1.0/\0", b"")

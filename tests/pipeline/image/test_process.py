@@ -218,11 +218,18 @@ def test_colour_profile_is_applied_and_a_broken_one_ignored() -> None:
     swapped = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     red, blue = swapped.find(b"rXYZ"), swapped.find(b"bXYZ")
     swapped[red : red + 4], swapped[blue : blue + 4] = b"bXYZ", b"rXYZ"
-    name = swapped.find("sRGB".encode("utf-16-be"))
-    swapped[name : name + 8] = "tRGB".encode("utf-16-be")
     _, picture = stored(encoded(Image.new("RGB", (300, 300), (200, 30, 30)), "PNG", icc_profile=bytes(swapped)))
     red_level, _, blue_level = np.asarray(picture)[150, 150].astype(int)
-    assert blue_level > red_level + 100
+    assert blue_level > red_level + 100, "whatever the profile calls itself"
+
+
+def test_a_profile_that_changes_nothing_costs_nothing() -> None:
+    image = Image.fromarray(np.random.default_rng(3).integers(0, 256, (300, 300, 3), np.uint8))
+    same = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    other = same.replace("sRGB".encode("utf-16-be"), "tRGB".encode("utf-16-be"))
+    assert other != same
+    bare, *profiled = (stored(encoded(image, "PNG", icc_profile=profile))[0].data for profile in (None, same, other))
+    assert profiled == [bare, bare]
 
 
 def test_animated_pictures_give_their_first_frame() -> None:

@@ -60,6 +60,8 @@ def test_the_address_is_known_by_its_form(attributes: str, address: str) -> None
         (f"<source srcset=d.webp><a href=x><span><img src='{DATA}' {{}}></span></a>", "d.webp"),
         ("<source data-srcset='d.webp 9w'><img src=loading.gif {}>", "d.webp"),
         ("<source><img src=d.jpg {}>", "d.jpg"),
+        ("<img src=d.jpg {}><source srcset=d.webp>", "d.jpg"),
+        ("<source media=print srcset=p.jpg><img src=d.jpg {}><source srcset=d.webp>", "d.jpg"),
     ],
 )
 def test_sources_of_a_picture(picture: str, address: str) -> None:

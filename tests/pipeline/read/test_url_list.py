@@ -297,6 +297,53 @@ def test_lone_surrogates_are_replaced(write: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("semicolons.csv", 'url;caption\nhttp://h/a.jpg;"a dog;\nruns"\nhttp://h/b.jpg;two cats, one asleep\n'),
+        ("bars.csv", "url|caption\nhttp://h/a.jpg|a dog; runs\nhttp://h/b.jpg|two cats, one asleep\n"),
+        ("tabs.csv", "url\tcaption\nhttp://h/a.jpg\ta dog; runs\nhttp://h/b.jpg\ttwo cats, one asleep\n"),
+        (
+            "lines.json",
+            '{"url": "http://h/a.jpg", "text": "a dog; runs"}\n{"url": "http://h/b.jpg", "text": '
+            '"two cats, one asleep"}\n',
+        ),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_in_forms_that_their_names_do_not_tell(name: str, content: str, encoding: str, write: Any) -> None:
+    assert pairs(write(name, content.encode(encoding))) == [
+        ("http://h/a.jpg", "a dog; runs"),
+        ("http://h/b.jpg", "two cats, one asleep"),
+    ]
+
+
+def test_an_open_quote_between_semicolons(write: Any) -> None:
+    rows = [f"http://h/{n}.jpg;dog number {n}" for n in range(9)]
+    rows[3] = 'http://h/3.jpg;"dog number 3'
+    found, rejects = read(write("list.csv", "\n".join(["url;caption", *rows])))
+    assert [row["caption"] for row in found] == [f"dog number {n}" for n in range(9) if n != 3]
+    assert rejects == {"broken_line": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("list.csv", b"url,caption\rhttp://h/a.jpg,a dog runs\r", "carriage returns alone"),
+        ("list.csv", gzip.compress(b"url,caption\nhttp://h/a.jpg,a dog runs\n"), "packed .gzip., and its name"),
+        (
+            "list.jsonl",
+            zstandard.compress(b'{"url": "http://h/a.jpg", "text": "a dog"}'),
+            "packed .zstd., and its name",
+        ),
+        ("list.json", b"{} {}", "not valid JSON"),
+    ],
+)
+def test_a_list_that_would_be_one_broken_line_is_refused(name: str, content: bytes, message: str, write: Any) -> None:
+    with pytest.raises(UserError, match=message):
+        read(write(name, content))
+
+
 def test_other_files_are_refused(write: Any) -> None:
     for name, content in (("list.xlsx", b"PK"), ("list.parquet", b"no parquet"), ("list.json", b"{broken")):
         with pytest.raises(UserError, match=name):
