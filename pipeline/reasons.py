@@ -75,7 +75,7 @@ _REASONS = {
     **_rows(Reason("extract"), "duplicate_pair", "no_address", "data_uri"),
     "further_text": Reason("extract", setting="extract.max_texts"),
     "site_wide": Reason("extract", setting="extract.max_image_pages"),
-    **_rows(Reason("extract"), "placeholder", "tracking_pixel", "sprite", "decorative"),
+    **_rows(Reason("extract"), "placeholder", "tracking_pixel", "sprite", "decorative", "vector_picture"),
     "earlier_pair": Reason("match", setting="earlier_runs"),
     "earlier_url": Reason("match", setting="earlier_runs"),
     **_text("max_repeats", "repeated_text"),

@@ -14,7 +14,7 @@ from selectolax.lexbor import LexborNode
 from pipeline.read.media import matches_screen
 from pipeline.read.srcset import best_of_srcset, decodable
 
-__all__ = ["address_of", "is_placeholder", "names_picture", "thorough_address"]
+__all__ = ["address_of", "is_placeholder", "names_picture", "names_vectors", "thorough_address"]
 
 Attributes = Mapping[str, str | None]
 
@@ -29,6 +29,7 @@ _ORDINARY_NAMES = (
 )
 _ORDINARY = frozenset(_ORDINARY_NAMES.split())
 _ENDING = re.compile(r"[^?#]*\.(?:jpe?g|png|gif|webp|avif|bmp|tiff?)(?:$|[?#:&,;!/@])", re.IGNORECASE)
+_VECTORS = re.compile(r"[^?#]*\.svgz?(?:$|[?#])")
 _PLACE = re.compile(r"(?:https?:)?//[^\s<>]{3,}$|/[^\s<>]+$|\.{1,2}/[^\s<>]+$", re.IGNORECASE)
 _SET = re.compile(r"\S\s+\d{1,6}(?:\.\d{1,4})?[wx]\s*(?:,|$)")
 # Names by which scripts keep the picture's own address, and those of another or a lesser one.
@@ -57,6 +58,11 @@ def is_placeholder(address: str) -> bool:
 def names_picture(address: str) -> bool:
     """Whether an address ends as those of pictures do."""
     return _ENDING.match(address) is not None
+
+
+def names_vectors(address: str) -> bool:
+    """Whether an address ends as those of SVG do, drawings in a language that no decoder here reads."""
+    return ".svg" in address and _VECTORS.match(address) is not None
 
 
 def address_of(node: LexborNode, attributes: Attributes, width: int, *, pictures: bool = True) -> tuple[str, str]:

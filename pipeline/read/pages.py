@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from pipeline.read.addresses import address_of, names_picture
+from pipeline.read.addresses import address_of, names_picture, names_vectors
 from pipeline.read.charset import decode
 from pipeline.read.choose import LOOKED_AT, choose, plain
 from pipeline.read.declared import Declared, images_of_json, images_of_metas
@@ -80,7 +80,7 @@ def extract_page(
     **The caption is the first text, in that order, of at least three words; failing that, the first of two; failing
     that, the first.** A text that is but a file name or a URL, or has no letter, is no text. Equal (image, caption)
     pairs are one pair. Images that by their markup are no part of the content (a role of presentation, sides of a
-    pixel, sprites, stand-ins) make no pair.
+    pixel, sprites, stand-ins) make no pair, nor do drawings in SVG.
     """
     text = decode(content, content_type)
     trees = parse(text, xhtml="xhtml" in content_type)
@@ -190,6 +190,8 @@ def _images(page: Page, parts: list[_Parts], nearby: Nearby, image_width: int) -
                 address, reason = address_of(node, attributes, image_width, pictures=pictures)
             if not reason and ("role" in attributes or sides[0] or "style" in attributes or "sprite" in address):
                 reason = _no_content(attributes, address, sides)
+            if not reason and names_vectors(address):
+                reason = "vector_picture"
             if reason:
                 page.skipped.append((address[:200], reason))
             elif address:

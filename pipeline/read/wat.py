@@ -13,7 +13,7 @@ from typing import Any
 
 from pipeline.net.config import HttpConfig
 from pipeline.net.transport import Headers
-from pipeline.read.addresses import is_placeholder
+from pipeline.read.addresses import is_placeholder, names_vectors
 from pipeline.read.archive import read_metadata
 from pipeline.read.archive_items import Problem, Response
 from pipeline.read.choose import choose, plain
@@ -86,6 +86,8 @@ def _page(html: dict[str, Any], url: str, extract: ExtractConfig) -> Page:
         texts, caption = choose((name, plain(_text(link, name))) for name in _TEXTS if _text(link, name))
         if is_placeholder(address):
             page.skipped.append((address[:200], "placeholder"))
+        elif names_vectors(address):
+            page.skipped.append((address[:200], "vector_picture"))
         elif absolute is None:
             page.skipped.append((address[:200], "data_uri" if address.startswith("data:") else "bad_url"))
         elif not caption:

@@ -29,7 +29,7 @@ LABEL = "__label__"
 RANKED, LEAST = 5, 0.01
 # Of a page's text: below so many characters, or so likely, nothing is said of its language.
 PAGE_CHARACTERS, PAGE_CERTAIN = 60, 0.5
-PAGE_MODEL = 100  # characters that the model reads of it: fifteen words tell it
+READ = 100  # characters of a page or a caption that the model reads: fifteen words tell it
 # Words that few sentences of English lack and other languages seldom have. A text with so large a share of them, and so
 # many different ones, needs no model to tell, which is most of what a page would cost.
 _ENGLISH = (
@@ -63,7 +63,7 @@ def language_of(text: str) -> str:
     plain = text.isascii() or len(_NO_ENGLISH_LETTER.findall(text)) <= 0.01 * len(text)
     if plain and len(english) >= ENGLISH_SHARE * len(words) and len(set(english)) >= ENGLISH_WORDS:
         return "en"
-    line = text[:PAGE_MODEL].lower().replace("\n", " ") + "\n"
+    line = text[:READ].lower().replace("\n", " ") + "\n"
     found = _fasttext_model().predict(line, 1, 0.0, "strict")
     return str(found[0][1]).removeprefix(LABEL) if found and found[0][0] >= PAGE_CERTAIN else ""
 
@@ -88,7 +88,7 @@ def _fasttext(texts: Sequence[str], language: str) -> Floats:
     answers = np.zeros((len(texts), 2), np.float32)
     for row, text in enumerate(texts):
         # The model reads up to the end of the line. What it may leave out it does not look for, which saves time.
-        ranking = predict(text.lower().replace("\n", " ") + "\n", RANKED, LEAST, "strict")
+        ranking = predict(text[:READ].lower().replace("\n", " ") + "\n", RANKED, LEAST, "strict")
         answers[row] = _ranked(((found, probability) for probability, found in ranking), label)
     return answers
 

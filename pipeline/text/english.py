@@ -6,8 +6,9 @@ whether they stand in a dictionary, or are the articles and prepositions of othe
 
 A word's kind is the first of these that holds: a number; a function word of English alone; one that other languages
 have too; a word that they use all the time and English lacks; with letters beyond ASCII; in the dictionary, as it
-stands or without a common ending; in the query list; none. Two files beside this one, made by
-``benchmarks.language_training``, hold what is known of other languages.
+stands or without a common ending; two to six letters without a vowel ("pcb", "dlg"), which are an abbreviation in most
+languages; in the query list; none. Where it counts whether all words are known, numbers and abbreviations are none. Two
+files beside this one, made by ``benchmarks.language_training``, hold what is known of other languages.
 """
 
 import functools
@@ -35,10 +36,10 @@ __all__ = [
 
 Floats = npt.NDArray[np.float32]
 # Kinds of words, as they stand in the lexicon and as columns of what is measured.
-STRONG, KNOWN, SHORT, SHARED, OTHER, LISTED, FOREIGN_LETTERS, SHORT_UNKNOWN, UNKNOWN, NUMBER = range(10)
-KINDS = 10
-ALL_KNOWN, TRIPLES_UNKNOWN, TRIPLES_KNOWN = 10, 11, 12  # the columns after those of the kinds
-MEASURES = 13
+STRONG, KNOWN, SHORT, SHARED, OTHER, LISTED, FOREIGN_LETTERS, SHORT_UNKNOWN, UNKNOWN, NUMBER, ABBREVIATION = range(11)
+KINDS = 11
+ALL_KNOWN, TRIPLES_UNKNOWN, TRIPLES_KNOWN = 11, 12, 13  # the columns after those of the kinds
+MEASURES = 14
 NONE = 255  # the kind of a word that the lexicon lacks
 SHORT_LETTERS, SHARED_LETTERS = 3, 4  # a word of so few letters may well be another language's too
 STEM = 3  # letters that stay at least when an ending is taken off
@@ -46,6 +47,7 @@ STEM = 3  # letters that stay at least when an ending is taken off
 # against English: of 2,500 captions of a LAION list 94 % stay with all of them, 72 % with 40,000 drawn at random, 22 %
 # with 500, and 93 % without any.
 LEAST_WORDS = 60_000
+ABBREVIATED = 6  # letters of an abbreviation at most
 TRIPLES_COUNTED = 6  # of one word, so that a long one does not outvote the rest
 LETTERS = 27  # a to z, and the edge of a word
 LEVELS, ZERO, STEPS = 64, 48, 8.0  # of trigrams.txt: characters from "0" on, the middle one 0, so many levels a nat
@@ -202,6 +204,18 @@ def _is_inflected(data: Bytes, start: int, stop: int, hashes: UInt64, keys: UInt
 
 
 @compiled
+def _is_abbreviation(data: Bytes, start: int, stop: int) -> bool:
+    """Whether a word has nothing but consonants."""
+    if not 1 < stop - start <= ABBREVIATED:
+        return False
+    for position in range(start, stop):
+        byte = data[position]
+        if not 97 <= byte <= 122 or byte in (97, 101, 105, 111, 117, 121):  # aeiouy
+            return False
+    return True
+
+
+@compiled
 def _triple_score(data: Bytes, start: int, stop: int, triples: Floats) -> float:
     """How English the triples of a word are: their mean, times their number up to TRIPLES_COUNTED."""
     score = 0.0
@@ -251,10 +265,13 @@ def _measure(
                     kind = _kind(value, keys, values)
                     if kind in (NONE, LISTED) and _is_inflected(data, start, stop, hashes, keys, values):
                         kind = KNOWN
+                    if kind in (NONE, LISTED) and _is_abbreviation(data, start, stop):
+                        kind = ABBREVIATION
                     if not ascii_only and kind in (NONE, LISTED):
                         kind = FOREIGN_LETTERS
                     if kind == NONE:
                         kind = SHORT_UNKNOWN if stop - start <= SHORT_LETTERS else UNKNOWN
+                if kind not in (NUMBER, ABBREVIATION):
                     words += 1
                     english += kind <= SHARED
                     score = _triple_score(data, start, stop, triples)

@@ -82,7 +82,7 @@ def test_nobody_is_asked_for_what_an_archive_holds_whatever_it_is(tmp_path: Path
     pictures = [(tmp_path / "site" / "images" / f"{index:03}.png").read_bytes() for index in range(6)]
     with serve(tmp_path / "site") as site:
         base = f"{site.url}images/"
-        shown = ["000.png", "x.svg", "001.png", "002.png", "003.png", "004.png", "gone.png", "moved.png", "005.png"]
+        shown = ["000.png", "x.vec", "001.png", "002.png", "003.png", "004.png", "gone.png", "moved.png", "005.png"]
         shown.append("led.png")
         body = "".join(
             f'<img src="images/{name}" alt="a circle, the {name[0:3].replace(chr(46), chr(120))} of all">'
@@ -93,7 +93,7 @@ def test_nobody_is_asked_for_what_an_archive_holds_whatever_it_is(tmp_path: Path
             warc_record("response", f"{site.url}a.html", http_block(f"<html lang=en>{body}".encode())),
             warc_record("response", f"{base}000.png", http_block(pictures[0], "image/png")),
             warc_record(
-                "response", f"{base}x.svg", http_block(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml")
+                "response", f"{base}x.vec", http_block(b"<svg xmlns='http://www.w3.org/2000/svg'/>", "image/svg+xml")
             ),
             warc_record("response", f"{base}001.png", http_block(pictures[1], "application/octet-stream")),
             warc_record("response", f"{base}unused.css", http_block(b"a{}", "text/css")),

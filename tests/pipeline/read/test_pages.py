@@ -91,6 +91,12 @@ def test_images_that_make_no_pair_are_named() -> None:
     assert page.skipped[0][0] == "http://example.org/a/x.jpg"
 
 
+def test_drawings_in_svg_are_not_asked_for() -> None:
+    page = extract_page(b"<img src=a.svg alt=y><img src='/b.svgz?v=1' alt=z><img src='a.svg.png?of=b.svg' alt=w>", BASE)
+    assert [(pair.url, pair.caption) for pair in page.pairs] == [("http://example.org/a/a.svg.png?of=b.svg", "w")]
+    assert page.skipped == [("a.svg", "vector_picture"), ("/b.svgz?v=1", "vector_picture")]
+
+
 def test_equal_pairs_are_one() -> None:
     assert len(pairs("<img src=x alt=dog><noscript><img src=x alt=dog></noscript><img src=x alt=cat>")) == 2
 
@@ -210,7 +216,8 @@ def test_a_real_book_gives_every_picture_its_text(shared_data: Path) -> None:
     images = sum(path.read_text(encoding="utf-8").count("<img ") for path in folder.glob("*.xhtml"))
     found = [pair for page in pages for pair in page.pairs]
     assert len(found) + sum(len(page.skipped) for page in pages) == images
-    assert len(found) > 500
+    drawings = [reason for page in pages for _, reason in page.skipped]
+    assert len(found) > 400 and set(drawings) == {"vector_picture"} and len(drawings) > 100
     assert all(pair.url.startswith("http://h/images/") for pair in found)
 
 

@@ -1,6 +1,7 @@
 """What the words of a text say: kinds and triples of letters, against a plain reading of the same rules."""
 
 import random
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,7 @@ from pipeline.text.evidence import evidence
 from query_builder.normalize import words
 
 KNOWN = frozenset({"cat", "bake", "box", "story", "paint", "quick", "owl", "table", "don", "art"})
-LISTED = frozenset({"tamworth", "die", "bakes", "paris"})
+LISTED = frozenset({"dlgs", "tamworth", "die", "bakes", "paris"})
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +61,8 @@ def _kind(word: str) -> int:
         return english.OTHER
     if any(len(stem) >= 3 - (word.endswith(("ies", "ied"))) and _of_dictionary(stem) for stem in _stems(word)):
         return english.KNOWN
+    if re.fullmatch("[bcdfghjklmnpqrstvwxz]{2,6}", word):
+        return english.ABBREVIATION
     if not word.isascii():
         return english.FOREIGN_LETTERS
     if word in LISTED:
@@ -73,7 +76,7 @@ def _slow(text: str) -> list[float]:
     for word in words(text):
         kind = _kind(word)
         found[kind] += 1
-        if kind == english.NUMBER:
+        if kind in (english.NUMBER, english.ABBREVIATION):
             continue
         spoken += 1
         row = [0, *(ord(letter) - 96 if "a" <= letter <= "z" else -1 for letter in word.encode().decode("latin-1")), 0]
@@ -117,6 +120,13 @@ def test_the_compiled_reading_is_the_plain_one(lexicon: Lexicon) -> None:
             "os",
             "tabling",
             "zzz",
+            "pcb",
+            "dlgs",
+            "schwrz",
+            "brrrrrr",
+            "z",
+            "lynx",
+            "mp3",
             "Ωmega",
             "ing",
         ),
@@ -142,11 +152,20 @@ def test_the_compiled_reading_is_the_plain_one(lexicon: Lexicon) -> None:
         ("xyz", english.SHORT_UNKNOWN),
         ("wxyz", english.UNKNOWN),
         ("2015", english.NUMBER),
+        ("pcb", english.ABBREVIATION),
+        ("lynx", english.UNKNOWN),
     ],
 )
 def test_kinds_of_words(lexicon: Lexicon, word: str, kind: int) -> None:
     found = measure(pa.array([word]), lexicon)[0]
     assert np.flatnonzero(found[: english.KINDS]).tolist() == [kind]
+
+
+def test_abbreviations_hardly_speak_against_english(lexicon: Lexicon) -> None:
+    captions = ["quick story", "quick pcb story", "quick dlgs story", "quick lynx story"]
+    plain, *abbreviated, odd = evidence("fasttext", "en", pa.array(captions), lexicon_of(KNOWN | set("abc"), LISTED))
+    assert measure(pa.array(captions), lexicon)[:, english.ALL_KNOWN].tolist() == [1, 1, 1, 0]
+    assert min(abbreviated) > odd + 2 and plain > odd + 2
 
 
 def test_english_triples_are_told_from_others() -> None:

@@ -1,12 +1,15 @@
 import re
 from collections.abc import Callable
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 from pipeline.tables.schema import CANDIDATES
 from pipeline.text import detectors
+from pipeline.text import evidence as evidence_module
 from pipeline.text.detectors import detect, language_of
 from pipeline.text.english import Lexicon, lexicon_of
 from pipeline.text.evidence import evidence, odds_of
@@ -201,6 +204,41 @@ def test_batches_know_their_rows(batch_of: Batch) -> None:
 def test_the_language_of_a_text() -> None:
     assert language_of(" ".join(OTHER[:1] * 2)) == "de" and language_of(" ".join(ENGLISH[:2])) == "en"
     assert language_of("Katze") == "" and language_of("1 2 3 4 5 6 7 8 9 10 " * 9) == ""
+
+
+def test_captions_that_their_words_decide_need_no_detector(batch_of: Batch, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What they say is the same as with it, whatever the page is in."""
+    captions = [
+        *("the red owl and the black fox of the field", "the child of the park sleeps with a red sofa"),
+        *("eine schwarze katze und der hund von dem", "red sofa of the park", "de la red sofa", "Menu bar"),
+    ]
+    asked: list[str] = []
+
+    def detect_and_note(detector: str, texts: list[str], language: str) -> tuple[npt.NDArray[np.float32], ...]:
+        asked.extend(texts)
+        return detect(detector, texts, language)
+
+    monkeypatch.setattr(evidence_module, "detect", detect_and_note)
+    kept = {page: chances(captions, page) for page in ("en", "de", None)}
+    assert set(asked) == set(captions[4:])
+    monkeypatch.setattr(evidence_module, "DECIDED", np.inf)
+    for page, found in kept.items():
+        whole = chances(captions, page)
+        assert [chance > 0.5 for chance in found] == [chance > 0.5 for chance in whole]
+        assert found[4:] == whole[4:] and found[:4] != whole[:4]
+
+
+def chances(captions: list[str], page: str | None) -> list[float]:
+    columns = {"caption": captions, "page_language": pa.array([page] * len(captions), pa.string())}
+    found: list[float] = rule("fasttext", DICTIONARY)(pa.RecordBatch.from_pydict(columns))[1]["p_english"].to_pylist()
+    return found
+
+
+def test_a_detector_reads_the_beginning_of_a_long_caption() -> None:
+    long = " ".join(["Zwei rote Füchse laufen über das Feld"] * 3)
+    assert len(long) > detectors.READ
+    wanted, other = detect("fasttext", [long, long[: detectors.READ]], "de")
+    assert wanted[0] == wanted[1] > 0.5 and other[0] == other[1]
 
 
 def test_pages_of_english_words_need_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
