@@ -198,6 +198,9 @@ def _images(page: Page, parts: list[_Parts], nearby: Nearby, image_width: int) -
                 yield address, _texts(node, attributes, nearby, labels), sides
     declared = [*images_of_metas(page.metas), *_of_scripts(parts), *(_of_microdata(parts) if nearby.microdata else ())]
     for address, found, stated in declared:
+        if names_vectors(address):
+            page.skipped.append((address[:200], "vector_picture"))
+            continue
         sides = stated.get("width"), stated.get("height")
         yield address, [(kind, cleaned) for kind, text in found if (cleaned := plain(text))], sides
 

@@ -231,6 +231,7 @@ def test_wat_files(archive: Archive) -> None:
         {"path": "A@/href", "url": "x.html", "text": "no image"},
         {"path": "IMG@/src", "url": 7, "alt": "wrong type"},
         {"path": "IMG@/src", "url": "/i/blank.gif", "alt": "a stand-in"},
+        {"path": "IMG@/src", "url": "/i/drawn.svg", "alt": "a drawing"},
         "not a link",
     ]
     graph = [{"property": "og:image", "content": "/o.jpg"}, {"property": "og:title", "content": "an owl looks on"}]
@@ -254,6 +255,7 @@ def test_wat_files(archive: Archive) -> None:
         {
             "no_text": 1,
             "placeholder": 1,
+            "vector_picture": 1,
             "refused_by_meta_robots": 1,
             "refused_by_x_robots_tag": 1,
             "http_404": 1,

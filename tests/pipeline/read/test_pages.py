@@ -95,6 +95,8 @@ def test_drawings_in_svg_are_not_asked_for() -> None:
     page = extract_page(b"<img src=a.svg alt=y><img src='/b.svgz?v=1' alt=z><img src='a.svg.png?of=b.svg' alt=w>", BASE)
     assert [(pair.url, pair.caption) for pair in page.pairs] == [("http://example.org/a/a.svg.png?of=b.svg", "w")]
     assert page.skipped == [("a.svg", "vector_picture"), ("/b.svgz?v=1", "vector_picture")]
+    page = extract_page(b"<meta property=og:image content=/c.svg><meta property=og:title content='a dog'>", BASE)
+    assert (page.pairs, page.skipped) == ([], [("/c.svg", "vector_picture")])
 
 
 def test_equal_pairs_are_one() -> None:
