@@ -165,7 +165,7 @@ def test_abbreviations_hardly_speak_against_english(lexicon: Lexicon) -> None:
     captions = ["quick story", "quick pcb story", "quick dlgs story", "quick lynx story"]
     plain, *abbreviated, odd = evidence("fasttext", "en", pa.array(captions), lexicon_of(KNOWN | set("abc"), LISTED))
     assert measure(pa.array(captions), lexicon)[:, english.ALL_KNOWN].tolist() == [1, 1, 1, 0]
-    assert min(abbreviated) > odd + 2 and plain > odd + 2
+    assert min(abbreviated) > odd + 2 and 0 < plain - max(abbreviated) < 1
 
 
 def test_english_triples_are_told_from_others() -> None:

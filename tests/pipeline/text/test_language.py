@@ -210,7 +210,13 @@ def test_captions_that_their_words_decide_need_no_detector(batch_of: Batch, monk
     """What they say is the same as with it, whatever the page is in."""
     captions = [
         *("the red owl and the black fox of the field", "the child of the park sleeps with a red sofa"),
-        *("eine schwarze katze und der hund von dem", "red sofa of the park", "de la red sofa", "Menu bar"),
+        *(
+            "eine schwarze katze und der hund von dem",
+            "red sofa of the park",
+            "de la red sofa",
+            "Menu bar",
+            "red fox of a field",
+        ),
     ]
     asked: list[str] = []
 
@@ -239,6 +245,8 @@ def test_a_detector_reads_the_beginning_of_a_long_caption() -> None:
     assert len(long) > detectors.READ
     wanted, other = detect("fasttext", [long, long[: detectors.READ]], "de")
     assert wanted[0] == wanted[1] > 0.5 and other[0] == other[1]
+    begun = "The red ball of the old town and the Zug aus der kleinen Stadt fährt heute sehr langsam über die Brücke"
+    assert detect("fasttext", [begun], "de")[0][0] > 0.9 > 0.5 > detect("fasttext", [begun[:30]], "de")[0][0]
 
 
 def test_pages_of_english_words_need_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
