@@ -249,7 +249,8 @@ def _rank(
     wanted = places_among(shared["wanted"], pairs[starts]) >= 0
     passed = missed == 0
     near = ~passed & (totals >= max(2, task.rules.bigram // 2))
-    order = found.order
+    told = np.flatnonzero(passed | near | wanted)  # few of all, and only these are put in order
+    order = told[found.take(told).order]
     rows = order[_kept(passed[order], near[order], wanted[order], task.keep)]
     # The most frequent spelling of each, the first of equals. Forms that are not told apart count as one spelling.
     chosen = np.zeros(distinct, np.bool_)

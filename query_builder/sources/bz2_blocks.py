@@ -4,10 +4,13 @@ In: an open file and a byte offset. Out: the decompressed blocks that begin at o
 offset it was found at. Single-stream files, multistream dumps and concatenations are all the same to it, and no index
 is needed, so several processes can share one file. A block starts with the 48 bits 0x314159265359 at any bit, a stream
 ends with 0x177245385090 and a check sum (bzip2's format as its source code states it). Each block's own check sum is
-verified.
+verified. Blocks are decompressed several at a time (:mod:`query_builder.sources.bz2_decoder`), and what that doesn't
+take goes to Python's own decoder.
 """
 
 import bz2
+import itertools
+import math
 from collections import deque
 from collections.abc import Iterator
 from typing import IO
@@ -16,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from query_builder.hash_table import Bytes, as_bytes
+from query_builder.sources.bz2_decoder import LANES, BlockDecoder
 from query_builder.sources.piece import CorruptInputError, Gap, Piece
 from webimagetext.compiled import compiled
 
@@ -134,10 +138,52 @@ def _decompress(window: _Window, start: int, end: int) -> bytes | None:
     return text if decompressor.eof else None
 
 
-def bz2_pieces(stream: IO[bytes], url: str, start: int) -> Iterator[Piece | Gap]:
+class _Ahead:
+    """The texts of blocks that were decompressed beside an earlier one."""
+
+    def __init__(self, window: _Window, end: int | None) -> None:
+        self.window, self.end = window, end
+        self.decoder = BlockDecoder()
+        self.found: dict[int, tuple[bytes, int] | None] = {}
+
+    def take(self, position: int) -> bytes | None:
+        """The text of the block at ``position``, whose marker has been taken; the markers up to its end are taken too.
+        None for a block that has to be looked at by itself."""
+        if position not in self.found and not self._read_with(position):
+            return None
+        found, markers = self.found.pop(position), self.window.markers
+        ends = [at for at, _ in itertools.islice(markers, FALSE_MARKERS + 1)]
+        if found is None or found[1] not in ends:
+            return None
+        for _ in range(ends.index(found[1])):
+            markers.popleft()
+        return found[0]
+
+    def _read_with(self, position: int) -> bool:
+        """Decompresses a block and those that follow it, as far as the end that was asked for; False beyond it."""
+        window = self.window
+        last = math.inf if self.end is None else self.end
+        if position // 8 >= last:
+            return False
+        while len(window.markers) < 2 * LANES and window.base + len(window.data) < last and window.read_more():
+            pass
+        if not window.markers:
+            return False
+        following = [at for at, is_block in window.markers if is_block and at // 8 < last][: LANES - 1]
+        starts = [position, *(at for at in following if at < window.markers[-1][0])]
+        first = position // 8
+        data = window.data[first - window.base :]
+        found = self.decoder.decode(data, [at - 8 * first for at in starts])
+        for at, block in zip(starts, found, strict=True):
+            self.found[at] = (block[0], block[1] + 8 * first) if block else None
+        return True
+
+
+def bz2_pieces(stream: IO[bytes], url: str, start: int, end: int | None = None) -> Iterator[Piece | Gap]:
     """The blocks that begin at byte ``start`` or later. A damaged stretch gives a :class:`Gap` where its text should
-    be."""
+    be. Those from ``end`` on are not read ahead: perhaps no more of them is wanted."""
     window = _Window(stream, start)
+    ahead = _Ahead(window, end)
     if start == 0:
         if not window.read_more() or window.data[:3] != b"BZh":
             raise CorruptInputError(url, 0, "not a bz2 file")
@@ -151,7 +197,7 @@ def bz2_pieces(stream: IO[bytes], url: str, start: int) -> Iterator[Piece | Gap]
             yield from _check_stream_end(window, position)
             continue
         skipped: list[tuple[int, bool]] = []
-        text = None
+        text = ahead.take(position)
         while text is None and len(skipped) <= FALSE_MARKERS and window.need_markers(1):
             text = _decompress(window, position, window.markers[0][0])
             if text is None:

@@ -60,7 +60,7 @@ def pieces_from(url: str, start: int, end: int | None = None) -> Iterator[Piece 
         return
     with open_input(url) as stream:
         if kind == BZ2:
-            yield from bz2_pieces(stream, url, start)
+            yield from bz2_pieces(stream, url, start, end)
             return
         stream.seek(start)
         while data := stream.read(min(PLAIN_PIECE, end - start) if end and start < end else PLAIN_PIECE):
