@@ -41,7 +41,8 @@ def _counts_are_exact(folder: Path) -> bool:
     from query_builder.clean.markup import markup_tables, site_rules
     from query_builder.clean.wikitext import clean_text
     from query_builder.normalize import words
-    from query_builder.sources.dump import Ledger, plan_shards, read_pages, read_site_info
+    from query_builder.sources.dump import plan_shards, read_pages, read_site_info
+    from query_builder.sources.page import Ledger
 
     url = str(excerpt())
     tables = markup_tables(site_rules("en", read_site_info(url).namespaces))

@@ -33,7 +33,8 @@ from query_builder.clean.markup import (
 )
 from query_builder.clean.wikitext import clean_text
 from query_builder.normalize import words
-from query_builder.sources.dump import Ledger, plan_shards, read_pages, read_site_info
+from query_builder.sources.dump import plan_shards, read_pages, read_site_info
+from query_builder.sources.page import Ledger
 
 __all__ = ["agreement", "count", "count_plain", "main", "visible"]
 

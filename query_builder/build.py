@@ -16,29 +16,25 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from query_builder.clean.markup import SiteRules, site_rules
 from query_builder.config import BuildConfig
 from query_builder.corpus import Thresholds, Totals, merge_corpus, pages_of, read_totals
 from query_builder.count.shard import ShardTask, count_shard, shard_folder
-from query_builder.function_words import function_words
-from query_builder.importing import texts_of
-from query_builder.inputs import check_language, check_twice, checksum, glance, hold_the_same
+from query_builder.inputs import checksum
+from query_builder.job import Job, is_current, plan, work_folder
 from query_builder.kept import is_kept, is_kept_folder
 from query_builder.merge.bigram_rules import BigramRules
 from query_builder.merge.titles import TitleName, TitleStatistics, rank_titles
-from query_builder.normalize import NORMAL_FORM, normalize
+from query_builder.normalize import normalize
 from query_builder.published import published_rows
 from query_builder.reuse import adopt
 from query_builder.rows import write_queries
-from query_builder.schema import candidates_path, form_of, is_whole, read_metadata
-from query_builder.select import choose, parse_budgets
-from query_builder.sources.download import download_all
-from query_builder.sources.dump import PAGE_KINDS, Shard, plan_shards, read_site_info
+from query_builder.schema import candidates_path, read_metadata
+from query_builder.select import choose
+from query_builder.sources.dump import PAGE_KINDS, Shard
 from query_builder.sources.pageviews import FORMATS, ROW_KINDS, ViewsTask, count_views, read_ledger, views_path
 from query_builder.sources.synset import Synset
-from query_builder.sources.wordnet import read_wordnet, wordnet_files
+from query_builder.sources.wordnet import read_wordnet
 from query_builder.summary import print_summary
-from query_builder.word_kinds import WordKinds
 from query_builder.wordnet_only import build_from_wordnet
 from query_builder.workers import Workers
 from query_builder.write import Knowledge, write_candidates
@@ -51,57 +47,15 @@ from webimagetext.temporary import remove_temporary_of
 
 __all__ = ["build"]
 
-# Raise the one of what would be counted differently from the same dump: with all sections, or without some.
-COUNTING_ALL, COUNTING_TEXT = 3, 5
 MERGING_VERSION = 2  # raise it when the same counts would be merged differently
 NEAR_WORDS = 10  # words down to this fraction of the threshold are kept as near misses
-
-
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    """What is read, and what decides the outcome."""
-
-    config: BuildConfig
-    budgets: Mapping[str, int]
-    rules: SiteRules
-    kinds: WordKinds
-    excluded: frozenset[str]  # names that get no place
-    shards: list[Shard]
-    view_shards: list[Shard]
-    files: list[str]
-    glances: Mapping[str, tuple[int, str, str]]  # of the files
-    identity: str  # of the files
-    settings: dict[str, Any]
-    shard_bytes: int | None
-
-    def metadata(self, **counted: Any) -> dict[str, Any]:
-        """What the list says of itself, with what was ``counted``."""
-        return {"counting": _counting(self.config), "settings": self.settings, **counted}
-
-    def work(self) -> str:
-        """Where the counts lie that hold for these inputs, whatever is chosen from them. Raises UserError for a URL."""
-        config = self.config
-        read = (config.language, config.on_corrupt, self.rules.sections)
-        counts = fingerprint(self.identity, *read, self.shard_bytes)[:12]
-        return os.path.join(_work_folder(config), counts)
-
-    def decided_by(self) -> dict[str, str]:
-        """For each shard's result, by its path in the folder of counts, the fingerprint of what decides it."""
-        config = self.config
-        both = (_counting(config), NORMAL_FORM, config.on_corrupt)
-        rules = dataclasses.replace(self.rules, namespaces=frozenset())
-        dump = fingerprint(*both, rules, sorted(self.rules.namespaces))
-        views = fingerprint(*both, config.language)
-        results = [(shard_folder("", shard.number), shard, dump) for shard in self.shards]
-        results += [(views_path("", shard.number), shard, views) for shard in self.view_shards]
-        return {
-            path: fingerprint(rules, self.glances[shard.url], shard.start, shard.end) for path, shard, rules in results
-        }
 
 
 def build(config: BuildConfig) -> None:
     """Builds the query list. Raises UserError for unusable inputs or settings."""
     if config.download:
+        from query_builder.sources.download import download_all
+
         fetched = download_all(config)
         config = dataclasses.replace(
             config, dump=fetched.dump, pageviews=(*config.pageviews, *fetched.pageviews), wordnet=fetched.wordnet
@@ -109,14 +63,14 @@ def build(config: BuildConfig) -> None:
     if not config.dump:
         build_from_wordnet(config)
         return
-    job = _plan(config)
+    job = plan(config)
     known = read_metadata(config.output)
-    if _is_current(known, job):
+    if is_current(known, job):
         print(f"{config.output} is up to date: the same inputs and settings made it")
-        if not config.keep_work and os.path.isdir(_work_folder(config)):
+        if not config.keep_work and os.path.isdir(work_folder(config)):
             # A build was killed when only this was left to do; one that is under way there goes on.
-            with contextlib.suppress(UserError), locked(_work_folder(config), "`build`"):
-                shutil.rmtree(_work_folder(config), ignore_errors=True)
+            with contextlib.suppress(UserError), locked(work_folder(config), "`build`"):
+                shutil.rmtree(work_folder(config), ignore_errors=True)
         return
     work = job.work()
     with locked(os.path.dirname(work), "`build`"):
@@ -125,7 +79,7 @@ def build(config: BuildConfig) -> None:
             shutil.rmtree(os.path.dirname(work), ignore_errors=True)
 
 
-def _build(config: BuildConfig, job: _Job, work: str) -> None:
+def _build(config: BuildConfig, job: Job, work: str) -> None:
     """Counts, chooses, and writes the list."""
     for folder in ("shards", "views", "checksums"):
         os.makedirs(os.path.join(work, folder), exist_ok=True)
@@ -169,49 +123,7 @@ def _build(config: BuildConfig, job: _Job, work: str) -> None:
     print_summary(config, rows, totals, title_statistics, views, knowledge, synsets)
 
 
-def _plan(config: BuildConfig) -> _Job:
-    """Looks at the inputs without reading them."""
-    budgets = parse_budgets(config.budget, config.size)
-    published = config.compat == "metaclip"
-    for name, given in (("--exclude", config.exclude), ("--stop-words", config.stop_words)):
-        if given and published:
-            raise UserError(f"{name}: has no place in the published rules (--compat metaclip)", "leave one of them out")
-    stop_words = texts_of([config.stop_words] if config.stop_words else [])
-    excluded = texts_of(config.exclude)
-    kinds = WordKinds(
-        function_words(config.language) if config.function_words == "drop" and not published else frozenset(),
-        config.bare_numbers == "drop" and not published,
-        stop_words,
-    )
-    information = [read_site_info(url) for url in config.dump]
-    for url, site in zip(config.dump, information, strict=True):
-        check_language(url, site.database, config.language)
-    shard_bytes = round(config.shard_megabytes * (1 << 20)) or None
-    shards, view_shards = plan_shards(config.dump, shard_bytes), plan_shards(config.pageviews, shard_bytes)
-    counted = [*config.dump, *config.pageviews]
-    files = [*counted, *(wordnet_files(config.wordnet) if config.wordnet else [])]
-    glances = [glance(url) for url in files]
-    check_twice(counted, glances[: len(counted)])
-    identity = fingerprint(_counting(config), NORMAL_FORM, glances)
-    rules = site_rules(
-        config.language, information[0].namespaces, without_lists_of_links=_counting(config) == COUNTING_TEXT
-    )
-    settings = _settings(config, budgets)
-    for name, texts in (("stop_words", stop_words), ("exclude", excluded)):
-        if texts:
-            settings[name] = f"{len(texts)} texts {fingerprint(sorted(texts))[:12]}"
-    return _Job(
-        config, budgets, rules, kinds, excluded, shards, view_shards, files, dict(zip(files, glances, strict=True)),
-        identity, settings, shard_bytes,
-    )  # fmt: skip
-
-
-def _counting(config: BuildConfig) -> int:
-    """The version of what is counted."""
-    return COUNTING_ALL if config.all_sections or config.compat == "metaclip" else COUNTING_TEXT
-
-
-def _count(job: _Job, work: str, workers: Workers) -> Totals:
+def _count(job: Job, work: str, workers: Workers) -> Totals:
     """Counts the dump and the page views, shard by shard. Raises UserError for a dump without any text."""
     config, skip = job.config, job.config.on_corrupt == "skip"
     if came := adopt(work, job.decided_by()):
@@ -227,7 +139,7 @@ def _count(job: _Job, work: str, workers: Workers) -> Totals:
     return totals
 
 
-def _check_ledgers(job: _Job, work: str, totals: Totals) -> Counter[str]:
+def _check_ledgers(job: Job, work: str, totals: Totals) -> Counter[str]:
     """Compares what was read with what came of it; returns the rows of the page views, by kind, and their damage.
 
     Raises UserError for a file that gave nothing, unless damage is to be left out: then a line says so.
@@ -260,47 +172,6 @@ def _all_accounted(what: str, read: int, counted: int) -> None:
     if read != counted:
         problem = f"{read:,} {what} were read, and {counted:,} are accounted for: this is a defect of the program"
         raise UserError(problem, "please report it; no list was written")
-
-
-def _work_folder(config: BuildConfig) -> str:
-    """Where intermediate counts lie: always on this machine, for they are mapped into memory and merged in place."""
-    if config.work and is_url(config.work):
-        raise UserError(f"--work {config.work}: intermediate counts need a local disk", "give a folder of this machine")
-    # The list's name in the current folder, when it goes to an object store: the same command finds it again after a
-    # kill.
-    output = os.path.basename(config.output) if is_url(config.output) else config.output
-    return config.work or f"{output}.work"
-
-
-def _settings(config: BuildConfig, budgets: Mapping[str, int]) -> dict[str, Any]:
-    """What decides the outcome, beside the inputs and a user's texts."""
-    names: tuple[str, ...] = (
-        "size",
-        "min_word_count",
-        "min_bigram_count",
-        "min_pmi",
-        "min_page_views",
-        "compat",
-        "language",
-        "on_corrupt",
-        "all_sections",
-    )
-    if config.compat == "none":
-        names += ("min_log_likelihood", "function_words", "bare_numbers")
-    return {**{name: getattr(config, name) for name in names}, "budgets": dict(budgets)}
-
-
-def _is_current(known: Mapping[str, Any] | None, job: _Job) -> bool:
-    """Whether a list was made by these settings from inputs that hold the same, and is whole, with its near misses; the
-    inputs are read, where their sizes are equal."""
-    output = job.config.output
-    if not (is_whole(output) and is_whole(candidates_path(output))):
-        return False
-    if not known or known["settings"] != job.settings or known.get("counting") != _counting(job.config):
-        return False
-    if form_of(known) != NORMAL_FORM:
-        return False
-    return hold_the_same(known["inputs"], job.files)
 
 
 def _clear_leftovers(work: str) -> None:
@@ -340,7 +211,7 @@ def _run_shards(
 
 
 def _know(
-    job: _Job, folder: str, totals: Totals, titles: list[TitleName], synsets: list[Synset], workers: Workers
+    job: Job, folder: str, totals: Totals, titles: list[TitleName], synsets: list[Synset], workers: Workers
 ) -> Knowledge:
     """Merges the counts, with numbers for all names of titles and synsets."""
     by_name: dict[str, list[Synset]] = {}
@@ -369,7 +240,7 @@ def _know(
     )  # fmt: skip
 
 
-def _choose(job: _Job, knowledge: Knowledge, titles: list[TitleName]) -> dict[str, str]:
+def _choose(job: Job, knowledge: Knowledge, titles: list[TitleName]) -> dict[str, str]:
     config, corpus = job.config, knowledge.corpus
     most = config.size + len(job.excluded)
     names = list(knowledge.synsets)

@@ -66,15 +66,20 @@ def check_twice(urls: Sequence[str], glances: Sequence[tuple[int, str, str]]) ->
             raise UserError(f"{problem}, so all in it would count twice", "give each file once")
 
 
-def check_language(url: str, database: str, language: str) -> None:
-    """Raises UserError for the dump of another language's wiki than ``language``; what is no Wikimedia database by its
-    name is let through."""
-    found = re.fullmatch(r"([a-z_]+?)wik[a-z]*", database)
+def check_language(url: str, database: str, language: str, *, has_views: bool = False) -> None:
+    """Raises UserError for the dump of another language's wiki than ``language``, and for one that is no Wikipedia's
+    where there are page views, which are a Wikipedia's; what is no Wikimedia database by its name is let through."""
+    found = re.fullmatch(r"([a-z_]+?)wik([a-z]*)", database)
     code = found[1].replace("_", "-") if found else ""
     if code in LANGUAGES and language not in (code, RENAMED.get(code)):
         raise UserError(
             f"{url}: a dump of {database}, and --language is {language}",
             f"name the dump's language, by which page views, lists and disambiguation are told: --language {code}",
+        )
+    if has_views and code in LANGUAGES and found and found[2] != "i":
+        raise UserError(
+            f"{url}: a dump of {database}, and the page views that are read are those of {language}.wikipedia",
+            "leave --pageviews out, or give the dump of the Wikipedia",
         )
 
 

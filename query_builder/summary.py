@@ -37,6 +37,10 @@ def print_summary(
         f"{ledger.get('disambiguation pages', 0):,} disambiguation pages in {human_bytes(ledger.get('xml_bytes', 0))} "
         "of XML"
     )
+    if titles.repeated:
+        print(
+            f"twice    {titles.repeated:,} pages have the title of another page: where dumps overlap, text counts twice"
+        )
     distinct = sum(knowledge.corpus.bigram_reasons.values())
     print(f"counted  {totals.words:,} words; {distinct:,} distinct bigrams of the words kept")
     if config.pageviews:

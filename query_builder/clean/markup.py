@@ -152,6 +152,13 @@ LIST_TEMPLATES = (
     "hlist", "flatlist", "plainlist", "unbulleted list", "ubl", "ublist", "plain list", "flat list", "ordered list",
     "bulleted list", "bullet list", "unordered list", "columns-list", "horizontal list", "olist", "blist",
 )  # fmt: skip
+# Shown where lists are, too: some by an argument, some by their own name, alone ("[sic]") or before it ("USS Maine").
+FURTHER_TEMPLATES: dict[tuple[int, ...], tuple[str, ...]] = {
+    (1,): ("angbr", "gloss", "nts", "unicode", "ipa", "chem2", "hebrew", "arabic", "iast", "pie"),
+    (2,): ("sort", "sorttext", "wikt-lang", "script"),
+}
+NAME_OR_ARGUMENT = ("sic",)
+NAME_AND_ARGUMENT = ("uss", "hms", "hmas", "hmcs", "hmnzs", "rms", "sms", "usns", "uscgc")
 FRACTIONS = ("frac", "fraction", "sfrac", "bruch")
 CONVERSIONS = ("convert", "cvt", "conv")
 TRANSLITERATIONS = ("transl", "transliteration", "translit")
@@ -270,12 +277,15 @@ def markup_tables(rules: SiteRules) -> Markup:
 
 
 def _shown_templates(*, lists: bool) -> dict[str, int]:
-    """What templates show, as query_builder/clean/templates.py reads it; ``lists``, those of lists too, and quotations
-    named ``text``. What counts all sections, as the published rules do, has these hidden as it always had."""
+    """What templates show, as query_builder/clean/templates.py reads it; ``lists``, those of lists too, further ones,
+    and quotations named ``text``. What counts all sections, as the published rules do, has these hidden as always."""
     shown = {name: FUNCTION * (name[-1] == ":") | _bits(of) for of, names in SHOWN_TEMPLATES.items() for name in names}
     shown |= {name: PARTED | _bits(of) for of, names in PARTED_ARGUMENTS.items() for name in names}
     shown |= dict.fromkeys(QUOTATIONS, BLOCK | NAMED * lists | _bits((1,)))
     if lists:
+        shown |= {name: _bits(of) for of, names in FURTHER_TEMPLATES.items() for name in names}
+        shown |= dict.fromkeys(NAME_OR_ARGUMENT, LAST_ALONE | _bits((0, 1)))
+        shown |= dict.fromkeys(NAME_AND_ARGUMENT, _bits((0, 1)))
         shown |= dict.fromkeys(LIST_TEMPLATES, BLOCK | PARTED | ENDLESS | _bits(range(1, 8)))
     shown |= dict.fromkeys(FRACTIONS, SLASHED | _bits((1, 2, 3)))
     shown |= dict.fromkeys(CONVERSIONS, RANGES | _bits((1, 2)))

@@ -11,30 +11,23 @@ in the same page.
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from query_builder.clean.addresses import address_at, drop_address, slashes_follow
 from query_builder.clean.characters import (
     AND,
     BAR,
-    BLANK,
     BRACE,
     BRACKET,
-    CLOSING_BRACE,
-    CLOSING_BRACKET,
     COLON,
-    DASH,
-    EXCLAMATION,
-    GREATER,
     LESS,
     LOWER,
     NEWLINE,
     QUOTE,
     SEMICOLON,
-    SLASH,
     UNDERSCORE,
 )
 from query_builder.clean.emphasis import MAX_MARKS, Marks, after_quotes, drop_marks, end_line
-from query_builder.clean.markup import ACTIONS, BREAK, DROP, INLINE, LITERAL, TABLE, Markup
+from query_builder.clean.markup import Markup
 from query_builder.clean.nesting import (
     HIDDEN_LINK,
     HTML_TABLE,
@@ -56,23 +49,22 @@ from query_builder.clean.nesting import (
 from query_builder.clean.scan import (
     LINK_PREFIX,
     MAX_NAME,
-    TAG,
     TEMPLATE_NAME,
-    find_closing_tag,
     put_code_point,
     read_name,
     read_number,
     unescape_xml,
 )
 from query_builder.clean.sections import BEGAN, LEVEL, end_section, heading_at, source_at
+from query_builder.clean.tags import tag_at
 from query_builder.clean.templates import MAX_SHOWN, begin_argument, begin_block, begin_shown, end_shown, find_shown
 from query_builder.hash_table import Bytes, HashTable, as_bytes, hash_bytes, look_up
 from webimagetext.compiled import compiled
 
 __all__ = ["clean", "clean_text"]
 
-LETTER_R, EQUALS = ord("r"), ord("=")
-LONGEST_ENTITY, LONGEST_SWITCH, LONGEST_SCHEME = 32, 30, 8
+EQUALS = ord("=")
+LONGEST_ENTITY, LONGEST_SWITCH = 32, 30
 # Bytes that may begin markup; all others are copied without a further look.
 SPECIAL = np.zeros(256, np.bool_)
 SPECIAL[list(b"<&{}[]|'_:\n")] = True
@@ -104,14 +96,14 @@ def clean(text: Bytes, length: int, out: Bytes, stack: Stack, tables: Markup) ->
             continue
         began = i  # a step that finds no markup stays there
         if c == LESS:
-            n, i, depth, literal_until = _tag(
+            n, i, depth, literal_until = tag_at(
                 text, i, length, out, n, depth, literal_until, stack, counts, unclosed, name, tables.tags
             )
             drop_marks(marks, n)
         elif c == AND:
             n, i = _entity(text, i, length, out, n, tables.entities)
         elif c == COLON:
-            n, i = _address(text, i, length, out, n)
+            n, i = address_at(text, i, length, out, n)
         elif c == QUOTE:
             n, i = after_quotes(text, i, length, out, n, marks)
         elif c == UNDERSCORE:
@@ -144,8 +136,8 @@ def clean(text: Bytes, length: int, out: Bytes, stack: Stack, tables: Markup) ->
                     i = begin_shown(text, i, length, n, spec, shown, counts)
                 else:
                     n, depth, i = _open(kind, out, n, depth, stack, counts), depth + 1, i + 2
-            elif c == BRACKET and _slashes_follow(text, i, length):
-                n, i = _drop_address(text, i + 3, length, out, n, False)
+            elif c == BRACKET and slashes_follow(text, i, length):
+                n, i = drop_address(text, i + 3, length, out, n, False)
         elif c == BAR and depth and stack[depth - 1] % KINDS == LINK_TARGET:
             n, i = begin_link_text(depth, stack, counts), i + 1
             drop_marks(marks, n)
@@ -209,91 +201,6 @@ def _is_listed(text: Bytes, i: int, length: int, name: Bytes, names: HashTable) 
 
 
 @compiled
-def _tag(
-    text: Bytes,
-    i: int,
-    length: int,
-    out: Bytes,
-    n: int,
-    depth: int,
-    literal_until: int,
-    stack: Stack,
-    counts: Counts,
-    unclosed: npt.NDArray[np.bool_],
-    name: Bytes,
-    tags: HashTable,
-) -> tuple[int, int, int, int]:
-    """Steps over the comment, or the tag and what it hides, at ``i``: length, position, depth, end of what is
-    literal."""
-    if i + 3 < length and text[i + 1] == EXCLAMATION and text[i + 2] == DASH and text[i + 3] == DASH:
-        return n, _after_comment(text, i + 4, length), depth, literal_until
-    ends = i + 1 < length and text[i + 1] == SLASH
-    size = read_name(text, i + 2 if ends else i + 1, length, name, TAG)
-    value = look_up(tags[0], tags[1], hash_bytes(name, 0, size)) if size > 0 else -1
-    after = _after_tag(text, i + 1, length) if value >= 0 else -1
-    if after < 0:
-        return n, i, depth, literal_until
-    action = value % ACTIONS
-    if action == BREAK:
-        out[n] = NEWLINE
-        n += 1
-    elif action == TABLE:
-        n, depth = _table_tag(ends, out, n, depth, stack, counts)
-    elif action != INLINE and not ends:
-        if action == DROP:
-            # A note's mark stands between words but doesn't part them; anything else does.
-            out[n] = BLANK if size == 3 and name[0] == LETTER_R else NEWLINE
-            n += 1
-        found = _find_end(text, after, length, name, size, value // ACTIONS, unclosed)
-        if found >= 0 and action == LITERAL:
-            literal_until = found
-        elif found >= 0:
-            after = found
-    return n, after, depth, literal_until
-
-
-@compiled
-def _table_tag(ends: bool, out: Bytes, n: int, depth: int, stack: Stack, counts: Counts) -> tuple[int, int]:
-    """Begins or ends a table: length and depth. What begins or ends none parts the text all the same."""
-    if ends and counts[HTML_TABLE]:
-        depth = close(HTML_TABLE, depth, stack, counts)
-        n = stack[depth] // KINDS
-    elif not ends and depth < MAX_DEPTH:
-        depth = remember(HTML_TABLE, n, depth, stack, counts)
-    out[n] = NEWLINE
-    return n + 1, depth
-
-
-@compiled
-def _find_end(
-    text: Bytes, i: int, length: int, name: Bytes, size: int, number: int, unclosed: npt.NDArray[np.bool_]
-) -> int:
-    """The position of the closing tag of the tag that ends at ``i``, or -1; looked for in vain, it is not looked for
-    again."""
-    if text[i - 2] == SLASH or unclosed[number]:
-        return -1
-    found = find_closing_tag(text, i, length, name, size)
-    unclosed[number] = found < 0
-    return found
-
-
-@compiled
-def _after_comment(text: Bytes, i: int, length: int) -> int:
-    """The position behind the comment whose inside begins at ``i``."""
-    while i < length and not (text[i] == GREATER and text[i - 1] == DASH and text[i - 2] == DASH):
-        i += 1
-    return i + 1
-
-
-@compiled
-def _after_tag(text: Bytes, i: int, length: int) -> int:
-    """The position behind the tag whose inside begins at ``i``, or -1 if it has no end."""
-    while i < length and text[i] != GREATER and text[i] != LESS:
-        i += 1
-    return i + 1 if i < length and text[i] == GREATER else -1
-
-
-@compiled
 def _entity(text: Bytes, i: int, length: int, out: Bytes, n: int, entities: HashTable) -> tuple[int, int]:
     """Writes the character that HTML names at ``i``: length and position, the same as before if there is none."""
     cp, after = read_number(text, i + 1, length)
@@ -334,34 +241,6 @@ def _is_disambiguation_switch(text: Bytes, i: int, after: int) -> bool:
     for k in range(len(_DISAMBIGUATION_SWITCH)):
         same &= text[i + 2 + k] == _DISAMBIGUATION_SWITCH[k]
     return same
-
-
-@compiled
-def _slashes_follow(text: Bytes, i: int, length: int) -> bool:
-    return i + 2 < length and text[i + 1] == SLASH and text[i + 2] == SLASH
-
-
-@compiled
-def _address(text: Bytes, i: int, length: int, out: Bytes, n: int) -> tuple[int, int]:
-    """Drops the address whose scheme ends with the colon at ``i``, the scheme too: length and position."""
-    if not _slashes_follow(text, i, length):
-        return n, i
-    start = n
-    while start and n - start < LONGEST_SCHEME and 97 <= LOWER[out[start - 1]] <= 122:
-        start -= 1
-    return _drop_address(text, i, length, out, start, True) if start < n else (n, i)
-
-
-@compiled
-def _drop_address(text: Bytes, i: int, length: int, out: Bytes, n: int, bare: bool) -> tuple[int, int]:
-    """Puts a line end in place of the address at ``i``, which a bar or brace ends too if it is ``bare``: length and
-    position."""
-    while i < length and text[i] > BLANK and text[i] != CLOSING_BRACKET and text[i] != LESS:
-        if bare and (text[i] == BAR or text[i] == CLOSING_BRACE):
-            break
-        i += 1
-    out[n] = NEWLINE
-    return n + 1, i
 
 
 def clean_text(escaped: str, tables: Markup) -> tuple[str, bool]:

@@ -25,7 +25,8 @@ from query_builder.count.tokens import Counts
 from query_builder.hash_table import as_bytes
 from query_builder.kept import write_done
 from query_builder.normalize import normalize
-from query_builder.sources.dump import Batch, Ledger, Page, Shard, read_pages
+from query_builder.sources.dump import Batch, Shard, read_pages
+from query_builder.sources.page import Ledger, Page
 from query_builder.sources.piece import CorruptInputError
 from webimagetext.errors import full_disk_names
 

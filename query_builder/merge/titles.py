@@ -51,7 +51,7 @@ class TitleName:
 
 @dataclass(frozen=True)
 class TitleStatistics:
-    """Counts for the summary."""
+    """Counts for the summary; ``repeated`` are the pages that another one has the title of."""
 
     articles: int
     names: int
@@ -59,6 +59,7 @@ class TitleStatistics:
     lost_redirects: int
     views: int
     views_of_unknown_titles: int
+    repeated: int
 
 
 def _hashes(column: pa.ChunkedArray) -> Longs:
@@ -158,6 +159,7 @@ def rank_titles(
     index = _Index(titles)
     views, unknown = _add_views(work, view_shards, index, _Index(ids, alone=True), len(titles))
     leads = _resolve(targets, index)
+    repeated = int(np.count_nonzero(index.sorted[1:] == index.sorted[:-1]))
     del index, titles, ids
     reached = leads >= 0
     totals, redirects = np.zeros(len(leads), np.int64), np.zeros(len(leads), np.int64)
@@ -172,6 +174,7 @@ def rank_titles(
         lost_redirects=int((~reached).sum()),
         views=int(views.sum()),
         views_of_unknown_titles=unknown,
+        repeated=repeated,
     )
     if not len(order):
         return [], statistics

@@ -1,7 +1,7 @@
-"""The pages of a Wikipedia dump, shard by shard.
+"""A Wikipedia dump shard by shard: where files are cut, and where in a shard each page begins and ends.
 
-In: `pages-articles` XML files. Out: the shards they are cut into and, for a shard, its pages in the main namespace:
-title, redirect target, and where the text of its newest revision lies in a buffer. A page belongs to the shard that
+In: `pages-articles` XML files. Out: the shards they are cut into and, for a shard, its pages in the main namespace,
+each read by :mod:`query_builder.sources.page`, in the buffer that has their texts. A page belongs to the shard that
 its ``<page>`` begins in; the reader goes on beyond the shard's end to finish the last one. Damage is raised or, where
 asked, left out and counted in a :class:`Ledger`, in which every page is: ``pages`` are all, and each of them is one of
 PAGE_KINDS.
@@ -10,16 +10,16 @@ PAGE_KINDS.
 import html
 import itertools
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from query_builder.sources.page import Ledger, Page, parse_page
 from query_builder.sources.piece import BEYOND, CorruptInputError, Gap, Piece
 from query_builder.sources.pieces import PLAIN, container, pieces_from
 from webimagetext.errors import UserError
 from webimagetext.files import size
 
-__all__ = ["PAGE_KINDS", "Batch", "Ledger", "Page", "Shard", "plan_shards", "read_pages", "read_site_info"]
+__all__ = ["PAGE_KINDS", "Batch", "Shard", "plan_shards", "read_pages", "read_site_info"]
 
 # Enough shards to keep any number of workers busy to the end; large ones, since each part costs the merge an open file.
 FEWEST_SHARDS = 64
@@ -33,23 +33,6 @@ TOO_LONG = f"a page of more than {LONGEST_PAGE:,} bytes: the XML is damaged, or 
 _OPEN, _CLOSE, _END = b"<page>", b"</page>", b"</mediawiki>"
 _NAMESPACE = re.compile(r'<namespace key="(-?\d+)"[^>]*>([^<]*)</namespace>')
 
-_REVISION, _REDIRECT_TITLE = b"<revision>", b'<redirect title="'
-_ID = re.compile(rb"<id>([0-9]{1,18})</id>")
-_TIMESTAMP = re.compile(rb"<timestamp>([^<]*)</timestamp>")
-LONGEST_REDIRECT = 4096  # bytes of a text that are looked at
-# What marks a redirect, by the language files of MediaWiki; the English one holds everywhere.
-_REDIRECT_WORDS = """
-    REDIRECT WEITERLEITUNG REDIRECTION REDIRECCIÓN REDIRECCION RINVIA RINVIO RIMANDO REDIRECIONAMENTO
-    DOORVERWIJZING PATRZ PRZEKIERUJ TAM ПЕРЕНАПРАВЛЕНИЕ ПЕРЕНАПР ПЕРЕНАПРАВЛЕННЯ ПРЕНАСОЧВАНЕ ВИЖ ПЕРАНАКІРАВАННЕ
-    OMDIRIGERING OHJAUS UUDELLEENOHJAUS PŘESMĚRUJ PRESMERUJ ÁTIRÁNYÍTÁS REDIRECTEAZA ПРЕУСМЕРИ PREUSMJERI
-    PREUSMERI PREUSMERITEV ПРЕНАСОЧУВАЊЕ ALIDIREKTU REDIREKTO YÖNLENDİRME YÖNLENDİR ALIH LENCONG ĐỔI BIRZUZENDU
-    SUUNA ANAKATEYTHYNSI ΑΝΑΚΑΤΕΥΘΥΝΣΗ АЙДАУ YÖNƏLDIR PERADRASAVAŃNIE تحويل تغییر_مسیر تغییرمسیر הפניה अनुप्रेषित
-    पुनर्प्रेषित পুনর্নির্দেশ เปลี่ยนทาง 転送 リダイレクト 重定向 넘겨주기
-"""
-_REDIRECT = re.compile(rf"\s*#\s*(?:{'|'.join(_REDIRECT_WORDS.split())})\s*:?\s*\[\[([^\]|\n]*)", re.IGNORECASE)
-
-Ledger = Counter[str]
-OLDER_REVISIONS = "older revisions of articles and redirects"
 OTHER_NAMESPACES, MALFORMED = "pages in other namespaces", "malformed pages"
 PAGE_KINDS = ("articles", "redirects", OTHER_NAMESPACES, MALFORMED, "pages with invalid UTF-8")
 
@@ -71,18 +54,6 @@ class SiteInfo:
 
     database: str
     namespaces: dict[int, tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One page of the main namespace: its title, the title it redirects to or None, its text in the batch's buffer, and
-    its ID (0: none given)."""
-
-    title: str
-    target: str | None
-    start: int
-    end: int
-    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +83,7 @@ def plan_shards(urls: tuple[str, ...], shard_bytes: int | None = None) -> list[S
 def read_site_info(url: str) -> SiteInfo:
     """The header of a dump. Raises UserError if the file is not a MediaWiki export, or damaged before it says so."""
     head = b""
-    for piece in pieces_from(url, 0):
+    for piece in pieces_from(url, 0, 0):
         if isinstance(piece, Gap):
             if b"<mediawiki" not in head:
                 raise CorruptInputError(url, piece.offset, piece.reason)
@@ -260,7 +231,7 @@ def _split(
         elif stop - start > LONGEST_PAGE:
             damage(offset, TOO_LONG, MALFORMED)
         else:
-            page = _parse(buffer, start, stop, ledger, namespaces)
+            page = parse_page(buffer, start, stop, ledger, namespaces)
             if isinstance(page, str):
                 damage(offset, page, MALFORMED)
             elif page is None:
@@ -270,102 +241,3 @@ def _split(
         start = following
     tail = buffer[buffer.rfind(_CLOSE) + 1 :] if pages else buffer
     return pages, buffer, buffer[-(len(_END) - 1) :], _END in tail
-
-
-def _parse(buffer: bytes, start: int, stop: int, ledger: Ledger, namespaces: frozenset[str]) -> Page | str | None:
-    """One page, with the text of its newest revision; None if it is in another namespace, or what is wrong with it.
-    ``ledger`` counts the other revisions."""
-    at = buffer.find(b"<title>", start, stop)
-    to = buffer.find(b"</title>", at, stop)
-    if at < 0 or to < 0:
-        return "a page without a title: the XML is damaged"
-    namespace = buffer.find(b"<ns>", to, stop)
-    if namespace >= 0 and buffer[namespace : namespace + 10] != b"<ns>0</ns>":
-        return None
-    try:
-        title = buffer[at + 7 : to].decode()
-        text = buffer.find(b"<text", to, stop)
-        if text < 0:
-            return f"the page '{title}' has no text: the XML is damaged"
-        if namespace < 0 and _prefix(title) in namespaces:
-            return None
-        target = None
-        redirect = buffer.find(b"<redirect", to, text)
-        if redirect >= 0:
-            target = _redirect_title(buffer, redirect, text)
-            if target is None:
-                return f"the redirect of the page '{title}' has no end: the XML is damaged"
-    except UnicodeDecodeError:
-        return "a page's title is not valid UTF-8"
-    opened, closed = _text(buffer, text, stop)
-    if opened == 0 or closed < 0:
-        return f"the text of the page '{title}' has no end: the XML is damaged"
-    following = buffer.find(_REVISION, closed, stop)
-    if following >= 0:
-        opened, closed = _newest(buffer, to, stop, ledger)
-    if not target:
-        # Old dumps mark a redirect without its target, or not at all: then the text says it.
-        named = _redirect_in(buffer, opened, closed)
-        target = named if named is not None else target
-    return Page(html.unescape(title), target, opened, closed, _id(buffer, to, text))
-
-
-def _id(buffer: bytes, start: int, stop: int) -> int:
-    """The page's ID, which stands before its first revision; 0 where there is none."""
-    revision = buffer.find(_REVISION, start, stop)
-    found = _ID.search(buffer, start, revision if revision >= 0 else stop)
-    return int(found[1]) if found else 0
-
-
-def _prefix(title: str) -> str:
-    """What stands before a title's colon, as names of namespaces are compared."""
-    name, colon, _ = html.unescape(title).partition(":")
-    return name.replace("_", " ").strip().lower() if colon else ""
-
-
-def _text(buffer: bytes, at: int, stop: int) -> tuple[int, int]:
-    """Where the text whose ``<text`` is at ``at`` begins and ends; 0 or -1 where it doesn't."""
-    opened = buffer.find(b">", at, stop) + 1
-    return opened, opened if buffer[opened - 2 : opened] == b"/>" else buffer.find(b"</text>", opened, stop)
-
-
-def _redirect_title(buffer: bytes, at: int, stop: int) -> str | None:
-    """The target that the ``<redirect`` at ``at`` names, the empty one where it names none; None if it has no end."""
-    end = buffer.find(b">", at, stop)
-    if not buffer.startswith(_REDIRECT_TITLE, at):
-        return "" if end >= 0 else None
-    ends = buffer.find(b'"', at + len(_REDIRECT_TITLE), stop)
-    return html.unescape(buffer[at + len(_REDIRECT_TITLE) : ends].decode()) if ends >= 0 else None
-
-
-def _redirect_in(buffer: bytes, opened: int, closed: int) -> str | None:
-    """The target of the redirect that a text is; None for any other text."""
-    if not buffer[opened : opened + 64].lstrip().startswith(b"#"):
-        return None
-    found = _REDIRECT.match(buffer[opened : min(closed, opened + LONGEST_REDIRECT)].decode("utf-8", "replace"))
-    if not found:
-        return None
-    target = html.unescape(html.unescape(found[1])).partition("#")[0].strip(" _:").replace("_", " ")
-    return target[:1].upper() + target[1:]
-
-
-def _newest(buffer: bytes, start: int, stop: int, ledger: Ledger) -> tuple[int, int]:
-    """Where the text of the page's newest revision begins and ends: that of the latest time, the last of equals. One
-    whose text has no end is passed over; ``ledger`` counts all others."""
-    newest, best, revisions = (0, 0), b"", 0
-    at = buffer.find(_REVISION, start, stop)
-    while at >= 0:
-        text = buffer.find(b"<text", at, stop)
-        if text < 0:
-            break
-        opened, closed = _text(buffer, text, stop)
-        if closed < 0:
-            break
-        found = _TIMESTAMP.search(buffer, at, text)
-        time = found[1] if found else b""
-        revisions += 1
-        if time >= best:
-            newest, best = (opened, closed), time
-        at = buffer.find(_REVISION, closed, stop)
-    ledger[OLDER_REVISIONS] += revisions - 1
-    return newest

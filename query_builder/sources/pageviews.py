@@ -5,13 +5,15 @@ an unknown ID (`pageview_complete`, monthly or daily), ``en TITLE VIEWS BYTES`` 
 `pageviews` and `pagecounts`), or ``en.z TITLE VIEWS HOURS`` (merged, `pagecounts-ez`). Out, a shard at a time: the
 sorted hashes of titles, as MediaWiki writes them, and the sum of their views over all kinds of access; and the same by
 title and ID, for pages that have another title now. A title in quotation marks may be quoted or really have them, so
-such rows keep their text until the dump tells which title exists. Every row is counted in a ledger: ``rows`` are all,
-and each is one of ROW_KINDS.
+such rows keep their text until the dump tells which title exists; those with combining marks do too. Every row is
+counted in a ledger: ``rows`` are all, and each is one of ROW_KINDS.
 """
 
 import io
 import json
 import os
+import unicodedata
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -133,11 +135,11 @@ def _parse_lines(
             if stop - first <= len(title):
                 number = _views(data, stop, end) if _COMPLETE[domain] else _third(data, stop, end)
                 page = _page(data, stop, end) if _COMPLETE[domain] else 0
-            if number < 0 or data[first] == DOUBLE_QUOTE:
+            size = _as_title(data, first, stop, title) if number >= 0 else 0
+            if number < 0 or data[first] == DOUBLE_QUOTE or _has_marks(title, size):
                 odd[odd_rows, 0], odd[odd_rows, 1], odd[odd_rows, 2] = first, stop, number
                 odd_rows += 1
             else:
-                size = _as_title(data, first, stop, title)
                 keys[rows] = hash_bytes(title, 0, size)
                 ids[rows], views[rows] = page, number
                 rows += 1
@@ -169,8 +171,8 @@ def _hexadecimal(c: int) -> int:
 
 @compiled
 def _as_title(data: Bytes, first: int, stop: int, title: Bytes) -> int:
-    """Writes a title as MediaWiki does: blanks for underscores, bytes for their codes (``%C3%A9``, which no title has),
-    the first letter a capital. Returns its length."""
+    """Writes a title as MediaWiki does: a blank for underscores, none at the ends, bytes for their codes (``%C3%A9``,
+    which no title has), the first letter a capital. Returns its length."""
     n, i = 0, first
     while i < stop:
         c = int(data[i])
@@ -178,8 +180,13 @@ def _as_title(data: Bytes, first: int, stop: int, title: Bytes) -> int:
             high, low = _hexadecimal(int(data[i + 1])), _hexadecimal(int(data[i + 2]))
             if high >= 0 and low >= 0:
                 c, i = high * 16 + low, i + 2
-        title[n] = BLANK if c == UNDERSCORE else c
-        n, i = n + 1, i + 1
+        i += 1
+        c = BLANK if c == UNDERSCORE else c
+        if c != BLANK or (n and title[n - 1] != BLANK):
+            title[n] = c
+            n += 1
+    if n and title[n - 1] == BLANK:
+        n -= 1
     c = int(title[0]) if n else 0
     if c < 0x80:
         title[0] = UPPER[c]
@@ -189,11 +196,21 @@ def _as_title(data: Bytes, first: int, stop: int, title: Bytes) -> int:
     return n
 
 
+@compiled
+def _has_marks(title: Bytes, n: int) -> bool:
+    """Whether a combining mark is in a title, which MediaWiki may write together with its letter: U+0300 to U+036F."""
+    found = False
+    for k in range(n - 1):
+        found |= title[k] == 0xCC or (title[k] == 0xCD and title[k + 1] < 0xB0)
+    return found
+
+
 def as_title(text: str) -> str:
     """A title of a page view file as MediaWiki writes it."""
     data = as_bytes(text)
     title = np.zeros(len(data) + 2, np.uint8)
-    return title[: _as_title(data, 0, len(data), title)].tobytes().decode("utf-8", "replace")
+    written = title[: _as_title(data, 0, len(data), title)].tobytes().decode("utf-8", "replace")
+    return unicodedata.normalize("NFC", written)
 
 
 @compiled
@@ -296,8 +313,10 @@ def count_views(task: ViewsTask) -> int:
     by_id = np.empty((3, 0), np.uint64)
     quoted: dict[str, int] = {}
     ledger: Counter[str] = Counter()
-    for text in _owned_lines(task, ledger):
-        data = as_bytes(text)
+    begins = not task.shard.start
+    for batch in _owned_lines(task, ledger):
+        text = batch.removeprefix(BOM_UTF8) if begins else batch
+        data, begins = as_bytes(text), False
         room = len(data) // SHORTEST_LINE + 1
         new_keys, new_views, odd = np.empty(room, np.uint64), np.empty(room, np.int64), np.empty((room, 3), np.int64)
         ids = np.empty(room, np.uint64)

@@ -30,7 +30,8 @@ from pipeline.text.phrases import read_phrases
 from query_builder.cli import main as query_builder
 from query_builder.importing import collect, import_to
 from query_builder.lists import read_list
-from query_builder.sources.dump import Ledger, plan_shards, read_pages, read_site_info
+from query_builder.sources.dump import plan_shards, read_pages, read_site_info
+from query_builder.sources.page import Ledger
 from query_builder.sources.pageviews import ViewsTask, count_views, read_ledger, views_path
 from query_builder.sources.wordnet import read_wordnet
 from tests.faults.outcomes import DAMAGES, Read, outcomes_of, rows_of

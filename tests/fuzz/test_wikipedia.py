@@ -15,7 +15,8 @@ from query_builder.clean.nesting import MAX_DEPTH
 from query_builder.clean.scan import unescape_xml
 from query_builder.clean.wikitext import clean
 from query_builder.hash_table import as_bytes, hash_text
-from query_builder.sources.dump import Ledger, plan_shards, read_pages, read_site_info
+from query_builder.sources.dump import plan_shards, read_pages, read_site_info
+from query_builder.sources.page import Ledger
 from query_builder.sources.pageviews import ViewsTask, count_views, views_path
 from query_builder.sources.piece import CorruptInputError
 from tests.fuzz.hostile import documents, grows_linearly

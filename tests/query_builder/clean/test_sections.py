@@ -49,6 +49,8 @@ def test_headings_and_sections_of_links_are_left_out(wikitext: str, expected: st
         ("a {{quote|texts=b|1=c}} e {{lang|fr|text=g}}", ["a", "c", "e"]),
         ("a {{hlist|b|c [[d]]|e|f|g|h|i|j|style=k}} l", ["a", "b", "c d", "e", "f", "g", "h", "i", "j", "l"]),
         ("{{ordered list|start=4\n| b.\n| c\n}}", ["b.", "c"]),
+        ("a {{sic}} b {{sic|teh}} {{Sic|hide=y|c|d}}", ["a sic b teh c"]),
+        ("the {{USS|Maine|ACR-1}} {{sort|Zebra|a zebra}} {{angbr|e}}", ["the USS Maine a zebra e"]),
         ("{{columns-list|colwidth=30em|\n* [[b|c]]<ref>d</ref>\n* e}} {{nowrap|f|g|h}}", ["* c", "* e", "f"]),
     ],
 )
@@ -59,7 +61,7 @@ def test_lists_and_quotations_show(wikitext: str, expected: list[str]) -> None:
 
 def test_where_all_sections_count_these_stay_hidden() -> None:
     tables = markup_tables(site_rules("en", {}))
-    assert clean_text("a {{hlist|b|c}} {{quote|text=d}}", tables)[0].split() == ["a"]
+    assert clean_text("a {{hlist|b|c}} {{quote|text=d}} {{sort|b|c}} {{USS|e}} {{sic}}", tables)[0].split() == ["a"]
 
 
 def test_other_languages_have_their_own_titles() -> None:

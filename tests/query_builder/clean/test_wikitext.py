@@ -10,7 +10,8 @@ from benchmarks.query_builder_oracle import agreement, count
 from query_builder.clean.markup import Markup, markup_tables, site_rules
 from query_builder.clean.wikitext import clean_text
 from query_builder.normalize import words
-from query_builder.sources.dump import Ledger, plan_shards, read_pages, read_site_info
+from query_builder.sources.dump import plan_shards, read_pages, read_site_info
+from query_builder.sources.page import Ledger
 
 
 @pytest.fixture(scope="module")

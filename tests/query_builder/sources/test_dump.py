@@ -11,7 +11,8 @@ import pytest
 import zstandard
 
 from query_builder.sources import dump
-from query_builder.sources.dump import PAGE_KINDS, Ledger, Shard, plan_shards, read_pages
+from query_builder.sources.dump import PAGE_KINDS, Shard, plan_shards, read_pages
+from query_builder.sources.page import Ledger
 from query_builder.sources.piece import CorruptInputError
 
 HEAD, END = "<mediawiki>\n<siteinfo></siteinfo>\n", "</mediawiki>\n"

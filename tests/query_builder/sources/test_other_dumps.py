@@ -8,7 +8,8 @@ import pytest
 from query_builder.build import build
 from query_builder.config import BuildConfig
 from query_builder.lists import read_list
-from query_builder.sources.dump import OLDER_REVISIONS, OTHER_NAMESPACES, Ledger, plan_shards, read_pages
+from query_builder.sources.dump import OTHER_NAMESPACES, plan_shards, read_pages
+from query_builder.sources.page import OLDER_REVISIONS, Ledger
 from query_builder.sources.pieces import container
 from webimagetext.errors import UserError
 
@@ -158,6 +159,31 @@ def test_an_input_that_is_given_twice_is_said(config: BuildConfig, tmp_path: Pat
     copy.write_bytes(Path(config.dump[0]).read_bytes())
     with pytest.raises(UserError, match=r"copy.xml: holds the same as .*d.xml"):
         build(variant(config, dump=(*config.dump, str(copy))))
+
+
+def test_pages_that_two_dumps_have_are_said(
+    config: BuildConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build(config)
+    assert "twice" not in capsys.readouterr().out
+    other = tmp_path / "e.xml"
+    other.write_text(dump(page("Foo", revision(1, "x")), page("Bar", revision(1, "y")), page("Foo", revision(1, "z"))))
+    build(variant(config, dump=(*config.dump, str(other))))
+    assert "twice    2 pages have the title of another page" in capsys.readouterr().out
+
+
+def test_views_of_a_wikipedia_are_not_those_of_another_project(config: BuildConfig, tmp_path: Path) -> None:
+    path = Path(config.dump[0])
+    path.write_text(path.read_text().replace("enwiki", "enwiktionary"))
+    build(config)
+    (tmp_path / "views").write_text("en.wikipedia Foo 1 desktop 7 A7\n")
+    with pytest.raises(UserError, match=r"a dump of enwiktionary, and the page views .* are those of en.wikipedia"):
+        build(variant(config, pageviews=(str(tmp_path / "views"),)))
+
+
+def test_titles_with_marks_apart_from_their_letters_are_the_same(config: BuildConfig, tmp_path: Path) -> None:
+    rows = "en.wikipedia Cafe\u0301 null desktop 5 A5\nen.wikipedia e\u0301cole null desktop 7 A7\nen Caf%C3%A9 90 0\n"
+    assert titles(config, tmp_path, rows, numbered(5, "Café"), numbered(6, "École")) == {"Café": 95, "École": 7}
 
 
 def titles(config: BuildConfig, tmp_path: Path, rows: str, *pages: str) -> dict[str, int]:

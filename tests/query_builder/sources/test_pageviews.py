@@ -76,6 +76,9 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         ("en.wikipedia école 1 desktop 6 A6", "École", 6),
         ("en жизнь 6 0", "Жизнь", 6),
         ("en ßx 6 0", "ßx", 6),
+        ("en.wikipedia _New__York_ 1 desktop 6 A6", "New York", 6),
+        ("en New_%20York%5F 6 0", "New York", 6),
+        ("\ufeffen Dog 6 0", "Dog", 6),
         ("en.wikipedia %22Zeroes%22 2 desktop 6 A6", '"Zeroes"', 6),
     ],
 )
