@@ -12,7 +12,7 @@ from query_builder.lists import read_list, sources_of
 from query_builder.schema import read_metadata
 from webimagetext.foreign import shown
 
-__all__ = ["head_and_foot", "inspect", "row_line"]
+__all__ = ["head_and_foot", "inspect", "row_parts"]
 
 NUMBERS = {"word": "word_count", "bigram": "bigram_count", "title": "page_views", "synset": "word_count"}
 
@@ -36,11 +36,11 @@ def inspect(url: str, config: InspectConfig) -> None:
         head, foot = head_and_foot(part, source, config.top)
         print(f"\n{source or 'no source'}: {len(part):,} in its places; the first {len(head)}:")
         for row in head:
-            print(shown(f"  {row_line(row)}"))
+            print(shown(f"  {'  '.join(row_parts(row))}"))
         if foot:
             print(f"the last {len(foot)}:")
         for row in foot:
-            print(shown(f"  {row_line(row)}"))
+            print(shown(f"  {'  '.join(row_parts(row))}"))
 
 
 def head_and_foot(table: pa.Table, source: str, count: int) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
@@ -55,12 +55,12 @@ def head_and_foot(table: pa.Table, source: str, count: int) -> tuple[list[dict[s
     return table.take(order[:count]).to_pylist(), table.take(order[last:]).to_pylist()
 
 
-def row_line(row: dict[str, object]) -> str:
-    """A row as it is written, with its numbers."""
+def row_parts(row: dict[str, object]) -> list[str]:
+    """A row as it is written, and its numbers, with what they are."""
     parts = [f"{row['surface']}"]
     for name, label in (("word_count", "times"), ("bigram_count", "times together"), ("page_views", "views")):
         if row[name] is not None:
             parts.append(f"{row[name]:,} {label}")
     if row["pmi"] is not None:
         parts.append(f"PMI {row['pmi']:.1f}")
-    return "  ".join(parts)
+    return parts

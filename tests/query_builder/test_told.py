@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -12,6 +13,7 @@ from query_builder.inspect import head_and_foot, inspect
 from query_builder.lists import read_list
 from query_builder.report import RULES, report
 from query_builder.schema import REASONS, candidates_path
+from tests.browser import needs_browser, opened
 from tests.query_builder.conftest import dump, page
 
 TEXT = "The harbour of Los Angeles. In 21 members there is a big steam engine, and a big one. "
@@ -79,7 +81,7 @@ def test_the_report_says_what_each_rule_took_out(built: str, tmp_path: Path) -> 
     assert set(RULES) == set(REASONS) - {""}
     page = tmp_path / "page.html"
     report(built, ReportConfig(output=str(page)))
-    row = r"<tr><td>(\w+)<td>([^<]+)<td>([\d,]+)<td[^>]*>(.*?)<td[^>]*>(.*?)(?=<tr>|</table>)"
+    row = r"<tr><td>(\w+)<td>([^<]+)<td[^>]*>([\d,]+)<td[^>]*>(.*?)<td[^>]*>(.*?)(?=<tr>|</table>)"
     rows = re.findall(row, page.read_text())
     told = {(source, rule): (int(count), best, drawn) for source, rule, count, best, drawn in rows}
     function = told["bigram", RULES["function word"]]
@@ -91,3 +93,17 @@ def test_the_report_says_what_each_rule_took_out(built: str, tmp_path: Path) -> 
     report(built, ReportConfig(output=str(page)))
     assert "No file beside the list tells of it" in page.read_text()
     (tmp_path / "gone").rename(candidates_path(built))
+
+
+@needs_browser
+@pytest.mark.parametrize(("width", "scheme"), [(360, "dark"), (1280, "light")])
+def test_the_report_fits_its_window_in_both_schemes(
+    built: str, tmp_path: Path, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    report(built, ReportConfig(output=str(tmp_path / "page.html")))
+    with opened(f"file://{tmp_path / 'page.html'}", width, scheme) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
+        small = page.evaluate("[...document.querySelectorAll('.plot text')].map(t => t.getBoundingClientRect().height)")
+        assert small and min(small) > 9
