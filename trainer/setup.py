@@ -14,7 +14,7 @@ from trainer.distributed import World
 from trainer.models.clip import Clip, build
 from trainer.models.spec import ModelSpec, find_spec
 from trainer.models.vit import VisionTransformer
-from trainer.tokenizer import Tokenizer, train_tokenizer
+from trainer.tokenizer import Tokenizer, refuse_larger, train_tokenizer
 from trainer.weights import put_states, read_weights, refuse_another_meaning
 from webimagetext.errors import UserError
 
@@ -63,11 +63,7 @@ def make_tokenizer(config: RunConfig, spec: ModelSpec, dataset: Dataset, world: 
         captions = dataset.captions(TOKENIZER_CAPTIONS)
         text = world.first(lambda: train_tokenizer(captions, size, spec.context_length).to_json())
         tokenizer = Tokenizer.from_json(text, "captions", spec.context_length)
-    if len(tokenizer) > spec.vocab_size:
-        raise UserError(
-            f"--tokenizer has {len(tokenizer)} entries and --model {config.model} room for {spec.vocab_size}",
-            "choose a smaller tokenizer or another model",
-        )
+    refuse_larger(tokenizer, spec.vocab_size, config.tokenizer or "the run's tokenizer")
     return tokenizer
 
 

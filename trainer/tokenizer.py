@@ -23,7 +23,7 @@ import numpy.typing as npt
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
 
-__all__ = ["Tokenizer", "clean", "train_tokenizer"]
+__all__ = ["Tokenizer", "clean", "refuse_larger", "train_tokenizer"]
 
 CONTEXT_LENGTH = 77
 PUBLISHED_MERGES = 48_894
@@ -176,6 +176,15 @@ class Tokenizer:
             raise UserError(f"{origin}: {error.problem}", error.remedy) from None
         except Exception as error:  # the library raises its own kind for pieces that no merge has made
             raise UserError(f"{origin}: not a list of merges: {error}", AGAIN) from None
+
+
+def refuse_larger(tokenizer: Tokenizer, room: int, origin: str) -> None:
+    """Raises UserError for a tokenizer that a model has no ``room`` for: rows of its table of entries."""
+    if len(tokenizer) > room:
+        raise UserError(
+            f"{origin}: has {len(tokenizer):,} entries, and the model room for {room:,}",
+            "give the tokenizer that the model was made with, a smaller one, or another model",
+        )
 
 
 def _training_words(captions: Iterable[str]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from trainer.convert.sizes import from_shapes
 from trainer.data.known import from_record
 from trainer.models.clip import Clip
 from trainer.models.spec import Activation, ModelSpec, find_spec
-from trainer.tokenizer import Tokenizer
+from trainer.tokenizer import Tokenizer, refuse_larger
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
 from webimagetext.settings import from_dict, to_dict
@@ -215,11 +215,7 @@ def _words(found: Weights, spec: ModelSpec, tokenizer: str) -> Tokenizer:
     if not (tokenizer or found.tokenizer):
         raise UserError(f"{found.origin}: no tokenizer lies beside these weights", "give --tokenizer")
     words = Tokenizer.load(tokenizer or found.tokenizer, spec.context_length)
-    if len(words) > spec.vocab_size:
-        raise UserError(
-            f"{tokenizer or found.tokenizer}: has {len(words)} entries, and the model room for {spec.vocab_size}",
-            "give the tokenizer that the model was made with",
-        )
+    refuse_larger(words, spec.vocab_size, tokenizer or found.tokenizer)
     return words
 
 

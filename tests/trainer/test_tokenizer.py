@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from trainer.tokenizer import Tokenizer, clean, train_tokenizer
+from trainer.tokenizer import Tokenizer, clean, refuse_larger, train_tokenizer
 from webimagetext.errors import UserError
 
 CAPTIONS = [
@@ -90,3 +90,10 @@ def test_broken_files_are_named(tmp_path) -> None:
         Tokenizer.load(str(tmp_path / "bad.txt"))
     with pytest.raises(UserError, match="too small"):
         train_tokenizer(CAPTIONS, 100)
+
+
+def test_a_tokenizer_that_a_model_has_no_room_for_is_refused() -> None:
+    tokenizer = train_tokenizer(CAPTIONS, 600)
+    refuse_larger(tokenizer, len(tokenizer), "words.json")
+    with pytest.raises(UserError, match=rf"words.json: has {len(tokenizer)} entries, .* room for {len(tokenizer) - 1}"):
+        refuse_larger(tokenizer, len(tokenizer) - 1, "words.json")
