@@ -8,8 +8,13 @@ import pytest
 import torch
 
 from trainer.evaluate.config import ZeroshotConfig
-from trainer.evaluate.zeroshot import _accuracy, _labelled
+from trainer.evaluate.labelled import Labelled, labelled
+from trainer.evaluate.zeroshot import accuracy
 from webimagetext.errors import UserError
+
+
+def in_data(config: ZeroshotConfig) -> tuple[list[Labelled], list[str]]:
+    return labelled(config, config.data)
 
 
 def test_accuracy_counts_pictures_and_classes() -> None:
@@ -22,7 +27,7 @@ def test_accuracy_counts_pictures_and_classes() -> None:
             [0.0, 9, 8, 7, 6, 5],
         ]
     )
-    found = _accuracy(similarity, torch.tensor([0, 0, 0, 1]))
+    found = accuracy(similarity, torch.tensor([0, 0, 0, 1]))
     assert found == pytest.approx({"top1": 2 / 4, "top5": 3 / 4, "mean_per_class": (1 / 3 + 1) / 2})
 
 
@@ -35,7 +40,7 @@ def folders(tmp_path: Path) -> Path:
 
 
 def test_a_folder_of_folders_gives_its_pictures_by_class(folders: Path) -> None:
-    items, names = _labelled(ZeroshotConfig(data=(str(folders),)))
+    items, names = in_data(ZeroshotConfig(data=(str(folders),)))
     assert names == ["dot", "red ring"]
     assert [(Path(path).name, label) for path, label in items] == [
         *(("1.jpg", "dot"), ("2.jpg", "dot"), ("3.webp", "dot"), ("a.png", "red ring"), ("b.jpg", "red ring")),
@@ -48,28 +53,28 @@ def test_a_folder_of_folders_gives_its_pictures_by_class(folders: Path) -> None:
         (5, [0, 1, 2, 3, 4]),
         (9, range(5)),
     ):
-        limited, _ = _labelled(ZeroshotConfig(data=(str(folders),), limit=limit))
+        limited, _ = in_data(ZeroshotConfig(data=(str(folders),), limit=limit))
         assert limited == [items[place] for place in places]
     classes = folders / "classes.txt"
     classes.write_text("a dot\n\n a ring \n")
-    items, names = _labelled(ZeroshotConfig(data=(str(folders),), classes=str(classes)))
+    items, names = in_data(ZeroshotConfig(data=(str(folders),), classes=str(classes)))
     assert names == ["a dot", "a ring"] and items[4][1] == "a ring"
     classes.write_text("one\n")
     with pytest.raises(UserError, match="1 names for 2 folders"):
-        _labelled(ZeroshotConfig(data=(str(folders),), classes=str(classes)))
+        in_data(ZeroshotConfig(data=(str(folders),), classes=str(classes)))
 
 
 def test_shards_give_the_pictures_whose_class_is_known(shapes: Path, tmp_path: Path) -> None:
     data = (str(shapes / "holdout/*.tar"),)
-    items, names = _labelled(ZeroshotConfig(data=data))
+    items, names = in_data(ZeroshotConfig(data=data))
     assert len(items) == 60 and len(names) == 6 and names == sorted(names)
     classes = tmp_path / "classes.txt"
     classes.write_text("ring\nsquare\n")
-    items, names = _labelled(ZeroshotConfig(data=data, classes=str(classes)))
+    items, names = in_data(ZeroshotConfig(data=data, classes=str(classes)))
     assert {label for _, label in items} == set(names) == {"ring", "square"}
     for config in (ZeroshotConfig(data=data, label_field="no"), ZeroshotConfig(data=data, limit=1)):
         with pytest.raises(UserError, match="no pictures with known classes"):
-            _labelled(config)
+            in_data(config)
 
 
 def test_classes_of_webdataset_are_numbers_of_lines_or_names(tmp_path: Path) -> None:
@@ -82,8 +87,8 @@ def test_classes_of_webdataset_are_numbers_of_lines_or_names(tmp_path: Path) -> 
                 archive.addfile(entry, io.BytesIO(data))
     classes = tmp_path / "classes.txt"
     classes.write_text("dot\nred ring\n")
-    items, names = _labelled(ZeroshotConfig(data=(str(tmp_path / "0.tar"),), classes=str(classes)))
+    items, names = in_data(ZeroshotConfig(data=(str(tmp_path / "0.tar"),), classes=str(classes)))
     assert names == ["dot", "red ring"]
     assert items == [(b"a", "red ring"), (b"b", "dot"), (b"d", "dot")]
-    items, names = _labelled(ZeroshotConfig(data=(str(tmp_path / "0.tar"),)))
+    items, names = in_data(ZeroshotConfig(data=(str(tmp_path / "0.tar"),)))
     assert names == ["0", "1", "7", "dot"] and [label for _, label in items] == ["1", "0", "7", "dot"]

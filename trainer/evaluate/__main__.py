@@ -1,6 +1,6 @@
 """``python -m trainer.evaluate``: what a trained model can do, beside chance.
 
-In: ``retrieval`` or ``zeroshot`` with its flags. Out: a table, and the figures as JSON with ``--output``.
+In: the name of an evaluation, with its flags. Out: a table, and the figures as JSON with ``--output``.
 """
 
 import json
@@ -8,7 +8,14 @@ import sys
 from importlib import import_module
 
 from trainer.endings import in_words
-from trainer.evaluate.config import EvaluateConfig, RetrievalConfig, ZeroshotConfig
+from trainer.evaluate.config import (
+    EvaluateConfig,
+    FewshotConfig,
+    ProbeConfig,
+    RetrievalConfig,
+    RobustnessConfig,
+    ZeroshotConfig,
+)
 from trainer.threads import wait_asleep
 from webimagetext.command import leave, run_command
 from webimagetext.files import write_atomic
@@ -22,8 +29,17 @@ ABOUT = "Measures a trained model."
 VERBS = {
     "retrieval": "finds each image's text and each text's image: recall at 1, 5 and 10",
     "zeroshot": "classifies pictures by prompts made of the class names",
+    "probe": "fits logistic regression to features of labelled pictures, and classifies others by it",
+    "fewshot": "the same from 1 to 16 pictures a class, and how many match zero-shot classification",
+    "robustness": "accuracy on shifted sets beside that on a base set of the same classes",
 }
-CONFIGS: dict[str, type[EvaluateConfig]] = {"retrieval": RetrievalConfig, "zeroshot": ZeroshotConfig}
+CONFIGS: dict[str, type[EvaluateConfig]] = {
+    "retrieval": RetrievalConfig,
+    "zeroshot": ZeroshotConfig,
+    "probe": ProbeConfig,
+    "fewshot": FewshotConfig,
+    "robustness": RobustnessConfig,
+}
 
 
 def main(args: list[str], prog: str = PROG) -> int:

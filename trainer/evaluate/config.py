@@ -6,7 +6,15 @@ from typing import Annotated, Literal
 from trainer.config import TrainedConfig
 from webimagetext.ranges import Range
 
-__all__ = ["EvaluateConfig", "RetrievalConfig", "ZeroshotConfig"]
+__all__ = [
+    "EvaluateConfig",
+    "FewshotConfig",
+    "LabelledConfig",
+    "ProbeConfig",
+    "RetrievalConfig",
+    "RobustnessConfig",
+    "ZeroshotConfig",
+]
 
 
 @dataclass(frozen=True)
@@ -38,13 +46,58 @@ class RetrievalConfig(EvaluateConfig):
 
 
 @dataclass(frozen=True)
-class ZeroshotConfig(EvaluateConfig):
-    """Classifies pictures by the class whose prompts are most similar: top-1 and top-5 accuracy, beside chance."""
+class LabelledConfig(EvaluateConfig):
+    """What every evaluation on pictures with classes needs."""
 
     classes: str = ""
     """A text file with one class name a line; left out: the folders' names, or the labels that occur."""
     label_field: str = "label"
     """Shards: the field of the JSON member with the class, a name or a number of a line in --classes, from 0 on; where
     there is none, the .cls member."""
+
+
+@dataclass(frozen=True)
+class ZeroshotConfig(LabelledConfig):
+    """Classifies pictures by the class whose prompts are most similar: top-1 and top-5 accuracy, beside chance."""
+
     prompts: tuple[str, ...] = ()
     """Templates with {} for the name, an ensemble of all; left out: a set of seven general ones."""
+
+
+@dataclass(frozen=True)
+class ProbeConfig(LabelledConfig):
+    """Fits logistic regression to the features of pictures with classes, and classifies --data by it."""
+
+    train_data: tuple[str, ...] = ()
+    """What to fit it to, in the same forms as --data."""
+    validation_data: tuple[str, ...] = ()
+    """What to choose its strength on; left out: a fifth of --train-data, drawn by lot."""
+    strength: Annotated[float, Range(0.0)] = 0.0
+    """C, the weight of the loss against that of small coefficients; 0: the best of 1e-6 to 1e6, to an eighth of a
+    decade, on the validation data."""
+    iterations: Annotated[int, Range(1)] = 1000
+    """Steps of L-BFGS at most."""
+
+
+@dataclass(frozen=True)
+class FewshotConfig(ZeroshotConfig):
+    """Fits logistic regression to a few pictures a class, and tells how many match zero-shot classification."""
+
+    train_data: tuple[str, ...] = ()
+    """What the few are drawn from, in the same forms as --data."""
+    shots: tuple[int, ...] = (1, 2, 4, 8, 16)
+    """Pictures a class."""
+    draws: Annotated[int, Range(1)] = 3
+    """How often to draw them; the mean counts."""
+    strength: Annotated[float, Range(0.0)] = 1.0
+    """C, the weight of the loss against that of small coefficients."""
+
+
+@dataclass(frozen=True)
+class RobustnessConfig(ZeroshotConfig):
+    """Accuracy on shifted sets beside that on the pictures of --data of the same classes."""
+
+    shifted: tuple[str, ...] = ()
+    """Each a folder with one folder of pictures a class, or a pattern of shards; some of --data's classes will do."""
+    others: tuple[str, ...] = ()
+    """Files that --output made for other models on the same sets: what they let expect is subtracted."""

@@ -18,6 +18,7 @@ from torch import Tensor
 from trainer.data.images import BadImageError, evaluated
 from trainer.data.sources import Library
 from trainer.models.clip import normalise_images
+from trainer.models.vit import VisionTransformer
 from trainer.weights import Trained
 from webimagetext.foreign import shown
 from webimagetext.progress import Progress
@@ -86,17 +87,23 @@ def encode_pictures(
     crop: str = "auto",
     batch_size: int = 64,
     label: str = "encode",
+    before_projection: bool = False,
 ) -> tuple[list[Item], Tensor]:
-    """The items whose pictures could be read, and their unit vectors."""
+    """The items whose pictures could be read, and their unit vectors; or what the image tower gives, of any length, of
+    a ViT ``before_projection`` into the common space, as published probes take it."""
     trained.model.to(device).eval()
     kind, spec = trained.crop if crop == "auto" else crop, trained.model.spec
+    encode: Callable[[Tensor], Tensor] = trained.model.encode_image
+    if before_projection:
+        tower = trained.model.visual
+        encode = tower.trunk if isinstance(tower, VisionTransformer) else tower
     kept: list[Item] = []
     found: list[Tensor] = []
     broken: list[str] = []
     with Progress(label, "pictures") as bar:
         for part, pixels in _pictures_of(items, data, spec.image_size, kind, batch_size, broken):
             images = normalise_images(torch.from_numpy(pixels).to(device), spec.mean, spec.std)
-            found.append(trained.model.encode_image(images).float().cpu())
+            found.append(encode(images).float().cpu())
             kept.extend(part)
             bar.advance(len(part))
     if broken:

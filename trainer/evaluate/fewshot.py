@@ -1,0 +1,117 @@
+"""The few-shot curve: how many labelled pictures a class a probe needs to match zero-shot classification.
+
+In: a trained model, pictures with classes to draw a few from, and others to classify. Out: the accuracy of logistic
+regression on the features of 1, 2, 4 … drawn pictures a class, the mean of several draws, beside that of the model's
+own class vectors; and where the curve reaches it, between two numbers by the logarithm of the shots.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainer.distributed import World
+from trainer.evaluate.config import FewshotConfig
+from trainer.evaluate.features import encode_pictures
+from trainer.evaluate.labelled import bytes_of, labelled
+from trainer.evaluate.logistic import fit
+from trainer.evaluate.probe import features_of
+from trainer.evaluate.zeroshot import PROMPTS, accuracy, class_vectors
+from trainer.weights import Trained, load_chosen
+from webimagetext.errors import UserError
+
+__all__ = ["evaluate", "render", "shots_to_match"]
+
+
+def _drawn(truth: Tensor, classes: int, shots: int, draw: int) -> Tensor:
+    """``shots`` rows of each class, by lot: the same for the same numbers, and those of fewer shots are among them."""
+    order = torch.randperm(len(truth), generator=torch.Generator().manual_seed(draw))
+    return torch.cat([order[truth[order] == index][:shots] for index in range(classes)])
+
+
+def shots_to_match(curve: Sequence[tuple[int, float]], goal: float) -> float | None:
+    """The number of shots at which a curve (shots, accuracy) first reaches ``goal``, between two by the logarithm of
+    the shots; the first number where that reaches it already, None where none does."""
+    before: tuple[int, float] | None = None
+    for shots, value in curve:
+        if value >= goal:
+            if before is None:
+                return float(shots)
+            fewer, less = before
+            return float(fewer * (shots / fewer) ** ((goal - less) / (value - less)))
+        before = shots, value
+    return None
+
+
+def _zeroshot(config: FewshotConfig, trained: Trained, names: list[str]) -> float:
+    """Top-1 accuracy by the model's class vectors."""
+    device = World(config.device).device
+    items, _ = labelled(config, config.data)
+    kept, images = encode_pictures(
+        trained, items, bytes_of, device=device, crop=config.crop, batch_size=config.batch_size, label="zeroshot"
+    )
+    vectors = class_vectors(trained, names, config.prompts or PROMPTS, device)
+    number = {name: index for index, name in enumerate(names)}
+    return accuracy(images @ vectors.T, torch.tensor([number[name] for _, name in kept]))["top1"]
+
+
+def evaluate(config: FewshotConfig) -> dict[str, Any]:
+    """Draws, fits and classifies. Raises UserError where no class has enough pictures for the fewest shots."""
+    if not config.train_data:
+        raise UserError("--train-data: is needed", "name labelled pictures to draw from, apart from --data")
+    trained = load_chosen(config)
+    names: list[str] = []
+    features, truth = features_of(config, config.train_data, names, trained, "draw from")
+    test, answers = features_of(config, config.data, names, trained, "few shots")
+    fewest = int(torch.bincount(truth, minlength=len(names)).min())
+    sizes = sorted({shots for shots in config.shots if 1 <= shots <= fewest})
+    if not sizes:
+        raise UserError(
+            f"--train-data: the smallest class has {fewest} pictures, fewer than --shots asks for",
+            "give more pictures, or fewer shots",
+        )
+    curve = []
+    for shots in sizes:
+        found = []
+        for draw in range(config.draws):
+            rows = _drawn(truth, len(names), shots, draw)
+            classifier = fit(features[rows], truth[rows], len(names), config.strength or 1.0)
+            found.append(accuracy(classifier.scores(test), answers)["top1"])
+        curve.append((shots, found))
+    goal = _zeroshot(config, trained, names)
+    return {
+        "checkpoint": trained.origin,
+        "step": trained.step,
+        "images": len(test),
+        "classes": len(names),
+        "draws": config.draws,
+        "strength": config.strength or 1.0,
+        "curve": [
+            {"shots": shots, "top1": sum(found) / len(found), "lowest": min(found), "highest": max(found)}
+            for shots, found in curve
+        ],
+        "zeroshot": goal,
+        "shots_to_match": shots_to_match([(shots, sum(found) / len(found)) for shots, found in curve], goal),
+        "smallest_class": fewest,
+        "chance": 1 / len(names),
+    }
+
+
+def render(figures: dict[str, Any]) -> str:
+    """The curve as a table for people."""
+    lines = [
+        f"{figures['images']:,} images, {figures['classes']:,} classes; means of {figures['draws']} draws, in percent"
+    ]
+    lines.append(f"{'shots':>6}{'top-1':>8}{'lowest':>9}{'highest':>9}")
+    lines += [
+        f"{row['shots']:>6}{100 * row['top1']:8.1f}{100 * row['lowest']:9.1f}{100 * row['highest']:9.1f}"
+        for row in figures["curve"]
+    ]
+    match, last = figures["shots_to_match"], figures["curve"][-1]["shots"]
+    told = f"more than {last}" if match is None else f"{match:.1f}" if match > 1 else "1 or fewer"
+    lines.append(
+        f"zero-shot {100 * figures['zeroshot']:.1f}, which {told} shots a class match; chance "
+        f"{100 * figures['chance']:.1f}"
+    )
+    return "\n".join(lines)
