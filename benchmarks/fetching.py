@@ -40,7 +40,7 @@ from pipeline.hashing import hash_strings
 from pipeline.keeping.folder import RunFolder, part_name
 from pipeline.keeping.manifest import mark_complete, write_manifest
 from pipeline.keeping.step import FORMAT
-from pipeline.tables.schema import SELECTED
+from pipeline.tables.schema import CANDIDATES, MATCHED, SELECTED
 from pipeline.tables.sink import write_part
 
 __all__ = ["ROOT", "compare", "environment", "rows_of", "write_selected"]
@@ -141,13 +141,14 @@ def _ratios(result: dict[str, Any]) -> str:
 
 
 def write_selected(run: RunFolder, urls: Sequence[str]) -> None:
-    """The table that ``curate`` would leave, of pairs with these images."""
+    """The tables that ``curate`` would leave, of pairs with these images."""
     addresses = pa.array(urls)
     known = {"url": addresses, "caption": addresses, "pair_id": pa.array(hash_strings(addresses))}
-    columns = [known.get(field.name, pa.nulls(len(urls), field.type)) for field in SELECTED]
-    table = pa.Table.from_arrays(columns, schema=SELECTED).sort_by("pair_id")
-    write_manifest(run.selected, [write_part(run.selected, part_name(0), table)])
-    mark_complete(run.selected, "", format=FORMAT)
+    for folder, schema in ((run.candidates, CANDIDATES), (run.matched, MATCHED), (run.selected, SELECTED)):
+        columns = [known.get(field.name, pa.nulls(len(urls), field.type)) for field in schema]
+        table = pa.Table.from_arrays(columns, schema=schema).sort_by("pair_id")
+        write_manifest(folder, [write_part(folder, part_name(0), table)])
+        mark_complete(folder, "", format=FORMAT, settings={"extract": {"source": "url_list"}})
 
 
 def _authorities(folder: Path, server: WebServer) -> str:

@@ -5,9 +5,11 @@ An engine outside Python (Spark, Flink) asks it for workers, by Beam's options `
 """
 
 import argparse
+import os
 import sys
 
 from webimagetext.command import run_command
+from webimagetext.cores import OWN_CORES
 
 DEFAULT_PORT = 50000
 
@@ -22,6 +24,7 @@ def main() -> None:
         help="address to listen on (default: 127.0.0.1). Whoever can reach it can run code here",
     )
     flags = parser.parse_args()
+    os.environ.setdefault(OWN_CORES, "1")  # an engine asks for a worker a core
     from pipeline.engines.worker_pool import start_pool  # Beam's import takes seconds, and --help should not
 
     address, server, pool = start_pool(flags.port, flags.host)

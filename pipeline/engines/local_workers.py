@@ -33,6 +33,7 @@ from apache_beam.runners.portability.fn_api_runner.worker_handlers import (
 from apache_beam.runners.portability.local_job_service import SubprocessSdkWorker
 
 from pipeline.engines.portable import LostWorkerError
+from webimagetext.cores import OWN_CORES
 from webimagetext.endings import Terminated
 
 __all__ = ["worker_command"]
@@ -111,7 +112,7 @@ def worker_command(folder: str, threads: int) -> Iterator[str]:
     sign = os.path.join(os.path.abspath(folder), SIGN)
     with open(sign, "w"):
         pass
-    own = f"export OMP_NUM_THREADS=${{OMP_NUM_THREADS:-{threads}}}"
+    own = f"export {OWN_CORES}=${{{OWN_CORES}:-{threads}}}"
     command = f"trap '' INT; {own}; exec {shlex.join(_command(sign))}"
     if threading.current_thread() is not threading.main_thread():  # Ctrl-C never comes to another
         with _without_hang_ups():

@@ -32,6 +32,7 @@ from pipeline.net.slots import Slots
 from pipeline.net.sniff import is_picture
 from pipeline.net.visits import Visit, Visits, in_lanes, visits
 from pipeline.reasons import NOT_REACHED
+from webimagetext.cores import own_cores
 
 __all__ = ["Bucket", "fetch_bucket"]
 
@@ -47,8 +48,8 @@ class Advances(Protocol):
 
 @functools.cache
 def _decoders(threads: int) -> ThreadPoolExecutor:
-    """The threads of this process that decode pictures."""
-    return ThreadPoolExecutor(threads, "decode")
+    """The threads of this process that decode pictures; for 0 one for each core that it has to itself."""
+    return ThreadPoolExecutor(threads or own_cores(), "decode")
 
 
 def fetch_bucket(

@@ -58,8 +58,9 @@ class ImageConfig(Ranged):
     run's config.toml says which."""
     md5: bool = False
     """Note the MD5 of the bytes received too; extract.verify_hash needs it for a column of these."""
-    threads: Annotated[int, FREE, Range(1, 1024)] = 1
-    """Threads that decode, in each worker process."""
+    threads: Annotated[int, FREE, Range(0, 1024)] = 0
+    """Threads that decode, in each process; 0: one a core where a run goes on within one process, one in each worker
+    process."""
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.fetch_worker import CONCURRENCY
-from benchmarks.fetching import _result, rows_of, write_selected
+from benchmarks.fetching import CONFIG, _result, rows_of, write_selected
 from benchmarks.resources import Cost
+from pipeline.__main__ import main
 from pipeline.keeping.folder import RunFolder
-from pipeline.keeping.manifest import is_complete, read_table
+from pipeline.keeping.manifest import iter_batches
 from pipeline.net.config import HttpConfig
-from pipeline.tables.schema import SELECTED
+from tests.pipeline.small_job import Job
 
 STARTS, WHOLE = Cost(2.0, 1.0, 50_000_000), Cost(10.0, 5.0, 100_000_000)
 PEER_STARTS, PEER_WHOLE = Cost(12.0, 8.0, 500_000_000), Cost(40.0, 20.0, 720_000_000)
@@ -42,11 +43,11 @@ def test_a_line_names_what_is_set() -> None:
     assert set(CONCURRENCY) <= {field.name for field in fields(HttpConfig)}
 
 
-def test_the_selected_pairs_are_a_finished_table(tmp_path: Path) -> None:
+def test_the_selected_pairs_are_what_the_command_takes(job: Job, tmp_path: Path) -> None:
     run = RunFolder(str(tmp_path / "run"))
-    urls = [f"http://127.0.0.{1 + number % 7}:8000/{number}.jpg" for number in range(50)]
+    urls = [f"{job.site.url}images/{path.name}" for path in sorted((job.folder / "site" / "images").glob("*.png"))[:5]]
     write_selected(run, urls)
-    assert is_complete(run.selected)
-    table = read_table(run.selected, SELECTED)
-    assert sorted(table.column("url").to_pylist()) == sorted(urls)
-    assert table.column("pair_id").to_pylist() == sorted(table.column("pair_id").to_pylist())
+    (tmp_path / "run.toml").write_text(CONFIG.format(authorities=""))
+    assert main(["fetch", str(tmp_path / "run.toml"), "--output", run.root]) == 0
+    stored = [row for batch in iter_batches(run.images) for row in batch.to_pylist()]
+    assert sorted(row["url"] for row in stored if row["status"] == "success") == urls

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.__main__ import main
 from pipeline.keeping.folder import RunFolder
+from pipeline.keeping.manifest import manifest_digest
 from tests.engines.spark_cluster import cluster, needs_spark
 from tests.pipeline.small_job import Job, digests
 
@@ -19,6 +21,16 @@ INSIDE = (
 )
 
 
+@pytest.mark.timeout(900)
+def test_another_draw_of_a_finished_run_from_spark_inside_the_job_server(job: Job, first: RunFolder) -> None:
+    here, there = job.copy(first, "drawn-here"), job.copy(first, "drawn-on-spark")
+    for run, beam in ((here, ()), (there, ("--", *INSIDE))):
+        assert main(["curate", str(job.config), "--output", run.root, "--balance.t", "1", *beam]) == 0
+    drawn = [[manifest_digest(table) for table in (run.selected, run.reserve)] for run in (here, there, first)]
+    assert drawn[1] == drawn[0] != drawn[2]
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_other_shards_of_a_finished_run_from_spark_inside_the_job_server(job: Job, first: RunFolder) -> None:
     apart = ("--package.holdout", "0.4")

@@ -324,6 +324,22 @@ def test_turbo_is_as_near_to_the_picture() -> None:
         assert 10 * np.log10(noise[1] / noise[0]) < 0.5, (width, height)  # dB
 
 
+@pytest.mark.parametrize("size", [(400, 300), (341, 256), (325, 244)])  # a little more than half of it
+def test_turbo_scales_by_nearly_two_better_than_by_areas(size: tuple[int, int]) -> None:
+    pytest.importorskip("simplejpeg")
+    cv2 = pytest.importorskip("cv2")
+    grains = np.random.default_rng(6).integers(0, 256, (150, 200), np.uint8)
+    picture = Image.fromarray(grains).resize((640, 480), Image.Resampling.BICUBIC)
+    data = encoded(picture, quality=95)
+    whole = np.asarray(Image.open(io.BytesIO(data)))
+    wanted = np.asarray(Image.fromarray(whole.astype(np.float32)).resize(size, Image.Resampling.LANCZOS))
+    scaled = decode_scaled(data, "L", (640, 480), size)
+    assert scaled is not None and scaled.size == size
+    areas = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
+    ours, theirs = (((np.asarray(made, float) - wanted) ** 2).mean() for made in (scaled, areas))
+    assert 10 * np.log10(theirs / ours) > 2  # dB
+
+
 def test_a_missing_turbo_is_the_users_business(monkeypatch: pytest.MonkeyPatch) -> None:
     decode_scaled.__globals__["_libraries"].cache_clear()
     monkeypatch.setitem(sys.modules, "simplejpeg", None)
