@@ -24,7 +24,7 @@ from pipeline.engines.failures import told_as_mistakes
 from pipeline.engines.in_process import InProcessRunner
 from pipeline.engines.local_workers import worker_command
 from pipeline.engines.portable import LostWorkerError, check_endpoint, told_as_failed_job
-from pipeline.engines.spark import spark_options, submitted
+from pipeline.engines.spark import count_work, spark_options, submitted
 from pipeline.engines.watching import watch
 from pipeline.keeping.folder import RunFolder
 from webimagetext import files, local
@@ -119,6 +119,8 @@ class Engine:
         if not self.local:
             with submitted(self._spark_submit, name) as more, _beam_files(), _graph([*options, *more]) as root:
                 yield root
+                if self.runner == "SparkRunner":
+                    count_work(root, name)
             return
         workers = self.workers or ((os.cpu_count() or 1) if parallel else 1)
         with contextlib.ExitStack() as stack:

@@ -11,12 +11,14 @@ worth another try.
 import atexit
 import contextlib
 import functools
+import json
 import logging
 import os
 import re
 import secrets
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -36,7 +38,7 @@ from pipeline.engines.portable import LostWorkerError
 from webimagetext.cores import OWN_CORES
 from webimagetext.endings import Terminated
 
-__all__ = ["worker_command"]
+__all__ = ["FORKS", "Nursery", "nursery", "worker_command"]
 
 SIGN = "working"
 # Elsewhere a forked process may not use the system's libraries.
@@ -64,14 +66,24 @@ NOTICED_SECONDS = 5.0
 
 
 @dataclass
-class _Nursery:
+class Nursery:
+    """A nursery that runs."""
+
     process: "subprocess.Popen[str]"
     port: int
     secret: str
 
+    def fork(self, *arguments: str) -> socket.socket:
+        """Has it fork a worker, which ends when the connection that is given back is shut; its status comes through
+        that."""
+        asked = {"secret": self.secret, "arguments": arguments, "environment": dict(os.environ), "folder": os.getcwd()}
+        connection = socket.create_connection(("127.0.0.1", self.port))
+        connection.sendall(json.dumps(asked).encode() + b"\n")
+        return connection
+
 
 @functools.cache
-def _nursery(_process: int) -> _Nursery:
+def _nursery(_process: int) -> Nursery:
     """The nursery of this process, which lasts as long as it."""
     secret = secrets.token_hex(16)
     command = f"trap '' INT; exec {shlex.join([sys.executable, '-m', 'pipeline.engines.nursery'])}"
@@ -80,7 +92,7 @@ def _nursery(_process: int) -> _Nursery:
     process.stdin.write(f"{secret}\n")
     process.stdin.flush()
     atexit.register(_end, process)
-    return _Nursery(process, int(process.stdout.readline()), secret)
+    return Nursery(process, int(process.stdout.readline()), secret)
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
@@ -92,17 +104,21 @@ def _end(process: "subprocess.Popen[str]") -> None:
     process.wait()
 
 
+def nursery() -> Nursery:
+    """The nursery of this process that lives."""
+    found = _nursery(os.getpid())
+    if found.process.poll() is not None:  # somebody has killed it
+        _nursery.cache_clear()
+        found = _nursery(os.getpid())
+    return found
+
+
 def _command(sign: str) -> list[str]:
     if not FORKS:
         return [sys.executable, "-m", "pipeline.engines.worker", sign]
-    nursery = _nursery(os.getpid())
-    if nursery.process.poll() is not None:  # somebody has killed it
-        _nursery.cache_clear()
-        nursery = _nursery(os.getpid())
-    os.environ["WEBIMAGETEXT_NURSERY"] = (
-        nursery.secret
-    )  # not among the arguments, which every user of a machine can read
-    return [sys.executable, "-I", "-S", "-c", ASK, str(nursery.port), sign]
+    ours = nursery()
+    os.environ["WEBIMAGETEXT_NURSERY"] = ours.secret  # not among the arguments, which every user of a machine can read
+    return [sys.executable, "-I", "-S", "-c", ASK, str(ours.port), sign]
 
 
 @contextlib.contextmanager

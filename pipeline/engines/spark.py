@@ -1,8 +1,10 @@
-"""What a run on Spark needs beyond Beam's own options: the job server's jar, enough tries, a Python process a core.
+"""What a run on Spark needs beyond Beam's own options: the job server's jar, enough tries, a Python process a core, and
+how much work there is in a graph.
 
 In: the words after ``--``. Out: the same words, completed where the user left something open; a UserError where the run
 could not start. A master such as ``local[*]`` puts Spark into the job server itself, on this machine; ``spark://…`` is
-a cluster.
+a cluster. The job server (.ci/spark/java) keeps one Spark application for all graphs of a run, waits for its executors,
+and cuts each graph into tasks by the work in it.
 """
 
 import atexit
@@ -15,16 +17,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from apache_beam.options.pipeline_options import PipelineOptions
+import apache_beam as beam
+from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions
+from apache_beam.pipeline import AppliedPTransform, PipelineVisitor
 
+from pipeline.engines.portable import check_address
 from pipeline.engines.worker_pool import start_pool
 from webimagetext import files
 from webimagetext.errors import UserError
 
-__all__ = ["JOB_SERVER_JAR", "spark_options", "submitted"]
+__all__ = ["JOB_SERVER_JAR", "count_work", "spark_options", "submitted"]
 
 JOB_SERVER_JAR = Path(__file__).resolve().parents[2] / ".cache" / "spark" / "job-server.jar"
 # Every core, and four tries a task: a cluster allows as many by itself, a local master only one.
@@ -38,6 +43,8 @@ KEEPING = (
     "--job_server_jvm_properties=-Dspark.serializer=org.apache.spark.serializer.KryoSerializer",
 )
 SUBMIT = "--spark_submit="
+STANDALONE = "spark://"
+UNITS, STEP = "webimagetext_units", "webimagetext_step"  # as .ci/spark/java has them
 _LOCAL = re.compile(r"local(\[.*\])?")
 
 
@@ -63,9 +70,50 @@ def spark_options(options: Sequence[str]) -> tuple[list[str], list[str]]:
             completed += KEEPING
     if "environment_cache_millis" not in given:
         completed.append(f"--environment_cache_millis={WORKER_MILLIS}")
-    if _LOCAL.fullmatch(master) and "environment_type" not in given:
+    if "environment_type" not in given:
+        if submit or "job_endpoint" in given or not _LOCAL.fullmatch(master):
+            raise UserError(
+                f"--environment_type is missing: nothing says how Python is started on {_place(submit, given, master)}",
+                "run `python -m pipeline.workers` on each machine of the cluster and add --environment_type=EXTERNAL "
+                "--environment_config=localhost:50000; docs/runners.md has the rest",
+            )
         completed += _local_workers("sdk_worker_parallelism" in given)
+    if master.startswith(STANDALONE) and not submit and "job_endpoint" not in given:
+        check_address(
+            f"--spark_master_url={master}",
+            master.removeprefix(STANDALONE),
+            "the first line of the master's log names it",
+        )
     return completed, _command(submit)
+
+
+def _place(submit: Sequence[str], given: Mapping[str, object], master: str) -> str:
+    """Where the work is to be done, by the option that says so."""
+    if submit:
+        return f"what {submit[-1].split()[0]} submits to"
+    return f"--job_endpoint={given['job_endpoint']}" if "job_endpoint" in given else master
+
+
+def count_work(root: beam.Pipeline, name: str) -> None:
+    """Tells the job server, as experiments of a graph that is built, its name and how many units of work it has."""
+    found = _Units()
+    root.visit(found)
+    debug = root._options.view_as(DebugOptions)
+    debug.add_experiment(f"{UNITS}={found.units}")
+    debug.add_experiment(f"{STEP}={name.replace(' ', '_')}")
+
+
+class _Units(PipelineVisitor):
+    """The most pieces that a shuffle of a graph cuts its rows into, or that its inputs come in."""
+
+    def __init__(self) -> None:
+        self.units = 1
+
+    def enter_composite_transform(self, transform_node: AppliedPTransform) -> None:
+        """Counts what is made here, or brought together in parts."""
+        step = transform_node.transform
+        made = len(step.values) if isinstance(step, beam.Create) else getattr(step, "parts", 0)
+        self.units = max(self.units, made)
 
 
 def _command(submit: Sequence[str]) -> list[str]:

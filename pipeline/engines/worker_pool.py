@@ -1,12 +1,17 @@
 """A pool of Python workers: starts a worker process whenever an engine outside Python asks for one.
 
-In: Beam's protocol for external workers, on one port. Out: processes of ``pipeline.engines.worker``. Beam has a pool
-too; this one starts its workers with the Python that it runs in, listens on this machine alone, and its workers end
-with the engine that asked for them instead of working on for nobody.
+In: Beam's protocol for external workers, on one port. Out: processes of ``pipeline.engines.worker``, forked by a
+nursery (nursery.py) of the pool's own: an engine asks for new ones for each graph, and to import what they need takes
+two seconds of a core each time. Beam has a pool too; this one starts its workers with the Python that it runs in,
+listens on this machine alone, and its workers end with the engine that asked for them instead of working on for nobody.
 """
 
+import contextlib
+import select
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -14,6 +19,7 @@ from typing import Any
 import grpc
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 
+from pipeline.engines.local_workers import FORKS, nursery
 from webimagetext.errors import UserError
 
 __all__ = ["start_pool"]
@@ -31,17 +37,50 @@ class _Threads(ThreadPoolExecutor):
             return Future()
 
 
+class _Forked:
+    """A worker that the nursery forked."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._connection = nursery().fork(*arguments)
+
+    def is_over(self) -> bool:
+        if not select.select([self._connection], [], [], 0)[0]:
+            return False
+        self._connection.close()  # its status has come, which nobody asks for
+        return True
+
+    def end(self) -> None:
+        with contextlib.suppress(OSError), self._connection:
+            self._connection.shutdown(socket.SHUT_WR)
+            self._connection.recv(8)
+
+
+class _Started:
+    """A worker that was started where processes may not be forked."""
+
+    def __init__(self, *arguments: str) -> None:
+        self._process = subprocess.Popen([sys.executable, "-m", "pipeline.engines.worker", *arguments])
+
+    def is_over(self) -> bool:
+        return self._process.poll() is not None
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
 class _Pool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
     """Beam's protocol for a pool."""
 
     def __init__(self) -> None:
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._workers: list[_Forked | _Started] = []
+        self._lock = threading.Lock()
 
     def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Starts a process for the engine at the address that the request names."""
-        self._processes = [process for process in self._processes if process.poll() is None]
-        command = [sys.executable, "-m", "pipeline.engines.worker", request.control_endpoint.url, request.worker_id]
-        self._processes.append(subprocess.Popen(command))
+        with self._lock:
+            self._workers = [worker for worker in self._workers if not worker.is_over()]
+            self._workers.append((_Forked if FORKS else _Started)(request.control_endpoint.url, request.worker_id))
         return beam_fn_api_pb2.StartWorkerResponse()
 
     def StopWorker(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -53,9 +92,8 @@ class _Pool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
 
     def close(self) -> None:
         """Ends all workers, whatever they do: manifests and journals are there for that."""
-        for process in self._processes:
-            process.kill()
-            process.wait()
+        for worker in self._workers:
+            worker.end()
 
 
 def start_pool(port: int = 0, host: str = "127.0.0.1") -> tuple[str, grpc.Server, _Pool]:

@@ -76,10 +76,10 @@ class Cluster:
         environment = ("--environment_type=EXTERNAL", f"--environment_config=localhost:{self.pool_port}")
         return ("--runner=SparkRunner", f"--spark_master_url={self.master}", *environment)
 
-    def add_worker(self) -> "subprocess.Popen[bytes]":
-        """Starts one more worker, with a core; its executors are in its process group."""
+    def add_worker(self, cores: int = 1, memory: str = "1g") -> "subprocess.Popen[bytes]":
+        """Starts one more worker; its executors are in its process group."""
         name = f"worker-{len(self._processes)}"
-        options = ["--host", "127.0.0.1", "--cores", "1", "--memory", "1g", "--webui-port", "0"]
+        options = ["--host", "127.0.0.1", "--cores", str(cores), "--memory", memory, "--webui-port", "0"]
         work = ["--work-dir", str(self.folder / name), self.master]
         worker = self._start_spark(name, "worker.Worker", *options, *work)
         deadline = time.monotonic() + START_SECONDS
@@ -89,8 +89,8 @@ class Cluster:
         return worker
 
     def python_workers(self) -> list[int]:
-        """The process ids of the Python workers that run now."""
-        return sorted(children(self.pool.pid))
+        """The process ids of the Python workers that run now; the pool's nursery has forked them."""
+        return sorted(worker for nursery in children(self.pool.pid) for worker in children(nursery))
 
     def kill(self, process: "subprocess.Popen[bytes]") -> None:
         """Kills a process with all it has started, as when a machine is lost."""

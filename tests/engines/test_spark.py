@@ -22,12 +22,16 @@ INSIDE = (
 
 
 @pytest.mark.timeout(900)
-def test_another_draw_of_a_finished_run_from_spark_inside_the_job_server(job: Job, first: RunFolder) -> None:
+def test_another_draw_of_a_finished_run_from_spark_inside_the_job_server(
+    job: Job, first: RunFolder, capfd: pytest.CaptureFixture[str]
+) -> None:
     here, there = job.copy(first, "drawn-here"), job.copy(first, "drawn-on-spark")
     for run, beam in ((here, ()), (there, ("--", *INSIDE))):
         assert main(["curate", str(job.config), "--output", run.root, "--balance.t", "1", *beam]) == 0
     drawn = [[manifest_digest(table) for table in (run.selected, run.reserve)] for run in (here, there, first)]
     assert drawn[1] == drawn[0] != drawn[2]
+    # One part of rows: not as many tasks as cores, and not one, but four, as a hash would need.
+    assert "    draw pairs: 4 tasks a stage on 2 cores\n" in capfd.readouterr().err
 
 
 @pytest.mark.slow

@@ -24,6 +24,10 @@ case " $* " in
      echo "$ENDS"; exit 1;;
 esac
 """
+# What is compiled goes into the jar that Maven packed.
+JAR = """#!/bin/sh
+[ "$1" = --version ] || echo "jar $*" >>"$CALLS"
+"""
 MISSED = "Could not find artifact maven-shade-plugin:jar:nothing-runs:3.6.0"
 
 
@@ -39,7 +43,8 @@ class Build:
             f"{listed}  org/a/1/a-1.jar\n{listed}  org/not/fetched/here.jar\n"
         )
         (folder / "bin").mkdir()
-        for name, text in (("mvn", MAVEN), ("java", "#!/bin/sh\n")):
+        none = "#!/bin/sh\n"
+        for name, text in (("mvn", MAVEN), ("java", none), ("javac", none), ("jar", JAR)):
             program = folder / "bin" / name
             program.write_text(text)
             program.chmod(0o755)
@@ -69,8 +74,9 @@ def test_a_good_jar_is_made_once(build: Build) -> None:
 
 def test_nothing_runs_before_all_is_checked_and_nothing_is_left(build: Build) -> None:
     assert build().returncode == 0
-    fetch, pack = build.calls.read_text().splitlines()
+    fetch, pack, add = build.calls.read_text().splitlines()
     assert "--activate-profiles fetch-only package" in fetch and "--offline package" in pack
+    assert add.startswith("jar --update ") and add.endswith(" webimagetext")
     assert sorted(path.name for path in (build.folder / "cache").iterdir()) == [
         "job-server.jar",
         "job-server.jar.recipe",
@@ -94,7 +100,11 @@ def test_a_failed_fetch_shows_what_maven_said(build: Build) -> None:
 
 
 def test_what_is_missing_is_named(build: Build) -> None:
-    for name, said in (("mvn", "no Maven (mvn) was found"), ("java", "no Java was found")):
+    for name, said in (
+        ("mvn", "no Maven (mvn) was found"),
+        ("javac", "no Java was found (javac)"),
+        ("java", "no Java"),
+    ):
         (build.folder / "bin" / name).write_text("#!/bin/sh\nexit 127\n")
         done = build()
         assert done.returncode == 2 and said in done.stderr

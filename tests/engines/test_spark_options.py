@@ -1,19 +1,29 @@
 """What a run on Spark is started with, and what is said when it cannot start or fails. Needs neither Java nor Spark."""
 
+import logging
+import shutil
 import socket
 from pathlib import Path
 
+import apache_beam as beam
+import pyarrow as pa
 import pytest
+from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions
+from apache_beam.runners.portability.portable_runner import PortableRunner
 
 from pipeline.engines import spark
 from pipeline.engines.engine import Engine
 from pipeline.engines.portable import LostWorkerError, told_as_failed_job
-from pipeline.engines.spark import spark_options, submitted
+from pipeline.engines.spark import count_work, spark_options, submitted
 from pipeline.keeping.folder import RunFolder
+from pipeline.tables.gather import Gather
+from pipeline.tables.sink import by_pair
+from webimagetext import local
 from webimagetext.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 JAR = spark.JOB_SERVER_JAR
+BATCH = pa.RecordBatch.from_pydict({"pair_id": pa.array([1, 2], pa.uint64())})
 
 
 def test_the_job_server_is_looked_for_where_it_is_made() -> None:
@@ -35,6 +45,12 @@ def java_and_jar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return jar
 
 
+@pytest.fixture(autouse=True)
+def kept_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a failed job's engine said is kept in the test's folder."""
+    monkeypatch.setattr(local, "folder", lambda: str(tmp_path))
+
+
 def test_what_is_left_open_is_completed(java_and_jar: Path) -> None:
     words, submit = spark_options(["--runner=SparkRunner"])
     given = dict(word.removeprefix("--").split("=", 1) for word in words)
@@ -49,7 +65,7 @@ def test_what_is_given_stays(tmp_path: Path) -> None:
     mine.touch()
     given = [
         "--runner=SparkRunner",
-        "--spark_master_url=spark://there:7077",
+        "--spark_master_url=yarn",
         "--environment_type=EXTERNAL",
         "--environment_config=localhost:50000",
         "--environment_cache_millis=1",
@@ -64,7 +80,7 @@ def test_what_is_missing_is_named(java_and_jar: Path, monkeypatch: pytest.Monkey
     with pytest.raises(UserError, match="no such file"):
         Engine(run, ["--runner=SparkRunner", "--spark_job_server_jar=missing.jar"])
     with pytest.raises(UserError, match="nowhere: no such program"):
-        Engine(run, ["--runner=SparkRunner", "--spark_submit=nowhere --master yarn"])
+        Engine(run, ["--runner=SparkRunner", "--environment_type=EXTERNAL", "--spark_submit=nowhere --master yarn"])
     with pytest.raises(UserError, match="a jar holds one"):
         Engine(run, ["--runner=SparkRunner", "--output_executable_path=job.jar"])
     java_and_jar.unlink()
@@ -73,6 +89,73 @@ def test_what_is_missing_is_named(java_and_jar: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match="Spark needs Java"):
         Engine(run, ["--runner=SparkRunner"])
+
+
+def test_a_master_where_nobody_answers_is_named_at_once() -> None:
+    python = ["--environment_type=EXTERNAL", "--environment_config=localhost:50000"]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        here = f"127.0.0.1:{taken.getsockname()[1]}"
+        for master in (f"spark://{here}", f"spark://{here},{here}"):
+            with pytest.raises(UserError, match=f"--spark_master_url={master}: nobody answers there"):
+                spark_options(["--runner=SparkRunner", f"--spark_master_url={master}", *python])
+        taken.listen()
+        spark_options(["--runner=SparkRunner", f"--spark_master_url=spark://127.0.0.1:1,{here}", *python])
+    with pytest.raises(UserError, match="HOST:PORT"):
+        spark_options(["--runner=SparkRunner", "--spark_master_url=spark://there", *python])
+
+
+@pytest.mark.parametrize(
+    ("words", "where"),
+    [
+        (["--spark_master_url=spark://there:7077"], "spark://there:7077"),
+        (["--spark_master_url=yarn"], "yarn"),
+        (["--spark_submit=java -jar"], "what java submits to"),
+        (["--job_endpoint=there:8099"], "--job_endpoint=there:8099"),
+    ],
+)
+def test_a_cluster_that_is_not_told_how_python_starts_is_named_at_once(words: list[str], where: str) -> None:
+    with pytest.raises(UserError, match=f"--environment_type is missing.* {where}") as told:
+        spark_options(["--runner=SparkRunner", *words])
+    assert "python -m pipeline.workers" in told.value.remedy
+
+
+def test_the_work_of_a_graph_is_counted() -> None:
+    def units(*, parts: int, names: int) -> dict[str, str]:
+        root = beam.Pipeline(options=PipelineOptions([]))
+        batches = root | beam.Create([BATCH] * names)
+        batches | Gather(by_pair, parts, BATCH.schema, ["pair_id"])
+        count_work(root, "find things")
+        shutil.rmtree(root.local_tempdir)
+        told = root._options.view_as(DebugOptions).experiments
+        return dict(word.split("=") for word in told)
+
+    assert units(parts=40, names=3) == {"webimagetext_units": "40", "webimagetext_step": "find_things"}
+    assert units(parts=4, names=30)["webimagetext_units"] == "30"
+
+
+def test_what_a_server_says_is_kept_and_what_it_says_to_the_user_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    server, messages = logging.getLogger("SparkJarJobServer"), logging.getLogger(f"{PortableRunner.__module__}")
+    stack = "\n".join(f"\tat org.example.Some.call(Some.java:{line})" for line in range(45))
+    with pytest.raises(UserError) as told, told_as_failed_job("write shards", "SparkRunner"):
+        server.info("webimagetext: 8 tasks a stage on 2 cores")
+        server.info("24/11/30 INFO SparkContext: Running Spark")
+        messages.error("java.lang.RuntimeException: short\n%s", stack)
+        raise RuntimeError(f"Pipeline job failed in state FAILED: java.lang.RuntimeException: short\n{stack}")
+    shown = capsys.readouterr()
+    assert shown.err == "    8 tasks a stage on 2 cores\n" and shown.out == ""
+    assert told.value.problem == "write shards: the job failed on SparkRunner: java.lang.RuntimeException: short"
+    file = Path(told.value.remedy.partition(" has all that it said")[0])
+    kept = file.read_text()
+    assert "Running Spark" in kept and kept.count("Some.java:44") == 2
+
+
+def test_what_our_server_finds_wrong_is_not_tried_again() -> None:
+    error = "Pipeline job failed in state FAILED: java.lang.IllegalStateException: webimagetext: no executor came"
+    with pytest.raises(UserError) as told, told_as_failed_job("join", "SparkRunner"):
+        raise RuntimeError(error)
+    assert told.value.problem == "join: the job failed on SparkRunner: no executor came"
+    assert not isinstance(told.value, LostWorkerError)
 
 
 def test_an_endpoint_where_nobody_answers_is_named() -> None:

@@ -1,6 +1,5 @@
 """The pool of Python workers: what it starts, and when that ends."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import grpc
 import pytest
 from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc, endpoints_pb2
 
+from pipeline.engines.local_workers import nursery
 from pipeline.engines.worker_pool import start_pool
 from tests.processes import children
 from webimagetext.errors import UserError
@@ -34,7 +34,7 @@ class Engine(beam_fn_api_pb2_grpc.BeamFnControlServicer):
 
 def test_workers_of_two_engines_may_share_a_name_and_end_with_their_engine() -> None:
     address, server, pool = start_pool()
-    before = children(os.getpid())
+    before = children(nursery().process.pid)
     engines = []
     try:
         with grpc.insecure_channel(address) as channel:
@@ -51,7 +51,7 @@ def test_workers_of_two_engines_may_share_a_name_and_end_with_their_engine() -> 
             while not all(engine.names for engine, _ in engines) and time.monotonic() < deadline:
                 time.sleep(0.05)
             assert [engine.names for engine, _ in engines] == [["1-1"], ["1-1"]]
-            assert len(children(os.getpid()) - before) == 2
+            assert len(running(before)) == 2
             stub.StopWorker(beam_fn_api_pb2.StopWorkerRequest(worker_id="1-1"))
             engines[0][1].stop(None).wait()
             while len(running(before)) > 1 and time.monotonic() < deadline:
@@ -66,8 +66,9 @@ def test_workers_of_two_engines_may_share_a_name_and_end_with_their_engine() -> 
 
 
 def running(before: set[int]) -> set[int]:
-    """Children that have come since and have not ended."""
-    states = {pid: Path(f"/proc/{pid}/stat").read_text().rsplit(") ")[1][0] for pid in children(os.getpid()) - before}
+    """Workers that have come since and have not ended."""
+    forked = children(nursery().process.pid) - before
+    states = {pid: Path(f"/proc/{pid}/stat").read_text().rsplit(") ")[1][0] for pid in forked}
     return {pid for pid, state in states.items() if state != "Z"}
 
 

@@ -45,7 +45,7 @@ def test_graphs_of_a_process_share_a_nursery_and_a_killed_one_is_replaced(tmp_pa
     first = _parents(tmp_path)
     assert len(first) == 1 and os.getpid() not in first
     assert _parents(tmp_path) == first
-    nursery = local_workers._nursery(os.getpid())
+    nursery = local_workers.nursery()
     assert {nursery.process.pid} == first
     os.kill(nursery.process.pid, signal.SIGKILL)
     nursery.process.wait()
@@ -111,7 +111,7 @@ def test_a_worker_that_is_killed_while_it_starts(tmp_path: Path, monkeypatch: py
 
 
 def test_a_stranger_gets_no_worker(tmp_path: Path) -> None:
-    port = local_workers._nursery(os.getpid()).port
+    port = local_workers.nursery().port
     for secret in ("", "guessed"):
         request = {"secret": secret, "arguments": [str(tmp_path / "sign")], "environment": {}, "folder": str(tmp_path)}
         with socket.create_connection(("127.0.0.1", port)) as connection:
@@ -121,7 +121,7 @@ def test_a_stranger_gets_no_worker(tmp_path: Path) -> None:
 
 def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     _parents(tmp_path)
-    nursery = local_workers._nursery(os.getpid())
+    nursery = local_workers.nursery()
     local_workers._end(nursery.process)
     assert nursery.process.returncode == 0
     deadline = time.monotonic() + 30
