@@ -3,6 +3,7 @@ that."""
 
 import json
 import re
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from tests.engines.dataflow_service import Job, Service, dataflow_service
 from tests.pipeline.small_site import build_site, serve
 from tests.stores.servers import google_store
 from webimagetext import files
+from webimagetext.errors import UserError
 
 IMAGE = "registry.example/webimagetext-worker:1"
 MEMORY = b"4000000000"
@@ -104,6 +106,73 @@ def test_a_verb_is_whole_jobs_in_order(bucket: str, service: Service, tmp_path: 
     assert {"Name files", "Read file", "Manifest of candidates"} <= service.jobs[0].labels
     assert {"Read pairs", "Keep each pair once", "Write candidates"} <= service.jobs[1].labels
     assert read_table(f"{bucket}/run/candidates", CANDIDATES).column("caption").to_pylist() == ["a red circle"]
+
+
+# What a launcher is given beside the template's parameters, and where a job has it.
+FURTHER = {
+    "dataflow_kms_key": "projects/p/locations/l/keyRings/r/cryptoKeys/k",
+    "no_use_public_ips": "",
+    "service_account_email": "worker@some-project.iam.gserviceaccount.com",
+    "labels": "cost=webimagetext",
+    "worker_zone": "europe-west1-b",
+    "machine_type": "n2-highmem-4",
+    "max_num_workers": "7",
+    "disk_size_gb": "90",
+    "network": "ours",
+    "subnetwork": "regions/europe-west1/subnetworks/ours",
+    "dataflow_service_options": "enable_prime",
+    "experiments": "some_experiment",
+}
+
+
+def _what_a_job_has(job: dict[str, Any]) -> dict[str, Any]:
+    environment = job["environment"]
+    (pool,) = environment["workerPools"]
+    return {
+        "dataflow_kms_key": environment["serviceKmsKeyName"],
+        "no_use_public_ips": "" if pool["ipConfiguration"] in ("WORKER_IP_PRIVATE", 2) else "public",
+        "service_account_email": environment["serviceAccountEmail"],
+        "labels": ",".join(f"{name}={value}" for name, value in job["labels"].items()),
+        "worker_zone": environment["workerZone"],
+        "machine_type": pool["machineType"],
+        "max_num_workers": str(pool["autoscalingSettings"]["maxNumWorkers"]),
+        "disk_size_gb": str(pool["diskSizeGb"]),
+        "network": pool["network"],
+        "subnetwork": pool["subnetwork"],
+        "dataflow_service_options": ",".join(environment["serviceOptions"]),
+        "experiments": ",".join(name for name in environment["experiments"] if name == "some_experiment"),
+    }
+
+
+def test_the_launchers_options_hold_for_the_runs_jobs(
+    bucket: str, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # where Beam leaves what it stages
+    config = _prepare(bucket, "")
+    with files.write_atomic(f"{bucket}/list.csv", "w") as stream:
+        stream.write("URL,TEXT\nhttp://example.org/a.jpg,a red circle\n")
+    words = _words(service, tmp_path, template_location=str(tmp_path / "job_object"))
+    words += [f"--{name}={value}" if value else f"--{name}" for name, value in FURTHER.items()]
+    words.append("--impersonate_service_account=other@p.iam.gserviceaccount.com")
+    driver_job.main([f"--config={config}", f"--output={bucket}/run", *words])
+    launchers = json.loads((tmp_path / "job_object").read_text())
+    assert _what_a_job_has(launchers) == {**FURTHER, "max_num_workers": "1"}
+
+    service.run_jobs = False
+    job = driver_job.handed_on(words)
+    assert "--impersonate_service_account=other@p.iam.gserviceaccount.com" in job  # whoever submits takes its place
+    assert set(words) - set(job) == {"--runner=DataflowRunner", f"--template_location={tmp_path / 'job_object'}"}
+    options = ["--extract.source", "url_list", "--extract.inputs", f"{bucket}/*.csv", "--output", f"{bucket}/run"]
+    main(["extract", config, *options, "--", "--runner=DataflowRunner", *job])
+    assert _what_a_job_has(service.jobs[0].json) == FURTHER
+
+
+@pytest.mark.parametrize("word", ["--no_such_option=1", "--update", "--streaming", "stray"])
+def test_an_option_that_would_be_lost_is_refused(bucket: str, word: str) -> None:
+    parameters = [f"--config={_prepare(bucket, '')}", f"--output={bucket}/run"]
+    for words in ([word], [f"--beam_options={word}"]):
+        with pytest.raises(UserError, match=word.partition("=")[0]):
+            driver_job.main([*parameters, *_words(), *words])
 
 
 @pytest.fixture
