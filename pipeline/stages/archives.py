@@ -35,10 +35,11 @@ from pipeline.read.sources import read_input
 from pipeline.read.tables import Body, Held
 from pipeline.tables.batches import combine
 from pipeline.tables.gather import Meet
+from pipeline.tables.listed import Listed
 from pipeline.tables.outputs import parts_for
 from pipeline.tables.progress import ReportRows
 from pipeline.tables.schema import CANDIDATES, IMAGES, REJECTS
-from pipeline.tables.sink import WriteManifest, open_part, write_part
+from pipeline.tables.sink import WriteManifest, every_file, open_part, write_part
 from pipeline.tables.source import ReadTable
 from webimagetext import files
 from webimagetext.contents import identity
@@ -66,9 +67,8 @@ def read_files(context: Context) -> None:
     run, config = context.run, context.config
     units = _units_of(expand_inputs(config.extract), config)
     claim_store(run, config.image)
-    earlier = [entry for entry in read_manifest(run.images).to_pylist() if not is_of_archive(entry["file"])]
     name = f"read {config.extract.source}"
-    build = partial(read_archives, units=units, run=run, config=config, earlier=earlier, name=name)
+    build = partial(read_archives, units=units, run=run, config=config, name=name)
     context.engine.run(name, build, total=len(units), unit="files", heavy=len(units) > 1)
     if config.extract.source == "warc" and config.extract.archive_images:
         build = partial(answer_from_archives, run=run, config=config)
@@ -108,17 +108,18 @@ def _remove_unused(run: RunFolder) -> None:
             files.remove_file(url)
 
 
-def read_archives(
-    root: beam.Pipeline, units: dict[str, Piece], run: RunFolder, config: RunConfig, earlier: Sequence[Entry], name: str
-) -> None:
-    """Input files -> candidates, rejects, and parts of the image store; ``earlier`` are the store's parts so far."""
-    named = root | "Name files" >> beam.Create(sorted(units.items(), key=itemgetter(0)), reshuffle=False)
+def read_archives(root: beam.Pipeline, units: dict[str, Piece], run: RunFolder, config: RunConfig, name: str) -> None:
+    """Input files -> candidates, rejects, and parts of the image store."""
+    named = root | "Name files" >> Listed(sorted(units.items(), key=itemgetter(0)))
     spread = named | "Spread files" >> beam.Reshuffle()
     entries = spread | "Read file" >> beam.ParDo(_ReadInput(run, config, name)).with_outputs(*TABLES, STORED)
     for table in TABLES:
         entries[table] | f"Manifest of {table}" >> WriteManifest(source_folder(run, table))
-    kept = root | "Earlier parts" >> beam.Create(list(earlier), reshuffle=False)
-    (entries[STORED], kept) | "All parts" >> beam.Flatten() | "Manifest of images" >> WriteManifest(run.images)
+    entries[STORED] | "Manifest of images" >> WriteManifest(run.images, keep=_is_of_pages)
+
+
+def _is_of_pages(file: str) -> bool:
+    return not is_of_archive(file)
 
 
 def answer_from_archives(root: beam.Pipeline, run: RunFolder, config: RunConfig) -> None:
@@ -147,8 +148,7 @@ def answer_from_archives(root: beam.Pipeline, run: RunFolder, config: RunConfig)
     met = sides | "By address" >> Meet(dict.fromkeys(sides, by_address), parts, schemas)
     met |= "Report" >> beam.ParDo(ReportRows(run, FIND, "wanted"))
     entries = met | "Answer" >> beam.FlatMap(_answer, run.images, config)
-    kept = root | "Earlier parts" >> beam.Create(read_manifest(run.images).to_pylist(), reshuffle=False)
-    (entries, kept) | "All parts" >> beam.Flatten() | "Manifest of images" >> WriteManifest(run.images)
+    entries | "Manifest of images" >> WriteManifest(run.images, keep=every_file)
 
 
 def _follow(group: tuple[int, dict[str, list[pa.RecordBatch]]]) -> list[pa.RecordBatch]:

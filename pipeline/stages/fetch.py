@@ -43,7 +43,7 @@ from pipeline.reasons import NOT_REACHED, by_frequency, in_words
 from pipeline.stages.asking import AskBuckets, Asking, Chain, known_folder
 from pipeline.tables.gather import Gather
 from pipeline.tables.schema import FETCH_PLAN
-from pipeline.tables.sink import WriteManifest
+from pipeline.tables.sink import WriteManifest, every_file
 from pipeline.tables.source import ReadTable
 from webimagetext import files
 
@@ -106,10 +106,10 @@ def fetch_pairs(context: Context, pairs: str, name: str) -> None:
     until = time.time() + 3600 * hours if hours else float("inf")
     allowance, open_before, seconds = _allowance(context, pairs), -1, config.fetch.round_seconds
     while True:
-        earlier = read_manifest(run.images).to_pylist()
+        earlier = read_manifest(run.images).num_rows
         files.remove(_spent_folder(run))
-        asking = partial(_Fetching, run, config, len(earlier), name, until, allowance, seconds)
-        build = partial(fetch, pairs=pairs, run=run, config=config, earlier=earlier, asking=asking)
+        asking = partial(_Fetching, run, config, earlier, name, until, allowance, seconds)
+        build = partial(fetch, pairs=pairs, run=run, config=config, asking=asking)
         context.engine.run(name, build, total=rows_in(pairs), unit="images")
         left = left_of(context, [pairs])
         still = left.total()
@@ -174,7 +174,6 @@ def fetch(
     pairs: str,
     run: RunFolder,
     config: RunConfig,
-    earlier: Sequence[Entry],
     asking: "Callable[[], _Fetching]",
 ) -> None:
     """The pairs of a table -> images in the store, asked for host by host; what the store knows already is not asked
@@ -185,8 +184,7 @@ def fetch(
     known = answered | "Known" >> beam.Map(known_rows, config)
     urls = (wanted, known) | "All URLs" >> beam.Flatten().with_output_types(pa.RecordBatch)
     entries = urls | "Fetch by host" >> FetchImages(asking, rows_in(pairs))
-    kept = root | "Earlier parts" >> beam.Create(list(earlier), reshuffle=False)
-    (entries, kept) | "All parts" >> beam.Flatten() | WriteManifest(run.images)
+    entries | "All parts" >> WriteManifest(run.images, keep=every_file)
 
 
 def wanted_rows(batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -5,7 +5,7 @@ before it is written, it appears under its name only when whole, and the manifes
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import apache_beam as beam
 import numpy as np
@@ -14,14 +14,23 @@ import pyarrow.parquet as pq
 
 from pipeline.hashing import hash_strings
 from pipeline.keeping.folder import part_name
-from pipeline.keeping.manifest import Entry, entry_of_written, write_manifest
+from pipeline.keeping.manifest import Entry, entry_of_written, read_manifest, write_manifest
 from pipeline.tables.batches import Keys
 from pipeline.tables.gather import Gather
 from webimagetext import files
 from webimagetext.hashing import mix
 from webimagetext.parquet import parquet_writer
 
-__all__ = ["WriteGroups", "WriteManifest", "WriteTable", "by_hashed", "by_pair", "open_part", "write_part"]
+__all__ = [
+    "WriteGroups",
+    "WriteManifest",
+    "WriteTable",
+    "by_hashed",
+    "by_pair",
+    "every_file",
+    "open_part",
+    "write_part",
+]
 
 GROUP_ROWS = 65_536
 
@@ -88,18 +97,32 @@ def _write_group(group: tuple[int, pa.Table], folder: str) -> Entry:
 
 
 class WriteManifest(beam.PTransform):
-    """Manifest rows in, one manifest file out: written also when there is not a single row."""
+    """Manifest rows in, one manifest file out: written also when there is not a single row.
 
-    def __init__(self, folder: str) -> None:
+    ``keep``, where it is given, tells by its name whether a file stays that the manifest names already; one that is
+    written anew is named once.
+    """
+
+    def __init__(self, folder: str, keep: Callable[[str], bool] | None = None) -> None:
         super().__init__()
-        self.folder = folder
+        self.folder, self.keep = folder, keep
 
     def expand(self, entries: beam.PCollection) -> beam.PCollection:
         return (
             entries.pipeline
             | "Once" >> beam.Create([self.folder], reshuffle=False)
-            | "Write" >> beam.Map(write_manifest, beam.pvalue.AsList(entries))
+            | "Write" >> beam.Map(_write_manifest, beam.pvalue.AsList(entries), self.keep)
         )
+
+
+def every_file(_: str) -> bool:
+    """Keeps all files that a manifest names."""
+    return True
+
+
+def _write_manifest(folder: str, entries: Sequence[Entry], keep: Callable[[str], bool] | None) -> None:
+    rows = {entry["file"]: entry for entry in read_manifest(folder).to_pylist() if keep(entry["file"])} if keep else {}
+    write_manifest(folder, [*(rows | {entry["file"]: entry for entry in entries}).values()])
 
 
 class WriteGroups(beam.PTransform):
