@@ -28,7 +28,7 @@ from pipeline.balance.threshold import Edges, priority_histogram, resolve_t
 from pipeline.config import RunConfig
 from pipeline.engines.engine import Engine
 from pipeline.keeping.folder import RunFolder
-from pipeline.keeping.manifest import read_table, rows_in
+from pipeline.keeping.manifest import file_batches, read_manifest, rows_in
 from pipeline.keeping.step import Context, Step, counted
 from pipeline.match.matcher import Matcher
 from pipeline.stages.match import automaton_of
@@ -38,13 +38,15 @@ from pipeline.tables.progress import reported
 from pipeline.tables.schema import SELECTED
 from pipeline.tables.sink import WriteTable, by_pair
 from pipeline.tables.source import ReadTable
-from pipeline.tables.vectors import CountIds, SumVectors, WriteVector, read_vector, write_vector
+from pipeline.tables.vectors import AddVectors, CountIds, HeldBatches, WriteVector, read_vector, write_vector
 from webimagetext import files
 
 __all__ = ["DrawPairs", "Drawn", "make_plan", "step"]
 NAME = "draw pairs"
+OWNED = "count owned pairs"
 COLUMNS = ["pair_id", "query_ids"]
 RESERVE = "reserve"
+INSIDE_A_PART = 1_000_000  # rows of 20 bytes
 
 
 def step(run: RunFolder, config: RunConfig) -> Step:
@@ -115,7 +117,7 @@ def make_plan(run: RunFolder, config: BalanceConfig, seed: int, engine: Engine) 
     owned = None
     if config.mode == "capped":
         count = _CountOwned(run.match_counts)
-        owned = _sum(run, engine, "count owned pairs", count, len(counts))
+        owned = _sum(run, engine, OWNED, count, len(counts))
 
     def histogram_at(edges: Edges) -> Counts:
         return _sum(run, engine, "count priorities", _CountPriorities(run.match_counts, seed, edges), len(edges) + 1)
@@ -128,8 +130,12 @@ def make_plan(run: RunFolder, config: BalanceConfig, seed: int, engine: Engine) 
     return write_plan(run.plan, Plan(config.mode, counts, t, limit, seed, cap, config.wanted_total))
 
 
+def _url_of(run: RunFolder, name: str) -> str:
+    return files.join(run.balance_plan, f"{name.replace(' ', '_')}.npy")
+
+
 def _sum(run: RunFolder, engine: Engine, name: str, count: _CountOwned | _CountPriorities, size: int) -> Counts:
-    url = files.join(run.balance_plan, f"{name.replace(' ', '_')}.npy")
+    url = _url_of(run, name)
 
     def build(root: beam.Pipeline) -> None:
         reported(root | "Read matched" >> ReadTable(run.matched, COLUMNS), run, name) | WriteVector(count, size, url)
@@ -153,20 +159,37 @@ def _search(
     run: RunFolder, engine: Engine, owned: Counts, t: int, seed: int, slack: float, only: npt.NDArray[np.bool_] | None
 ) -> tuple[Cutoffs, npt.NDArray[np.int64]]:
     name = f"find cutoffs of t = {t:,}"
+    bounds, owned_url = windows(owned, t, slack), _url_of(run, OWNED)
+    only_url = None if only is None else write_vector(only, files.join(run.balance_plan, "only.npy"))
     inside_url, below_url = files.join(run.balance_plan, "inside"), files.join(run.balance_plan, "below.npy")
 
     def build(root: beam.Pipeline) -> None:
         pairs = reported(root | "Read matched" >> ReadTable(run.matched, COLUMNS), run, name)
-        work = _FindCutoffs(run.match_counts, windows(owned, t, slack), seed, only)
+        work = _FindCutoffs(run.match_counts, owned_url, t, slack, seed, only_url)
         outputs = pairs | "Find" >> beam.ParDo(work).with_outputs(_FindCutoffs.INSIDE, main="below")
-        below = outputs.below | "Sum below" >> beam.CombineGlobally(SumVectors(partial(np.asarray), len(owned)))
-        below | "Write below" >> beam.Map(write_vector, below_url)
-        order = ["query_id", "draw", "pair_id"]
-        outputs[_FindCutoffs.INSIDE] | "Write inside" >> WriteTable(inside_url, CANDIDATE_DRAWS, _by_query, order)
+        outputs.below | "Sum below" >> AddVectors(len(owned), below_url)
+        order, shards = ["query_id", "draw", "pair_id"], parts_for(_expected(owned, bounds), INSIDE_A_PART)
+        inside = outputs[_FindCutoffs.INSIDE]
+        inside | "Write inside" >> WriteTable(inside_url, CANDIDATE_DRAWS, _by_query, order, shards)
 
     engine.run(name, build, total=rows_in(run.matched), unit="pairs")
-    inside = read_table(inside_url, CANDIDATE_DRAWS)
-    return cutoffs(inside.to_batches(), read_vector(below_url), owned, t)
+    return _of_all_parts(inside_url, read_vector(below_url), owned, t)
+
+
+def _expected(owned: Counts, bounds: Windows) -> int:
+    """About how many draws lie within their queries' windows."""
+    return int(np.sum(owned * np.maximum(bounds.high - bounds.low, 0.0)))
+
+
+def _of_all_parts(inside: str, below: Counts, owned: Counts, t: int) -> tuple[Cutoffs, npt.NDArray[np.int64]]:
+    """What :func:`cutoffs` finds, from one part of the queries at a time."""
+    found, missed = cutoffs([], below, owned, t)
+    for entry in read_manifest(inside).to_pylist():
+        more, _ = cutoffs(list(file_batches(inside, entry, rows=1 << 20)), below, owned, t)
+        better = more.draw > found.draw
+        found = Cutoffs(np.where(better, more.draw, found.draw), np.where(better, more.pair, found.pair))
+        missed = np.flatnonzero(found.draw < 0)
+    return found, missed
 
 
 def _by_query(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
@@ -188,23 +211,33 @@ def draw_pairs(root: beam.Pipeline, run: RunFolder, plan: str, queries: int) -> 
     write_rejects([drawn.rejected], run.rejects("balance"), rows)
 
 
-class _FindCutoffs(beam.DoFn):
-    """The draws of a batch below each query's window, and under the tag "inside" the rows within it."""
+class _FindCutoffs(HeldBatches):
+    """The draws of a bundle below each query's window, and under the tag "inside" the rows within it."""
 
     INSIDE = "inside"
 
-    def __init__(self, counts_url: str, bounds: Windows, seed: int, only: npt.NDArray[np.bool_] | None) -> None:
-        self.counts_url, self.bounds, self.seed, self.only = counts_url, bounds, seed, only
+    def __init__(self, counts_url: str, owned_url: str, t: int, slack: float, seed: int, only_url: str | None) -> None:
+        self.urls, self.t, self.slack, self.seed = (counts_url, owned_url, only_url), t, slack, seed
 
     def setup(self) -> None:
-        self.counts = read_vector(self.counts_url)
+        counts, owned, only = self.urls
+        self.counts, self.bounds = read_vector(counts), windows(read_vector(owned), self.t, self.slack)
+        self.only = None if only is None else read_vector(only)
 
-    def process(self, batch: pa.RecordBatch) -> Iterator[object]:
+    def start_bundle(self) -> None:
+        super().start_bundle()
+        self.below: Counts | None = None
+
+    def work(self, batch: pa.RecordBatch) -> Iterator[object]:
         owners = rarest(batch.column("query_ids"), self.counts)
         below, inside = candidates(batch.column("pair_id"), owners, self.bounds, self.seed, only=self.only)
-        yield below
+        self.below = below if self.below is None else self.below + below
         if inside.num_rows:
             yield beam.pvalue.TaggedOutput(self.INSIDE, inside)
+
+    def rest(self) -> Iterator[object]:
+        if self.below is not None:
+            yield self.below
 
 
 class Drawn(NamedTuple):

@@ -46,6 +46,8 @@ from webimagetext.hashing import mix
 __all__ = ["Reach", "draw_from_reserve", "last_draws_of", "pairs_of", "write_shortfall"]
 
 LOSSES_NAME = "count losses"
+LOSSES_A_PART = 1_000_000
+CAUSES = 16  # about as many as a query's pairs are lost by
 Draws = npt.NDArray[np.float64]
 
 _REACHED = pa.schema([pa.field("pair_id", pa.uint64(), nullable=False), pa.field("drawn_by", pa.list_(pa.uint32()))])
@@ -224,7 +226,8 @@ def _count_losses(root: beam.Pipeline, run: RunFolder, rounds: int, reach: Reach
         dict.fromkeys(sides, by_pair), parts, {"pairs": _REACHED, "rejects": REJECTED_PAIRS}
     )
     found = met | "Losses" >> beam.ParDo(_Losses()).with_output_types(pa.RecordBatch)
-    groups = found | "By query" >> Gather(_by_query, 1, LOSSES, LOSSES.names[:2])
+    most = min(sum(map(rows_in, tables)), CAUSES * queries)
+    groups = found | "By query" >> Gather(_by_query, parts_for(most, LOSSES_A_PART), LOSSES, LOSSES.names[:2])
     groups | "Add up" >> beam.Map(lambda group: (group[0], sum_losses(group[1]))) | "Write" >> WriteGroups(run.losses)
     reserve = root | "Read reserve" >> ReadTable(run.reserve, ["pair_id", "drawn_by"])
     reported(reserve, run, LOSSES_NAME, "Report reserve") | "Count left" >> WriteVector(
