@@ -21,7 +21,7 @@ from pipeline.read.crawls import current_crawl
 from pipeline.reasons import NOT_REACHED, by_frequency, in_rule_order
 from webimagetext import files
 
-__all__ = ["Step", "fetch_step", "funnel_steps", "ledger_batches", "parquet_batches", "write_funnel"]
+__all__ = ["Step", "fetch_step", "funnel_steps", "ledger_files", "parquet_batches", "write_funnel"]
 
 HOSTS = 3  # named, of those with open work
 
@@ -73,10 +73,11 @@ def _parquet_rows(folder: str) -> int:
     return sum(row["rows"] for row in rows if row["file"].endswith(".parquet"))
 
 
-def ledger_batches(run: RunFolder, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Every ledger of a run, in the order of the steps."""
+def ledger_files(run: RunFolder) -> Iterator[tuple[str, manifest.Entry]]:
+    """The folder and the manifest row of every file of a run's ledgers, in the order of the steps."""
     for stage in ("extract", "match", "balance", "package"):
-        yield from parquet_batches(run.rejects(stage), columns)
+        if _is_written(folder := run.rejects(stage)):
+            yield from ((folder, entry) for entry in manifest.read_manifest(folder).to_pylist())
 
 
 def _count(batches: Iterable[pa.RecordBatch], *columns: str) -> Counter[tuple[str, ...]]:

@@ -17,12 +17,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.audit.funnel import ledger_batches, parquet_batches
+from pipeline.audit.funnel import ledger_files, parquet_batches
 from pipeline.audit.queries import asked_facts, read_single, shortfall_facts
 from pipeline.balance.plan import read_t
 from pipeline.keeping.damage import damaged
 from pipeline.keeping.folder import CAPTION_SUFFIX, IMAGE_SUFFIXES, METADATA_SUFFIX, RunFolder
-from pipeline.keeping.manifest import Entry, open_proved, read_manifest
+from pipeline.keeping.manifest import Entry, file_batches, open_proved, read_manifest
 from pipeline.write.shards import PICTURE_COLUMN
 from webimagetext.parquet import UNREADABLE, open_parquet
 
@@ -34,6 +34,7 @@ THUMBNAIL_PIXELS = 192
 TOP = 20
 SIDE_EDGES = (0, 128, 256, 512, 1024, 2048, 4096)  # pixels, of the smaller side
 HOST = r"^[a-z]+://(?P<host>[^/?#]+)"
+REJECT_COLUMNS = ["subject", "stage", "reason", "url", "detail"]
 COLUMNS = ["url", "caption", "original_width", "original_height", "page_language", "p_english", "consent", "source"]
 
 
@@ -87,7 +88,7 @@ def summarise(run: RunFolder) -> Summary:
     entries = read_manifest(run.shards).to_pylist()
     result.tars = any(entry["file"].endswith(".tar") for entry in entries)
     result.samples = _samples(run.shards, entries, result.tars)
-    result.rejects = _rejected(ledger_batches(run, ["subject", "stage", "reason", "url", "detail"]))
+    result.rejects = _rejected(run)
     if (counts := read_single(run, run.counts, run.selected)) is not None:
         result.queries = _queries(counts)
     if (t := read_t(run)) is not None:
@@ -181,16 +182,28 @@ def _thumbnail(image: bytes) -> bytes:
     return target.getvalue()
 
 
-def _rejected(ledger: Iterable[pa.RecordBatch]) -> dict[str, list[dict[str, Any]]]:
-    """A few ledger rows of each reason, the earliest by the ledgers' order, which is by key."""
+def _rejected(run: RunFolder) -> dict[str, list[dict[str, Any]]]:
+    """A few ledger rows of each reason, the earliest by the ledgers' order, which is by key. Of a file whose reasons
+    are known well enough the reasons alone are read."""
     found: dict[str, list[dict[str, Any]]] = {}
+    for folder, entry in ledger_files(run):
+        reasons = {
+            reason
+            for batch in file_batches(folder, entry, ["reason"])
+            for reason in pc.unique(batch.column("reason")).to_pylist()
+        }
+        if any(len(found.get(reason, ())) < SAMPLE_REJECTS for reason in reasons):
+            _add_rejected(found, file_batches(folder, entry, REJECT_COLUMNS))
+    return found
+
+
+def _add_rejected(found: dict[str, list[dict[str, Any]]], ledger: Iterable[pa.RecordBatch]) -> None:
     for batch in ledger:
         for reason in pc.unique(batch.column("reason")).to_pylist():
             rows = found.setdefault(reason, [])
             if len(rows) < SAMPLE_REJECTS:
                 matching = batch.filter(pc.equal(batch.column("reason"), reason))
                 rows += matching.slice(0, SAMPLE_REJECTS - len(rows)).to_pylist()
-    return found
 
 
 def _queries(table: pa.Table) -> Queries:
