@@ -41,6 +41,8 @@ _SIGNED = re.compile(
 _KEYS = re.compile(r"\b(?:A[KS]IA[0-9A-Z]{12,}|ya29\.[\w.-]+)|(?<=\bBearer )\S+")
 # What stores say when they are asked at a moment that is far from theirs.
 _CLOCK = re.compile(r"difference between the request time|TimeTooSkewed|reasonable timeframe", re.IGNORECASE)
+_EXPIRED = re.compile(r"ExpiredToken|token[^.]{0,40} (?:has|is) expired|credentials have expired", re.IGNORECASE)
+_NO_REASON = re.compile(r"Forbidden\.?$|\(403\) when calling")  # as a question for a file's size is answered
 _CREDENTIALS = {
     "s3": "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or run where a role gives access",
     "gs": "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS to a key file",
@@ -149,14 +151,18 @@ def _explained(error: BaseException, url: str) -> UserError | None:
     code = str(getattr(error, "code", "")) if library == "gcsfs" else ""
     text = _KEYS.sub("***", " ".join(str(error).split()))[:300]
     way = _CREDENTIALS.get(kind, "see how this kind of address gets its credentials")
+    if kind == "s3" and isinstance(error, PermissionError) and _NO_REASON.search(text):
+        text = _reason(url) or text
     if _CLOCK.search(text):
         return UserError(f"{url}: the store says that this machine's clock is wrong ({text})", "set the clock")
+    if _EXPIRED.search(text):
+        return UserError(f"{url}: the credentials in use have expired ({text})", f"get new ones: {way}")
     if "Credential" in name or name.startswith(
         ("SSO", "TokenRetrieval", "UnauthorizedSSO", "ProfileNotFound", "Refresh")
     ):
         return UserError(f"{url}: no usable credentials were found ({text})", way)
     if code == "401":
-        return UserError(f"{url}: the store wants to know who asks ({text})", way)
+        return UserError(f"{url}: the store wants to know who asks, or a token has expired ({text})", way)
     denied = getattr(error, "status", 0) in (401, 403) or code == "403"
     if denied or isinstance(error, PermissionError) or text.startswith("Forbidden"):
         remedy = "the credentials in use need the right to list, read, write and delete there; to use others: "
@@ -170,6 +176,18 @@ def _explained(error: BaseException, url: str) -> UserError | None:
             f"{url}: the store failed: {text or name}", "run the same command again: finished work is kept"
         )
     return None
+
+
+def _reason(url: str) -> str:
+    """Why access to an object is denied: S3 says so to who asks for its content, and not to who asks for its size."""
+    try:
+        filesystem, path = open_store(url)
+        filesystem.cat_file(path, start=0, end=1)
+    except PermissionError as error:
+        return _KEYS.sub("***", " ".join(str(error).split()))[:300]
+    except Exception:
+        pass
+    return ""
 
 
 def patiently(url: str, ask: Callable[[], T]) -> T:

@@ -95,9 +95,14 @@ def watch(run: RunFolder, name: str, total: int, unit: str) -> Iterator[None]:
 
     with Progress(name, unit, total) as progress:
 
+        def show() -> None:
+            done, word = notes.read()
+            # An engine may do twice what a lost worker had done, or what two steps read.
+            progress.set(min(done, total), word)
+
         def follow() -> None:
             while not over.wait(NOTE_SECONDS):
-                progress.set(*notes.read())
+                show()
 
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()
@@ -106,5 +111,5 @@ def watch(run: RunFolder, name: str, total: int, unit: str) -> Iterator[None]:
         finally:
             over.set()
             thread.join()
-            progress.set(*notes.read())
+            show()
             shutil.rmtree(folder, ignore_errors=True)

@@ -39,6 +39,7 @@ class Store:
     asked: list[tuple[str, str, int]] = field(default_factory=list)
     before: Callable[[str, str], int | None] = lambda verb, name: None
     after: Callable[[str, str], int | None] = lambda verb, name: None
+    reason: tuple[str, str] = ("InternalError", "told to fail")  # what S3 answers then: a code and a message
     make_bucket: Callable[[str], None] = lambda name: None
 
     def kinds(self) -> Counter[str]:
@@ -78,7 +79,8 @@ def s3_store() -> Iterator[Store]:
 
     def fail(status: int, start_response: Any) -> Iterable[bytes]:
         start_response(f"{status} Told to", [("Content-Type", "application/xml")])
-        return [b"<Error><Code>InternalError</Code><Message>told to fail</Message></Error>"]
+        code, message = store.reason
+        return [f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()]
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         _, _, key = environ["PATH_INFO"].lstrip("/").partition("/")

@@ -74,6 +74,29 @@ def test_no_right_to_be_there(
         assert KEY not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("code", "message", "told"),
+    [
+        ("ExpiredToken", "The provided token has expired.", "the credentials in use have expired"),
+        ("RequestTimeTooSkewed", "The difference between the request time and the current time is too large.", "clock"),
+    ],
+)
+def test_why_access_is_denied(s3: Store, code: str, message: str, told: str) -> None:
+    bucket = new_bucket(s3)
+    with files.write_atomic(f"{bucket}/f") as stream:
+        stream.write(b"1")
+    s3.before, reason = lambda verb, name: 403, s3.reason
+    s3.reason = code, message
+    try:
+        # A question for the size is answered without a reason: there it is asked for.
+        for ask in (files.open_input, files.exists, files.size, files.read, files.listing):
+            with pytest.raises(UserError, match=told) as caught:
+                ask(f"{bucket}/f")
+            assert caught.value.problem.startswith(f"{bucket}/f: ")
+    finally:
+        s3.before, s3.reason = lambda verb, name: None, reason
+
+
 def test_no_right_on_the_other_store(gs: Store) -> None:
     bucket = new_bucket(gs)
     gs.before = lambda verb, name: 403

@@ -36,3 +36,13 @@ def test_notes_are_added_up_and_parsed_once(tmp_path: Path, monkeypatch: pytest.
     assert (done, len(parsed)) == (114, 6)
     Path(run.path(".progress", "some-work", "torn.json")).write_text('{"done": 5')
     assert notes.read()[0] == 114
+
+
+def test_what_is_done_twice_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunFolder(str(tmp_path))
+    with watching.watch(run, "some work", 30, "images"):
+        for _ in range(2):  # the second goes on for a worker that was lost
+            beacon = Beacon(run, "some work")
+            beacon.advance(20)
+            beacon.flush()
+    assert "some work: 30 images in" in capsys.readouterr().err
