@@ -223,3 +223,10 @@ def test_out_of_files_is_told_by_number_cause_and_words() -> None:
         (None, False),
     ):
         assert is_out_of_files(error) is expected
+
+
+def test_all_shards_that_are_mixed_stay_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "left", lambda: 4096)
+    assert [sources._readers_at_most(1, mixed) for mixed in (0, 64, 500)] == [256, 256, 1000]
+    monkeypatch.setattr(sources, "left", lambda: 600)  # no more than may be open
+    assert sources._readers_at_most(1, 500) == 600 - sources.FILES_ASIDE - sources.FILES_EACH

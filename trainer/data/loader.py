@@ -57,7 +57,9 @@ class Dataset:
         self.fault_names: list[str] = []
         self._lock = threading.Lock()
         self.threads = config.workers or os.cpu_count() or 1
-        self.library = Library(config.cache, config.image_column, config.caption_column, self.fault, self.threads)
+        columns = config.image_column, config.caption_column
+        mixed = config.shuffle_shards * (len(config.train_data) if config.source_weights else 1)
+        self.library = Library(config.cache, *columns, self.fault, self.threads, mixed)
         groups = [(p,) for p in config.train_data] if config.source_weights else [config.train_data]
         weights = config.source_weights or (1.0,)
         if len(weights) != len(groups):

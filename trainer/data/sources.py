@@ -93,17 +93,18 @@ class _Held:
     users: int = 1
 
 
-def _readers_at_most(threads: int) -> int:
-    """Shards to keep open: what the limit of this process on open files leaves."""
-    return max(1, min(READERS_OPEN, left() - FILES_ASIDE - FILES_EACH * threads))
+def _readers_at_most(threads: int, mixed: int = 0) -> int:
+    """Shards to keep open: twice as many as are ``mixed`` at a time, since the next ones begin while the last samples
+    of those before are read, or what the limit of this process on open files leaves."""
+    return max(1, min(max(READERS_OPEN, 2 * mixed), left() - FILES_ASIDE - FILES_EACH * threads))
 
 
 class Library:
     """Finds, opens and keeps open the shards of a run; safe for ``threads`` threads. ``fault`` is told what is wrong in
     a shard, once.
 
-    The shards that were read last stay open, as many as the process's limit on open files allows; the others are
-    closed, and with that the copy of a remote one leaves the disk.
+    The shards that were read last stay open: all of those whose samples are ``mixed`` with each other, as far as the
+    process's limit on open files allows; the others are closed, and with that the copy of a remote one leaves the disk.
     """
 
     def __init__(
@@ -113,13 +114,14 @@ class Library:
         caption_column: str = "caption",
         fault: Callable[[str, str], None] = lambda kind, where: None,
         threads: int = 1,
+        mixed: int = 0,
     ) -> None:
         self._columns = (image_column, caption_column)
         self._fault = fault
         if is_url(cache):
             raise UserError(f"--cache {cache}: copies are for this machine", "give a local folder")
         self._cache = cache
-        self._most = _readers_at_most(threads)
+        self._most = _readers_at_most(threads, mixed)
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._manifests = Manifests()
         self._sizes: dict[str, dict[str, int]] = {}  # of the samples in shards, by folder and name
