@@ -5,14 +5,17 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+import yaml
 from compose_spec import PyCompose
 
 from pipeline.engines.driver_job import PARAMETERS
+from pipeline.workers import DEFAULT_PORT
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
@@ -92,6 +95,47 @@ def test_everything_that_is_copied_is_there_and_is_sent_to_the_builder() -> None
     for path in copied:
         assert (ROOT / path).exists(), path
         assert any(fnmatch(path, entry) or path.startswith(f"{entry}/") for entry in kept), path
+
+
+def test_the_templates_launcher_is_asked_for_before_it_is_copied() -> None:
+    found = stages()
+    (check,) = (line for line in found["flex-checked"] if line.startswith("RUN"))
+    command = check.removeprefix("RUN ")
+    for launcher, status in (("scratch", 1), ("google/launcher:1", 0)):
+        done = subprocess.run(["sh", "-c", command], env={"FLEX_LAUNCHER": launcher}, capture_output=True, text=True)
+        assert done.returncode == status and ("--build-arg FLEX_LAUNCHER" in done.stderr) == bool(status)
+    copied = [line for line in found["flex-launcher"] if line.startswith("COPY --from")]
+    assert copied[0].startswith("COPY --from=flex-checked ")
+
+
+def test_sparks_image_is_of_the_version_that_the_job_server_has() -> None:
+    version = pins(ROOT / "requirements-spark.txt")["pyspark"]
+    assert f"ARG SPARK=apache/spark:{version}-scala2.12-java17-ubuntu\n" in (DOCKER / "Dockerfile").read_text()
+    assert f"<spark.version>{version}</spark.version>" in (ROOT / ".ci" / "spark" / "pom.xml").read_text()
+    assert stages()["spark-driver"][0] == "FROM base AS spark-driver" and "USER 10001" in stages()["spark-driver"]
+
+
+def test_the_pod_of_an_executor_has_the_pool_beside_it() -> None:
+    pod = yaml.safe_load((DOCKER / "kubernetes" / "executor.yaml").read_text())
+    executor, pool = pod["spec"]["containers"]
+    assert executor == {"name": "executor"}  # the rest is Spark's
+    assert pool["image"].removeprefix("REGISTRY/webimagetext-") in stages()
+    command = subprocess.run(
+        [sys.executable, *pool["command"][1:], *pool["args"], "--help"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert command.returncode == 0 and pool["args"] == ["--port", str(DEFAULT_PORT)]
+    assert pool["securityContext"]["runAsNonRoot"] and pool["securityContext"]["readOnlyRootFilesystem"]
+    mounted = {mount["mountPath"] for mount in pool["volumeMounts"]}
+    assert {entry["value"] for entry in pool["env"]} == mounted  # the only places it may write to
+    assert {mount["name"] for mount in pool["volumeMounts"]} == {volume["name"] for volume in pod["spec"]["volumes"]}
+
+
+def test_the_drivers_rights_belong_together() -> None:
+    account, role, binding = yaml.safe_load_all((DOCKER / "kubernetes" / "rights.yaml").read_text())
+    assert binding["subjects"] == [{"kind": account["kind"], "name": account["metadata"]["name"]}]
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    (rule,) = role["rules"]
+    assert rule["apiGroups"] == [""] and "secrets" not in rule["resources"] and "*" not in rule["verbs"]
 
 
 def test_compose_file() -> None:
