@@ -21,6 +21,7 @@ from webimagetext.settings import from_toml, pop_verb
 __all__ = ["VERBS", "main"]
 
 VERBS = {
+    "init": "write the configuration of a job, asking for what is needed",
     "run": "all stages below, in order; finished ones are skipped",
     "extract": "crawl pages, or read archives or URL lists, for candidate pairs",
     "rules": "show what each text rule would drop of the candidates, writing nothing",
@@ -181,6 +182,12 @@ def _plan(args: Sequence[str], prog: str) -> int:
     return 0
 
 
+def _init(args: Sequence[str], prog: str) -> int:
+    from pipeline.init import init
+
+    return init(args, prog)
+
+
 def _check(args: Sequence[str], prog: str) -> int:
     prog, usage = f"{prog} check", "FOLDER [options]"
     about = (
@@ -203,7 +210,7 @@ def main(args: Sequence[str] | None = None, prog: str = PROG) -> int:
 
     def command() -> int:
         verb, rest = pop_verb(sys.argv[1:] if args is None else args, VERBS, prog=prog, about=ABOUT)
-        own = {"rules": _try_rules, "plan": _plan, "check": _check}
+        own = {"init": _init, "rules": _try_rules, "plan": _plan, "check": _check}
         return own[verb](rest, prog) if verb in own else _run_stages(verb, rest, prog)
 
     return run_command(command)

@@ -161,7 +161,7 @@ def write_job(folder: Path) -> None:
     archives."""
     build_site(folder / "site")
     write_archive(folder / "site", folder / "archive" / "site.warc.gz")
-    text = (ROOT / "examples" / "warc.toml").read_text()
+    text = (ROOT / "pipeline" / "jobs" / "warc.toml").read_text()
     (folder / "run.toml").write_text(text.replace('detector = "fasttext"', 'detector = "off"'))
 
 

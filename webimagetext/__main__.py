@@ -18,6 +18,7 @@ PIPELINE = "pipeline.__main__"
 # Each command's line of help, and the module of its program; the pipeline's own verbs are commands here.
 COMMANDS = {
     "queries": ("build, import, inspect, compare or draw the list of queries", "query_builder.cli"),
+    "init": ("write the configuration of a job, asking for what is needed", PIPELINE),
     "run": ("the next five in order; finished stages are skipped", PIPELINE),
     "extract": ("crawl pages, or read archives or URL lists, for candidate pairs", PIPELINE),
     "curate": ("filter the texts, match the queries, balance", PIPELINE),

@@ -28,7 +28,7 @@ from webimagetext.stores import refuse_credentials
 __all__ = ["fingerprint", "from_dict", "from_toml", "pop_verb", "read_toml", "suggestion", "to_dict", "to_toml"]
 
 T = TypeVar("T")
-MEND = "mend that line, or begin with a configuration of examples/"
+MEND = "mend that line, or begin anew with `webimagetext init`"
 MAX_BYTES = 16 << 20  # of a configuration file: anything larger is a table or an archive given in its place
 
 

@@ -18,7 +18,8 @@ from tests.pipeline.read.publisher import Publisher
 from tests.pipeline.small_archive import crawl_files, write_archive
 from tests.pipeline.small_site import CAPTIONS, build_site, serve
 
-EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
+JOBS = ROOT / "pipeline" / "jobs"
+EXAMPLES = sorted([*JOBS.glob("*.toml"), *(ROOT / "examples").glob("*.toml")])
 # What anybody types who asks a server on their own machine.
 OWN_MACHINE = {"allow_loopback": "true", "delay": "0.0"}
 
@@ -36,7 +37,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def take(name: str, **typed: str) -> None:
     """Copies an example here with some values typed anew; each key must stand there once."""
-    text = (ROOT / "examples" / name).read_text()
+    [path] = [path for path in EXAMPLES if path.name == name]
+    Path(name).write_text(path.read_text())
+    type_in(name, **typed)
+
+
+def type_in(name: str, **typed: str) -> None:
+    """Changes values of a configuration that lies here."""
+    text = Path(name).read_text()
     for key, value in typed.items():
         text, found = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.MULTILINE)
         assert found == 1, f"{name}: {key} stands there {found} times"
@@ -60,8 +68,9 @@ def shards_of(side: str) -> list[Path]:
 
 def test_own_site(folder: Path) -> None:
     with serve(folder / "site") as site:
-        take("own_site.toml", seeds=f'["{site.url}"]', **OWN_MACHINE)
-        rows = run("own_site.toml")
+        assert main(["init", "site", "--inputs", site.url, "--contact", "me@example.org", "--size", "50"]) == 0
+        type_in("run.toml", **OWN_MACHINE)
+        rows = run("run.toml")
     assert (rows["crawl"], rows["package"]) == (7, len(CAPTIONS))
     assert not [path for path in site.asked if path.startswith("/private/")]
 
@@ -111,7 +120,7 @@ def test_warc(folder: Path) -> None:
 
 def test_common_crawl(folder: Path) -> None:
     """The archive's server stands on loopback, and so do the sites that the crawl has seen."""
-    crawl = tomllib.loads((ROOT / "examples" / "common_crawl.toml").read_text())["extract"]["inputs"][0]
+    crawl = tomllib.loads((JOBS / "common_crawl.toml").read_text())["extract"]["inputs"][0]
     with serve(folder / "site") as site:
         publisher = Publisher(crawl_files(folder / "site", site.url, crawl))
         try:
