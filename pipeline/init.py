@@ -1,4 +1,4 @@
-"""``pipeline init JOB``: the configuration of one of four jobs, each line with what it is for, and one's own values in it.
+"""``pipeline init JOB``: the configuration of one of four jobs, with a comment at each line and one's own values.
 
 In: a job, and what only its user knows: options, or answers at a terminal. Out: a TOML file, which the other verbs take
 as it is. The files of jobs/ are the jobs; a value is put where its key stands. Nothing is written over, and nothing
@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import resources
 from typing import Annotated
 
@@ -161,8 +162,8 @@ def configuration(job: Job, flags: InitFlags, ask: Callable[[str], str] | None, 
         size = answer(f"{flags.size:g}" if flags.size else "", job.how_much, f"{extract[job.size]:g}")
         values[job.size] = _number(size, job.how_much, whole=isinstance(extract[job.size], int), prog=prog)
     for key, value in values.items():
-        text, found = re.subn(rf"(?m)^{key} = .*$", lambda _, line=f"{key} = {_toml(value)}": line, text)
-        assert found == 1, f"{job.file}: {key} stands there {found} times"
+        # By a function, since a text as replacement would take a backslash of the value for its own.
+        text = re.sub(rf"(?m)^{key} = .*$", partial(_line, key, value), text)
     text = text.replace(f"run {job.file}", f"run {flags.output}")
     from_dict(RunConfig, tomllib.loads(text), where=prog)
     return text
@@ -175,6 +176,6 @@ def _number(words: str, question: str, *, whole: bool, prog: str) -> float:
         raise UserError(f"{prog}: {question}: {words!r} is no{' whole' if whole else ''} number") from None
 
 
-def _toml(value: object) -> str:
+def _line(key: str, value: object, _before: re.Match[str]) -> str:
     """A text, a number or a list of texts as TOML writes it, which for these is as JSON does."""
-    return json.dumps(value, ensure_ascii=False)
+    return f"{key} = {json.dumps(value, ensure_ascii=False)}"
