@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmarks.peers import PEERS, run_in_peers
 from tests.trainer.test_export import saved
 from trainer.evaluate import fewshot, probe
 from trainer.evaluate.config import FewshotConfig, ProbeConfig
@@ -47,15 +49,32 @@ def test_no_other_classifier_is_better(strength: float) -> None:
     assert max(float(weight.grad.abs().max()), float(bias.grad.abs().max())) < 1e-4 * max(1, strength)
 
 
-@pytest.mark.parametrize("strength", [0.01, 1.0, 100.0])
-def test_it_is_the_classifier_of_scikit_learn(strength: float) -> None:
-    linear = pytest.importorskip("sklearn.linear_model")
+SCIKIT_LEARN = """
+import json, sys
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+held = np.load(sys.argv[1])
+found = {}
+for strength in map(float, sys.argv[2:]):
+    made = LogisticRegression(C=strength, max_iter=10_000, tol=1e-10).fit(held["features"], held["truth"])
+    found[strength] = [made.coef_.tolist(), made.predict_proba(held["features"]).tolist()]
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.peers
+@pytest.mark.skipif(not PEERS.exists(), reason="the peers' environment is not built (make peers)")
+def test_it_is_the_classifier_of_scikit_learn(tmp_path: Path) -> None:
     features, truth = clouds(200, 1)
-    theirs = linear.LogisticRegression(C=strength, max_iter=10_000, tol=1e-10).fit(features.double().numpy(), truth)
-    found = fit(features, truth, 3, strength)
-    assert torch.allclose(found.weight, torch.from_numpy(theirs.coef_), atol=1e-4)
-    probabilities = theirs.predict_proba(features.double().numpy())
-    assert torch.allclose(found.scores(features).softmax(dim=1), torch.from_numpy(probabilities), atol=1e-5)
+    np.savez(tmp_path / "clouds.npz", features=features.double().numpy(), truth=truth.numpy())
+    (tmp_path / "theirs.py").write_text(SCIKIT_LEARN)
+    made = run_in_peers(tmp_path / "theirs.py", tmp_path / "clouds.npz", "0.01", "1.0", "100.0")
+    for strength, (weight, probabilities) in made.items():
+        found = fit(features, truth, 3, float(strength))
+        assert torch.allclose(found.weight, torch.tensor(weight, dtype=torch.float64), atol=1e-4)
+        theirs = torch.tensor(probabilities, dtype=torch.float64)
+        assert torch.allclose(found.scores(features).double().softmax(dim=1), theirs, atol=1e-5)
+    assert len(made) == 3
 
 
 def test_the_strength_is_the_best_on_the_validation_rows() -> None:
