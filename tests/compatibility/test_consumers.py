@@ -15,6 +15,7 @@ import pytest
 import webdataset
 
 from benchmarks.peers import PEERS, run_in_peers
+from pipeline.audit.summary import SAMPLE_PICTURES
 from tests.pipeline.small_job import serve_job
 
 # It leaves it to the garbage collector to close what it opened.
@@ -107,8 +108,9 @@ def test_the_card_is_one_that_the_hub_accepts(real: Path) -> None:
     assert "image-to-text" in (data.task_categories or []) and data.license == "other"
 
 
-def test_the_report_has_pictures(real: Path) -> None:
-    assert (real / "report.html").read_text().count("data:image/jpeg;base64,") >= 10
+def test_the_report_has_pictures(real: Path, sizes: dict[str, int]) -> None:
+    shown = (real / "report.html").read_text().count("data:image/jpeg;base64,")
+    assert shown == min(SAMPLE_PICTURES, sizes["shards"])
 
 
 @pytest.mark.peers

@@ -85,7 +85,7 @@ class FewshotConfig(ZeroshotConfig):
 
     train_data: tuple[str, ...] = ()
     """What the few are drawn from, in the same forms as --data."""
-    shots: tuple[int, ...] = (1, 2, 4, 8, 16)
+    shots: Annotated[tuple[int, ...], Range(1)] = (1, 2, 4, 8, 16)
     """Pictures a class."""
     draws: Annotated[int, Range(1)] = 3
     """How often to draw them; the mean counts."""

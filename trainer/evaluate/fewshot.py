@@ -65,7 +65,7 @@ def evaluate(config: FewshotConfig) -> dict[str, Any]:
     features, truth = features_of(config, config.train_data, names, trained, "draw from")
     test, answers = features_of(config, config.data, names, trained, "few shots")
     fewest = int(torch.bincount(truth, minlength=len(names)).min())
-    sizes = sorted({shots for shots in config.shots if 1 <= shots <= fewest})
+    sizes = sorted({shots for shots in config.shots if shots <= fewest})
     if not sizes:
         raise UserError(
             f"--train-data: the smallest class has {fewest} pictures, fewer than --shots asks for",
