@@ -103,7 +103,7 @@ def _helps(cls: type) -> dict[str, str]:
             continue
         try:
             body = typing.cast(ast.ClassDef, ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]).body
-        except (OSError, TypeError):  # no source at hand
+        except (OSError, TypeError, SyntaxError, IndexError):  # no source at hand, or another one since it was imported
             continue
         for field, below in itertools.pairwise(body):
             match field, below:

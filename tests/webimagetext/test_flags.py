@@ -1,6 +1,9 @@
 """The command line: options in any place, values of each kind, mistakes with the nearest right word, help in 80
 columns."""
 
+import importlib
+import linecache
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -192,3 +195,24 @@ def test_tables_asked_for_come_before_the_others() -> None:
     assert [option.name for option in options][:2] == ["first.delay", "first.loopback"]
     text = help_text(options, prog="p", usage="", about="", first=("second",))
     assert text.index("second options:") < text.index("first options:")
+
+
+@pytest.mark.parametrize("now", ["", "class Flags(\n", "x = 1\n", None])
+def test_a_source_that_changes_under_a_program_costs_the_help_alone(
+    now: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "changing_flags.py"
+    source.write_text(
+        "from dataclasses import dataclass\n\n@dataclass(frozen=True)\nclass Flags:\n    size: int = 3\n    'Many.'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    flags = importlib.import_module("changing_flags").Flags()
+    if now is None:
+        source.unlink()
+    else:
+        source.write_text(now)
+    linecache.clearcache()
+    try:
+        assert [option.name for option in options_of(flags)] == ["size"]
+    finally:
+        del sys.modules["changing_flags"]
