@@ -37,6 +37,7 @@ class Job:
     size: str = ""
     how_much: str = ""
     asks_sites: bool = True
+    usual: bool = False  # whether the file's own inputs are an answer
 
 
 JOBS = {
@@ -70,6 +71,7 @@ JOBS = {
         "Name of the crawl",
         "sample",
         "Share of the crawl's files that is read",
+        usual=True,
     ),
 }
 CONTACT = "E-mail address or web page at which sites' owners reach you"
@@ -146,8 +148,8 @@ def configuration(job: Job, flags: InitFlags, ask: Callable[[str], str] | None, 
         except EOFError:
             raise UserError(f"{prog}: no more answers", f"{prog} --help names the options that give them") from None
 
-    crawl = ", ".join(extract[job.source]) if job.source == "inputs" and "common" in job.file else ""
-    inputs = flags.inputs or tuple(re.split(r"[,\s]+", answer("", job.inputs, crawl)))
+    usual = ", ".join(extract[job.source]) if job.usual else ""
+    inputs = flags.inputs or tuple(re.split(r"[,\s]+", answer("", job.inputs, usual)))
     contact = answer(
         flags.contact, CONTACT + ("" if job.asks_sites else ", where not all pictures are in the archives")
     )

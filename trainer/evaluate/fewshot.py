@@ -13,8 +13,7 @@ from torch import Tensor
 
 from trainer.distributed import World
 from trainer.evaluate.config import FewshotConfig
-from trainer.evaluate.features import encode_pictures
-from trainer.evaluate.labelled import bytes_of, labelled
+from trainer.evaluate.labelled import encode_labelled, labelled
 from trainer.evaluate.logistic import fit
 from trainer.evaluate.probe import features_of
 from trainer.evaluate.zeroshot import PROMPTS, accuracy, class_vectors
@@ -46,14 +45,10 @@ def shots_to_match(curve: Sequence[tuple[int, float]], goal: float) -> float | N
 
 def _zeroshot(config: FewshotConfig, trained: Trained, names: list[str]) -> float:
     """Top-1 accuracy by the model's class vectors."""
-    device = World(config.device).device
     items, _ = labelled(config, config.data)
-    kept, images = encode_pictures(
-        trained, items, bytes_of, device=device, crop=config.crop, batch_size=config.batch_size, label="zeroshot"
-    )
-    vectors = class_vectors(trained, names, config.prompts or PROMPTS, device)
-    number = {name: index for index, name in enumerate(names)}
-    return accuracy(images @ vectors.T, torch.tensor([number[name] for _, name in kept]))["top1"]
+    images, truth = encode_labelled(config, trained, items, names, "zeroshot")
+    vectors = class_vectors(trained, names, config.prompts or PROMPTS, World(config.device).device)
+    return accuracy(images @ vectors.T, truth)["top1"]
 
 
 def evaluate(config: FewshotConfig) -> dict[str, Any]:
@@ -71,14 +66,15 @@ def evaluate(config: FewshotConfig) -> dict[str, Any]:
             f"--train-data: the smallest class has {fewest} pictures, fewer than --shots asks for",
             "give more pictures, or fewer shots",
         )
-    curve = []
+    strength, curve = config.strength or 1.0, []
     for shots in sizes:
         found = []
         for draw in range(config.draws):
             rows = _drawn(truth, len(names), shots, draw)
-            classifier = fit(features[rows], truth[rows], len(names), config.strength or 1.0)
+            classifier = fit(features[rows], truth[rows], len(names), strength)
             found.append(accuracy(classifier.scores(test), answers)["top1"])
-        curve.append((shots, found))
+        mean = sum(found) / len(found)
+        curve.append({"shots": shots, "top1": mean, "lowest": min(found), "highest": max(found)})
     goal = _zeroshot(config, trained, names)
     return {
         "checkpoint": trained.origin,
@@ -86,13 +82,10 @@ def evaluate(config: FewshotConfig) -> dict[str, Any]:
         "images": len(test),
         "classes": len(names),
         "draws": config.draws,
-        "strength": config.strength or 1.0,
-        "curve": [
-            {"shots": shots, "top1": sum(found) / len(found), "lowest": min(found), "highest": max(found)}
-            for shots, found in curve
-        ],
+        "strength": strength,
+        "curve": curve,
         "zeroshot": goal,
-        "shots_to_match": shots_to_match([(shots, sum(found) / len(found)) for shots, found in curve], goal),
+        "shots_to_match": shots_to_match([(shots, row["top1"]) for shots, row in zip(sizes, curve, strict=True)], goal),
         "smallest_class": fewest,
         "chance": 1 / len(names),
     }

@@ -1,26 +1,31 @@
 """Pictures with a class: from a folder of folders, or from shards that state a label.
 
 In: a folder or patterns of shards, and the names of the classes if they are given. Out: the pictures, each a path or
-bytes with the name of its class, and the names in their order.
+bytes with the name of its class, and the names in their order; then their vectors and the numbers of their classes.
 """
 
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from pipeline.keeping.folder import IMAGE_SUFFIXES
 from trainer.data.tar import CLASS
+from trainer.distributed import World
 from trainer.evaluate.config import LabelledConfig
-from trainer.evaluate.features import samples
+from trainer.evaluate.features import encode_pictures, samples
+from trainer.weights import Trained
 from webimagetext.errors import UserError
 from webimagetext.files import is_folder, listing, open_input
 
-__all__ = ["Labelled", "bytes_of", "labelled"]
+__all__ = ["Labelled", "encode_labelled", "labelled"]
 
 Labelled = tuple[Any, str]  # a path or bytes, and the class
 
 
-def bytes_of(item: Labelled) -> bytes:
+def _bytes_of(item: Labelled) -> bytes:
     """The picture of an item."""
     if isinstance(item[0], bytes):
         return item[0]
@@ -75,3 +80,22 @@ def labelled(config: LabelledConfig, data: tuple[str, ...]) -> tuple[list[Labell
     if config.limit and config.limit < len(items):  # evenly from all, since they lie class by class
         items = [items[place * len(items) // config.limit] for place in range(config.limit)]
     return items, names
+
+
+def encode_labelled(
+    config: LabelledConfig,
+    trained: Trained,
+    items: Sequence[Labelled],
+    names: Sequence[str],
+    label: str,
+    *,
+    before_projection: bool = False,
+) -> tuple[Tensor, Tensor]:
+    """Vectors of the pictures that could be read, as :func:`encode_pictures` gives them, and the number of each one's
+    class among ``names``."""
+    kept, vectors = encode_pictures(
+        trained, items, _bytes_of, device=World(config.device).device, crop=config.crop, batch_size=config.batch_size,
+        label=label, before_projection=before_projection,
+    )  # fmt: skip
+    number = {name: index for index, name in enumerate(names)}
+    return vectors, torch.tensor([number[name] for _, name in kept])

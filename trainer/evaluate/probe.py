@@ -10,10 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainer.distributed import World
 from trainer.evaluate.config import LabelledConfig, ProbeConfig
-from trainer.evaluate.features import encode_pictures
-from trainer.evaluate.labelled import bytes_of, labelled
+from trainer.evaluate.labelled import encode_labelled, labelled
 from trainer.evaluate.logistic import best_strength, fit
 from trainer.evaluate.zeroshot import accuracy
 from trainer.weights import Trained, load_chosen
@@ -38,12 +36,7 @@ def features_of(
             f"{', '.join(data)}: has a class '{unknown[0]}', which the pictures to fit to don't have",
             "give the same classes on both sides, or --classes",
         )
-    kept, features = encode_pictures(
-        trained, items, bytes_of, device=World(config.device).device, crop=config.crop, batch_size=config.batch_size,
-        label=label, before_projection=True,
-    )  # fmt: skip
-    number = {name: index for index, name in enumerate(names)}
-    return features, torch.tensor([number[name] for _, name in kept])
+    return encode_labelled(config, trained, items, names, label, before_projection=True)
 
 
 def _parted(rows: int) -> tuple[Tensor, Tensor]:

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from trainer.distributed import World
 from trainer.evaluate.config import RobustnessConfig
-from trainer.evaluate.features import encode_pictures
-from trainer.evaluate.labelled import bytes_of, labelled
+from trainer.evaluate.labelled import Labelled, encode_labelled, labelled
 from trainer.evaluate.zeroshot import PROMPTS, class_vectors
 from trainer.weights import load_chosen
 from webimagetext.errors import UserError
@@ -88,26 +87,21 @@ def evaluate(config: RobustnessConfig) -> dict[str, Any]:
     if not config.shifted:
         raise UserError("--shifted: is needed", "name one set or more to hold against --data")
     trained = load_chosen(config)
-    device = World(config.device).device
     others = _others(config.others)
-    _, names = labelled(config, config.data)
-    vectors = class_vectors(trained, names, config.prompts or PROMPTS, device)
-    number = {name: index for index, name in enumerate(names)}
+    items, names = labelled(config, config.data)
+    vectors = class_vectors(trained, names, config.prompts or PROMPTS, World(config.device).device)
 
-    def similarity(data: str | None) -> tuple[Tensor, Tensor]:
-        given = config.data if data is None else (data,)
-        items, found = labelled(config, given)
-        if unknown := sorted(set(found) - set(names)):
-            raise UserError(f"{data}: has a class '{unknown[0]}', which --data does not have", "give --classes")
-        kept, images = encode_pictures(
-            trained, items, bytes_of, device=device, crop=config.crop, batch_size=config.batch_size, label="robustness"
-        )
-        return images @ vectors.T, torch.tensor([number[name] for _, name in kept])
+    def similarity(items: Sequence[Labelled]) -> tuple[Tensor, Tensor]:
+        images, truth = encode_labelled(config, trained, items, names, "robustness")
+        return images @ vectors.T, truth
 
-    base, truth = similarity(None)
+    base, truth = similarity(items)
     rows = []
     for data in config.shifted:
-        found, right = similarity(data)
+        items, theirs = labelled(config, (data,))
+        if unknown := sorted(set(theirs) - set(names)):
+            raise UserError(f"{data}: has a class '{unknown[0]}', which --data does not have", "give --classes")
+        found, right = similarity(items)
         classes = sorted(set(right.tolist()))
         row = {"set": data, "classes": len(classes), **among(found, right, classes)}
         row["base"] = among(base, truth, classes)

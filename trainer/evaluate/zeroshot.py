@@ -15,8 +15,8 @@ from torch.nn import functional as F
 
 from trainer.distributed import World
 from trainer.evaluate.config import ZeroshotConfig
-from trainer.evaluate.features import encode_pictures, encode_texts
-from trainer.evaluate.labelled import bytes_of, labelled
+from trainer.evaluate.features import encode_texts
+from trainer.evaluate.labelled import encode_labelled, labelled
 from trainer.weights import Trained, load_chosen
 
 __all__ = ["PROMPTS", "accuracy", "class_vectors", "evaluate", "render"]
@@ -44,17 +44,13 @@ def evaluate(config: ZeroshotConfig) -> dict[str, Any]:
     trained = load_chosen(config)
     device = World(config.device).device
     items, names = labelled(config, config.data)
-    kept, images = encode_pictures(
-        trained, items, bytes_of, device=device, crop=config.crop, batch_size=config.batch_size, label="zeroshot"
-    )
+    images, truth = encode_labelled(config, trained, items, names, "zeroshot")
     prompts = config.prompts or PROMPTS
     vectors = class_vectors(trained, names, prompts, device)
-    number = {name: index for index, name in enumerate(names)}
-    truth = torch.tensor([number[label] for _, label in kept])
     return {
         "checkpoint": trained.origin,
         "step": trained.step,
-        "images": len(kept),
+        "images": len(images),
         "classes": len(names),
         "prompts": len(prompts),
         **accuracy(images @ vectors.T, truth),
