@@ -30,6 +30,7 @@ VERBS = {
     "package": "filter the images, shuffle, and write the shards",
     "report": "write funnel.json, report.html, the dataset card and croissant.json",
     "plan": "tell what a run is going to bring, take and cost, asking no site for anything",
+    "explain": "tell the story of a pair, by its address or key: kept, or dropped where and why",
     "check": "prove that all files of a run, or of shards, are what was written",
 }
 # The tables of options that a verb goes by, shown first.
@@ -188,6 +189,12 @@ def _init(args: Sequence[str], prog: str) -> int:
     return init(args, prog)
 
 
+def _explain(args: Sequence[str], prog: str) -> int:
+    from pipeline.explaining.command import explain_asked
+
+    return explain_asked(args, prog)
+
+
 def _check(args: Sequence[str], prog: str) -> int:
     prog, usage = f"{prog} check", "FOLDER [options]"
     about = (
@@ -210,7 +217,7 @@ def main(args: Sequence[str] | None = None, prog: str = PROG) -> int:
 
     def command() -> int:
         verb, rest = pop_verb(sys.argv[1:] if args is None else args, VERBS, prog=prog, about=ABOUT)
-        own = {"init": _init, "rules": _try_rules, "plan": _plan, "check": _check}
+        own = {"init": _init, "rules": _try_rules, "plan": _plan, "check": _check, "explain": _explain}
         return own[verb](rest, prog) if verb in own else _run_stages(verb, rest, prog)
 
     return run_command(command)

@@ -11,7 +11,20 @@ from docs.cli_reference import ROOT
 
 PROGRAMS = ("pipeline", "query_builder", "trainer")
 PACKAGES = (*PROGRAMS, "webimagetext")
-FOLDERS = ("read", "net", "text", "match", "balance", "fetch", "image", "dedup", "write", "audit", "planning")
+FOLDERS = (
+    "read",
+    "net",
+    "text",
+    "match",
+    "balance",
+    "fetch",
+    "image",
+    "dedup",
+    "write",
+    "audit",
+    "planning",
+    "explaining",
+)
 PURE = tuple(f"pipeline.{name}" for name in FOLDERS)
 
 # What the modules of a folder never import, not even within a function.

@@ -25,6 +25,7 @@ COMMANDS = {
     "fetch": ("download the images of the selected pairs into the image store", PIPELINE),
     "package": ("filter the images, shuffle, and write the shards", PIPELINE),
     "report": ("write funnel.json, report.html, the dataset card and croissant.json", PIPELINE),
+    "explain": ("tell the story of a pair: kept, or dropped where and why", PIPELINE),
     "check": ("prove that all files of a run, or of shards, are what was written", PIPELINE),
     "plan": ("tell what a run is going to bring, take and cost, asking no site", PIPELINE),
     "rules": ("show what each text rule would drop, writing nothing", PIPELINE),

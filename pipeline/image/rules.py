@@ -38,8 +38,11 @@ class SmallerSide:
         self.pixels = pixels
 
     def __call__(self, batch: pa.RecordBatch) -> Verdicts:
-        smaller, _ = _sides(batch)
-        return _verdicts(pc.less(smaller, self.pixels), "small_image")
+        return _verdicts(pc.less(self.measures(batch)["smaller_side"], self.pixels), "small_image")
+
+    def measures(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
+        """What the limit is held against: pixels."""
+        return {"smaller_side": _sides(batch)[0]}
 
 
 class AspectRatio:
@@ -54,6 +57,11 @@ class AspectRatio:
         smaller, larger = _sides(batch)
         return _verdicts(pc.greater(larger, pc.multiply(smaller.cast(pa.float64()), self.ratio)), "bad_aspect_ratio")
 
+    def measures(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
+        """The larger side over the smaller."""
+        smaller, larger = _sides(batch)
+        return {"aspect_ratio": pc.divide(larger.cast(pa.float64()), smaller)}
+
 
 class Blank:
     """The grey levels must deviate at least so much from their mean."""
@@ -65,6 +73,10 @@ class Blank:
 
     def __call__(self, batch: pa.RecordBatch) -> Verdicts:
         return _verdicts(pc.less(batch.column("spread"), self.spread), "blank_image")
+
+    def measures(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
+        """Grey levels."""
+        return {"spread": batch.column("spread")}
 
 
 class NotAnimated:

@@ -30,6 +30,7 @@ from pipeline.keeping.manifest import Entry, entry_of_table, read_manifest, remo
 from pipeline.keeping.step import Context
 from pipeline.read.held import HELD, answers, by_target, held_table, redirected, redirects
 from pipeline.read.inputs import expand_inputs
+from pipeline.read.noted import note_inputs
 from pipeline.read.pieces import Piece, pieces_of
 from pipeline.read.sources import read_input
 from pipeline.read.tables import Body, Held
@@ -74,6 +75,7 @@ def read_files(context: Context) -> None:
         build = partial(answer_from_archives, run=run, config=config)
         wanted = rows_in(source_folder(run, "candidates"))
         context.engine.run(FIND, build, total=wanted, unit="pairs")
+    note_inputs(run, units)
     for path in _gave_nothing(run, units):
         print(f"warning: {path}: nothing is in it, neither a pair nor a row that could not be used", file=sys.stderr)
     _remove_unused(run)

@@ -7,6 +7,7 @@ more than five characters.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -36,7 +37,7 @@ class LengthRule:
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.Array, dict[str, pa.Array]]:
         texts = captions(batch)
-        words, characters = word_counts(texts), np.asarray(pc.utf8_length(texts))
+        words, characters = self.measures(batch).values()
         reasons = [
             ("too_few_words", words < self.min_words),
             ("too_few_characters", characters < self.min_characters),
@@ -44,3 +45,8 @@ class LengthRule:
             ("too_many_characters", characters > (self.max_characters or np.inf)),
         ]
         return verdicts(len(texts), reasons), {}
+
+    def measures(self, batch: pa.RecordBatch) -> dict[str, npt.NDArray[np.int64]]:
+        """What the limits are held against: the words and the characters of each caption."""
+        texts = captions(batch)
+        return {"words": word_counts(texts), "characters": np.asarray(pc.utf8_length(texts))}

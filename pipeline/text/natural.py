@@ -49,17 +49,36 @@ class NaturalRule:
     name = "natural"
 
     def __call__(self, batch: pa.RecordBatch) -> tuple[pa.Array, dict[str, pa.Array]]:
-        texts = captions(batch)
-        letters, solid, longest = np.zeros((3, len(texts)), np.int64)
-        _characters(*raw_texts(texts), _kinds(), letters, solid, longest)
+        letters, solid, longest = self._characters(batch)
         reasons = [("no_words", letters == 0), ("few_letters", letters < self.min_letter_share * solid)]
         if self.max_word_length:
             reasons.append(("overlong_word", longest > self.max_word_length))
         if self.min_distinct_share:
-            words, distinct = np.zeros((2, len(texts)), np.int64)
-            _words(*fold_column(texts), words, distinct)
+            words, distinct = self._words(batch)
             reasons.append(("repeated_words", (words >= ENOUGH_WORDS) & (distinct < self.min_distinct_share * words)))
-        return verdicts(len(texts), reasons), {}
+        return verdicts(batch.num_rows, reasons), {}
+
+    def measures(self, batch: pa.RecordBatch) -> dict[str, npt.NDArray[np.generic]]:
+        """What the limits are held against: of each caption the share of letters, the longest word and the share of
+        different words, 1 for the empty text."""
+        letters, solid, longest = self._characters(batch)
+        words, distinct = self._words(batch)
+        shares = [part / np.maximum(whole, 1) + (whole == 0) for part, whole in ((letters, solid), (distinct, words))]
+        return {"letter_share": shares[0], "longest_word": longest, "distinct_share": shares[1]}
+
+    def _characters(self, batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+        """Letters, characters that are no white space, and the longest word of each caption."""
+        texts = captions(batch)
+        counts = np.zeros((3, len(texts)), np.int64)
+        _characters(*raw_texts(texts), _kinds(), *counts)
+        return counts
+
+    def _words(self, batch: pa.RecordBatch) -> npt.NDArray[np.int64]:
+        """Words and different words of each caption."""
+        texts = captions(batch)
+        counts = np.zeros((2, len(texts)), np.int64)
+        _words(*fold_column(texts), *counts)
+        return counts
 
 
 @compiled
