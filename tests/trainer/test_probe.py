@@ -1,6 +1,7 @@
 """Linear probes and few shots: the classifier is the best there is, and is fitted to what it should be."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ from torch.nn import functional as F
 
 from benchmarks.peers import PEERS, run_in_peers
 from tests.trainer.test_export import saved
-from trainer.evaluate import fewshot, probe
-from trainer.evaluate.config import FewshotConfig, ProbeConfig
+from trainer.evaluate import fewshot, probe, zeroshot
+from trainer.evaluate.config import FewshotConfig, ProbeConfig, ZeroshotConfig
+from trainer.evaluate.features import encode_pictures, samples, with_features
 from trainer.evaluate.fewshot import shots_to_match
 from trainer.evaluate.logistic import best_strength, fit
 from trainer.models.spec import ModelSpec
 from trainer.tokenizer import train_tokenizer
+from trainer.weights import load_trained
 from webimagetext.errors import UserError
 
 SPEC = ModelSpec(16, 32, 2, 64, 2, 8, text_width=64, text_heads=1, text_layers=1, vocab_size=600)
@@ -115,6 +118,21 @@ def test_a_model_is_probed_on_the_features_before_its_projection(shapes: Path, e
     assert [row["shots"] for row in few["curve"]] == [1, 2, 4, 8, 16]
     assert all(row["lowest"] <= row["top1"] <= row["highest"] for row in few["curve"])
     assert "shots a class match" in fewshot.render(few)
+    alone = zeroshot.evaluate(ZeroshotConfig(checkpoint=str(exported), data=data, device="cpu"))
+    assert few["zeroshot"] == alone["top1"]
+
+
+def test_one_pass_gives_features_and_scores(shapes: Path, exported: Path) -> None:
+    trained, cpu = load_trained(str(exported)), torch.device("cpu")
+    items = list(samples((str(shapes / "holdout/*.tar"),), 20))
+    score = zeroshot.classifier(trained, ["ring", "square"], ["a {}"], cpu)
+
+    def encoded(**options: Any) -> Tensor:
+        return encode_pictures(trained, items, lambda item: item[0], device=cpu, **options)[1]
+
+    both = encoded(encode=with_features(trained, score))
+    assert torch.equal(both[:, :-2], encoded(before_projection=True))
+    assert torch.equal(both[:, -2:], encoded(encode=score))
 
 
 def test_what_is_missing_is_said(shapes: Path, exported: Path, tmp_path: Path) -> None:
@@ -123,6 +141,13 @@ def test_what_is_missing_is_said(shapes: Path, exported: Path, tmp_path: Path) -
         probe.evaluate(ProbeConfig(checkpoint=str(exported), data=data))
     classes = tmp_path / "classes.txt"
     classes.write_text("ring\nsquare\n")
+    config = ProbeConfig(checkpoint=str(exported), data=data, train_data=data, classes=str(classes), device="cpu")
+    names: list[str] = []
+    probe.features_of(config, data, names, load_trained(str(exported)), "fit to")
+    with pytest.raises(UserError, match="has a class 'circle', which the other pictures don't have"):
+        probe.features_of(
+            ProbeConfig(**{**vars(config), "classes": ""}), data, names, load_trained(str(exported)), "probe"
+        )
     with pytest.raises(UserError, match="fewer than --shots"):
         config = FewshotConfig(checkpoint=str(exported), data=data, train_data=data, shots=(100,), device="cpu")
         fewshot.evaluate(config)

@@ -4,12 +4,19 @@ import io
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
+from tests.trainer.test_export import saved
+from tests.trainer.test_probe import SPEC
 from trainer.evaluate.config import ZeroshotConfig
+from trainer.evaluate.features import encode_texts
 from trainer.evaluate.labelled import Labelled, labelled
-from trainer.evaluate.zeroshot import accuracy
+from trainer.evaluate.zeroshot import PROMPTS, accuracy, class_vectors, filled, prompts_for
+from trainer.tokenizer import train_tokenizer
+from trainer.weights import load_trained
 from webimagetext.errors import UserError
 
 
@@ -92,3 +99,39 @@ def test_classes_of_webdataset_are_numbers_of_lines_or_names(tmp_path: Path) -> 
     assert items == [(b"a", "red ring"), (b"b", "dot"), (b"d", "dot")]
     items, names = in_data(ZeroshotConfig(data=(str(tmp_path / "0.tar"),)))
     assert names == ["0", "1", "7", "dot"] and [label for _, label in items] == ["1", "0", "7", "dot"]
+
+
+def test_prompts_come_from_a_file_too_and_have_a_place_for_the_name(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.txt"
+    file.write_text("a drawing of a {c}\n\n {} \n")
+    config = ZeroshotConfig(prompts=("one {}",), prompts_file=str(file))
+    assert [filled(prompt, "dot") for prompt in prompts_for(config)] == ["one dot", "a drawing of a dot", "dot"]
+    assert prompts_for(ZeroshotConfig()) == PROMPTS
+    with pytest.raises(UserError, match="'a picture' has no place"):
+        prompts_for(ZeroshotConfig(prompts=("a picture",)))
+    file.write_bytes(b"\xff\xfe\x00{}")
+    with pytest.raises(UserError, match="no text in UTF-8"):
+        prompts_for(config)
+
+
+def test_vectors_of_classes_are_kept_for_the_same_model_names_and_prompts(tmp_path: Path) -> None:
+    saved(tmp_path / "run", SPEC, train_tokenizer(["a red circle", "picture of one green ring"] * 4, 600))
+    trained, cpu, kept = load_trained(str(tmp_path / "run")), torch.device("cpu"), tmp_path / "kept"
+    names, prompts = ["red", "ring"], ["a {}", "one {} here"]
+    made = class_vectors(trained, names, prompts, cpu, str(kept))
+    plain = F.normalize(
+        torch.stack([encode_texts(trained, [f"a {n}", f"one {n} here"], device=cpu).mean(0) for n in names])
+    )
+    assert torch.allclose(made, plain, atol=1e-6)
+    (file,) = kept.iterdir()
+    np.save(file, np.full((2, 16), 0.5, np.float32))  # so that it is seen where they come from
+    assert torch.equal(class_vectors(trained, names, prompts, cpu, str(kept)), torch.full((2, 16), 0.5))
+    assert torch.equal(class_vectors(trained, names, prompts, cpu), made)
+    file.write_bytes(b"half")
+    assert torch.equal(class_vectors(trained, names, prompts, cpu, str(kept)), made)
+    class_vectors(trained, names[::-1], prompts, cpu, str(kept))
+    class_vectors(trained, names, prompts[:1], cpu, str(kept))
+    assert len(list(kept.iterdir())) == 3
+    with torch.no_grad():
+        next(iter(trained.model.text.parameters())).add_(0.1)
+    assert not torch.equal(class_vectors(trained, names, prompts, cpu, str(kept)), made)

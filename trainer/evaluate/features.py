@@ -23,7 +23,7 @@ from trainer.weights import Trained
 from webimagetext.foreign import shown
 from webimagetext.progress import Progress
 
-__all__ = ["encode_pictures", "encode_texts", "samples"]
+__all__ = ["encode_pictures", "encode_texts", "samples", "with_features"]
 
 Item = TypeVar("Item")
 Stored = tuple[bytes, str, dict[str, Any]]  # picture, caption, metadata
@@ -77,6 +77,21 @@ def _pictures_of(
                 yield [item for item, _ in pairs], np.stack([pixels for _, pixels in pairs])
 
 
+def with_features(trained: Trained, encode: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """What ``encode`` makes of a batch, behind the features that the image tower gave on the way to it: those that
+    :func:`encode_pictures` gives before the projection."""
+    tower = trained.model.visual
+    last = tower.ln_post if isinstance(tower, VisionTransformer) else tower
+
+    def both(images: Tensor) -> Tensor:
+        caught: list[Tensor] = []
+        with last.register_forward_hook(lambda module, given, found: caught.append(found)):
+            made = encode(images)
+        return torch.cat([caught[0], made], dim=1)
+
+    return both
+
+
 @torch.inference_mode()
 def encode_pictures(
     trained: Trained,
@@ -88,12 +103,14 @@ def encode_pictures(
     batch_size: int = 64,
     label: str = "encode",
     before_projection: bool = False,
+    encode: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[list[Item], Tensor]:
     """The items whose pictures could be read, and their unit vectors; or what the image tower gives, of any length, of
-    a ViT ``before_projection`` into the common space, as published probes take it."""
+    a ViT ``before_projection`` into the common space, as published probes take it; or a row each of what ``encode``
+    makes of a batch."""
     trained.model.to(device).eval()
     kind, spec = trained.crop if crop == "auto" else crop, trained.model.spec
-    encode: Callable[[Tensor], Tensor] = trained.model.encode_image
+    encode = encode or trained.model.encode_image
     if before_projection:
         tower = trained.model.visual
         encode = tower.trunk if isinstance(tower, VisionTransformer) else tower

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from trainer.distributed import World
 from trainer.evaluate.config import FewshotConfig
-from trainer.evaluate.labelled import encode_labelled, labelled
+from trainer.evaluate.features import with_features
+from trainer.evaluate.labelled import encode_labelled, labelled_as
 from trainer.evaluate.logistic import fit
 from trainer.evaluate.probe import features_of
-from trainer.evaluate.zeroshot import PROMPTS, accuracy, class_vectors
-from trainer.weights import Trained, load_chosen
+from trainer.evaluate.zeroshot import accuracy, classifier, prompts_for
+from trainer.weights import load_chosen
 from webimagetext.errors import UserError
 
 __all__ = ["evaluate", "render", "shots_to_match"]
@@ -43,14 +44,6 @@ def shots_to_match(curve: Sequence[tuple[int, float]], goal: float) -> float | N
     return None
 
 
-def _zeroshot(config: FewshotConfig, trained: Trained, names: list[str]) -> float:
-    """Top-1 accuracy by the model's class vectors."""
-    items, _ = labelled(config, config.data)
-    images, truth = encode_labelled(config, trained, items, names, "zeroshot")
-    vectors = class_vectors(trained, names, config.prompts or PROMPTS, World(config.device).device)
-    return accuracy(images @ vectors.T, truth)["top1"]
-
-
 def evaluate(config: FewshotConfig) -> dict[str, Any]:
     """Draws, fits and classifies. Raises UserError where no class has enough pictures for the fewest shots."""
     if not config.train_data:
@@ -58,7 +51,6 @@ def evaluate(config: FewshotConfig) -> dict[str, Any]:
     trained = load_chosen(config)
     names: list[str] = []
     features, truth = features_of(config, config.train_data, names, trained, "draw from")
-    test, answers = features_of(config, config.data, names, trained, "few shots")
     fewest = int(torch.bincount(truth, minlength=len(names)).min())
     sizes = sorted({shots for shots in config.shots if shots <= fewest})
     if not sizes:
@@ -66,16 +58,20 @@ def evaluate(config: FewshotConfig) -> dict[str, Any]:
             f"--train-data: the smallest class has {fewest} pictures, fewer than --shots asks for",
             "give more pictures, or fewer shots",
         )
+    score = classifier(trained, names, prompts_for(config), World(config.device).device, config.text_cache)
+    items = labelled_as(names, config, config.data)
+    both, answers = encode_labelled(config, trained, items, names, "few shots", encode=with_features(trained, score))
+    test, scores = both[:, : -len(names)], both[:, -len(names) :]
     strength, curve = config.strength or 1.0, []
     for shots in sizes:
         found = []
         for draw in range(config.draws):
             rows = _drawn(truth, len(names), shots, draw)
-            classifier = fit(features[rows], truth[rows], len(names), strength)
-            found.append(accuracy(classifier.scores(test), answers)["top1"])
+            fitted = fit(features[rows], truth[rows], len(names), strength)
+            found.append(accuracy(fitted.scores(test), answers)["top1"])
         mean = sum(found) / len(found)
         curve.append({"shots": shots, "top1": mean, "lowest": min(found), "highest": max(found)})
-    goal = _zeroshot(config, trained, names)
+    goal = accuracy(scores, answers)["top1"]
     return {
         "checkpoint": trained.origin,
         "step": trained.step,

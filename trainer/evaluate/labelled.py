@@ -4,7 +4,7 @@ In: a folder or patterns of shards, and the names of the classes if they are giv
 bytes with the name of its class, and the names in their order; then their vectors and the numbers of their classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -20,12 +20,12 @@ from trainer.weights import Trained
 from webimagetext.errors import UserError
 from webimagetext.files import is_folder, listing, open_input
 
-__all__ = ["Labelled", "encode_labelled", "labelled"]
+__all__ = ["Labelled", "bytes_of", "encode_labelled", "labelled", "labelled_as", "lines_of"]
 
 Labelled = tuple[Any, str]  # a path or bytes, and the class
 
 
-def _bytes_of(item: Labelled) -> bytes:
+def bytes_of(item: Labelled) -> bytes:
     """The picture of an item."""
     if isinstance(item[0], bytes):
         return item[0]
@@ -42,6 +42,16 @@ def _folder_items(root: str) -> tuple[list[tuple[str, str]], list[str]]:
     ), names
 
 
+def lines_of(url: str) -> list[str]:
+    """The lines of a text file that are not empty. Raises UserError for one that is no text."""
+    with open_input(url) as stream:
+        try:
+            text = stream.read().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{url}: is no text in UTF-8: {error}") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
 def _named(value: Any, names: Sequence[str]) -> str:
     """A stored label as a class name."""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
@@ -53,8 +63,7 @@ def labelled(config: LabelledConfig, data: tuple[str, ...]) -> tuple[list[Labell
     """The pictures in ``data`` and the names of the classes. Raises UserError when there are none."""
     names: list[str] = []
     if config.classes:
-        with open_input(config.classes) as stream:
-            names = [line.strip() for line in stream.read().decode("utf-8").splitlines() if line.strip()]
+        names = lines_of(config.classes)
     items: list[Labelled]
     if len(data) == 1 and is_folder(data[0]):
         items, folders = _folder_items(data[0])
@@ -82,6 +91,18 @@ def labelled(config: LabelledConfig, data: tuple[str, ...]) -> tuple[list[Labell
     return items, names
 
 
+def labelled_as(names: Sequence[str], config: LabelledConfig, data: tuple[str, ...]) -> list[Labelled]:
+    """The pictures in ``data``, whose classes must be among the ``names`` of another set. Raises UserError for one that
+    is not."""
+    items, found = labelled(config, data)
+    if unknown := sorted(set(found) - set(names)):
+        raise UserError(
+            f"{', '.join(data)}: has a class '{unknown[0]}', which the other pictures don't have",
+            "give the same classes on both sides, or --classes",
+        )
+    return items
+
+
 def encode_labelled(
     config: LabelledConfig,
     trained: Trained,
@@ -90,12 +111,13 @@ def encode_labelled(
     label: str,
     *,
     before_projection: bool = False,
+    encode: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Vectors of the pictures that could be read, as :func:`encode_pictures` gives them, and the number of each one's
     class among ``names``."""
     kept, vectors = encode_pictures(
-        trained, items, _bytes_of, device=World(config.device).device, crop=config.crop, batch_size=config.batch_size,
-        label=label, before_projection=before_projection,
+        trained, items, bytes_of, device=World(config.device).device, crop=config.crop, batch_size=config.batch_size,
+        label=label, before_projection=before_projection, encode=encode,
     )  # fmt: skip
     number = {name: index for index, name in enumerate(names)}
     return vectors, torch.tensor([number[name] for _, name in kept])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from trainer.evaluate.config import LabelledConfig, ProbeConfig
-from trainer.evaluate.labelled import encode_labelled, labelled
+from trainer.evaluate.labelled import encode_labelled, labelled, labelled_as
 from trainer.evaluate.logistic import best_strength, fit
 from trainer.evaluate.zeroshot import accuracy
 from trainer.weights import Trained, load_chosen
@@ -28,14 +28,11 @@ def features_of(
 ) -> tuple[Tensor, Tensor]:
     """Features of the pictures in ``data`` before the projection, and the numbers of their classes among ``names``,
     which is filled if it is empty. Raises UserError for a class that is not among them."""
-    items, found = labelled(config, data)
-    if not names:
+    if names:
+        items = labelled_as(names, config, data)
+    else:
+        items, found = labelled(config, data)
         names.extend(found)
-    if unknown := sorted(set(found) - set(names)):
-        raise UserError(
-            f"{', '.join(data)}: has a class '{unknown[0]}', which the pictures to fit to don't have",
-            "give the same classes on both sides, or --classes",
-        )
     return encode_labelled(config, trained, items, names, label, before_projection=True)
 
 

@@ -20,41 +20,60 @@ from trainer.weights import load_chosen
 from webimagetext.errors import UserError
 from webimagetext.files import exists
 
-__all__ = ["evaluate", "render"]
+__all__ = ["evaluate", "recalls", "render"]
 
 RANKS = (1, 5, 10)
+CELLS = 1 << 24  # similarities at once
 
 
-def _hits(similarity: Tensor, right: Tensor) -> dict[str, float]:
-    """Recall at each rank: the share of rows whose best right answer ranks so high, ties counted against the model."""
-    best = similarity.masked_fill(~right, -torch.inf).amax(dim=1, keepdim=True)
-    above = ((similarity >= best) & ~right).sum(dim=1)
-    return {str(k): float((above < k).double().mean()) for k in RANKS}
+def _ranks(rows: Tensor, columns: Tensor, row: Tensor, column: Tensor) -> Tensor:
+    """How many wrong columns are at least as similar to each row as the best right one; what is right are the pairs
+    (row, column), at least one for each row, in the order of rows. Never more than CELLS similarities at once."""
+    found = []
+    step = max(1, CELLS // len(columns))
+    for first in range(0, len(rows), step):
+        similarity = rows[first : first + step] @ columns.T
+        right = torch.zeros_like(similarity, dtype=torch.bool)
+        here = (row >= first) & (row < first + step)
+        right[row[here] - first, column[here]] = True
+        best = similarity.masked_fill(~right, -torch.inf).amax(dim=1, keepdim=True)
+        found.append(((similarity >= best) & ~right).sum(dim=1))
+    return torch.cat(found)
 
 
-def _chance(right: Tensor) -> dict[str, float]:
-    """What a random order would give: 1 - the chance that none of the first k of n is one of the r right ones."""
-    count, total = right.sum(dim=1).double(), right.shape[1]
+def _chance(count: Tensor, total: int) -> dict[str, float]:
+    """What a random order would give: 1 - the chance that none of the first k of ``total`` is one of the ``count``
+    right ones of a row."""
     result = {}
     for k in RANKS:
-        missed = torch.ones_like(count)
+        missed = torch.ones_like(count, dtype=torch.float64)
         for place in range(min(k, total)):
-            missed *= ((total - count - place) / (total - place)).clamp(min=0)
+            missed *= ((total - count.double() - place) / (total - place)).clamp(min=0)
         result[str(k)] = float((1 - missed).mean())
     return result
 
 
-def _recalls(images: Tensor, texts: Tensor, text_of_image: Tensor) -> dict[str, dict[str, float]]:
-    """Recalls and chance, both ways: unit vectors (images, d) and (texts, d), and for each image the number of its
-    text."""
-    similarity = images @ texts.T
-    right = text_of_image[:, None] == torch.arange(len(texts))[None]
-    return {
-        "image_to_text": _hits(similarity, right),
-        "image_to_text_chance": _chance(right),
-        "text_to_image": _hits(similarity.T, right.T),
-        "text_to_image_chance": _chance(right.T),
+def recalls(images: Tensor, texts: Tensor, image: Tensor, text: Tensor) -> dict[str, Any]:
+    """Recalls, chance and the rank in the middle, both ways: unit vectors (images, d) and (texts, d), and what belongs
+    together as pairs of numbers (image, text), in the order of images."""
+    order = torch.argsort(text, stable=True)
+    ways = {
+        "image_to_text": (images, texts, image, text),
+        "text_to_image": (texts, images, text[order], image[order]),
     }
+    figures: dict[str, Any] = {}
+    for way, (rows, columns, row, column) in ways.items():
+        ranks = _ranks(rows, columns, row, column)
+        figures[way] = {str(k): float((ranks < k).double().mean()) for k in RANKS}
+        figures[f"{way}_chance"] = _chance(torch.bincount(row, minlength=len(rows)), len(columns))
+        figures[f"{way}_median_rank"] = int(ranks.double().quantile(0.5)) + 1
+    return figures
+
+
+def _texts_of(caption: str, kind: str) -> list[str]:
+    """The different texts of a picture, as they are compared."""
+    found = [clean(line) for line in (caption.splitlines() if kind == "lines" else [caption])]
+    return list(dict.fromkeys(text for text in found if text)) or [""]
 
 
 def evaluate(config: RetrievalConfig) -> dict[str, Any]:
@@ -73,7 +92,12 @@ def evaluate(config: RetrievalConfig) -> dict[str, Any]:
     if len(kept) < 2:
         raise UserError(f"{', '.join(config.data)}: holds fewer than two readable pairs")
     number: dict[str, int] = {}
-    text_of_image = torch.tensor([number.setdefault(clean(caption), len(number)) for _, caption, _ in kept])
+    pairs = [
+        (index, number.setdefault(text, len(number)))
+        for index, (_, caption, _) in enumerate(kept)
+        for text in _texts_of(caption, config.captions)
+    ]
+    image, text = torch.tensor(pairs).T
     texts = encode_texts(trained, list(number), device=device, batch_size=config.batch_size)
     figures: dict[str, Any] = {
         "checkpoint": trained.origin,
@@ -81,7 +105,7 @@ def evaluate(config: RetrievalConfig) -> dict[str, Any]:
         "images": len(kept),
         "texts": len(number),
     }
-    figures |= _recalls(images, texts, text_of_image)
+    figures |= recalls(images, texts, image, text)
     shards = config.train_data or tuple(url for url in trained.trained_on if exists(url))
     if shards:
         hashes, _ = hashes_in(shards)

@@ -6,9 +6,14 @@ top-1 and top-5 accuracy and the mean over classes, beside chance. The class vec
 normalise).
 """
 
-from collections.abc import Sequence
+import contextlib
+import hashlib
+import io
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,10 +21,13 @@ from torch.nn import functional as F
 from trainer.distributed import World
 from trainer.evaluate.config import ZeroshotConfig
 from trainer.evaluate.features import encode_texts
-from trainer.evaluate.labelled import encode_labelled, labelled
+from trainer.evaluate.labelled import encode_labelled, labelled, lines_of
+from trainer.tensors import digest
 from trainer.weights import Trained, load_chosen
+from webimagetext.errors import UserError
+from webimagetext.files import join, make_folder, read, write_atomic
 
-__all__ = ["PROMPTS", "accuracy", "class_vectors", "evaluate", "render"]
+__all__ = ["PROMPTS", "accuracy", "class_vectors", "classifier", "evaluate", "filled", "prompts_for", "render"]
 
 PROMPTS = (
     "a photo of a {}.",
@@ -30,30 +38,76 @@ PROMPTS = (
     "a photo of a small {}.",
     "{}",
 )
+TEXTS = 4096  # whose vectors are held at once
 
 
-def class_vectors(trained: Trained, names: Sequence[str], prompts: Sequence[str], device: torch.device) -> Tensor:
-    """A unit vector for each name, the mean over its prompts: (names, embed)."""
-    texts = [prompt.replace("{}", name) for name in names for prompt in prompts]
-    vectors = encode_texts(trained, texts, device=device).view(len(names), len(prompts), -1)
-    return F.normalize(vectors.mean(dim=1), dim=-1)
+def prompts_for(config: ZeroshotConfig) -> Sequence[str]:
+    """The templates to use: those given by themselves and in a file, or else PROMPTS. Raises UserError for one without
+    a place for the name."""
+    given = list(config.prompts)
+    if config.prompts_file:
+        given += lines_of(config.prompts_file)
+    for prompt in given:
+        if filled(prompt, "a") == filled(prompt, "b"):
+            raise UserError(f"--prompts: '{prompt}' has no place for a name", "write {} where the name belongs")
+    return given or PROMPTS
+
+
+def filled(prompt: str, name: str) -> str:
+    """A template with the name in the places of ``{}``, or of ``{c}``, as webdataset's evaluation sets have it."""
+    return prompt.replace("{}", name).replace("{c}", name)
+
+
+def class_vectors(
+    trained: Trained, names: Sequence[str], prompts: Sequence[str], device: torch.device, kept: str = ""
+) -> Tensor:
+    """A unit vector for each name, the mean over its prompts: (names, embed). They are taken from the folder ``kept``
+    where it has them, and else left there; empty: neither."""
+    path = ""
+    if kept:
+        words = {name: value for name, value in trained.model.state_dict().items() if not name.startswith("visual.")}
+        made_from = [digest(words), trained.tokenizer.to_json(), *names, "", *prompts]
+        path = join(kept, f"{hashlib.sha256(json.dumps(made_from).encode()).hexdigest()[:32]}.npy")
+        if stored := read(path):
+            with contextlib.suppress(ValueError):  # which a damaged file raises
+                return torch.from_numpy(np.load(io.BytesIO(stored)))
+    found = []
+    step = max(1, TEXTS // len(prompts))
+    for first in range(0, len(names), step):
+        part = names[first : first + step]
+        vectors = encode_texts(trained, [filled(prompt, name) for name in part for prompt in prompts], device=device)
+        found.append(F.normalize(vectors.view(len(part), len(prompts), -1).mean(dim=1), dim=-1))
+    means = torch.cat(found)
+    if path:
+        make_folder(kept)
+        with write_atomic(path) as stream:
+            np.save(stream, means.numpy())
+    return means
+
+
+def classifier(
+    trained: Trained, names: Sequence[str], prompts: Sequence[str], device: torch.device, kept: str = ""
+) -> Callable[[Tensor], Tensor]:
+    """What scores normalised images on ``device`` by class: (images, 3, side, side) -> (images, classes)."""
+    model = trained.model
+    vectors = class_vectors(trained, names, prompts, device, kept).to(device)
+    return lambda images: model.encode_image(images) @ vectors.T
 
 
 def evaluate(config: ZeroshotConfig) -> dict[str, Any]:
-    """Encodes classes and pictures, and counts the right ones."""
+    """Scores the pictures by class, and counts the right ones."""
     trained = load_chosen(config)
-    device = World(config.device).device
+    prompts = prompts_for(config)
     items, names = labelled(config, config.data)
-    images, truth = encode_labelled(config, trained, items, names, "zeroshot")
-    prompts = config.prompts or PROMPTS
-    vectors = class_vectors(trained, names, prompts, device)
+    score = classifier(trained, names, prompts, World(config.device).device, config.text_cache)
+    scores, truth = encode_labelled(config, trained, items, names, "zeroshot", encode=score)
     return {
         "checkpoint": trained.origin,
         "step": trained.step,
-        "images": len(images),
+        "images": len(scores),
         "classes": len(names),
         "prompts": len(prompts),
-        **accuracy(images @ vectors.T, truth),
+        **accuracy(scores, truth),
         "chance": 1 / len(names),
     }
 
