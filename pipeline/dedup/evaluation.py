@@ -29,7 +29,7 @@ from webimagetext import files
 from webimagetext.errors import UserError
 from webimagetext.parquet import UNREADABLE, read_parquet
 
-__all__ = ["EVALUATION", "EvaluationPicture", "EvaluationSet", "evaluation_files"]
+__all__ = ["EVALUATION", "EvaluationPicture", "EvaluationSet", "evaluation_files", "fingerprint"]
 
 UInt64 = npt.NDArray[np.uint64]
 EVALUATION = pa.schema(
@@ -227,13 +227,14 @@ def _fingerprints(path: str) -> Iterator[tuple[str, str | None, int, str | None]
                 text = sketches[row]
                 yield f"{path}#{row}", sha256, phash, text if isinstance(text, str) else None
         return
-    config = ImageConfig()
     for name, data in _pictures(path):
-        result = process(data, config)
-        if isinstance(result, Processed):
-            yield name, result.sha256, result.phash, result.sketch
-        else:
-            yield name, None, 0, None
+        yield name, *(fingerprint(data) or (None, 0, None))
+
+
+def fingerprint(data: bytes) -> tuple[str, int, str] | None:
+    """The sha256, perceptual hash and sketch of a picture's bytes; None where they cannot be read."""
+    result = process(data, ImageConfig())
+    return (result.sha256, result.phash, result.sketch) if isinstance(result, Processed) else None
 
 
 def _pictures(path: str) -> Iterator[tuple[str, bytes]]:

@@ -11,7 +11,8 @@ from tests.trainer.test_export import saved
 from tests.trainer.test_probe import SPEC
 from trainer.evaluate import robustness
 from trainer.evaluate.config import RobustnessConfig
-from trainer.evaluate.robustness import among, effective, wilson
+from trainer.evaluate.intervals import wilson
+from trainer.evaluate.robustness import among, effective
 from trainer.tokenizer import train_tokenizer
 from webimagetext.errors import UserError
 

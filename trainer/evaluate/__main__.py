@@ -11,6 +11,7 @@ from trainer.endings import in_words
 from trainer.evaluate.config import (
     EvaluateConfig,
     FewshotConfig,
+    OverlapConfig,
     ProbeConfig,
     RetrievalConfig,
     RobustnessConfig,
@@ -31,6 +32,7 @@ VERBS = {
     "zeroshot": "classifies pictures by prompts made of the class names",
     "probe": "fits logistic regression to features of labelled pictures, and classifies others by it",
     "fewshot": "the same from 1 to 16 pictures a class, and how many match zero-shot classification",
+    "overlap": "the evaluated pictures that were trained on, and what they make of the accuracy",
     "robustness": "accuracy on shifted sets beside that on a base set of the same classes",
 }
 CONFIGS: dict[str, type[EvaluateConfig]] = {
@@ -38,6 +40,7 @@ CONFIGS: dict[str, type[EvaluateConfig]] = {
     "zeroshot": ZeroshotConfig,
     "probe": ProbeConfig,
     "fewshot": FewshotConfig,
+    "overlap": OverlapConfig,
     "robustness": RobustnessConfig,
 }
 

@@ -10,6 +10,7 @@ __all__ = [
     "EvaluateConfig",
     "FewshotConfig",
     "LabelledConfig",
+    "OverlapConfig",
     "ProbeConfig",
     "RetrievalConfig",
     "RobustnessConfig",
@@ -43,6 +44,8 @@ class RetrievalConfig(EvaluateConfig):
     train_data: tuple[str, ...] = ()
     """Patterns of the shards that the model was trained on, to tell how far the pictures are from those; left out:
     those that the checkpoint names, where they still lie there."""
+    captions: Literal["text", "lines"] = "text"
+    """A picture's text is one caption, or each of its lines is one, any of which is a right answer."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,11 @@ class ZeroshotConfig(LabelledConfig):
 
     prompts: tuple[str, ...] = ()
     """Templates with {} for the name, an ensemble of all; left out: a set of seven general ones."""
+    prompts_file: str = ""
+    """A text file with further templates, one a line."""
+    text_cache: str = ""
+    """A folder that keeps the classes' vectors, for the next evaluation with the same text tower, names and
+    templates."""
 
 
 @dataclass(frozen=True)
@@ -101,3 +109,17 @@ class RobustnessConfig(ZeroshotConfig):
     """Each a folder with one folder of pictures a class, or a pattern of shards; some of --data's classes will do."""
     others: tuple[str, ...] = ()
     """Files that --output made for other models on the same sets: what they let expect is subtracted."""
+
+
+@dataclass(frozen=True)
+class OverlapConfig(ZeroshotConfig):
+    """Finds the pictures of --data among those trained on, and what they make of the zero-shot accuracy."""
+
+    train_data: tuple[str, ...] = ()
+    """Patterns of the shards that the model was trained on; left out: those that the checkpoint names, where they still
+    lie there."""
+    distance: Annotated[int, Range(-1, 8)] = 4
+    """Bits of the perceptual hash within which a picture counts as the same (-1: equal contents alone)."""
+    altered: bool = True
+    """Altered copies count too: mirrored, cropped by up to a tenth of a side, framed, marked. Not where --distance is
+    -1."""

@@ -17,23 +17,14 @@ from torch import Tensor
 
 from trainer.distributed import World
 from trainer.evaluate.config import RobustnessConfig
-from trainer.evaluate.labelled import Labelled, encode_labelled, labelled
-from trainer.evaluate.zeroshot import PROMPTS, class_vectors
+from trainer.evaluate.intervals import wilson
+from trainer.evaluate.labelled import Labelled, encode_labelled, labelled, labelled_as
+from trainer.evaluate.zeroshot import classifier, prompts_for
 from trainer.weights import load_chosen
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
 
-__all__ = ["among", "effective", "evaluate", "render", "wilson"]
-
-Z = 1.959964  # standard deviations of an interval of 95 %
-
-
-def wilson(right: int, total: int) -> tuple[float, float]:
-    """Wilson's interval of 95 % for a share."""
-    share, spread = right / total, Z * Z / total
-    middle = (share + spread / 2) / (1 + spread)
-    half = math.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
-    return max(0.0, middle - half), min(1.0, middle + half)
+__all__ = ["among", "effective", "evaluate", "render"]
 
 
 def among(similarity: Tensor, truth: Tensor, classes: Sequence[int]) -> dict[str, Any]:
@@ -83,25 +74,21 @@ def _others(urls: Sequence[str]) -> list[dict[str, tuple[float, float]]]:
 
 
 def evaluate(config: RobustnessConfig) -> dict[str, Any]:
-    """Classifies all sets by the same class vectors."""
+    """Classifies all sets alike."""
     if not config.shifted:
         raise UserError("--shifted: is needed", "name one set or more to hold against --data")
     trained = load_chosen(config)
     others = _others(config.others)
     items, names = labelled(config, config.data)
-    vectors = class_vectors(trained, names, config.prompts or PROMPTS, World(config.device).device)
+    score = classifier(trained, names, prompts_for(config), World(config.device).device, config.text_cache)
 
     def similarity(items: Sequence[Labelled]) -> tuple[Tensor, Tensor]:
-        images, truth = encode_labelled(config, trained, items, names, "robustness")
-        return images @ vectors.T, truth
+        return encode_labelled(config, trained, items, names, "robustness", encode=score)
 
     base, truth = similarity(items)
     rows = []
     for data in config.shifted:
-        items, theirs = labelled(config, (data,))
-        if unknown := sorted(set(theirs) - set(names)):
-            raise UserError(f"{data}: has a class '{unknown[0]}', which --data does not have", "give --classes")
-        found, right = similarity(items)
+        found, right = similarity(labelled_as(names, config, (data,)))
         classes = sorted(set(right.tolist()))
         row = {"set": data, "classes": len(classes), **among(found, right, classes)}
         row["base"] = among(base, truth, classes)
