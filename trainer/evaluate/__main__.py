@@ -15,6 +15,7 @@ from trainer.evaluate.config import (
     ProbeConfig,
     RetrievalConfig,
     RobustnessConfig,
+    SuiteConfig,
     ZeroshotConfig,
 )
 from trainer.threads import wait_asleep
@@ -33,6 +34,7 @@ VERBS = {
     "probe": "fits logistic regression to features of labelled pictures, and classifies others by it",
     "fewshot": "the same from 1 to 16 pictures a class, and how many match zero-shot classification",
     "overlap": "the evaluated pictures that were trained on, and what they make of the accuracy",
+    "suite": "zero-shot classification on every evaluation set in a folder, in one table",
     "robustness": "accuracy on shifted sets beside that on a base set of the same classes",
 }
 CONFIGS: dict[str, type[EvaluateConfig]] = {
@@ -41,6 +43,7 @@ CONFIGS: dict[str, type[EvaluateConfig]] = {
     "probe": ProbeConfig,
     "fewshot": FewshotConfig,
     "overlap": OverlapConfig,
+    "suite": SuiteConfig,
     "robustness": RobustnessConfig,
 }
 
@@ -49,6 +52,8 @@ def main(args: list[str], prog: str = PROG) -> int:
     """Runs one evaluation; returns the exit status."""
     verb, rest = pop_verb(args, VERBS, prog=prog, about=ABOUT)
     prog = f"{prog} {verb}"
+    if rest and not rest[0].startswith("-"):
+        rest = ["--data", *rest]  # `suite FOLDER`, for short
     config = parse_flags(CONFIGS[verb], rest, prog=prog)
     example = "--checkpoint DIR --data 'run/holdout/*.tar'"
     need(config, "checkpoint", "data", prog=prog, example=example)

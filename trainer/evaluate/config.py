@@ -12,8 +12,10 @@ __all__ = [
     "LabelledConfig",
     "OverlapConfig",
     "ProbeConfig",
+    "PromptsConfig",
     "RetrievalConfig",
     "RobustnessConfig",
+    "SuiteConfig",
     "ZeroshotConfig",
 ]
 
@@ -60,8 +62,8 @@ class LabelledConfig(EvaluateConfig):
 
 
 @dataclass(frozen=True)
-class ZeroshotConfig(LabelledConfig):
-    """Classifies pictures by the class whose prompts are most similar: top-1 and top-5 accuracy, beside chance."""
+class PromptsConfig(EvaluateConfig):
+    """What classes are told by."""
 
     prompts: tuple[str, ...] = ()
     """Templates with {} for the name, an ensemble of all; left out: a set of seven general ones."""
@@ -70,6 +72,20 @@ class ZeroshotConfig(LabelledConfig):
     text_cache: str = ""
     """A folder that keeps the classes' vectors, for the next evaluation with the same text tower, names and
     templates."""
+
+
+@dataclass(frozen=True)
+class ZeroshotConfig(PromptsConfig, LabelledConfig):
+    """Classifies pictures by the class whose prompts are most similar: top-1 and top-5 accuracy, beside chance."""
+
+
+@dataclass(frozen=True)
+class SuiteConfig(PromptsConfig):
+    """Zero-shot classification on every evaluation set in the folder --data, which has a folder for each.
+
+    What is known of 27 sets and their relatives (class names, templates, what is usually stated) comes along; other
+    sets go by the names of their folders. --limit is for each set, and --prompts for all of them.
+    """
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainer.distributed import World
-from trainer.evaluate.config import ZeroshotConfig
+from trainer.evaluate.config import PromptsConfig, ZeroshotConfig
 from trainer.evaluate.features import encode_texts
 from trainer.evaluate.labelled import encode_labelled, labelled, lines_of
 from trainer.tensors import digest
@@ -41,7 +41,7 @@ PROMPTS = (
 TEXTS = 4096  # whose vectors are held at once
 
 
-def prompts_for(config: ZeroshotConfig) -> Sequence[str]:
+def prompts_for(config: PromptsConfig) -> Sequence[str]:
     """The templates to use: those given by themselves and in a file, or else PROMPTS. Raises UserError for one without
     a place for the name."""
     given = list(config.prompts)
