@@ -8,7 +8,7 @@ that it can be used by itself. One with numbers that are not finite is never wri
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -115,7 +115,11 @@ def of(content: Any, url: str) -> Checkpoint:
     if not is_ours(content):
         raise UserError(f"{url}: is not a checkpoint of this trainer")
     try:
-        return Checkpoint(**{name: value for name, value in content.items() if name != "format"})
+        stated = Checkpoint(**{name: value for name, value in content.items() if name != "format"})
+        if "loss" in stated.config:  # what --objective was called, as long as there were two
+            config = {**stated.config, "objective": stated.config["loss"]}
+            stated = replace(stated, config={name: value for name, value in config.items() if name != "loss"})
+        return stated
     except TypeError:
         raise UserError(f"{url}: was written by another version of this trainer", "use that version") from None
 

@@ -12,9 +12,19 @@ from typing import Annotated, Any, Literal
 from webimagetext.deciding import AHEAD, FREE, INPUT
 from webimagetext.ranges import Range, Ranged
 
-__all__ = ["PRESETS", "DataConfig", "ObjectiveConfig", "OptimConfig", "OutputConfig", "RunConfig", "TrainedConfig"]
+__all__ = [
+    "IMPLIED",
+    "PRESETS",
+    "DataConfig",
+    "ObjectiveConfig",
+    "OptimConfig",
+    "OutputConfig",
+    "RunConfig",
+    "TrainedConfig",
+]
 
 Preset = Literal["auto", "clip-vit", "clip-resnet", "tiny"]
+Objective = Literal["contrastive", "sigmoid", "bag-of-words", "caption", "contrastive-bow", "ngram", "convirt"]
 
 # Table 18 of the paper (arXiv 2103.00020); the learning rate is the model's own (Table 19 and 20).
 PRESETS: dict[str, dict[str, Any]] = {
@@ -31,6 +41,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "checkpoint_minutes": 1.0,
     },
 }
+
+# What an objective says of other settings, unless a file or a flag does.
+IMPLIED: dict[str, dict[str, Any]] = {"convirt": {"captions": "sentence"}}
 
 
 @dataclass(frozen=True)
@@ -59,8 +72,9 @@ class DataConfig(Ranged):
     """Seed of the order, the crops and the initial values."""
     crop: Literal["random", "center", "squash"] = "random"
     """A random square of the resized picture, the published augmentation; its middle; or the whole picture squeezed."""
-    captions: Literal["text", "random", "longest", "join"] = "text"
-    """The text of a pair: the stored caption; or a random one, the longest, or all of those in --caption-fields."""
+    captions: Literal["text", "sentence", "random", "longest", "join"] = "text"
+    """The text of a pair: the stored caption, or a random sentence of it; or a random one, the longest, or all of those
+    in --caption-fields."""
     caption_fields: tuple[str, ...] = ("txt", "texts")
     """Where --captions looks: "txt" is the caption member, other names are fields of the JSON member or Parquet
     columns."""
@@ -112,8 +126,13 @@ class ModelConfig(Ranged):
 class ObjectiveConfig(Ranged):
     """What is minimised."""
 
-    loss: Literal["contrastive", "sigmoid"] = "contrastive"
-    """The symmetric softmax loss of the paper, or the pairwise sigmoid loss."""
+    objective: Objective = "contrastive"
+    """What is learnt. Which image and text are a pair: contrastive, the paper's; sigmoid, SigLIP's; contrastive-bow,
+    texts as bags of words; convirt, with non-linear heads, sampled sentences and altered pictures. Or the text itself:
+    bag-of-words, ngram, caption."""
+    ngrams: Annotated[int, Range(1)] = 142_806
+    """Entries of the dictionary of --objective ngram beside single words, at most: the most frequent sequences of two
+    to five that occur twice in the captions."""
     loss_tile: Annotated[int, FREE, Range(1)] = 2048
     """Side of the tiles in which similarities are computed: memory grows with it and not with the batch squared."""
     accumulate: Annotated[int, AHEAD, Range(1)] = 1

@@ -17,7 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from trainer.models.clip import Clip
+from trainer.models.model import Model
 from trainer.pulse import Pulse, store_of_launcher
 from webimagetext.errors import UserError
 from webimagetext.foreign import shown
@@ -127,7 +127,7 @@ class World:
         if self.is_first:
             print(shown(text), file=sys.stderr, flush=True)
 
-    def wrap(self, model: Clip, parallel: str) -> nn.Module:
+    def wrap(self, model: Model, parallel: str) -> nn.Module:
         """The module to call for features: the model itself, or its DDP or FSDP2 form.
 
         The scale and bias of the logits are used outside of it and averaged by :meth:`average_scalars`.

@@ -13,31 +13,34 @@ from torch import Tensor, nn
 
 from trainer.config import OptimConfig
 from trainer.models.clip import LOGIT_SCALE_LIMIT, Clip
+from trainer.models.model import Model
 
-__all__ = ["Average", "clamp_scale", "make_optimizer", "set_rates", "share_of_peak"]
+__all__ = ["Average", "clamp_scale", "make_optimizer", "scale_of", "set_rates", "share_of_peak"]
 
 _BLOCK = re.compile(r"(visual|text)\.(?:transformer\.)?(?:resblocks\.(\d+)|layer(\d)\.\d+)")
+_TEXT_BLOCK = re.compile(r"text\.transformer\.resblocks\.\d+$")
 
 
 def _depth(name: str, spec_layers: tuple[int, int]) -> int:
     """Blocks between a parameter and the output of its tower: 0 for the head, the most for the input."""
-    tower = 0 if name.startswith("visual.") else 1
-    layers = spec_layers[tower]
+    if not name.startswith(("visual.", "text.")):
+        return 0
+    layers = spec_layers[0 if name.startswith("visual.") else 1]
     found = _BLOCK.match(name)
     if found:
         return layers - (int(found[2]) if found[2] else int(found[3]) - 1)
-    ends = ("ln_post", "proj", "ln_final", "text_projection", "attnpool", "logit_")
-    return 0 if any(part in name.split(".")[-2:] or name.startswith("logit_") for part in ends) else layers + 1
+    ends = ("ln_post", "proj", "ln_final", "text_projection", "attnpool")
+    return 0 if any(part in name.split(".")[-2:] for part in ends) else layers + 1
 
 
-def make_optimizer(model: Clip, config: OptimConfig) -> torch.optim.AdamW:
+def make_optimizer(model: Model, config: OptimConfig) -> torch.optim.AdamW:
     """AdamW over the parameters that require gradients.
 
     Weight decay falls on matrices and convolutions alone: not on gains, biases, or the temperature. ``layer_decay``
     multiplies the learning rate once for each block between a parameter and the output.
     """
-    spec = model.spec
-    layers = (spec.vision_layers if isinstance(spec.vision_layers, int) else 4, spec.text_layers)
+    spec, blocks = model.spec, [_TEXT_BLOCK.match(name) for name, _ in model.named_modules()]
+    layers = (spec.vision_layers if isinstance(spec.vision_layers, int) else 4, sum(map(bool, blocks)))
     groups: dict[tuple[bool, float], list[nn.Parameter]] = defaultdict(list)
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -72,10 +75,16 @@ def set_rates(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group["factor"]
 
 
-def clamp_scale(model: Clip) -> None:
-    """Keeps the logit scale at 100 or less, as published."""
-    with torch.no_grad():
-        model.logit_scale.clamp_(max=LOGIT_SCALE_LIMIT)
+def clamp_scale(model: Model) -> None:
+    """Keeps the logit scale at 100 or less, as published, where there is one."""
+    if isinstance(model, Clip):
+        with torch.no_grad():
+            model.logit_scale.clamp_(max=LOGIT_SCALE_LIMIT)
+
+
+def scale_of(model: Model) -> float | None:
+    """What multiplies the similarities; None where nothing is compared."""
+    return float(model.logit_scale.detach().exp()) if isinstance(model, Clip) else None
 
 
 class Average:

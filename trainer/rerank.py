@@ -69,9 +69,10 @@ def _ranked(config: RerankConfig) -> list[dict[str, Any]]:
     import torch
 
     from trainer.evaluate.features import encode_pictures, encode_texts
-    from trainer.weights import load_chosen
+    from trainer.weights import comparing, load_chosen
 
     trained = load_chosen(config)
+    comparing(trained)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     kept, images = encode_pictures(
         trained, _items(config.images), lambda item: item[1], device=device, crop=config.crop, label="rerank"

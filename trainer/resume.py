@@ -13,6 +13,7 @@ from typing import Any
 from trainer import checkpoint
 from trainer.checkpoint import Checkpoint
 from trainer.config import RunConfig
+from trainer.data.captions import STORED
 from trainer.data.known import Sources, found_again, from_record, known, to_record
 from trainer.data.loader import Dataset
 from trainer.distributed import World
@@ -95,8 +96,9 @@ def _refuse_another_model(config: RunConfig, spec: ModelSpec, content: Checkpoin
 
 def _refuse_other_settings(config: RunConfig, content: Checkpoint, url: str) -> None:
     """Those without a mark: each of them decides which samples a step takes, or what the weights are."""
-    idle = {"caption_fields"} if config.captions == "text" else set()
+    idle = {"caption_fields"} if config.captions in STORED else set()
     idle |= {"vocab_size"} if config.tokenizer else set()
+    idle |= {"ngrams"} if config.objective != "ngram" else set()
     names = [name for name, marks in marks_of(RunConfig).items() if not marks and name not in idle]
     wrong = [f"{flag} {then}, not {now}" for flag, then, now in _differing(names, config, content)]
     if wrong:

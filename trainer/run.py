@@ -8,7 +8,7 @@ import sys
 import time
 from typing import Any
 
-from trainer.config import PRESETS, RunConfig
+from trainer.config import IMPLIED, PRESETS, RunConfig
 from trainer.endings import in_words
 from trainer.threads import wait_asleep
 from webimagetext.command import leave, run_command
@@ -32,7 +32,8 @@ def _flag(args: list[str], name: str) -> str:
 
 
 def resolve(args: list[str], prog: str = PROG) -> RunConfig:
-    """The settings of a command line: defaults, under the preset, under the TOML file, under the flags."""
+    """The settings of a command line: defaults, under the preset, under what the objective implies, under the TOML
+    file, under the flags."""
     path = _flag(args, "--config")
     stated = _read_toml(path) if path else {}
     preset = _flag(args, "--preset") or str(stated.get("preset", "auto"))
@@ -42,7 +43,9 @@ def resolve(args: list[str], prog: str = PROG) -> RunConfig:
     if preset not in PRESETS:
         hint = suggestion(preset, ["auto", *PRESETS]) or f"known: auto, {', '.join(PRESETS)}"
         raise UserError(f"--preset: there is no preset '{preset}'", hint)
-    base = from_dict(RunConfig, PRESETS[preset] | {"preset": preset} | stated, where=path or f"preset {preset}")
+    implied = IMPLIED.get(_flag(args, "--objective") or str(stated.get("objective", "")), {})
+    values = PRESETS[preset] | {"preset": preset} | implied | stated
+    base = from_dict(RunConfig, values, where=path or f"preset {preset}")
     return parse_flags(RunConfig, args, prog=prog, default=base)
 
 

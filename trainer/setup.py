@@ -4,23 +4,29 @@ In: a :class:`RunConfig`. Out: the parts of a run, or a UserError that says what
 """
 
 from dataclasses import replace
+from itertools import islice
 
+import numpy as np
+import numpy.typing as npt
 import torch
-from torch import nn
+from torch import Tensor
 
+from trainer.checkpoint import Checkpoint
 from trainer.config import RunConfig
 from trainer.data.loader import Dataset
 from trainer.distributed import World
-from trainer.models.clip import Clip, build
+from trainer.models.model import Model
 from trainer.models.spec import ModelSpec, find_spec
 from trainer.models.vit import VisionTransformer
+from trainer.objectives.dictionary import dictionary
+from trainer.objectives.kinds import KINDS, initial
 from trainer.tokenizer import Tokenizer, refuse_larger, train_tokenizer
-from trainer.weights import put_states, read_weights, refuse_another_meaning
+from trainer.weights import put_states, read_weights, refuse_another_meaning, refuse_another_objective
 from webimagetext.errors import UserError
 
-__all__ = ["check", "make_model", "make_tokenizer", "precision", "set_phase"]
+__all__ = ["check", "make_keys", "make_model", "make_tokenizer", "precision", "set_phase"]
 
-TOKENIZER_CAPTIONS = 2_000_000
+CAPTIONS = 2_000_000  # that the tokenizer, and the dictionary of n-grams, are made from
 
 
 def check(config: RunConfig, world: World) -> ModelSpec:
@@ -33,8 +39,10 @@ def check(config: RunConfig, world: World) -> ModelSpec:
             f"--batch-size {config.batch_size} does not split into {world.size} processes × {config.accumulate} parts",
             "choose a multiple of their product",
         )
-    if config.loss == "contrastive" and config.batch_size < 2:
-        raise UserError("--batch-size: the contrastive loss needs two pairs or more")
+    if KINDS[config.objective].whole_batch and config.objective != "sigmoid" and config.batch_size < 2:
+        raise UserError(f"--batch-size: the {config.objective} loss needs two pairs or more")
+    if config.lock_text and config.objective in ("bag-of-words", "ngram"):
+        raise UserError(f"--lock-text: a model of --objective {config.objective} has no text tower")
     if config.patch_dropout and not spec.is_vit:
         raise UserError(f"--patch-dropout: is for ViTs, and --model {config.model} is none")
     side = config.low_resolution
@@ -60,34 +68,57 @@ def make_tokenizer(config: RunConfig, spec: ModelSpec, dataset: Dataset, world: 
         tokenizer = Tokenizer.load(config.tokenizer, spec.context_length)
     else:
         size = min(config.vocab_size, spec.vocab_size)
-        captions = dataset.captions(TOKENIZER_CAPTIONS)
+        captions = dataset.captions(CAPTIONS)
         text = world.first(lambda: train_tokenizer(captions, size, spec.context_length).to_json())
         tokenizer = Tokenizer.from_json(text, "captions", spec.context_length)
     refuse_larger(tokenizer, spec.vocab_size, config.tokenizer or "the run's tokenizer")
     return tokenizer
 
 
-def make_model(config: RunConfig, spec: ModelSpec, world: World, *, resumed: bool) -> Clip:
+def make_keys(
+    config: RunConfig, spec: ModelSpec, dataset: Dataset, tokenizer: Tokenizer, world: World, content: Checkpoint | None
+) -> Tensor | None:
+    """The dictionary of n-grams where the objective has one: the checkpoint's, that of --start-from, or one of the
+    run's captions (by the first process)."""
+    if config.objective != "ngram":
+        return None
+    if content is not None:
+        return content.model["keys"]
+    if config.start_from:
+        return read_weights(config.start_from).states.get("keys")
+
+    def count() -> npt.NDArray[np.int64]:
+        captions = dataset.captions(CAPTIONS)
+        batches = iter(lambda: list(islice(captions, 10_000)), [])
+        return dictionary(map(tokenizer.encode, batches), spec.vocab_size, config.ngrams)
+
+    return torch.from_numpy(world.first(count))
+
+
+def make_model(config: RunConfig, spec: ModelSpec, world: World, *, resumed: bool, keys: Tensor | None = None) -> Model:
     """The model on its device, with locks, memory saving and its initial values; those of --start-from unless it is
-    ``resumed``."""
-    model = build(spec, seed=config.seed, bias=config.loss == "sigmoid")
-    if config.start_from and not resumed:
-        found = read_weights(config.start_from)
+    ``resumed``. ``keys`` are those of the n-grams."""
+    found = read_weights(config.start_from) if config.start_from and not resumed else None
+    if found:
+        refuse_another_objective(config.objective, found)
+    model = initial(config.objective, spec, seed=config.seed, keys=keys)
+    if found:
         refuse_another_meaning(spec, config.model, found, stated=config.activation != "auto")
         put_states(model, found.states, config.start_from)
     model.to(world.device)
-    towers: list[tuple[bool, nn.Module]] = [(config.lock_image, model.visual), (config.lock_text, model.text)]
+    towers = [(config.lock_image, model.visual), (config.lock_text, getattr(model, "text", None))]
     for locked, tower in towers:
-        if locked:
+        if locked and tower is not None:
             tower.requires_grad_(False)
     model.set_save_memory(config.gradient_checkpointing)
     if config.compile:
-        model.visual.compile()
-        model.text.compile()
+        for _, tower in towers:
+            if tower is not None:
+                tower.compile()
     return model
 
 
-def set_phase(model: Clip, config: RunConfig, final: bool) -> None:
+def set_phase(model: Model, config: RunConfig, final: bool) -> None:
     """Turns patch dropout on, or off in the final phase."""
     if isinstance(model.visual, VisionTransformer):
         model.visual.patch_dropout = 0.0 if final else config.patch_dropout

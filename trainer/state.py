@@ -16,7 +16,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 
 from trainer.checkpoint import Checkpoint
-from trainer.models.clip import Clip
+from trainer.models.model import Model
 from trainer.optim import Average
 
 __all__ = ["collect", "restore"]
@@ -29,7 +29,7 @@ def _full(value: Tensor) -> Tensor:
 
 
 def collect(
-    model: Clip, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, average: Average | None
+    model: Model, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler, average: Average | None
 ) -> dict[str, Any]:
     """The parts of a :class:`Checkpoint` that hold tensors. Every process must call it."""
     options = StateDictOptions(full_state_dict=True, cpu_offload=True)
@@ -44,7 +44,7 @@ def collect(
 
 def restore(
     content: Checkpoint,
-    model: Clip,
+    model: Model,
     optimizer: torch.optim.Optimizer,
     scaler: torch.amp.GradScaler,
     average: Average | None,

@@ -1,10 +1,10 @@
 """One training step's gradient: forward, loss, backward, whole or in parts, in one process or many.
 
 In: a batch of uint8 pictures and token ids on the device. Out: gradients in the parameters, and the loss. With
-``accumulate`` parts the features of all parts are computed first without a graph, the loss over all of them gives the
-gradient of each feature, and a second pass carries it back part by part: the gradient, also of the logit scale, is that
-of the whole batch. Random numbers are seeded for each step and part, so the second pass repeats the first, and a
-resumed run repeats an unbroken one.
+``accumulate`` parts, where a pair's loss depends on the whole batch, the features of all parts are computed first
+without a graph, the loss over all of them gives the gradient of each feature, and a second pass carries it back part by
+part: the gradient, also of the logit scale, is that of the whole batch. Random numbers are seeded for each step and
+part, so the second pass repeats the first, and a resumed run repeats an unbroken one.
 """
 
 import contextlib
@@ -15,9 +15,8 @@ from torch import Tensor, nn
 
 from trainer.config import ObjectiveConfig
 from trainer.distributed import World
-from trainer.models.clip import Clip, normalise_images
-from trainer.objectives.contrastive import contrastive_loss, sharded_contrastive_loss
-from trainer.objectives.sigmoid import sigmoid_loss
+from trainer.models.clip import normalise_images
+from trainer.models.model import Model
 
 __all__ = ["Stepper"]
 
@@ -43,7 +42,7 @@ class Stepper:
 
     def __init__(
         self,
-        model: Clip,
+        model: Model,
         module: nn.Module,
         config: ObjectiveConfig,
         world: World,
@@ -60,10 +59,12 @@ class Stepper:
         if parts == 1:
             self._seed(step, 0)
             self.world.synchronise(self.module, True)
-            loss = self._loss(*self._features(images, ids))
+            loss = self._loss(self._features(images, ids))
             self._backward(loss)
-        else:
+        elif self.model.whole_batch:
             loss = self._in_parts(step, images.chunk(parts), ids.chunk(parts))
+        else:
+            loss = self._one_by_one(step, images.chunk(parts), ids.chunk(parts))
         self.world.average_scalars(self.model)
         return loss.detach()
 
@@ -74,7 +75,7 @@ class Stepper:
                 self._seed(step, part)
                 found.append(self._features(pictures, tokens))
         whole = [torch.cat(side).requires_grad_() for side in zip(*found, strict=True)]
-        loss = self._loss(whole[0], whole[1])
+        loss = self._loss(tuple(whole))
         self._backward(loss)
         slopes = [torch.split(leaf.grad, [len(p) for p in images]) for leaf in whole if leaf.grad is not None]
         for part, (pictures, tokens) in enumerate(zip(images, ids, strict=True)):
@@ -84,27 +85,30 @@ class Stepper:
             torch.autograd.backward(features, [slope[part] for slope in slopes])
         return loss
 
-    def _features(self, images: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
-        """Unit vectors in float32 of pictures and texts; under autocast the towers compute in ``dtype``."""
+    def _one_by_one(self, step: int, images: tuple[Tensor, ...], ids: tuple[Tensor, ...]) -> Tensor:
+        """Parts that know nothing of each other: the mean of their losses, and of their gradients."""
+        losses = []
+        for part, (pictures, tokens) in enumerate(zip(images, ids, strict=True)):
+            self._seed(step, part)
+            self.world.synchronise(self.module, part == len(images) - 1)
+            loss = self._loss(self._features(pictures, tokens)) / len(images)
+            self._backward(loss)
+            losses.append(loss.detach())
+        return torch.stack(losses).sum()
+
+    def _features(self, images: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
+        """What the loss is made of, in float32: unit vectors of pictures and texts, or the loss of each pair; under
+        autocast the model computes in ``dtype``."""
         kind = images.device.type
         # The end token has the highest id; what follows is padding, and 0 is a piece as well ("!").
         length = int(ids.argmax(dim=1).max()) + 1 if kind == "cpu" else ids.shape[1]
         with torch.autocast(kind, self.dtype or torch.bfloat16, enabled=self.dtype is not None):
-            image, text = self.module(
-                normalise_images(images, self.model.spec.mean, self.model.spec.std), ids[:, :length]
-            )
-        return image.float(), text.float()
+            pictures = normalise_images(self.model.prepare(images), self.model.spec.mean, self.model.spec.std)
+            found = self.module(pictures, ids[:, :length])
+        return tuple(values.float() for values in found)
 
-    def _loss(self, images: Tensor, texts: Tensor) -> Tensor:
-        model, world, tile = self.model, self.world, self.config.loss_tile
-        scale = model.logit_scale.exp()
-        offset = world.rank * len(images)
-        if self.config.loss == "sigmoid":
-            assert model.logit_bias is not None
-            return sigmoid_loss(images, world.gather(texts), scale, model.logit_bias, offset, tile)
-        if world.size == 1:
-            return contrastive_loss(images, texts, scale, tile)
-        return sharded_contrastive_loss(images, texts, world.gather(images), world.gather(texts), scale, offset, tile)
+    def _loss(self, found: tuple[Tensor, ...]) -> Tensor:
+        return self.model.loss(found, self.world, self.config.loss_tile)
 
     def _backward(self, loss: Tensor) -> None:
         torch.autograd.backward(self.scaler.scale(loss))

@@ -28,9 +28,9 @@ from trainer.guard import IN_A_ROW, Guard, Seen
 from trainer.hold import Hold
 from trainer.log import Log, Watch
 from trainer.models.clip import parameter_count
-from trainer.optim import Average, clamp_scale, make_optimizer, set_rates, share_of_peak
+from trainer.optim import Average, clamp_scale, make_optimizer, scale_of, set_rates, share_of_peak
 from trainer.resume import Beginning, begin
-from trainer.setup import make_model, make_tokenizer, precision, set_phase
+from trainer.setup import make_keys, make_model, make_tokenizer, precision, set_phase
 from trainer.state import collect, restore
 from trainer.step import Stepper
 from trainer.stop import Stop
@@ -51,7 +51,8 @@ class Run:
         self.total, content = begun.total, begun.content
         stored = content.tokenizer if content else ""
         self.tokenizer = make_tokenizer(config, self.spec, self.dataset, world, stored)
-        self.model = make_model(config, self.spec, world, resumed=content is not None)
+        keys = make_keys(config, self.spec, self.dataset, self.tokenizer, world, content)
+        self.model = make_model(config, self.spec, world, resumed=content is not None, keys=keys)
         self.dtype = precision(config, world.device)
         self.parameters = parameter_count(self.model)
         self.module = world.wrap(self.model, config.parallel)
@@ -243,7 +244,7 @@ class Run:
         newest = self.guard.newest()
         if newest is None or not newest.finite:
             return ""  # which the guard tells of at the next step
-        scale = float(self.model.logit_scale.detach().exp())
+        scale = scale_of(self.model)
         wait, memory = watch.share("data"), self.memory_gb()
         self.log.event(
             "step",
@@ -252,7 +253,7 @@ class Run:
             epoch=self.epoch,
             loss=newest.loss,
             gradient_norm=newest.norm,
-            logit_scale=scale,
+            **({} if scale is None else {"logit_scale": scale}),
             learning_rate=self.optimizer.param_groups[0]["lr"] / self.optimizer.param_groups[0]["factor"],
             data_wait=round(wait, 4),
             memory_gb=round(memory, 2),
@@ -260,7 +261,8 @@ class Run:
             faults=sum(self.dataset.faults.values()),
             skipped=self.guard.skipped,
         )
-        note = f"loss {newest.loss:.3f}  scale {scale:.1f}  waiting for data {100 * wait:.0f} %  {memory:.1f} GB"
+        told = "" if scale is None else f"scale {scale:.1f}  "
+        note = f"loss {newest.loss:.3f}  {told}waiting for data {100 * wait:.0f} %  {memory:.1f} GB"
         return f"{note}  {human_time(self.seconds_left())} left" if self.config.max_seconds else note
 
     def seconds_left(self) -> float:

@@ -20,7 +20,9 @@ from trainer.convert.layouts import from_any, is_of_openai
 from trainer.convert.sizes import from_shapes
 from trainer.data.known import from_record
 from trainer.models.clip import Clip
+from trainer.models.model import Model
 from trainer.models.spec import Activation, ModelSpec, find_spec
+from trainer.objectives.kinds import KINDS, shaped
 from trainer.tokenizer import Tokenizer, refuse_larger
 from webimagetext.errors import UserError
 from webimagetext.files import open_input
@@ -29,12 +31,14 @@ from webimagetext.settings import from_dict, to_dict
 __all__ = [
     "Trained",
     "Weights",
+    "comparing",
     "load_chosen",
     "load_trained",
     "put_states",
     "read_spec",
     "read_weights",
     "refuse_another_meaning",
+    "refuse_another_objective",
     "spec_values",
 ]
 
@@ -53,13 +57,19 @@ class Weights:
     crop: str = "center"
     tokenizer: str = ""  # address of its file, where one lies beside the weights
     ours: checkpoint.Checkpoint | None = None  # where the file is one of ours
+    stated_objective: str = ""
+
+    @property
+    def objective(self) -> str:
+        """The value of --objective that they were trained by; of others' weights what their tensors tell."""
+        return self.stated_objective or ("sigmoid" if "logit_bias" in self.states else "contrastive")
 
 
 @dataclass(frozen=True)
 class Trained:
     """A model to use: in evaluation mode, with its tokenizer, and where it came from."""
 
-    model: Clip
+    model: Model
     tokenizer: Tokenizer
     origin: str
     step: int
@@ -96,7 +106,8 @@ def read_weights(path: str) -> Weights:
     if content is not None:
         crop = "squash" if content.config.get("crop") == "squash" else "center"
         spec = read_spec(content.spec)
-        return Weights(dict(content.average or content.model), address, spec, crop, "", content)
+        states = dict(content.average or content.model)
+        return Weights(states, address, spec, crop, "", content, _known(content.config.get("objective"), address))
     states, stated = _read_safetensors(address)
     if "spec" not in stated:
         return _foreign(states, address)
@@ -105,7 +116,17 @@ def read_weights(path: str) -> Weights:
     except ValueError as error:
         raise UserError(f"{address}: states no model: {error}", "get the file again") from None
     beside = describe(address).tokenizer
-    return Weights(dict(states), address, spec, stated.get("crop", "center"), beside)
+    objective = _known(stated.get("objective"), address)
+    return Weights(dict(states), address, spec, stated.get("crop", "center"), beside, None, objective)
+
+
+def _known(objective: Any, address: str) -> str:
+    """An objective that a file names; empty where it names none. Raises UserError for one that is not known here."""
+    if objective and objective not in KINDS:
+        raise UserError(
+            f"{address}: was trained by --objective {objective}, which is not known here", "use a later version"
+        )
+    return str(objective or "")
 
 
 def _foreign(content: Any, address: str) -> Weights:
@@ -142,7 +163,7 @@ def _read_safetensors(path: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     return dict(states), stated
 
 
-def put_states(model: Clip, states: dict[str, Tensor], path: str) -> None:
+def put_states(model: Model, states: dict[str, Tensor], path: str) -> None:
     """Puts tensors into a model of equal sizes; a ViT's position table is interpolated to another resolution."""
     from trainer.models.vit import VisionTransformer, resize_positions
 
@@ -190,7 +211,7 @@ def load_trained(
     else:
         raise UserError(f"{found.origin}: is of a model with {stated.activation}", "leave out --activation")
     words = _words(found, spec, tokenizer)
-    network = Clip(spec, bias="logit_bias" in found.states)
+    network = shaped(found.objective, spec, found.states)
     put_states(network, found.states, found.origin)
     content = found.ours
     shards = from_record(content.inputs.get("shards", ())) if content else ()
@@ -207,6 +228,25 @@ def load_trained(
 def load_chosen(config: TrainedConfig) -> Trained:
     """The model that a program was told to use."""
     return load_trained(config.checkpoint, model=config.model, tokenizer=config.tokenizer, activation=config.activation)
+
+
+def comparing(trained: Trained) -> Clip:
+    """The model as one that has vectors of texts too. Raises UserError for one that predicts texts."""
+    if isinstance(trained.model, Clip):
+        return trained.model
+    raise UserError(
+        f"{trained.origin}: was trained by --objective {trained.model.objective}, which gives texts no vectors",
+        "evaluate it with zeroshot, probe, fewshot or robustness, or train one by --objective contrastive",
+    )
+
+
+def refuse_another_objective(objective: str, found: Weights) -> None:
+    """Raises UserError for weights that a model of ``objective`` has no place for."""
+    if objective != found.objective and KINDS[objective] is not KINDS[found.objective]:
+        raise UserError(
+            f"{found.origin}: was trained by --objective {found.objective}, not {objective}",
+            f"add --objective {found.objective}, or begin without --start-from",
+        )
 
 
 def _words(found: Weights, spec: ModelSpec, tokenizer: str) -> Tokenizer:

@@ -16,8 +16,8 @@ __all__ = ["ClipScore"]
 
 
 class ClipScore:
-    """Scores pairs with one checkpoint (its file; see trainer.run). Raises UserError when it cannot be read, or torch
-    is not there.
+    """Scores pairs with one checkpoint (its file; see trainer.run). Raises UserError when it cannot be read or
+    gives texts no vectors, or torch is not there.
 
     Computes on a GPU where there is one; the scores then differ in their last digits from those of a CPU.
     """
@@ -26,9 +26,10 @@ class ClipScore:
         with needed_by("package.hooks.clip_checkpoint"):
             import torch
 
-            from trainer.weights import load_trained
+            from trainer.weights import comparing, load_trained
 
         self._trained: Any = load_trained(checkpoint)
+        comparing(self._trained)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._trained.model.to(self._device).eval()
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from benchmarks.objectives import COLOURS, SHAPES, paint
+from tests.trainer.drawings import COLOURS, SHAPES, paint
 from trainer.threads import wait_asleep
 
 wait_asleep()  # before any test imports torch

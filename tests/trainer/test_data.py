@@ -205,6 +205,11 @@ def test_caption_rules() -> None:
         "Rex, our dog.",
     }
     assert choose("text", fields, "", {"caption": "from the metadata"}, 0) == "from the metadata"
+    told = "One dog.  Two cats! Is it 3.5 m high? No"
+    sentences = ["One dog.", "Two cats!", "Is it 3.5 m high?", "No"]
+    assert [choose("sentence", fields, told, metadata, draw) for draw in (0, 0.3, 0.5, 0.99)] == sentences
+    assert choose("sentence", fields, "", {"caption": "One. Two."}, 0.6) == "Two."
+    assert choose("sentence", fields, " ", {}, 0.6) == ""
     assert choose("random", ("absent",), "stored", {}, 0.5) == "stored"
 
 

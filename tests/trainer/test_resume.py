@@ -274,7 +274,17 @@ def test_each_setting_without_a_mark_is_refused_when_it_differs(train: Train, ha
     marks = marks_of(RunConfig)
     assert {name for name, found in marks.items() if not found} == {
         *("source_weights", "batch_size", "loader", "shuffle_shards", "seed", "crop", "captions", "caption_fields"),
-        *("sample_by", "image_column", "caption_column", "vocab_size", "lock_image", "lock_text", "loss", "activation"),
+        *(
+            "sample_by",
+            "image_column",
+            "caption_column",
+            "vocab_size",
+            "lock_image",
+            "lock_text",
+            "objective",
+            "ngrams",
+            "activation",
+        ),
     }
     assert {name for name, found in marks.items() if INPUT in found} == {
         *("train_data", "model", "start_from", "tokenizer"),
@@ -282,7 +292,7 @@ def test_each_setting_without_a_mark_is_refused_when_it_differs(train: Train, ha
     others = {
         "source-weights": "1", "batch-size": "12", "loader": "webdataset", "shuffle-shards": "2", "seed": "5",
         "crop": "squash", "captions": "join", "sample-by": "probability", "image-column": "a", "caption-column": "b",
-        "vocab-size": "650", "loss": "sigmoid",
+        "vocab-size": "650", "objective": "sigmoid",
     }  # fmt: skip
     for name, value in others.items():
         with pytest.raises(UserError, match=rf"was made with --{name} \S+, not {value}"):

@@ -15,8 +15,9 @@ from trainer.evaluate.config import ZeroshotConfig
 from trainer.evaluate.features import encode_texts
 from trainer.evaluate.labelled import Labelled, labelled
 from trainer.evaluate.zeroshot import PROMPTS, accuracy, class_vectors, filled, prompts_for
+from trainer.models.clip import build
 from trainer.tokenizer import train_tokenizer
-from trainer.weights import load_trained
+from trainer.weights import Trained, load_trained
 from webimagetext.errors import UserError
 
 
@@ -102,16 +103,21 @@ def test_classes_of_webdataset_are_numbers_of_lines_or_names(tmp_path: Path) -> 
 
 
 def test_prompts_come_from_a_file_too_and_have_a_place_for_the_name(tmp_path: Path) -> None:
+    two_towers = Trained(build(SPEC), train_tokenizer(["a dot"] * 4, 514), "here", 0, "center")
     file = tmp_path / "prompts.txt"
     file.write_text("a drawing of a {c}\n\n {} \n")
     config = ZeroshotConfig(prompts=("one {}",), prompts_file=str(file))
-    assert [filled(prompt, "dot") for prompt in prompts_for(config)] == ["one dot", "a drawing of a dot", "dot"]
-    assert prompts_for(ZeroshotConfig()) == PROMPTS
+    assert [filled(prompt, "dot") for prompt in prompts_for(config, two_towers)] == [
+        "one dot",
+        "a drawing of a dot",
+        "dot",
+    ]
+    assert prompts_for(ZeroshotConfig(), two_towers) == PROMPTS
     with pytest.raises(UserError, match="'a picture' has no place"):
-        prompts_for(ZeroshotConfig(prompts=("a picture",)))
+        prompts_for(ZeroshotConfig(prompts=("a picture",)), two_towers)
     file.write_bytes(b"\xff\xfe\x00{}")
     with pytest.raises(UserError, match="no text in UTF-8"):
-        prompts_for(config)
+        prompts_for(config, two_towers)
 
 
 def test_vectors_of_classes_are_kept_for_the_same_model_names_and_prompts(tmp_path: Path) -> None:

@@ -14,14 +14,28 @@ from trainer import tensors
 from trainer.convert import layouts, sizes
 from trainer.convert.described import MERGES
 from trainer.convert.onnx import write_onnx
+from trainer.models.clip import Clip
 from trainer.weights import Trained, spec_values
+from webimagetext.errors import UserError
 from webimagetext.files import join, write_atomic
 
 __all__ = ["WRITERS"]
 
+ALIKE = ("contrastive", "sigmoid")  # objectives whose models have the tensors of published ones
+
 
 def _states(trained: Trained) -> dict[str, Tensor]:
     return {name: value.contiguous() for name, value in trained.model.state_dict().items()}
+
+
+def _two_towers(trained: Trained, layout: str) -> Clip:
+    """The model as others know it. Raises UserError for one that they have no place for."""
+    if isinstance(trained.model, Clip) and trained.model.objective in ALIKE:
+        return trained.model
+    raise UserError(
+        f"--format {layout}: has no place for a model of --objective {trained.model.objective}",
+        "write it with --format safetensors, which the programs here read",
+    )
 
 
 def _text(url: str, text: str) -> str:
@@ -43,6 +57,8 @@ def safetensors(trained: Trained, output: str) -> list[str]:
     """One file with our names; its metadata state the sizes."""
     states = _states(trained)
     about = {"origin": trained.origin, "spec": json.dumps(spec_values(trained.model.spec)), "crop": trained.crop}
+    if trained.model.objective not in ALIKE:
+        about["objective"] = trained.model.objective
     with write_atomic(output) as stream:
         stream.write(save(states, {**about, tensors.DIGEST: tensors.digest(states)}))
     return [output, _words(trained, _folder_of(output))]
@@ -51,8 +67,9 @@ def safetensors(trained: Trained, output: str) -> list[str]:
 def open_clip(trained: Trained, output: str) -> list[str]:
     """A state dict as OpenAI and open_clip name it; beside it the sizes for open_clip, in a JSON file, and the merges
     for its SimpleTokenizer."""
+    model = _two_towers(trained, "open_clip")
     tensors.save(layouts.to_open_clip(_states(trained)), output)
-    values = sizes.for_open_clip(trained.model.spec, bias=trained.model.logit_bias is not None)
+    values = sizes.for_open_clip(model.spec, bias=model.logit_bias is not None)
     description = _text(output.rpartition(".")[0] + ".json", json.dumps(values, indent=1))
     merges = output.rpartition(".")[0] + MERGES
     with write_atomic(merges) as stream:
@@ -62,6 +79,7 @@ def open_clip(trained: Trained, output: str) -> list[str]:
 
 def hugging_face(trained: Trained, output: str) -> list[str]:
     """A folder for ``CLIPModel.from_pretrained``, with tokenizer and preprocessing. Raises UserError for a ResNet."""
+    _two_towers(trained, "huggingface")
     renamed = layouts.to_hugging_face(_states(trained))
     with write_atomic(join(output, "model.safetensors")) as stream:
         stream.write(save(renamed, {"format": "pt", tensors.DIGEST: tensors.digest(renamed)}))
@@ -72,7 +90,7 @@ def hugging_face(trained: Trained, output: str) -> list[str]:
 
 def onnx(trained: Trained, output: str) -> list[str]:
     """A folder with a graph for each tower."""
-    return [*write_onnx(trained.model, output), _words(trained, output)]
+    return [*write_onnx(_two_towers(trained, "onnx"), output), _words(trained, output)]
 
 
 # By the value of --format.

@@ -4,10 +4,14 @@ In: the caption member and the JSON member of a pair, a rule, and a uniform numb
 none.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-__all__ = ["choose", "texts_in"]
+__all__ = ["STORED", "choose", "texts_in"]
+
+STORED = ("text", "sentence")  # rules that look at the stored caption alone
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 def texts_in(value: Any) -> Iterator[str]:
@@ -23,12 +27,15 @@ def texts_in(value: Any) -> Iterator[str]:
 
 
 def choose(rule: str, fields: tuple[str, ...], text: str, metadata: Mapping[str, Any], draw: float) -> str:
-    """The caption by ``rule``: "text" the stored one, or of all in ``fields``: "random", "longest" or "join".
+    """The caption by ``rule``: "text" the stored one, "sentence" one of its sentences, or of all in ``fields``:
+    "random", "longest" or "join".
 
-    Equal texts count once, in the order of the fields; ``draw`` in [0, 1) decides for "random".
+    Equal texts count once, in the order of the fields; ``draw`` in [0, 1) decides for "sentence" and "random".
     """
-    if rule == "text":
-        return text or next(texts_in(metadata.get("caption")), "")
+    if rule in STORED:
+        text = text or next(texts_in(metadata.get("caption")), "")
+        sentences = _SENTENCE_END.split(text.strip()) if rule == "sentence" else [text]
+        return sentences[int(draw * len(sentences))]
     found: list[str] = []
     for field in fields:
         found.extend(texts_in(text if field == "txt" else metadata.get(field)))

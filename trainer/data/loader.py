@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from trainer.config import DataConfig
-from trainer.data.captions import choose
+from trainer.data.captions import STORED, choose
 from trainer.data.images import BadImageError, square
 from trainer.data.order import Picks, Plan, SourceOrder, uniform
 from trainer.data.sources import Library, Shard
@@ -123,7 +123,7 @@ class Dataset:
                         _, text, metadata = reader.read(number, True)
                     except (ValueError, OSError):
                         continue
-                    rule = "join" if self.config.captions != "text" else "text"
+                    rule = "text" if self.config.captions in STORED else "join"
                     yield choose(rule, self.config.caption_fields, text, metadata, 0.0)
 
     def draws(self, picks: Picks) -> npt.NDArray[np.float64]:

@@ -19,7 +19,7 @@ from trainer.data.images import BadImageError, evaluated
 from trainer.data.sources import Library
 from trainer.models.clip import normalise_images
 from trainer.models.vit import VisionTransformer
-from trainer.weights import Trained
+from trainer.weights import Trained, comparing
 from webimagetext.foreign import shown
 from webimagetext.progress import Progress
 
@@ -81,7 +81,7 @@ def with_features(trained: Trained, encode: Callable[[Tensor], Tensor]) -> Calla
     """What ``encode`` makes of a batch, behind the features that the image tower gave on the way to it: those that
     :func:`encode_pictures` gives before the projection."""
     tower = trained.model.visual
-    last = tower.ln_post if isinstance(tower, VisionTransformer) else tower
+    last = tower.ln_post if isinstance(tower, VisionTransformer) else tower.attnpool
 
     def both(images: Tensor) -> Tensor:
         caught: list[Tensor] = []
@@ -130,10 +130,10 @@ def encode_pictures(
 
 @torch.inference_mode()
 def encode_texts(trained: Trained, texts: Sequence[str], *, device: torch.device, batch_size: int = 64) -> Tensor:
-    """Unit vectors of texts: (texts, embed)."""
-    trained.model.to(device).eval()
+    """Unit vectors of texts: (texts, embed). Raises UserError for a model that has none."""
+    model = comparing(trained).to(device).eval()
     found = []
     for first in range(0, len(texts), batch_size):
         ids = torch.from_numpy(trained.tokenizer.encode(texts[first : first + batch_size]))
-        found.append(trained.model.encode_text(ids.to(device)).float().cpu())
+        found.append(model.encode_text(ids.to(device)).float().cpu())
     return torch.cat(found) if found else torch.empty(0, trained.model.spec.embed_dim)

@@ -58,7 +58,7 @@ def evaluate(config: FewshotConfig) -> dict[str, Any]:
             f"--train-data: the smallest class has {fewest} pictures, fewer than --shots asks for",
             "give more pictures, or fewer shots",
         )
-    score = classifier(trained, names, prompts_for(config), World(config.device).device, config.text_cache)
+    score = classifier(trained, names, prompts_for(config, trained), World(config.device).device, config.text_cache)
     items = labelled_as(names, config, config.data)
     both, answers = encode_labelled(config, trained, items, names, "few shots", encode=with_features(trained, score))
     test, scores = both[:, : -len(names)], both[:, -len(names) :]

@@ -139,7 +139,7 @@ def evaluate(config: OverlapConfig) -> dict[str, Any]:
     shards = config.train_data or tuple(url for url in trained.trained_on if exists(url))
     if not shards:
         raise UserError("--train-data: is needed", "name the shards that the model was trained on")
-    prompts = prompts_for(config)
+    prompts = prompts_for(config, trained)
     items, names = labelled(config, config.data)
     device = World(config.device).device
     score = classifier(trained, names, prompts, device, config.text_cache)

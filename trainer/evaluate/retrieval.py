@@ -16,7 +16,7 @@ from trainer.evaluate.apart import render as render_apart
 from trainer.evaluate.config import RetrievalConfig
 from trainer.evaluate.features import encode_pictures, encode_texts, samples
 from trainer.tokenizer import clean
-from trainer.weights import load_chosen
+from trainer.weights import comparing, load_chosen
 from webimagetext.errors import UserError
 from webimagetext.files import exists
 
@@ -79,6 +79,7 @@ def _texts_of(caption: str, kind: str) -> list[str]:
 def evaluate(config: RetrievalConfig) -> dict[str, Any]:
     """Encodes the pairs and ranks them."""
     trained = load_chosen(config)
+    comparing(trained)
     device = World(config.device).device
     kept, images = encode_pictures(
         trained,

@@ -80,7 +80,7 @@ def evaluate(config: RobustnessConfig) -> dict[str, Any]:
     trained = load_chosen(config)
     others = _others(config.others)
     items, names = labelled(config, config.data)
-    score = classifier(trained, names, prompts_for(config), World(config.device).device, config.text_cache)
+    score = classifier(trained, names, prompts_for(config, trained), World(config.device).device, config.text_cache)
 
     def similarity(items: Sequence[Labelled]) -> tuple[Tensor, Tensor]:
         return encode_labelled(config, trained, items, names, "robustness", encode=score)

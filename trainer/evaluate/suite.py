@@ -4,7 +4,6 @@ In: a trained model, and a folder with a folder for each set (known_sets.py). Ou
 of it, beside chance, with Wilson's interval where it is a share of pictures; and the mean over sets.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -41,7 +40,7 @@ def roc_auc(scores: Tensor, positive: Tensor) -> float:
 def _row(config: SuiteConfig, trained: Trained, found: Found, device: torch.device) -> dict[str, Any]:
     """The figures of one set."""
     pictures, names, theirs = read_set(found, config.limit)
-    prompts: Sequence[str] = prompts_for(config) if config.prompts or config.prompts_file else theirs or PROMPTS
+    prompts = prompts_for(config, trained, theirs or PROMPTS)
     if len(names) < 2:
         raise UserError(f"{found.folder}: has pictures of fewer than two classes")
     score = classifier(trained, names, prompts, device, config.text_cache)

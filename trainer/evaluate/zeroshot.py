@@ -3,7 +3,8 @@ class.
 
 In: a trained model, and a folder with a folder of pictures a class, or shards whose JSON members state a label. Out:
 top-1 and top-5 accuracy and the mean over classes, beside chance. The class vectors are computed once (normalise, mean,
-normalise).
+normalise). A model that predicts texts gives each picture to the class whose prompts, or whose name, it finds most
+likely.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ from trainer.distributed import World
 from trainer.evaluate.config import PromptsConfig, ZeroshotConfig
 from trainer.evaluate.features import encode_texts
 from trainer.evaluate.labelled import encode_labelled, labelled, lines_of
+from trainer.objectives.predictive import Predictive
 from trainer.tensors import digest
 from trainer.weights import Trained, load_chosen
 from webimagetext.errors import UserError
@@ -41,16 +43,23 @@ PROMPTS = (
 TEXTS = 4096  # whose vectors are held at once
 
 
-def prompts_for(config: PromptsConfig) -> Sequence[str]:
-    """The templates to use: those given by themselves and in a file, or else PROMPTS. Raises UserError for one without
-    a place for the name."""
+def prompts_for(config: PromptsConfig, trained: Trained, usual: Sequence[str] = PROMPTS) -> Sequence[str]:
+    """The templates to use: those given by themselves and in a file, or else the ``usual``; the name alone where the
+    model scores names. Raises UserError for one without a place for the name, or that is of no use."""
     given = list(config.prompts)
     if config.prompts_file:
         given += lines_of(config.prompts_file)
     for prompt in given:
         if filled(prompt, "a") == filled(prompt, "b"):
             raise UserError(f"--prompts: '{prompt}' has no place for a name", "write {} where the name belongs")
-    return given or PROMPTS
+    if not isinstance(trained.model, Predictive) or trained.model.by_prompts:
+        return given or usual
+    if given:
+        raise UserError(
+            f"--prompts: a model of --objective {trained.model.objective} scores the words of the names alone",
+            "leave out --prompts and --prompts-file",
+        )
+    return ("{}",)
 
 
 def filled(prompt: str, name: str) -> str:
@@ -90,14 +99,19 @@ def classifier(
 ) -> Callable[[Tensor], Tensor]:
     """What scores normalised images on ``device`` by class: (images, 3, side, side) -> (images, classes)."""
     model = trained.model
-    vectors = class_vectors(trained, names, prompts, device, kept).to(device)
-    return lambda images: model.encode_image(images) @ vectors.T
+    if not isinstance(model, Predictive):
+        vectors = class_vectors(trained, names, prompts, device, kept).to(device)
+        return lambda images: model.encode_image(images) @ vectors.T
+    ids = torch.from_numpy(trained.tokenizer.encode([filled(prompt, name) for name in names for prompt in prompts]))
+    ids = ids.to(device)
+    # A class is as likely as its prompts are together.
+    return lambda images: model.scores(images, ids).view(len(images), len(names), -1).logsumexp(dim=-1)
 
 
 def evaluate(config: ZeroshotConfig) -> dict[str, Any]:
     """Scores the pictures by class, and counts the right ones."""
     trained = load_chosen(config)
-    prompts = prompts_for(config)
+    prompts = prompts_for(config, trained)
     items, names = labelled(config, config.data)
     score = classifier(trained, names, prompts, World(config.device).device, config.text_cache)
     scores, truth = encode_labelled(config, trained, items, names, "zeroshot", encode=score)

@@ -1,83 +1,76 @@
-"""The two towers and the temperature: the model that is trained.
+"""The two towers and the temperature: images and texts as unit vectors of one space.
 
-In: a :class:`ModelSpec`. Out: a module that turns images and token ids into unit vectors of one space. ``build`` makes
+In: a :class:`ModelSpec`. Out: a model for the contrastive loss, or with a bias for the sigmoid loss. ``build`` makes
 one with the published initial values from a seed.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.models.layers import Transformer
-from trainer.models.resnet import ResNet
+from trainer.models.model import Model, Others, initialised
 from trainer.models.spec import MEAN, STD, ModelSpec
-from trainer.models.text import TextTransformer
-from trainer.models.vit import VisionTransformer
+from trainer.models.text import TextTower, TextTransformer
+from trainer.objectives.contrastive import contrastive_loss, sharded_contrastive_loss
+from trainer.objectives.sigmoid import sigmoid_loss
 
 __all__ = ["LOGIT_SCALE_LIMIT", "Clip", "build", "normalise_images", "parameter_count"]
 
 LOGIT_SCALE_LIMIT = math.log(100)
 
 
-class Clip(nn.Module):
+class Clip(Model):
     """``visual`` and ``text`` towers, ``logit_scale`` (its exponential multiplies the similarities) and ``logit_bias``.
 
-    The bias exists for the sigmoid loss only; the published models have none.
+    The bias exists for the sigmoid loss only; the published models have none. Other encoders of texts are subclasses.
     """
 
+    objective = "contrastive"
+    whole_batch = True
+
     def __init__(self, spec: ModelSpec, *, bias: bool = False) -> None:
-        super().__init__()
-        self.spec = spec
-        self.visual: VisionTransformer | ResNet = VisionTransformer(spec) if spec.is_vit else ResNet(spec)
-        self.text = TextTransformer(spec)
+        super().__init__(spec)
+        self.text = self.text_tower(spec)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         self.logit_bias = nn.Parameter(torch.tensor(-10.0)) if bias else None
         if bias:
+            self.objective = "sigmoid"
             nn.init.constant_(self.logit_scale, math.log(10))
+
+    def text_tower(self, spec: ModelSpec) -> TextTower:
+        """The encoder of texts."""
+        return TextTransformer(spec)
 
     def initialise(self) -> None:
         """Draws the published initial values from torch's random generator."""
-        self.visual.initialise()
+        super().initialise()
         self.text.initialise()
-
-    def encode_image(self, images: Tensor) -> Tensor:
-        """Normalised images (batch, 3, side, side) -> unit vectors (batch, embed)."""
-        return F.normalize(self.visual(images), dim=-1)
 
     def encode_text(self, ids: Tensor) -> Tensor:
         """Token ids (batch, length) -> unit vectors (batch, embed)."""
         return F.normalize(self.text(ids), dim=-1)
 
-    def forward(self, images: Tensor, ids: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, images: Tensor, ids: Tensor) -> tuple[Tensor, ...]:
         """The unit vectors of images and of texts."""
         return self.encode_image(images), self.encode_text(ids)
 
-    def set_save_memory(self, on: bool) -> None:
-        """Turns gradient checkpointing of all blocks on or off."""
-        for module in self.modules():
-            if isinstance(module, (ResNet, Transformer)):
-                module.save_memory = on
-
-    def blocks(self) -> Iterator[nn.Module]:
-        """Every residual block of both towers, from the input on: the units in which FSDP shards."""
-        if isinstance(self.visual, VisionTransformer):
-            yield from self.visual.transformer.resblocks
-        else:
-            for stage in (self.visual.layer1, self.visual.layer2, self.visual.layer3, self.visual.layer4):
-                yield from stage
-        yield from self.text.transformer.resblocks
+    def loss(self, found: tuple[Tensor, ...], others: Others, tile: int) -> Tensor:
+        """This process's share of the loss over the pairs of all."""
+        images, texts = found
+        scale, offset = self.logit_scale.exp(), others.rank * len(images)
+        if self.logit_bias is not None:
+            return sigmoid_loss(images, others.gather(texts), scale, self.logit_bias, offset, tile)
+        if others.size == 1:
+            return contrastive_loss(images, texts, scale, tile)
+        return sharded_contrastive_loss(images, texts, others.gather(images), others.gather(texts), scale, offset, tile)
 
 
 def build(spec: ModelSpec, *, seed: int = 0, bias: bool = False) -> Clip:
     """A model with the published initial values, the same for the same seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = Clip(spec, bias=bias)
-        model.initialise()
-    return model
+    return initialised(lambda: Clip(spec, bias=bias), seed)
 
 
 def normalise_images(

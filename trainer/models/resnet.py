@@ -128,3 +128,8 @@ class ResNet(nn.Module):
         """(batch, 3, side, side) -> (batch, embed)."""
         out: Tensor = self.attnpool(self.trunk(images))
         return out
+
+    def with_cells(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What :meth:`forward` gives, and the cells of :meth:`trunk`: (batch, embed), (batch, cells, 32 · width)."""
+        x = self.trunk(images)
+        return self.attnpool(x), x.flatten(2).transpose(1, 2)

@@ -10,10 +10,18 @@ from torch import Tensor, nn
 from trainer.models.layers import Transformer
 from trainer.models.spec import ModelSpec
 
-__all__ = ["TextTransformer"]
+__all__ = ["TextTower", "TextTransformer"]
 
 
-class TextTransformer(nn.Module):
+class TextTower(nn.Module):
+    """What turns token ids (batch, length) into features (batch, embed)."""
+
+    def initialise(self) -> None:
+        """Draws the initial values from torch's random generator."""
+        raise NotImplementedError
+
+
+class TextTransformer(TextTower):
     """The text tower of every published model; parameter names as published."""
 
     def __init__(self, spec: ModelSpec) -> None:

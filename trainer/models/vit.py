@@ -49,8 +49,8 @@ class VisionTransformer(nn.Module):
             nn.init.normal_(parameter, std=scale)
         self.transformer.initialise()
 
-    def trunk(self, images: Tensor) -> Tensor:
-        """The class token after the last norm, before the projection: (batch, width)."""
+    def _tokens(self, images: Tensor) -> Tensor:
+        """The class token and the patches, as the transformer takes them: (batch, 1 + patches, width)."""
         patches = self.conv1(images)
         grid = patches.shape[-1]
         x = patches.flatten(2).transpose(1, 2)
@@ -61,10 +61,20 @@ class VisionTransformer(nn.Module):
             chosen = torch.rand(x.shape[:2], device=x.device).topk(kept, dim=1).indices
             x = x.gather(1, chosen[..., None].expand(-1, -1, x.shape[2]))
         first = (self.class_embedding + positions[0]).to(x.dtype).expand(x.shape[0], 1, -1)
-        x = self.ln_pre(torch.cat([first, x], dim=1))
+        out: Tensor = self.ln_pre(torch.cat([first, x], dim=1))
+        return out
+
+    def trunk(self, images: Tensor) -> Tensor:
+        """The class token after the last norm, before the projection: (batch, width)."""
+        x = self._tokens(images)
         x = self.transformer(x, torch.zeros(x.shape[0], dtype=torch.long, device=x.device), causal=False)
         out: Tensor = self.ln_post(x)
         return out
+
+    def with_cells(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What :meth:`forward` gives, and what each patch has become: (batch, embed), (batch, patches, width)."""
+        x = self.transformer(self._tokens(images), None, causal=False)
+        return self.ln_post(x[:, 0]) @ self.proj, self.ln_post(x[:, 1:])
 
     def forward(self, images: Tensor) -> Tensor:
         """(batch, 3, side, side) -> (batch, embed)."""

@@ -36,12 +36,23 @@ def contrastive_loss(images: Tensor, texts: Tensor, scale: Tensor, tile: int = 2
 
 
 def sharded_contrastive_loss(
-    images: Tensor, texts: Tensor, all_images: Tensor, all_texts: Tensor, scale: Tensor, offset: int, tile: int = 2048
+    images: Tensor,
+    texts: Tensor,
+    all_images: Tensor,
+    all_texts: Tensor,
+    scale: Tensor,
+    offset: int,
+    tile: int = 2048,
+    *,
+    rows_weigh: float = 0.5,
 ) -> Tensor:
-    """One process's share: its n pairs, which are rows ``offset`` … of all N. The mean over processes is the loss."""
+    """One process's share: its n pairs, which are rows ``offset`` … of all N. The mean over processes is the loss.
+
+    ``rows_weigh`` is the weight of the direction from images to texts, the other has what is left to 1.
+    """
     rows = _Rows.apply(images, all_texts, scale, offset, tile)
     columns = _Rows.apply(texts, all_images, scale, offset, tile)
-    loss: Tensor = (rows + columns) / 2
+    loss: Tensor = rows_weigh * rows + (1 - rows_weigh) * columns
     return loss
 
 
