@@ -75,6 +75,7 @@ class Trained:
     step: int
     crop: str  # how pictures are cut for it: "center" or "squash"
     trained_on: tuple[str, ...] = ()  # addresses of its shards, where the checkpoint names them
+    samples: int = 0  # pairs it was trained on, where it is a checkpoint of ours
 
 
 def _found(path: str) -> tuple[str, checkpoint.Checkpoint | None]:
@@ -222,6 +223,7 @@ def load_trained(
         content.step if content else 0,
         found.crop,
         tuple(shard.url for group in shards for shard in group),
+        content.step * int(content.config.get("batch_size", 0)) if content else 0,
     )
 
 

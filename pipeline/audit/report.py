@@ -9,8 +9,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from html import escape
-from importlib import resources
-from string import Template
 from typing import Any
 
 import numpy as np
@@ -21,6 +19,7 @@ from pipeline.audit.queries import asked_in_words
 from pipeline.audit.summary import TOP, Queries, Sample, Summary
 from pipeline.balance.threshold import t_in_words
 from pipeline.reasons import in_words
+from webimagetext.page import page
 
 __all__ = ["render_report"]
 
@@ -42,21 +41,7 @@ def render_report(
         "What was dropped": _dropped(steps, summary),
         "Settings": _settings(settings),
     }
-    present = {title: body for title, body in sections.items() if body}
-    page = Template(resources.files("pipeline.audit").joinpath("report_page.html").read_text(encoding="utf-8"))
-    return page.substitute(
-        title=escape(f"Dataset {name}"),
-        lead=_lead(steps, summary),
-        contents="".join(f'<li><a href="#{_anchor(title)}">{escape(title)}</a></li>' for title in present),
-        sections="\n".join(
-            f'<section id="{_anchor(title)}"><h2>{escape(title)}</h2>\n{body}\n</section>'
-            for title, body in present.items()
-        ),
-    )
-
-
-def _anchor(title: str) -> str:
-    return title.lower().replace(" ", "-")
+    return page(f"Dataset {name}", _lead(steps, summary), sections)
 
 
 def _folded(text: str) -> str:

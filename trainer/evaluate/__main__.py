@@ -1,6 +1,7 @@
 """``python -m trainer.evaluate``: what a trained model can do, beside chance.
 
-In: the name of an evaluation, with its flags. Out: a table, and the figures as JSON with ``--output``.
+In: the name of an evaluation, with its flags. Out: a table, the figures as JSON with ``--output``, and a
+page with a drawing with ``--page``.
 """
 
 import json
@@ -13,11 +14,14 @@ from trainer.evaluate.config import (
     FewshotConfig,
     OverlapConfig,
     ProbeConfig,
+    ReportConfig,
     RetrievalConfig,
     RobustnessConfig,
+    ScalingConfig,
     SuiteConfig,
     ZeroshotConfig,
 )
+from trainer.evaluate.report import report
 from trainer.threads import wait_asleep
 from webimagetext.command import leave, run_command
 from webimagetext.files import write_atomic
@@ -36,8 +40,9 @@ VERBS = {
     "overlap": "the evaluated pictures that were trained on, and what they make of the accuracy",
     "suite": "zero-shot classification on every evaluation set in a folder, in one table",
     "robustness": "accuracy on shifted sets beside that on a base set of the same classes",
+    "scaling": "a power law over runs: the error by compute, samples or parameters",
 }
-CONFIGS: dict[str, type[EvaluateConfig]] = {
+CONFIGS: dict[str, type[ReportConfig]] = {
     "retrieval": RetrievalConfig,
     "zeroshot": ZeroshotConfig,
     "probe": ProbeConfig,
@@ -45,6 +50,7 @@ CONFIGS: dict[str, type[EvaluateConfig]] = {
     "overlap": OverlapConfig,
     "suite": SuiteConfig,
     "robustness": RobustnessConfig,
+    "scaling": ScalingConfig,
 }
 
 
@@ -53,23 +59,28 @@ def main(args: list[str], prog: str = PROG) -> int:
     verb, rest = pop_verb(args, VERBS, prog=prog, about=ABOUT)
     prog = f"{prog} {verb}"
     if rest and not rest[0].startswith("-"):
-        rest = ["--data", *rest]  # `suite FOLDER`, for short
+        rest = ["--runs" if verb == "scaling" else "--data", *rest]  # `suite FOLDER`, for short
     config = parse_flags(CONFIGS[verb], rest, prog=prog)
-    example = "--checkpoint DIR --data 'run/holdout/*.tar'"
-    need(config, "checkpoint", "data", prog=prog, example=example)
-    return in_words(
-        lambda: _evaluate(verb, config), f"give a smaller --batch-size than {config.batch_size}, or --limit"
-    )
+    if isinstance(config, EvaluateConfig):
+        need(config, "checkpoint", "data", prog=prog, example="--checkpoint DIR --data 'run/holdout/*.tar'")
+        memory = f"give a smaller --batch-size than {config.batch_size}, or --limit"
+    else:
+        memory = "give fewer --runs"
+    return in_words(lambda: _evaluate(verb, config), memory)
 
 
-def _evaluate(verb: str, config: EvaluateConfig) -> int:
+def _evaluate(verb: str, config: ReportConfig) -> int:
     wait_asleep()
     evaluation = import_module(f"trainer.evaluate.{verb}")
     figures = evaluation.evaluate(config)
-    print(evaluation.render(figures))
+    table = evaluation.render(figures)
+    print(table)
     if config.output:
         with write_atomic(config.output, "w") as stream:
             json.dump(figures, stream, indent=1)
+    if config.page:
+        with write_atomic(config.page, "w") as stream:
+            stream.write(report(verb, figures, table))
     return 0
 
 

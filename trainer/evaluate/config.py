@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from trainer.config import TrainedConfig
-from webimagetext.ranges import Range
+from webimagetext.ranges import Range, Ranged
 
 __all__ = [
     "EvaluateConfig",
@@ -13,21 +13,31 @@ __all__ = [
     "OverlapConfig",
     "ProbeConfig",
     "PromptsConfig",
+    "ReportConfig",
     "RetrievalConfig",
     "RobustnessConfig",
+    "ScalingConfig",
     "SuiteConfig",
     "ZeroshotConfig",
 ]
 
 
 @dataclass(frozen=True)
-class EvaluateConfig(TrainedConfig):
+class ReportConfig(Ranged):
+    """Where the figures go, beside the terminal."""
+
+    output: str = ""
+    """A JSON file for the figures."""
+    page: str = ""
+    """An HTML file for the table and a drawing."""
+
+
+@dataclass(frozen=True)
+class EvaluateConfig(ReportConfig, TrainedConfig):
     """What every evaluation needs."""
 
     data: tuple[str, ...] = ()
     """What to evaluate on: patterns of shards, or for zeroshot also a folder with one folder of pictures a class."""
-    output: str = ""
-    """A JSON file for the figures."""
     batch_size: Annotated[int, Range(1)] = 64
     """Pictures or texts at a time."""
     limit: Annotated[int, Range(0)] = 0
@@ -139,3 +149,18 @@ class OverlapConfig(ZeroshotConfig):
     altered: bool = True
     """Altered copies count too: mirrored, cropped by up to a tenth of a side, framed, marked. Not where --distance is
     -1."""
+
+
+@dataclass(frozen=True)
+class ScalingConfig(ReportConfig):
+    """Fits a power law over runs: how the error falls with the compute, the samples or the parameters."""
+
+    runs: tuple[str, ...] = ()
+    """Files that --output wrote, or folders of runs that were trained with --evaluate-every; three or more."""
+    by: Literal["compute", "samples", "parameters"] = "compute"
+    """Operations of the training, its pairs, or the size of the model."""
+    figure: str = "top1"
+    """What 1 is the best of: a figure of the files, such as top1, mean_per_class, mean (of a suite) or
+    image_to_text.1."""
+    floor: bool = False
+    """Fits a constant too, below which the error doesn't fall; needs four runs."""

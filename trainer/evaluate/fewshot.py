@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from trainer.distributed import World
+from trainer.evaluate.about import about
 from trainer.evaluate.config import FewshotConfig
 from trainer.evaluate.features import with_features
 from trainer.evaluate.labelled import encode_labelled, labelled_as
@@ -73,8 +74,7 @@ def evaluate(config: FewshotConfig) -> dict[str, Any]:
         curve.append({"shots": shots, "top1": mean, "lowest": min(found), "highest": max(found)})
     goal = accuracy(scores, answers)["top1"]
     return {
-        "checkpoint": trained.origin,
-        "step": trained.step,
+        **about(trained),
         "images": len(test),
         "classes": len(names),
         "draws": config.draws,

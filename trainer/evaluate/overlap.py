@@ -20,6 +20,7 @@ from pipeline.dedup.evaluation import EVALUATION, EvaluationSet, fingerprint
 from pipeline.hashing import hash_numbers
 from trainer.data.sources import Library, Shard
 from trainer.distributed import World
+from trainer.evaluate.about import about
 from trainer.evaluate.config import OverlapConfig
 from trainer.evaluate.features import encode_pictures
 from trainer.evaluate.intervals import at_least, clopper_pearson
@@ -156,8 +157,7 @@ def evaluate(config: OverlapConfig) -> dict[str, Any]:
         if partner
     ]
     figures: dict[str, Any] = {
-        "checkpoint": trained.origin,
-        "step": trained.step,
+        **about(trained),
         "images": len(kept),
         "classes": len(names),
         "trained_on": both.trained_on,

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from trainer.evaluate.about import about
 from trainer.evaluate.config import LabelledConfig, ProbeConfig
 from trainer.evaluate.labelled import encode_labelled, labelled, labelled_as
 from trainer.evaluate.logistic import best_strength, fit
@@ -67,8 +68,7 @@ def evaluate(config: ProbeConfig) -> dict[str, Any]:
     classifier = fit(features, truth, len(names), strength, iterations=config.iterations)
     test, answers = features_of(config, config.data, names, trained, "probe")
     return {
-        "checkpoint": trained.origin,
-        "step": trained.step,
+        **about(trained),
         "images": len(test),
         "fitted_to": len(features),
         "chosen_by": held,

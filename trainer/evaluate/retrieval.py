@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trainer.distributed import World
+from trainer.evaluate.about import about
 from trainer.evaluate.apart import apart, hashes_in, hashes_of
 from trainer.evaluate.apart import render as render_apart
 from trainer.evaluate.config import RetrievalConfig
@@ -101,8 +102,7 @@ def evaluate(config: RetrievalConfig) -> dict[str, Any]:
     image, text = torch.tensor(pairs).T
     texts = encode_texts(trained, list(number), device=device, batch_size=config.batch_size)
     figures: dict[str, Any] = {
-        "checkpoint": trained.origin,
-        "step": trained.step,
+        **about(trained),
         "images": len(kept),
         "texts": len(number),
     }

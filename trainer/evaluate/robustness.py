@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from trainer.distributed import World
+from trainer.evaluate.about import about
 from trainer.evaluate.config import RobustnessConfig
 from trainer.evaluate.intervals import wilson
 from trainer.evaluate.labelled import Labelled, encode_labelled, labelled, labelled_as
@@ -96,8 +97,7 @@ def evaluate(config: RobustnessConfig) -> dict[str, Any]:
         row["effective"] = effective(row["base"]["top1"], row["top1"], row["images"], known)
         rows.append(row)
     return {
-        "checkpoint": trained.origin,
-        "step": trained.step,
+        **about(trained),
         **among(base, truth, range(len(names))),
         "classes": len(names),
         "others": len(others),

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from trainer.distributed import World
+from trainer.evaluate.about import about
 from trainer.evaluate.config import SuiteConfig
 from trainer.evaluate.features import encode_pictures
 from trainer.evaluate.intervals import wilson
@@ -95,8 +96,7 @@ def evaluate(config: SuiteConfig) -> dict[str, Any]:
     if not rows:
         raise UserError(f"{config.data[0]}: none of the sets can be evaluated: {left_out[0]['why']}")
     return {
-        "checkpoint": trained.origin,
-        "step": trained.step,
+        **about(trained),
         "sets": rows,
         "left_out": left_out,
         "mean": sum(row["value"] for row in rows) / len(rows),

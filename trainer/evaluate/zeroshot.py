@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainer.distributed import World
+from trainer.evaluate.about import about
 from trainer.evaluate.config import PromptsConfig, ZeroshotConfig
 from trainer.evaluate.features import encode_texts
 from trainer.evaluate.labelled import encode_labelled, labelled, lines_of
@@ -116,8 +117,7 @@ def evaluate(config: ZeroshotConfig) -> dict[str, Any]:
     score = classifier(trained, names, prompts, World(config.device).device, config.text_cache)
     scores, truth = encode_labelled(config, trained, items, names, "zeroshot", encode=score)
     return {
-        "checkpoint": trained.origin,
-        "step": trained.step,
+        **about(trained),
         "images": len(scores),
         "classes": len(names),
         "prompts": len(prompts),

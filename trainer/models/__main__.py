@@ -31,25 +31,20 @@ class ListConfig(Ranged):
 def describe(name: str) -> dict[str, Any]:
     """Counts one model without allocating it: a multiplication and an addition are two operations."""
     import torch
-    from torch.utils.flop_counter import FlopCounterMode
 
     from trainer.models.clip import Clip, parameter_count
+    from trainer.models.count import operations
     from trainer.models.spec import find_spec
 
     spec = find_spec(name)
     with torch.device("meta"):
         model = Clip(spec)
-        counter = FlopCounterMode(display=False)
-        with counter, torch.no_grad():
-            model.visual.eval()(torch.empty(1, 3, spec.image_size, spec.image_size))
-        image = counter.get_total_flops()
-        with counter, torch.no_grad():
-            model.text(torch.zeros(1, spec.context_length, dtype=torch.long))
+    image, text = operations(spec)
     return {
         "name": name,
         "parameters": parameter_count(model),
         "gflops_image": round(image / 1e9, 2),
-        "gflops_text": round(counter.get_total_flops() / 1e9, 2),
+        "gflops_text": round(text / 1e9, 2),
         "resolution": spec.image_size,
         "embed": spec.embed_dim,
         "learning_rate": spec.learning_rate,
