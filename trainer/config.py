@@ -189,7 +189,25 @@ class OutputConfig(Ranged):
 
 
 @dataclass(frozen=True)
-class RunConfig(OutputConfig, OptimConfig, ObjectiveConfig, ModelConfig, DataConfig):
+class DuringConfig(Ranged):
+    """What the model is evaluated on while it is trained; the first process does it, and the others wait."""
+
+    evaluate_every: Annotated[int, FREE, Range(0)] = 0
+    """Steps between two evaluations on the sets below, with one after the last step; 0: none."""
+    evaluate_retrieval: Annotated[tuple[str, ...], FREE] = ()
+    """Patterns of held-out shards, for recall both ways."""
+    evaluate_zeroshot: Annotated[tuple[str, ...], FREE] = ()
+    """Pictures with classes, for zero-shot accuracy: a folder with one folder of pictures a class, or patterns of
+    shards with a label."""
+    evaluate_classes: Annotated[str, FREE] = ""
+    """A text file with one class name a line for --evaluate-zeroshot; left out: the folders' names, or the labels that
+    occur."""
+    evaluate_limit: Annotated[int, FREE, Range(0)] = 1000
+    """At most so many pictures of each of them; they are read once and held; 0: all."""
+
+
+@dataclass(frozen=True)
+class RunConfig(DuringConfig, OutputConfig, OptimConfig, ObjectiveConfig, ModelConfig, DataConfig):
     """Trains CLIP on image-text shards.
 
     One process: python -m trainer.run … Several: torchrun --nproc-per-node=N -m trainer.run …

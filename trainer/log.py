@@ -71,7 +71,8 @@ class Log:
             self._wandb = wandb
 
     def event(self, kind: str, **values: Any) -> None:
-        """Writes one event; numbers of a "step" event also go to the boards."""
+        """Writes one event; numbers of a "step" or "evaluation" also go to the boards, those of the latter with that
+        word in front."""
         with self._lock:
             if self._file is not None:
                 line = json.dumps({"event": kind, "time": round(time.time(), 3), **values})
@@ -80,14 +81,31 @@ class Log:
                     self._file.flush()
                 if self._url and kind in SENT_AT:
                     self._send()
-            if kind == "step":
-                step = values["step"]
-                numbers = {name: value for name, value in values.items() if isinstance(value, (int, float))}
+            if kind in ("step", "evaluation"):
+                step, front = values["step"], "" if kind == "step" else f"{kind}/"
+                numbers = {f"{front}{name}": value for name, value in values.items() if isinstance(value, (int, float))}
                 if self._board is not None:
                     for name, value in numbers.items():
                         self._board.add_scalar(name, value, step)
                 if self._wandb is not None:
                     self._wandb.log(numbers, step=step)
+
+    def events(self) -> list[dict[str, Any]]:
+        """All that this run has logged, over all of its calls; lines that were cut are left out."""
+        with self._lock:
+            if self._file is None:
+                return []
+            if self._url:
+                self._file.seek(0)
+                lines = self._file.readlines()  # leaves the file's end as the place to write
+            else:
+                with open(self._path, encoding="utf-8") as stream:
+                    lines = stream.readlines()
+        found = []
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+        return [event for event in found if isinstance(event, dict)]
 
     def _send(self) -> None:
         """Writes the whole log to its place on an object store."""

@@ -3,10 +3,11 @@
 In: a model and an :class:`OptimConfig`. Out: an optimizer whose learning rates :func:`set_rates` sets before each step.
 """
 
+import contextlib
 import math
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -105,6 +106,16 @@ class Average:
                 self.values[name].lerp_(value.float(), 1 - self.decay)
             else:
                 self.values[name].copy_(value)
+
+    @contextlib.contextmanager
+    def put_into(self, model: nn.Module) -> Iterator[None]:
+        """The model with the average for its weights, for as long as this is open."""
+        own = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        model.load_state_dict(self.values)
+        try:
+            yield
+        finally:
+            model.load_state_dict(own)
 
     def load(self, values: Mapping[str, Tensor]) -> None:
         """Takes up a stored average."""

@@ -56,6 +56,8 @@ def check(config: RunConfig, world: World) -> ModelSpec:
         raise UserError("--loader webdataset knows neither --source-weights nor --sample-by", "use --loader indexed")
     if config.parallel == "fsdp" and config.ema:
         raise UserError("--ema is not offered with --parallel fsdp", "use --parallel ddp")
+    if config.parallel == "fsdp" and config.evaluate_every and world.size > 1:
+        raise UserError("--evaluate-every is not offered with --parallel fsdp", "evaluate its checkpoints")
     return spec
 
 

@@ -1,8 +1,8 @@
 """The training loop: batches to gradients to steps, with checkpoints, a log, a progress line, and an orderly stop.
 
-In: a :class:`RunConfig`. Out: checkpoints, ``tokenizer.json``, ``config.toml``, ``log.jsonl`` and at the end
-``summary.json`` in the output folder. A signal (SIGTERM, Ctrl-C), the time limit or the last step ends the loop; each
-of them saves first.
+In: a :class:`RunConfig`. Out: checkpoints, ``tokenizer.json``, ``config.toml``, ``log.jsonl``, ``report.html`` and at
+the end ``summary.json`` in the output folder. A signal (SIGTERM, Ctrl-C), the time limit or the last step ends the
+loop; each of them saves first.
 """
 
 import contextlib
@@ -24,11 +24,14 @@ from trainer.config import RunConfig
 from trainer.data.loader import Batch, Loader
 from trainer.data.portable import PortableLoader
 from trainer.distributed import World
+from trainer.evaluate.during import During, in_words
 from trainer.guard import IN_A_ROW, Guard, Seen
 from trainer.hold import Hold
 from trainer.log import Log, Watch
 from trainer.models.clip import parameter_count
+from trainer.models.count import training_operations
 from trainer.optim import Average, clamp_scale, make_optimizer, scale_of, set_rates, share_of_peak
+from trainer.report import render_run
 from trainer.resume import Beginning, begin
 from trainer.setup import make_keys, make_model, make_tokenizer, precision, set_phase
 from trainer.state import collect, restore
@@ -69,6 +72,8 @@ class Run:
         self.statistics = [buffer for norm in norms for buffer in norm.buffers()]
         self.stepper = Stepper(self.model, self.module, config, world, self.dtype, self.scaler, config.seed)
         self.rate = self.spec.learning_rate if config.learning_rate is None else config.learning_rate
+        self.during: During | None = None
+        world.first(self.make_during)
         self.log = Log(config, world.is_first)
         self.saved = time.monotonic()
 
@@ -126,6 +131,8 @@ class Run:
                         bar.note = self.report(watch)
                     if self.is_save_due():
                         self.save()
+                    if self.is_evaluation_due():
+                        self.world.first(self.evaluate)
         finally:
             loader.close()
             watch.close()
@@ -239,6 +246,35 @@ class Run:
         url = checkpoint.write(self.config.output, state, self.config.keep, good)
         self.log.event("checkpoint", step=self.step, file=url)
 
+    def make_during(self) -> None:
+        """Reads what the model is evaluated on, where that is asked for; by the first process alone."""
+        if self.config.evaluate_every:
+            self.during = During(self.config, self.model, self.tokenizer, self.world.device)
+
+    def is_evaluation_due(self) -> bool:
+        """Whether an evaluation belongs here."""
+        every = self.config.evaluate_every
+        return bool(every) and (self.step % every == 0 or self.step == self.total)
+
+    def evaluate(self) -> None:
+        """Evaluates and logs the weights that a checkpoint would be used with: the average, where there is one."""
+        assert self.during is not None
+        with self.average.put_into(self.model) if self.average is not None else contextlib.nullcontext():
+            figures = self.during()
+        samples = self.step * self.config.batch_size
+        compute = training_operations(self.spec, samples)
+        self.log.event(
+            "evaluation", step=self.step, samples=samples, compute=compute, parameters=self.parameters, **figures
+        )
+        self.world.say(f"step {self.step:,}: {in_words(figures)}")
+        self.write_page()
+
+    def write_page(self) -> None:
+        """Writes the curves so far."""
+        name = self.config.output.rstrip("/").rpartition("/")[2]
+        with write_atomic(join(self.config.output, "report.html"), "w") as stream:
+            stream.write(render_run(name, self.log.events(), to_toml(self.config)))
+
     def report(self, watch: Watch) -> str:
         """Logs the step's figures and returns them as a note for the progress line."""
         newest = self.guard.newest()
@@ -297,6 +333,8 @@ class Run:
         """Says, logs and writes down how it ended. Returns the exit status."""
         faults, names = sum(self.dataset.faults.values()), self.dataset.fault_names
         self.log.event("end", reason=ending, step=self.step, faults=faults, examples=names[:20])
+        if self.world.is_first:
+            self.write_page()
         if faults:
             self.world.say(f"{faults:,} samples or shards were not as they should be, e.g. {names[0]}")
         if ending.startswith("SIG"):

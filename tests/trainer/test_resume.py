@@ -322,6 +322,7 @@ def test_no_setting_is_free_that_moves_a_sample_or_a_weight() -> None:
         ),
         *("output", "resume", "checkpoint_steps", "checkpoint_minutes", "keep", "log_steps", "tensorboard", "wandb"),
         *("preset", "config", "parallel", "device"),
+        *("evaluate_every", "evaluate_retrieval", "evaluate_zeroshot", "evaluate_classes", "evaluate_limit"),
     }
     ahead = {name for name, found in marks.items() if AHEAD in found}
     assert {"accumulate", "learning_rate", "steps", "epochs", "max_seconds", "precision", "patch_dropout"} <= ahead

@@ -23,7 +23,7 @@ from trainer.weights import Trained, comparing
 from webimagetext.foreign import shown
 from webimagetext.progress import Progress
 
-__all__ = ["encode_pictures", "encode_texts", "samples", "with_features"]
+__all__ = ["Stored", "encode_pictures", "encode_texts", "samples", "with_features"]
 
 Item = TypeVar("Item")
 Stored = tuple[bytes, str, dict[str, Any]]  # picture, caption, metadata

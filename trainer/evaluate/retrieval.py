@@ -5,6 +5,7 @@ the same caption count as one text: any of its images is a right answer, so a mo
 captions. And how far the pictures are from those trained on (apart.py).
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -15,13 +16,13 @@ from trainer.evaluate.about import about
 from trainer.evaluate.apart import apart, hashes_in, hashes_of
 from trainer.evaluate.apart import render as render_apart
 from trainer.evaluate.config import RetrievalConfig
-from trainer.evaluate.features import encode_pictures, encode_texts, samples
+from trainer.evaluate.features import Stored, encode_pictures, encode_texts, samples
 from trainer.tokenizer import clean
-from trainer.weights import comparing, load_chosen
+from trainer.weights import Trained, comparing, load_chosen
 from webimagetext.errors import UserError
 from webimagetext.files import exists
 
-__all__ = ["evaluate", "recalls", "render"]
+__all__ = ["compare", "evaluate", "recalls", "render"]
 
 RANKS = (1, 5, 10)
 CELLS = 1 << 24  # similarities at once
@@ -77,36 +78,43 @@ def _texts_of(caption: str, kind: str) -> list[str]:
     return list(dict.fromkeys(text for text in found if text)) or [""]
 
 
+def compare(
+    trained: Trained,
+    pairs: Iterable[Stored],
+    device: torch.device,
+    *,
+    crop: str = "auto",
+    batch_size: int = 64,
+    captions: str = "text",
+    label: str = "retrieval",
+) -> tuple[list[Stored], dict[str, Any]]:
+    """The pairs whose pictures could be read, and the figures of their retrieval. Raises UserError for fewer than
+    two."""
+    kept, images = encode_pictures(
+        trained, pairs, lambda item: item[0], device=device, crop=crop, batch_size=batch_size, label=label
+    )
+    if len(kept) < 2:
+        raise UserError("retrieval: there are fewer than two readable pairs")
+    number: dict[str, int] = {}
+    numbers = [
+        (index, number.setdefault(text, len(number)))
+        for index, (_, caption, _) in enumerate(kept)
+        for text in _texts_of(caption, captions)
+    ]
+    image, text = torch.tensor(numbers).T
+    texts = encode_texts(trained, list(number), device=device, batch_size=batch_size)
+    return kept, {"images": len(kept), "texts": len(number), **recalls(images, texts, image, text)}
+
+
 def evaluate(config: RetrievalConfig) -> dict[str, Any]:
     """Encodes the pairs and ranks them."""
     trained = load_chosen(config)
     comparing(trained)
-    device = World(config.device).device
-    kept, images = encode_pictures(
-        trained,
-        samples(config.data, config.limit),
-        lambda item: item[0],
-        device=device,
-        crop=config.crop,
-        batch_size=config.batch_size,
-        label="retrieval",
-    )
-    if len(kept) < 2:
-        raise UserError(f"{', '.join(config.data)}: holds fewer than two readable pairs")
-    number: dict[str, int] = {}
-    pairs = [
-        (index, number.setdefault(text, len(number)))
-        for index, (_, caption, _) in enumerate(kept)
-        for text in _texts_of(caption, config.captions)
-    ]
-    image, text = torch.tensor(pairs).T
-    texts = encode_texts(trained, list(number), device=device, batch_size=config.batch_size)
-    figures: dict[str, Any] = {
-        **about(trained),
-        "images": len(kept),
-        "texts": len(number),
-    }
-    figures |= recalls(images, texts, image, text)
+    kept, found = compare(
+        trained, samples(config.data, config.limit), World(config.device).device, crop=config.crop,
+        batch_size=config.batch_size, captions=config.captions,
+    )  # fmt: skip
+    figures: dict[str, Any] = {**about(trained), **found}
     shards = config.train_data or tuple(url for url in trained.trained_on if exists(url))
     if shards:
         hashes, _ = hashes_in(shards)
