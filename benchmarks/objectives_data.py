@@ -21,9 +21,11 @@ from pipeline.hashing import hash64
 from trainer.data.images import evaluated
 from webimagetext.errors import UserError
 
-__all__ = ["Photos", "photos"]
+__all__ = ["PICTURE", "ROOM", "SIDE", "Photos", "photos"]
 
 HERE = Path(__file__).parents[2] / "shared" / "data" / "classification" / "grocery_store_81.tar"
+SIDE, ROOM = 32, 6  # pixels of a crop, and those that it may move by
+PICTURE = SIDE + ROOM
 Pixels = npt.NDArray[np.uint8]
 Read = Callable[[str], bytes]
 

@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from trainer.config import OptimConfig
 from trainer.distributed import World
 from trainer.models.spec import ModelSpec
 from trainer.objectives import augment
 from trainer.objectives.augment import altered
 from trainer.objectives.kinds import initial
+from trainer.optim import make_optimizer
 
 SPEC = ModelSpec(16, 32, 2, 32, 2, 8, text_width=32, text_heads=2, text_layers=1, context_length=12, vocab_size=30)
 IDS = torch.tensor([[28, 3, 4, 29, 0], [28, 5, 29, 0, 0], [28, 6, 3, 7, 29], [28, 8, 8, 29, 0]])
@@ -161,3 +163,25 @@ def test_each_picture_is_altered_by_its_own_draws() -> None:
     assert torch.equal(model.eval().prepare(images), images)
     assert torch.equal(initial("contrastive", SPEC).train().prepare(images), images)
     assert F.mse_loss(first.mean(dim=(1, 2)), images.float().mean(dim=(1, 2))) > 1
+
+
+def test_the_rate_of_a_head_is_whole_and_that_of_an_input_is_not() -> None:
+    def factors(objective: str) -> dict[str, float]:
+        model = initial(objective, SPEC, keys=torch.tensor([3 * 30 + 4]))
+        groups = make_optimizer(model, OptimConfig(layer_decay=0.5)).param_groups
+        named = {id(parameter): name for name, parameter in model.named_parameters()}
+        return {named[id(parameter)]: group["factor"] for group in groups for parameter in group["params"]}
+
+    for objective in ("bag-of-words", "ngram"):
+        assert factors(objective)["head.weight"] == 1
+        assert factors(objective)["visual.proj"] == 1
+        assert factors(objective)["visual.conv1.weight"] == 0.5**3  # two blocks behind it
+    found = factors("convirt")
+    assert {found[f"{side}_head.{layer}.weight"] for side in ("image", "text") for layer in (0, 2)} == {1}
+    assert found["text.token_embedding.weight"] == 0.5**2 and "logit_scale" not in found
+    found = factors("contrastive-bow")
+    assert (found["text.token_embedding.weight"], found["text.text_projection.weight"]) == (0.5, 1)
+    found = factors("caption")
+    assert found["text.ln_final.weight"] == 1
+    assert found["text.transformer.resblocks.0.ln_1.weight"] == 0.5
+    assert found["text.cells_projection.weight"] == found["text.token_embedding.weight"] == 0.5**2
