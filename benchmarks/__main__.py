@@ -37,6 +37,7 @@ BENCHMARKS = {
     "curate-stage": "the same as a whole stage, with its workers and all its tables",
     "shuffle": "rows cut into few and very many parts",
     "checksums": "what is read held against its checksum, and not",
+    "remove": "samples taken out of finished shards",
     "loader": "training samples read from shards",
     "step": "one training step of the model",
     "loss": "the contrastive loss at a large batch",

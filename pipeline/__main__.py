@@ -31,6 +31,7 @@ VERBS = {
     "report": "write funnel.json, report.html, the dataset card and croissant.json",
     "plan": "tell what a run is going to bring, take and cost, asking no site for anything",
     "explain": "tell the story of a pair, by its address or key: kept, or dropped where and why",
+    "remove": "take pairs out of finished shards, and keep them out",
     "check": "prove that all files of a run, or of shards, are what was written",
 }
 # The tables of options that a verb goes by, shown first.
@@ -130,11 +131,17 @@ def _split(
     return words, from_toml(RunConfig, words.files[0]) if words.files else RunConfig()
 
 
+def _without_beam(args: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words before a bare --, and those after it, which are Beam's."""
+    words = list(args)
+    if "--" not in words:
+        return words, []
+    cut = words.index("--")
+    return words[:cut], words[cut + 1 :]
+
+
 def _run_stages(verb: str, args: Sequence[str], prog: str) -> int:
-    words, options = list(args), []
-    if "--" in words:
-        cut = words.index("--")
-        words, options = words[:cut], words[cut + 1 :]
+    words, options = _without_beam(args)
     given, config = _split(RunFlags(), verb, words, prog, beam=True)
     flags = given.apply(RunFlags(config=config))
     _need_output(flags.output, given.prog)
@@ -195,6 +202,12 @@ def _explain(args: Sequence[str], prog: str) -> int:
     return explain_asked(args, prog)
 
 
+def _remove(args: Sequence[str], prog: str) -> int:
+    from pipeline.removing.command import remove_listed
+
+    return remove_listed(args, prog)
+
+
 def _check(args: Sequence[str], prog: str) -> int:
     prog, usage = f"{prog} check", "FOLDER [options]"
     about = (
@@ -212,13 +225,23 @@ def _check(args: Sequence[str], prog: str) -> int:
     return run_check(words.files[0], flags.sample, flags.readers, flags.note, flags.json)
 
 
+# The verbs that are no stages of a run.
+OWN = {
+    "init": _init,
+    "rules": _try_rules,
+    "plan": _plan,
+    "explain": _explain,
+    "remove": _remove,
+    "check": _check,
+}
+
+
 def main(args: Sequence[str] | None = None, prog: str = PROG) -> int:
     """Runs one command line, typed after ``prog``; returns the exit status."""
 
     def command() -> int:
         verb, rest = pop_verb(sys.argv[1:] if args is None else args, VERBS, prog=prog, about=ABOUT)
-        own = {"init": _init, "rules": _try_rules, "plan": _plan, "check": _check, "explain": _explain}
-        return own[verb](rest, prog) if verb in own else _run_stages(verb, rest, prog)
+        return OWN[verb](rest, prog) if verb in OWN else _run_stages(verb, rest, prog)
 
     return run_command(command)
 

@@ -39,7 +39,7 @@ class Reason(NamedTuple):
 # Of pairs that were drawn, in the order of the flow.
 CAUSES = (
     *("dead links", "refused", "not reached", "bad pictures"),
-    *("image rules", "scores", "evaluation sets", "duplicates", "other rules"),
+    *("image rules", "scores", "evaluation sets", "duplicates", "other rules", "taken out"),
 )
 PASSING = Reason("asking", "dead links", "fetch.retry_failed", may_pass=True)
 DEAD = Reason("asking", "dead links")
@@ -96,6 +96,7 @@ _REASONS = {
     "not_drawn": Reason("balance", setting="balance.t"),
     NOT_REACHED: Reason("join", "not reached", "fetch.max_hours", may_pass=True),
     "not_fetched": Reason("join", "not reached"),
+    "removed": Reason("join", "taken out"),
     "hash_mismatch": Reason("package", "bad pictures", "extract.verify_hash"),
     "small_image": Reason("package", "image rules", "package.rules.min_side"),
     "bad_aspect_ratio": Reason("package", "image rules", "package.rules.max_aspect_ratio"),

@@ -26,14 +26,15 @@ from pipeline.keeping.step import (
     settings_of,
 )
 from pipeline.match.own_list import with_query_list
+from pipeline.removing.pending import is_pending, refuse_pending
 from pipeline.stages import balance, captions, evaluation, extract, fetch, holdout, join, languages, match, shards
 from webimagetext import files
 from webimagetext.errors import UserError
 from webimagetext.lock import locked
-from webimagetext.settings import to_toml
+from webimagetext.settings import from_toml, to_toml
 from webimagetext.temporary import remove_temporary
 
-__all__ = ["run_steps_of", "run_verb", "steps_of"]
+__all__ = ["run_steps_of", "run_verb", "steps_of", "steps_on"]
 
 TRIES = 3  # of a run that finds damaged files: a disk that spoils what is written is not worth more
 STAGES = (extract, captions, languages, match, balance, fetch, evaluation, join, holdout, shards)
@@ -43,6 +44,16 @@ def steps_of(run: RunFolder, config: RunConfig) -> list[Step]:
     """Every step of a run, in order."""
     steps = [stage.step(run, config) for stage in STAGES]
     return [step for step in steps if step is not None]
+
+
+def steps_on(run: RunFolder) -> list[Step]:
+    """The steps of a run for the configuration that it was last run with; none where that is not there."""
+    if not files.exists(run.config):
+        return []
+    config = _settled(run, from_toml(RunConfig, run.config))
+    if files.exists(run.own_queries):
+        config = dataclasses.replace(config, queries=run.own_queries)
+    return steps_of(run, config)
 
 
 def _is_extracted(run: RunFolder, config: RunConfig) -> bool:
@@ -72,7 +83,7 @@ def run_steps_of(verb: str, output: str, config: RunConfig, options: Sequence[st
         except UserError as error:
             # Before it has begun, nobody knows whether a store can be asked at all.
             asked = begun.is_set() or not files.is_url(run.root)
-            if not left or not asked or not _is_damaged(run, config):
+            if not left or not asked or is_pending(run.root) or not _is_damaged(run, config):
                 raise
             with locked(run.root, f"`{verb}`"):
                 steps = steps_of(run, _settled(run, config))
@@ -131,6 +142,7 @@ def _run_once(
     config = settled()
     with locked(run.root, f"`{verb}`"):
         begun.set()
+        refuse_pending(run.root)
         if not files.is_url(run.root):
             remove_temporary(run.root)  # what a killed run was writing
         steps = steps_of(run, config)

@@ -26,6 +26,7 @@ COMMANDS = {
     "package": ("filter the images, shuffle, and write the shards", PIPELINE),
     "report": ("write funnel.json, report.html, the dataset card and croissant.json", PIPELINE),
     "explain": ("tell the story of a pair: kept, or dropped where and why", PIPELINE),
+    "remove": ("take pairs out of finished shards, and keep them out", PIPELINE),
     "check": ("prove that all files of a run, or of shards, are what was written", PIPELINE),
     "plan": ("tell what a run is going to bring, take and cost, asking no site", PIPELINE),
     "rules": ("show what each text rule would drop, writing nothing", PIPELINE),

@@ -17,6 +17,8 @@ from pipeline.keeping.damage import damaged
 from pipeline.keeping.folder import MANIFEST_FILE, OPEN_FILE, SUCCESS_FILE, RunFolder
 from pipeline.keeping.manifest import manifest_digest, read_made
 from pipeline.keeping.vouched import STARTED_FILE
+from pipeline.removing.found import hits_in, stems_of
+from pipeline.removing.tombstones import tombstones_of
 from webimagetext import files
 from webimagetext.errors import UserError
 from webimagetext.foreign import shown
@@ -88,9 +90,20 @@ def check_folder(folder: str, sample: int = 0, *, readers: bool = True, note: bo
         checked.samples += found.samples
         if readers and not found.findings:
             checked.findings += [Finding(prefix + name, problem) for name, problem in check_readers(shards, found.tars)]
+        if not found.findings:
+            checked.findings += [Finding(f"{prefix}{name}", problem) for name, problem in _taken_out(root, shards)]
     if is_run and note:
         _note(root, checked.findings)
     return checked
+
+
+def _taken_out(root: str, shards: str) -> Iterator[tuple[str, str]]:
+    """(file, problem) for each shard that holds a pair under a tombstone."""
+    if stones := tombstones_of([root]):
+        for stem in stems_of(shards):
+            if back := hits_in(shards, stem, stones):
+                ending = ".tar" if files.exists(files.join(shards, f"{stem}.tar")) else ".parquet"
+                yield f"{stem}{ending}", f"it holds {len(back):,} pairs that were taken out"
 
 
 def _unfinished(seen: Seen) -> Iterator[str]:

@@ -22,7 +22,7 @@ from pipeline.explaining.story import Drawn, Outcome, Source, Story
 from pipeline.image.config import ImageRulesConfig
 from pipeline.image.rules import image_rules
 from pipeline.keeping.folder import RunFolder, key_of
-from pipeline.keeping.manifest import is_complete, read_made, read_table
+from pipeline.keeping.manifest import is_complete, read_made, read_table, stored_settings
 from pipeline.read.choose import choose, words_in
 from pipeline.read.crawls import current_crawl, round_folder
 from pipeline.read.noted import input_of
@@ -62,10 +62,7 @@ class _Telling:
     @cached_property
     def settings(self) -> Row:
         """The settings of all steps, a later step's word counting."""
-        found: Row = {}
-        for name in CONFIG_STEPS:
-            found |= (read_made(self.run.path(name)) or {}).get("settings", {})
-        return found
+        return stored_settings(map(self.run.path, CONFIG_STEPS))
 
     @cached_property
     def plan(self) -> Plan | None:
@@ -83,7 +80,8 @@ class _Telling:
         urls = [] if keys else list(dict.fromkeys([asked, picture_url(asked) or asked, spelling(asked)]))
         pairs = {int(key, 16) for key in keys}
         candidates = {row["pair_id"]: row for row in find_rows(self.run.candidates, pair_id=pairs, url=urls)}
-        ledger = [row for stage in _STAGES for row in find_rows(self.run.rejects(stage), key=[*keys, *urls], url=urls)]
+        known = [*keys, *urls, *map(key_of, candidates)]
+        ledger = [row for stage in _STAGES for row in find_rows(self.run.rejects(stage), key=known, url=urls)]
         of_pairs: dict[str, list[Row]] = {key_of(pair): [] for pair in candidates}
         lone = []
         for row in ledger:

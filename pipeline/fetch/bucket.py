@@ -136,7 +136,8 @@ class Bucket:
 
     ``until``: seconds of the epoch, from which on nobody is asked any more. ``allowance``: which addresses may be asked
     for, and how much they may bring. ``seconds``: the time of each host, by default that of a round; ``behind``: how
-    many more of a host's addresses come in a later bucket; ``news`` is set when the bucket is over.
+    many more of a host's addresses come in a later bucket; ``news`` is set when the bucket is over; ``removed`` are the
+    SHA-256 of pictures that were taken out, and are not stored.
     """
 
     def __init__(
@@ -154,10 +155,11 @@ class Bucket:
         seconds: float | None = None,
         behind: int = 0,
         news: threading.Event | None = None,
+        removed: frozenset[str] = frozenset(),
     ) -> None:
         self._shared, self._http, self._image = shared, http, image
         self._seconds = fetch.round_seconds if seconds is None else seconds
-        self._behind, self._news = behind, news or threading.Event()
+        self._behind, self._news, self._removed = behind, news or threading.Event(), removed
         self._progress = progress
         self._threads = _decoders(image.threads)
         self._error: BaseException | None = None
@@ -271,6 +273,8 @@ class Bucket:
         if not answer.reason:
             loop = asyncio.get_running_loop()
             result = await loop.run_in_executor(self._threads, process, answer.body, self._image)
+            if not isinstance(result, Rejected) and result.sha256 in self._removed:
+                result = Rejected("removed")
         facts = facts_of(url, result, self._http, self._image, **seen)
         assert part.spool is not None
         part.spool.add(facts, b"" if isinstance(result, Rejected) else result.data)

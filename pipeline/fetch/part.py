@@ -34,6 +34,7 @@ from webimagetext.settings import fingerprint
 
 __all__ = [
     "ARCHIVE",
+    "TAR",
     "drop_journal",
     "entries_of_part",
     "facts_of",

@@ -52,6 +52,7 @@ __all__ = [
     "remove_unnamed",
     "rows_in",
     "samples_in",
+    "stored_settings",
     "write_manifest",
 ]
 
@@ -208,6 +209,14 @@ def _read_marker(folder: str, name: str) -> Marker | None:
         return made if "fingerprint" in made and checksum in (None, fingerprint_of(made)) else None
     except (ValueError, AttributeError, TypeError):
         return None
+
+
+def stored_settings(folders: Iterable[str]) -> dict[str, Any]:
+    """The settings that finished folders say they were made with, by name; a later one's word counts."""
+    found: dict[str, Any] = {}
+    for folder in folders:
+        found |= (read_made(folder) or {}).get("settings", {})
+    return found
 
 
 def is_complete(folder: str, fingerprint: str | None = None) -> bool:

@@ -28,7 +28,10 @@ def input_of(run: RunFolder, table: str) -> str:
     """The file, with the piece of it, that a table (``part-UNIT.parquet``) came from; "" where nobody noted it."""
     content = files.read(run.path("sources", INPUTS))
     unit = table.removeprefix("part-").removesuffix(".parquet")
-    found = json.loads(content)["units"].get(unit) if content else None
+    try:
+        found = json.loads(content)["units"].get(unit) if content else None
+    except ValueError:
+        found = None  # damaged, which is told by `check`
     if found is None:
         return ""
     span = found["span"]

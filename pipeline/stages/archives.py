@@ -34,6 +34,7 @@ from pipeline.read.noted import note_inputs
 from pipeline.read.pieces import Piece, pieces_of
 from pipeline.read.sources import read_input
 from pipeline.read.tables import Body, Held
+from pipeline.removing.tombstones import in_force
 from pipeline.tables.batches import combine
 from pipeline.tables.gather import Meet
 from pipeline.tables.listed import Listed
@@ -183,6 +184,7 @@ class _ReadInput(beam.DoFn):
 
     def setup(self) -> None:
         self.beacon = Beacon(self.run, self.name)
+        self.stones = in_force(self.run, self.config)
 
     def process(self, item: tuple[str, Piece]) -> Iterator[object]:
         unit, piece = item
@@ -225,6 +227,8 @@ class _ReadInput(beam.DoFn):
         result = process(body.body, self.config.image)
         if isinstance(result, Rejected):
             return Held(body.url, result.reason, result.detail)
+        if self.stones and self.stones.why({"url": body.url, "sha256": result.sha256}):
+            return Held(body.url, "removed", "")
         consent = {"consent": body.consent, "consent_evidence": body.consent_evidence}
         spool.add(facts_of(body.url, result, self.config.http, self.config.image, **consent), result.data)
         return None

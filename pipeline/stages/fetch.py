@@ -40,6 +40,7 @@ from pipeline.keeping.manifest import Entry, iter_batches, read_manifest, rows_i
 from pipeline.keeping.step import Context, Step
 from pipeline.net import pace
 from pipeline.reasons import NOT_REACHED, by_frequency, in_words
+from pipeline.removing.tombstones import Tombstones, in_force
 from pipeline.stages.asking import AskBuckets, Asking, Chain, known_folder
 from pipeline.tables.gather import Gather
 from pipeline.tables.schema import FETCH_PLAN
@@ -64,6 +65,7 @@ def step(run: RunFolder, config: RunConfig) -> Step:
         output=run.images,
         settings={"asked": asked, "http_of_images": config.http, "image": config.image},
         tables=(run.selected,),
+        documents=lambda: in_force(run, config).urls,
         work=lambda context: fetch_pairs(context, run.selected, "fetch images"),
         result=lambda _: _answers(run),
         keep=True,
@@ -86,8 +88,24 @@ def left_of(context: Context, tables: Sequence[str]) -> Counter[str]:
     """How many of the addresses that the pairs of ``tables`` want nobody has asked for yet, by host, the most first."""
     run, config = context.run, context.config
     answers = partial(iter_batches, run.images, ["url", "status", "decided_by"], _tables_of(run.images))
-    wanted = (batch for table in tables for batch in iter_batches(table, ["url"]))
+    wanted = (batch for table in tables for batch in _wanted_of(run, config, table))
     return open_addresses(answers, lambda: wanted, config.http, config.image)
+
+
+def _columns(stones: Tombstones) -> list[str]:
+    """What is read of pairs to know which addresses they want."""
+    return ["url", "page_url", "pair_id"] if stones else ["url"]
+
+
+def _wanted_of(run: RunFolder, config: RunConfig, table: str) -> Iterator[pa.RecordBatch]:
+    """The pairs of a table, as far as they were not taken out."""
+    stones = in_force(run, config)
+    return (without_removed(batch, stones) for batch in iter_batches(table, _columns(stones)))
+
+
+def without_removed(batch: pa.RecordBatch, stones: Tombstones) -> pa.RecordBatch:
+    """The pairs of a batch that were not taken out: nobody asks for the pictures of the others."""
+    return batch.filter(pa.array([not kind for kind in stones.kinds(batch)], pa.bool_())) if stones else batch
 
 
 def _tables_of(folder: str) -> list[str]:
@@ -140,7 +158,7 @@ def _allowance(context: Context, pairs: str) -> Allowance | None:
         return (known_rows(batch, config).column("url") for batch in answers())
 
     def wanted() -> Iterator[pa.Array]:
-        return (batch.column("url") for batch in iter_batches(pairs, ["url"]))
+        return (batch.column("url") for batch in _wanted_of(run, config, pairs))
 
     most = config.fetch.max_requests - spent["requests"] if config.fetch.max_requests else float("inf")
     return _with_bytes(context, allow(wanted, answered, max(0, most), rows_in(pairs)))
@@ -178,17 +196,19 @@ def fetch(
 ) -> None:
     """The pairs of a table -> images in the store, asked for host by host; what the store knows already is not asked
     again."""
-    selected = root | "Read pairs" >> ReadTable(pairs, ["url"])
+    stones = in_force(run, config)
+    selected = root | "Read pairs" >> ReadTable(pairs, _columns(stones))
     answered = root | "Read images" >> ReadTable(run.images, ["url", "status", "decided_by"])
-    wanted = selected | "Wanted" >> beam.Map(wanted_rows)
+    wanted = selected | "Wanted" >> beam.Map(wanted_rows, stones)
     known = answered | "Known" >> beam.Map(known_rows, config)
     urls = (wanted, known) | "All URLs" >> beam.Flatten().with_output_types(pa.RecordBatch)
     entries = urls | "Fetch by host" >> FetchImages(asking, rows_in(pairs))
     entries | "All parts" >> WriteManifest(run.images, keep=every_file)
 
 
-def wanted_rows(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Selected pairs as rows of FETCH_PLAN."""
+def wanted_rows(batch: pa.RecordBatch, stones: Tombstones) -> pa.RecordBatch:
+    """Selected pairs, but for those that were taken out, as rows of FETCH_PLAN."""
+    batch = without_removed(batch, stones)
     return pa.RecordBatch.from_arrays([batch.column("url"), pa.repeat(False, batch.num_rows)], schema=FETCH_PLAN)
 
 
@@ -256,6 +276,7 @@ class _Fetching(Asking[_Order, Bucket, Entry]):
 
     def __enter__(self) -> Self:
         self._plans = tempfile.TemporaryFile()
+        self._removed = in_force(self.run, self.config).contents
         self._open_hosts: dict[int, set[str]] = defaultdict(set)
         return super().__enter__()
 
@@ -315,6 +336,7 @@ class _Fetching(Asking[_Order, Bucket, Entry]):
         return Bucket(
             self.visits, self.run.images, parts, config.http, config.image, config.fetch, self.beacon, self.until,
             self.allowance, seconds=self.seconds + chain.since - pace.CLOCK.now(), behind=order.behind, news=self.news,
+            removed=self._removed,
         )  # fmt: skip
 
     def _part(self, number: int, urls: Sequence[str]) -> str:

@@ -39,6 +39,7 @@ from pipeline.keeping.manifest import (
 )
 from pipeline.keeping.step import Context, Step, counted
 from pipeline.own import own_rules
+from pipeline.removing.tombstones import RemovedPair, in_force, without_address
 from pipeline.stages.copies import FindCopies
 from pipeline.stages.fetch import fetch_pairs, left_of
 from pipeline.stages.match import automaton_of
@@ -95,6 +96,7 @@ def step(run: RunFolder, config: RunConfig) -> Step:
             "verify_hash": config.extract.verify_hash,
         },
         tables=(run.selected, run.reserve, run.images, *shards_of(config.earlier_runs), *evaluation),
+        documents=lambda: in_force(run, config).urls,
         work=_work,
         result=lambda _: counted(run.joined, "pairs with an image"),
         extends=True,
@@ -330,6 +332,7 @@ class _JoinImages(beam.DoFn):
 
     def setup(self) -> None:
         self.beacon = Beacon(self.run, self.name)
+        self.removed = RemovedPair(in_force(self.run, self.config))
         package = self.config.package
         verify = self.config.extract.verify_hash
         self.rules: list[Rule] = [Verified(*verify)] if verify else []
@@ -347,6 +350,9 @@ class _JoinImages(beam.DoFn):
         answers = combine(sides["images"], IMAGES, ["url", "file", "status", "error_message"])
         images = best_rows(answers.filter(holds(answers, self.config.http, self.config.image)))
         for batch in _with_images(pairs, images).to_batches():
+            if self.removed.stones:
+                batch, gone = apply_rules(batch, [self.removed], "join")
+                yield from reject(map(without_address, gone))
             status = batch.column("status")
             failed = pc.not_equal(status, SUCCESS)
             if pc.any(failed).as_py():

@@ -32,7 +32,7 @@ from pipeline.write.store import ImageReader, Reference, references_of
 from pipeline.write.tar import TarWriter
 from webimagetext import files
 
-__all__ = ["shard_rows", "write_index", "write_shard"]
+__all__ = ["PICTURE_COLUMN", "WITH_PICTURES", "shard_rows", "statistics", "write_index", "write_shard"]
 
 _CHUNK = 256  # samples whose bytes are in memory at once
 # The schema of a Parquet file that holds the images too, in the form that the datasets library has for pictures.
@@ -129,7 +129,10 @@ def write_shard(
             tar.close()
             entries.append(entry_of_written(archive, f"{stem}.tar", rows.num_rows))
     entries.append(entry_of_written(metadata, f"{stem}.parquet", rows.num_rows))
-    return [*entries, _write_json(folder, f"{stem}_stats.json", _statistics(table, references))]
+    return [
+        *entries,
+        _write_json(folder, f"{stem}_stats.json", statistics(table, [length for _, _, length, *_ in references])),
+    ]
 
 
 def _write_json(folder: str, name: str, content: Any) -> Entry:
@@ -182,13 +185,14 @@ class _ParquetFile:
         return self._writer
 
 
-def _statistics(table: pa.Table, references: Sequence[Reference]) -> dict[str, Any]:
-    """What img2dataset's ``_stats.json`` counts, as far as it does not change from run to run."""
+def statistics(table: pa.Table, lengths: Sequence[int]) -> dict[str, Any]:
+    """What img2dataset's ``_stats.json`` counts, as far as it does not change from run to run, of rows of schema SHARD
+    with the bytes of each picture."""
     return {
         "count": table.num_rows,
         "successes": table.num_rows,
         "status_dict": dict(Counter(table.column("status").to_pylist())),
-        "image_bytes": sum(length for _, _, length, *_ in references),
+        "image_bytes": sum(lengths),
         "caption_characters": pc.sum(pc.utf8_length(table.column("caption"))).as_py() or 0,
         "queries": pc.count_distinct(table.column("query_ids").combine_chunks().flatten()).as_py(),
     }
