@@ -30,8 +30,10 @@ VERBS = {
     "package": "filter the images, shuffle, and write the shards",
     "report": "write funnel.json, report.html, the dataset card and croissant.json",
     "plan": "tell what a run is going to bring, take and cost, asking no site for anything",
-    "explain": "tell the story of a pair, by its address or key: kept, or dropped where and why",
+    "explain": "tell the story of a pair: kept, or dropped where and why",
     "remove": "take pairs out of finished shards, and keep them out",
+    "export": "write a finished run as a dataset to hand on, or its links alone",
+    "import": "make the set of an export's links again",
     "check": "prove that all files of a run, or of shards, are what was written",
 }
 # The tables of options that a verb goes by, shown first.
@@ -45,6 +47,10 @@ TABLES = {
 }
 PROG = "python -m pipeline"
 ABOUT = "Builds an image-text dataset from the web: candidates, curation, images, shards."
+
+IMPORT_ABOUT = """Makes the set that a list of links names again: asks for each picture where it lives, keeps those
+that are what they were, by their hash, and writes the same pairs into shards, with the same keys and the same pairs
+held out. Says which share could be had. LIST is a folder that export wrote. Words after -- go to Beam unchanged."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +214,33 @@ def _remove(args: Sequence[str], prog: str) -> int:
     return remove_listed(args, prog)
 
 
+def _export(args: Sequence[str], prog: str) -> int:
+    from pipeline.sharing.command import export_run
+
+    return export_run(args, prog)
+
+
+def _import(args: Sequence[str], prog: str) -> int:
+    words, options = _without_beam(args)
+    usage, about = "LIST --output RUN [options]", IMPORT_ABOUT
+    given = split_words(RunFlags(), words, prog=f"{prog} import", usage=usage, about=about, first=("http", "fetch"))
+    if len(given.files) != 1:
+        raise UserError(f"{prog} import: give the folder of one list", f"usage: {prog} import {usage}")
+    _need_output(given.apply(RunFlags()).output, given.prog)
+
+    from pipeline.sharing.recipe import import_config
+
+    flags = given.apply(RunFlags(config=import_config(given.files[0])))
+    logging.getLogger().setLevel(logging.ERROR)
+    from pipeline.keeping.folder import RunFolder
+    from pipeline.run import run_verb
+    from pipeline.sharing.rebuilt import compare, in_a_line
+
+    status = run_verb("run", flags.output, flags.config, options, flags.workers)
+    print(in_a_line(compare(flags.config.extract.inputs, RunFolder(flags.output))))
+    return status
+
+
 def _check(args: Sequence[str], prog: str) -> int:
     prog, usage = f"{prog} check", "FOLDER [options]"
     about = (
@@ -232,6 +265,8 @@ OWN = {
     "plan": _plan,
     "explain": _explain,
     "remove": _remove,
+    "export": _export,
+    "import": _import,
     "check": _check,
 }
 

@@ -24,6 +24,7 @@ FOLDERS = (
     "audit",
     "planning",
     "explaining",
+    "sharing",
 )
 PURE = tuple(f"pipeline.{name}" for name in FOLDERS)
 

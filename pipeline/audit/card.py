@@ -14,7 +14,7 @@ from pipeline.audit.queries import asked_in_words
 from pipeline.audit.summary import Summary
 from pipeline.reasons import in_words
 
-__all__ = ["render_card"]
+__all__ = ["RIGHTS", "consent_in_words", "render_card", "size_class"]
 
 # The size classes that dataset hubs know, by their upper end.
 SIZES = {10**3: "n<1K", 10**4: "1K<n<10K", 10**5: "10K<n<100K", 10**6: "100K<n<1M", 10**7: "1M<n<10M"}
@@ -38,8 +38,20 @@ pairs = load_dataset("parquet", data_files={"train": "shards/*.parquet"}, split=
 }
 
 
+RIGHTS = """\
+The images and texts belong to their authors; nobody has cleared rights in them, and this collection grants none.
+Whoever uses it must judge whether the use is lawful where they are. Texts were written by strangers: they can be wrong,
+offensive or personal. Filters are rules and models with errors, and the choice of sites and queries decides whose world
+the pairs show. Nothing here was checked by people one by one."""
+
+
+def size_class(pairs: int) -> str:
+    """What hubs call a dataset of so many rows."""
+    return next((name for limit, name in SIZES.items() if pairs < limit), "n>10B")
+
+
 def _head(name: str, language: str, summary: Summary, parts: Mapping[str, int]) -> str:
-    size = next((name for limit, name in SIZES.items() if summary.pairs < limit), "n>10B")
+    size = size_class(summary.pairs)
     ending = "tar" if summary.tars else "parquet"
     files = ["  - split: train", f"    path: shards/*.{ending}"]
     if parts.get("holdout"):
@@ -66,7 +78,7 @@ def _funnel(steps: list[Step]) -> str:
     return "\n".join(lines)
 
 
-def _consent(settings: Mapping[str, Any]) -> str:
+def consent_in_words(settings: Mapping[str, Any]) -> str:
     """How the sites were asked, as the steps that asked them stored it: pages and images may have been asked
     differently."""
     asked = []
@@ -147,14 +159,11 @@ names every pair that was dropped, with the reason.
 
 ## Consent
 
-{_consent(settings)}
+{consent_in_words(settings)}
 
 ## Licence, and what to mind
 
-The images and texts belong to their authors; nobody has cleared rights in them, and this collection grants none.
-Whoever uses it must judge whether the use is lawful where they are. Texts were written by strangers: they can be wrong,
-offensive or personal. Filters are rules and models with errors, and the choice of sites and queries decides whose world
-the pairs show. Nothing here was checked by people one by one.
+{RIGHTS}
 
 ## Settings
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from pipeline.audit.summary import Summary
 from pipeline.tables.schema import SHARD
 
-__all__ = ["render_croissant"]
+__all__ = ["CONTEXT", "field_of", "is_nested", "render_croissant"]
 
 _ITSELF = (
     "citeAs column conformsTo extract field fileProperty fileObject fileSet format includes isLiveDataset jsonPath key "
@@ -94,15 +94,17 @@ def _record_set(part: str) -> dict[str, Any]:
         "@id": part,
         "description": _PARTS[part],
         "key": {"@id": f"{part}/key"},
-        "field": [_field(part, column) for column in SHARD if not _is_nested(column.type)],
+        "field": [field_of(part, f"{part}-parquet", column) for column in SHARD if not is_nested(column.type)],
     }
 
 
-def _is_nested(kind: pa.DataType) -> bool:
+def is_nested(kind: pa.DataType) -> bool:
+    """Whether a column holds lists of several values each, which the format has no fields for."""
     return bool(pa.types.is_list(kind) and pa.types.is_struct(kind.value_type))
 
 
-def _field(part: str, column: pa.Field) -> dict[str, Any]:
+def field_of(part: str, source: str, column: pa.Field) -> dict[str, Any]:
+    """The field of a record set for a column of the files ``source``."""
     kind = column.type.value_type if pa.types.is_list(column.type) else column.type
     if pa.types.is_integer(kind):
         word = "sc:Integer"
@@ -112,7 +114,7 @@ def _field(part: str, column: pa.Field) -> dict[str, Any]:
         "@type": "cr:Field",
         "@id": f"{part}/{column.name}",
         "dataType": word,
-        "source": {"fileSet": {"@id": f"{part}-parquet"}, "extract": {"column": column.name}},
+        "source": {"fileSet": {"@id": source}, "extract": {"column": column.name}},
     }
     if column.name in _COLUMNS:
         field["description"] = _COLUMNS[column.name]

@@ -2,7 +2,7 @@
 
 In: joined/. Out: held_out/ (HELD). The settings package.holdout, holdout_distance and holdout_altered, and ``seed``
 decide. With a distance of -1 a picture is drawn by its content alone, when the shards are written, and there is no such
-step.
+step, nor where package.holdout_list names them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -44,7 +44,7 @@ DRAWN, SKETCHES = "drawn", "sketches"
 def step(run: RunFolder, config: RunConfig) -> Step | None:
     """The stage, for a run with these settings; None where nothing is kept apart, or by contents alone."""
     package = config.package
-    if not package.holdout or package.holdout_distance < 0:
+    if not package.holdout or package.holdout_distance < 0 or package.holdout_list:
         return None
     return Step(
         name=NAME,

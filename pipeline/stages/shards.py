@@ -27,7 +27,7 @@ from pipeline.tables.gather import Gather
 from pipeline.tables.schema import JOINED
 from pipeline.tables.sink import WriteManifest
 from pipeline.tables.source import ReadTable
-from pipeline.write.placing import is_holdout, order, place, shard_count
+from pipeline.write.placing import is_holdout, order, place, read_contents, shard_count
 from pipeline.write.shards import write_index, write_shard
 from webimagetext.lookup import places_among
 
@@ -52,7 +52,8 @@ def step(run: RunFolder, config: RunConfig) -> Step:
 
 def _by_groups(config: RunConfig) -> bool:
     """Whether the step before has drawn the pictures that are kept apart."""
-    return config.package.holdout > 0 and config.package.holdout_distance >= 0
+    package = config.package
+    return package.holdout > 0 and package.holdout_distance >= 0 and not package.holdout_list
 
 
 def _work(context: Context) -> None:
@@ -102,8 +103,11 @@ class _SplitHoldout(beam.DoFn):
         self.run, self.config = run, config
 
     def setup(self) -> None:
-        known = read_table(self.run.held_out, HELD) if _by_groups(self.config) else None
-        self.held = None if known is None else known.column("content").to_numpy()
+        self.held: npt.NDArray[np.uint64] | None = None
+        if self.config.package.holdout_list:
+            self.held = np.unique(read_contents(self.config.package.holdout_list))
+        elif _by_groups(self.config):
+            self.held = read_table(self.run.held_out, HELD).column("content").to_numpy()
 
     def process(self, batch: pa.RecordBatch) -> Iterator[object]:
         contents = batch.column("sha256")

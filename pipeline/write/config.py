@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pipeline.image.config import HooksConfig, ImageRulesConfig
-from webimagetext.deciding import CODE, INPUT, check_name
+from webimagetext.deciding import CODE, CONTENTS, INPUT, check_name
 from webimagetext.ranges import Range, Ranged
 
 __all__ = ["PackageConfig"]
@@ -31,6 +31,8 @@ class PackageConfig(Ranged):
     holdout_altered: bool = True
     """Altered copies go to the same side too: mirrored, cropped by up to a tenth of a side, framed, marked. Not where
     holdout_distance is -1."""
+    holdout_list: Annotated[str | None, CONTENTS] = None
+    """Text file (path or URL) of the SHA-256 of pictures, one a line: these are kept apart, and no others are drawn."""
     near_duplicates: Annotated[int | None, Range(0, 8)] = None
     """Bits of the 64-bit perceptual hash in which two pictures may differ and still count as one, of which the
     one with most pixels stays; 4 is a good number. Off by default: the hash sees shapes without colour, so drawings

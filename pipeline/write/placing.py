@@ -5,16 +5,21 @@ In: columns of ids and of content hashes. Out: arrays of the same length. Indepe
 """
 
 import hashlib
+import re
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.hashing import from_hex
+from webimagetext import files
+from webimagetext.errors import UserError
 from webimagetext.hashing import mix
 
-__all__ = ["is_holdout", "order", "place", "shard_count"]
+__all__ = ["is_holdout", "order", "place", "read_contents", "shard_count"]
 
+SHA256 = re.compile("[0-9a-f]{64}")
 UInt64 = npt.NDArray[np.uint64]
 # Each use of the seed has its own stream of random words.
 _SHARD, _ORDER = np.uint64(0x5348415244), np.uint64(0x4F52444552)
@@ -38,6 +43,21 @@ def place(pairs: UInt64, seed: int, shards: int) -> npt.NDArray[np.int64]:
 def order(pairs: UInt64, seed: int) -> npt.NDArray[np.int64]:
     """Indices that put pairs into their order within a shard: by a seeded hash, equal hashes by id."""
     return np.lexsort((pairs, _words(pairs, seed, _ORDER)))
+
+
+def read_contents(file: str) -> UInt64:
+    """The pictures that a text file names by their SHA-256, one a line, as numbers. Raises UserError for anything
+    else."""
+    content = files.read(file)
+    if content is None:
+        raise UserError(f"{file}: no such file", "correct package.holdout_list")
+    lines = [line.strip().lower() for line in content.decode("utf-8", "replace").splitlines() if line.strip()]
+    for number, line in enumerate(lines, 1):
+        if not SHA256.fullmatch(line):
+            raise UserError(
+                f"{file}: line {number:,} is no SHA-256: {line[:80]!r}", "give 64 hexadecimal digits a line"
+            )
+    return from_hex(pa.array(lines, pa.string()))
 
 
 def is_holdout(sha256: pa.Array | pa.ChunkedArray, fraction: float, seed: int) -> pa.Array:

@@ -58,7 +58,7 @@ def test_mistakes_name_what_was_typed(capsys: pytest.CaptureFixture[str], tmp_pa
         ("run", "--extract.seeds", "a", str(config)): "stands before --extract.seeds, which takes several values",
         ("fetch", "--fetch.fromat", "TAR"): "fetch: there is no option '--fetch.fromat'",
         ("package", "--package.format", "TAR", str(config)): "balance: unknown key 'T'",
-        ("export",): "export: --checkpoint and --output are needed",
+        ("export-model",): "export-model: --checkpoint and --output are needed",
         ("evaluate", "retrieval"): "evaluate retrieval: --checkpoint and --data are needed",
         (
             "train",
