@@ -172,6 +172,19 @@ def test_nothing_comes_back_when_the_run_goes_on(job: Job, first: RunFolder, tmp
     assert {row["key"] for row in gone} >= kept_out and len(gone) == 3 and {row["url"] for row in gone} == {None}
 
 
+def test_nothing_comes_back_when_a_damaged_table_is_made_anew(job: Job, first: RunFolder, tmp_path: Path) -> None:
+    """Joining goes on from what it keeps of its rounds, which is as it was before the removal."""
+    run = job.copy(first, "healed")
+    key = str(_rows(run)[0]["key"])
+    assert main(["remove", run.root, "--keys", _list(tmp_path, key)]) == 0
+    left = _rows(run)
+    [table] = Path(run.joined).glob("*.parquet")
+    table.unlink()
+    job.run("healed")
+    assert [row["key"] for row in _rows(run)] == [row["key"] for row in left] and job.asked["healed"] == []
+    _whole(run)
+
+
 def test_all_of_a_page_or_host_goes(job: Job, first: RunFolder, tmp_path: Path) -> None:
     run = job.copy(first, "without-page")
     page = f"{job.site.url}page000.html"

@@ -102,6 +102,11 @@ def test_a_tar_without_a_table_says_itself_what_it_holds(shards: Path) -> None:
     for shard in range(3):
         with tarfile.open(shards / f"{shard:05d}.tar") as archive:
             assert archive.getnames()[::3] == [f"{shard:05d}0001.jpg", f"{shard:05d}0003.jpg"]
+    state = _state(shards)
+    assert _remove(shards, "--hosts", "xample", "other.a.example", "a.example.org") == 0 and _state(shards) == state
+    assert _remove(shards, "--hosts", "https://Example./anything") == 0  # with all hosts below it
+    with tarfile.open(shards / "00000.tar") as archive:
+        assert archive.getnames() == []
 
 
 def test_long_names_keep_their_headers(tmp_path: Path) -> None:
