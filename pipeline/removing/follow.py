@@ -24,8 +24,8 @@ from pipeline.keeping.folder import MANIFEST_FILE, SUCCESS_FILE, RunFolder
 from pipeline.keeping.manifest import (
     Entry,
     entry_of,
-    file_batches,
     is_complete,
+    iter_batches,
     manifest_digest,
     mark_complete,
     mark_open,
@@ -71,27 +71,46 @@ def _name(run: RunFolder, step: Step) -> str:
     return step.output.removeprefix(f"{run.root.rstrip('/')}/")
 
 
-def lost_with(run: RunFolder, keys: Sequence[str]) -> dict[str, Any]:
-    """Of the joined pairs with these keys, as a plan has it: how many each query drew, and the addresses of pictures
-    that no other pair has."""
-    if not keys or not files.exists(files.join(run.joined, MANIFEST_FILE)):
-        return {}
+def lost_with(run: RunFolder, keys: Sequence[str], stones: Tombstones) -> dict[str, Any]:
+    """What goes with pairs, as a plan has it: of the joined ones, by ``keys``, how many each query drew; and the
+    addresses of pictures that no other pair has, those of pairs under a tombstone that came into no shard among
+    them."""
     ids = _ids(keys)
     drawn: dict[str, int] = {}
-    urls: set[str] = set()
-    for entry in read_manifest(run.joined).to_pylist():
-        for batch in file_batches(run.joined, entry, ["pair_id", "url", "drawn_by"]):
-            gone = batch.filter(pc.is_in(batch.column("pair_id"), value_set=ids))
-            urls.update(gone.column("url").to_pylist())
-            for query in gone.column("drawn_by").flatten().to_pylist():
-                drawn[str(query)] = drawn.get(str(query), 0) + 1
+    urls, others = _wanted_for(run, stones)
+    is_joined = files.exists(files.join(run.joined, MANIFEST_FILE))
+    for batch in iter_batches(run.joined, ["pair_id", "url", "drawn_by"]) if is_joined else ():
+        gone = batch.filter(pc.is_in(batch.column("pair_id"), value_set=ids))
+        urls.update(gone.column("url").to_pylist())
+        for query in gone.column("drawn_by").flatten().to_pylist():
+            drawn[str(query)] = drawn.get(str(query), 0) + 1
+    if not is_joined:
+        return {"drawn": {}, "pictures": sorted(urls - others)}
     wanted = pa.array(sorted(urls), pa.string())
-    for entry in read_manifest(run.joined).to_pylist():
-        for batch in file_batches(run.joined, entry, ["pair_id", "url"]):
-            others = batch.filter(pc.invert(pc.is_in(batch.column("pair_id"), value_set=ids)))
-            held = others.column("url").filter(pc.is_in(others.column("url"), value_set=wanted))
-            urls -= set(held.to_pylist())
+    for batch in iter_batches(run.joined, ["pair_id", "url"]):
+        stays = batch.filter(pc.invert(pc.is_in(batch.column("pair_id"), value_set=ids)))
+        held = stays.column("url").filter(pc.is_in(stays.column("url"), value_set=wanted))
+        urls -= set(held.to_pylist())
     return {"drawn": drawn, "pictures": sorted(urls)}
+
+
+def _wanted_for(run: RunFolder, stones: Tombstones) -> tuple[set[str], set[str]]:
+    """The addresses that pairs under a tombstone wanted, of the selected and those drawn from the reserve; and those of
+    them that others wanted too."""
+    tables, number = [run.selected], 1
+    while files.exists(files.join(run.packing(number, "pairs"), MANIFEST_FILE)):
+        tables.append(run.packing(number, "pairs"))
+        number += 1
+    tables = [table for table in tables if files.exists(files.join(table, MANIFEST_FILE))]
+    gone: set[str] = set()
+    others: set[str] = set()
+    for found, is_gone in ((gone, True), (others, False)):
+        for table in tables:
+            for batch in iter_batches(table, ["pair_id", "url", "page_url"]):
+                urls = batch.column("url").to_pylist()
+                told = zip(urls, stones.kinds(batch), strict=True)
+                found.update(url for url, kind in told if bool(kind) == is_gone and (is_gone or url in gone))
+    return gone, others
 
 
 def _ids(keys: Sequence[str]) -> pa.Array:

@@ -97,7 +97,8 @@ def _planned(root: str, lists: Sequence[Asked]) -> Plan:
     if parts != [""]:
         from pipeline.removing.follow import lost_with
 
-        facts |= lost_with(run, [key for found in hits.values() for of_shard in found.values() for key in of_shard])
+        keys = [key for found in hits.values() for of_shard in found.values() for key in of_shard]
+        facts |= lost_with(run, keys, tombstones_of([root]))
     told = [{"kind": one.kind, "file": one.file, "sha256": one.sha256, "entries": len(one.values)} for one in lists]
     plan = Plan(number, now(), told, shards, hits, **facts)
     write_plan(root, plan)

@@ -117,8 +117,8 @@ def test_what_the_balance_left_out_says_the_t_that_draws_it(first: RunFolder) ->
     plan = read_plan(first.plan)
     dropped = read_table(first.rejects("balance"), REJECTS).column("key").to_pylist()
     reserve = [key_of(row["pair_id"]) for row in read_table(first.reserve, MATCHED, ["pair_id"]).to_pylist()]
-    assert dropped and reserve
-    for key in (dropped[0], reserve[0]):
+    assert dropped or reserve
+    for key in (*dropped[:1], *reserve[:2]):
         story = _story(first, key)
         assert story.outcome.state in ("dropped", "reserve", "kept")
         if story.outcome.state == "kept":

@@ -11,7 +11,6 @@ import pytest
 import yaml
 
 from pipeline.__main__ import main
-from pipeline.config import RunConfig
 from pipeline.keeping.folder import RunFolder
 from pipeline.keeping.manifest import iter_batches
 from pipeline.sharing import tables
@@ -75,7 +74,7 @@ def test_the_card_and_the_description_name_every_file(exported: Path) -> None:
     _, head, text = (exported / "README.md").read_text().split("---\n", 2)
     told = yaml.safe_load(head)
     assert (told["license"], told["license_name"]) == ("other", "rights-of-the-authors")
-    patterns = {}
+    patterns: dict[tuple[str, str], str] = {}
     for config in told["configs"]:
         patterns |= {(config["config_name"], each["split"]): each["path"] for each in config["data_files"]}
     assert set(patterns) == {(config, split) for config in ("default", "links") for split in PARTS}
@@ -174,7 +173,26 @@ def test_a_recipe_turns_every_choice_off(exported: Path) -> None:
     assert config.extract.inputs == tuple(f"{exported}/links/{split}.parquet" for split in PARTS)
     assert config.balance.mode == "none" and config.text.detector == "off" and not config.text.max_repeats
     assert config.package.holdout_list == f"{exported}/links/test.txt" and config.seed == 7
-    assert config.image == RunConfig().image or config.image.decoder != "auto"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('[package]\nsteps = ["evil:Step"]', "unknown key 'package'"),
+        ('reader = "evil:read"', "unknown key 'reader'"),
+        ("[http]\nallow_loopback = true", "unknown key 'http'"),
+        ("[image]\nmax_pixels = 9000000000", "unknown key 'max_pixels'"),
+        ("[image]\nimage_size = 100000", "image_size = 100000"),
+        ('splits = ["../../secret"]', "is not one of"),
+    ],
+)
+def test_a_recipe_of_strangers_says_nothing_else(
+    line: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A list may come from anybody: what goes with it names no code, no file and no address."""
+    (tmp_path / "import.toml").write_text(f"{line}\n")
+    assert main(["import", str(tmp_path), "--output", str(tmp_path / "run")]) == 2
+    assert said in capsys.readouterr().err and not (tmp_path / "run").exists()
 
 
 def test_every_format_of_shards_is_read_back(job: Job, first: RunFolder, tmp_path: Path) -> None:
@@ -187,7 +205,7 @@ def test_every_format_of_shards_is_read_back(job: Job, first: RunFolder, tmp_pat
     found = {}
     for form in ("tar", "parquet", "both"):
         folder = str(tmp_path / form)
-        entries = write_shard(folder, 0, rows, first.images, names, form)  # type: ignore[arg-type]
+        entries = write_shard(folder, 0, rows, first.images, names, form)
         write_manifest(folder, [*entries, *write_index(folder, entries)])
         found[form] = [
             (row["key"], data)
