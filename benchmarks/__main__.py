@@ -41,6 +41,7 @@ BENCHMARKS = {
     "loader": "training samples read from shards",
     "step": "one training step of the model",
     "loss": "the contrastive loss at a large batch",
+    "curation": "zero-shot accuracy by curation: raw, English, matched and balanced pairs of one pool",
     "objectives": "zero-shot accuracy by training objective",
 }
 OTHERS = {

@@ -30,7 +30,7 @@ CELLS = 1 << 24  # similarities at once
 
 def _ranks(rows: Tensor, columns: Tensor, row: Tensor, column: Tensor) -> Tensor:
     """How many wrong columns are at least as similar to each row as the best right one; what is right are the pairs
-    (row, column), at least one for each row, in the order of rows. Never more than CELLS similarities at once."""
+    (row, column), at least one for each row. Never more than CELLS similarities at once."""
     found = []
     step = max(1, CELLS // len(columns))
     for first in range(0, len(rows), step):
@@ -57,11 +57,10 @@ def _chance(count: Tensor, total: int) -> dict[str, float]:
 
 def recalls(images: Tensor, texts: Tensor, image: Tensor, text: Tensor) -> dict[str, Any]:
     """Recalls, chance and the rank in the middle, both ways: unit vectors (images, d) and (texts, d), and what belongs
-    together as pairs of numbers (image, text), in the order of images."""
-    order = torch.argsort(text, stable=True)
+    together as pairs of numbers (image, text)."""
     ways = {
         "image_to_text": (images, texts, image, text),
-        "text_to_image": (texts, images, text[order], image[order]),
+        "text_to_image": (texts, images, text, image),
     }
     figures: dict[str, Any] = {}
     for way, (rows, columns, row, column) in ways.items():
