@@ -80,6 +80,8 @@ def _outcome(story: Story) -> str:
         return "in reserve: next in line where a query that drew it is short"
     if outcome.state == "open":
         return f"open: {WAITING.get(outcome.stage, 'nothing was dropped')}"
+    if outcome.reason == "removed":
+        return f"taken out by `pipeline remove`{f', {outcome.detail}' if outcome.detail else ''}"
     said = f"dropped in {STEPS.get(outcome.stage, outcome.stage)}: {in_words(outcome.reason)}"
     shown = outcome.detail if outcome.detail != story.caption else ""
     return f"{said} ({shown})" if shown else said
@@ -90,7 +92,7 @@ def _changes(outcome: Outcome) -> Iterator[str]:
         yield _change(change)
     if outcome.may_pass:
         yield "fetch.retry_failed = true asks once more"
-    elif outcome.state == "dropped" and not outcome.changes:
+    elif outcome.state == "dropped" and not outcome.changes and outcome.reason != "removed":
         yield "no setting decides this"
 
 
@@ -143,7 +145,7 @@ def _drawn(drawn: Drawn, mode: str) -> str:
         return f"{head}; the pair is of a rarer one" if mode == "capped" else head
     of = f" of {drawn.of:,} of its own" if mode == "capped" else ""
     said = "drawn" if drawn.is_drawn else "not drawn"
-    return f"{head}; draw {drawn.draw:.4f}{of}, so from t = {drawn.rank:,.2f} on: {said}"
+    return f"{head}; draw {drawn.draw:.4f}{of}, which takes a t above {drawn.rank:,.2f}: {said}"
 
 
 def _image(story: Story) -> Iterator[str]:

@@ -6,6 +6,7 @@ import io
 import json
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,9 +18,11 @@ from pipeline.audit.funnel import funnel_steps
 from pipeline.audit.queries import read_single
 from pipeline.explaining.assemble import explain
 from pipeline.explaining.rows import find_rows
+from pipeline.explaining.tell import stories_in_words
 from pipeline.keeping.folder import RunFolder, key_of
 from pipeline.keeping.manifest import iter_batches, read_table
 from pipeline.removing.log import removals
+from pipeline.removing.shard import without_samples
 from pipeline.removing.tombstones import TOMBSTONES
 from pipeline.tables.schema import IMAGES, JOINED, REJECTS, SELECTED, SHARD
 from pipeline.write.shards import write_shard
@@ -101,6 +104,8 @@ def test_one_pair_goes_by_its_key(job: Job, first: RunFolder, tmp_path: Path) ->
     assert others == [each for each in read_table(first.images, IMAGES).to_pylist() if each["url"] != row["url"]]
     [story] = explain(run.root, key)
     assert (story.outcome.stage, story.outcome.reason) == ("join", "removed")
+    words = stories_in_words([story])
+    assert "taken out by `pipeline remove`, by its key" in words and "to keep" not in words
 
     # The log says what was done.
     told_log = json.loads(Path(run.root, "removed", "00000.json").read_text())
@@ -323,3 +328,19 @@ def test_a_table_is_a_list_too(job: Job, first: RunFolder, tmp_path: Path) -> No
     (tmp_path / "marked.parquet").write_bytes(out.getvalue())
     assert main(["remove", run.root, "--hashes", str(tmp_path / "marked.parquet")]) == 0
     assert len(_rows(run)) == len(_rows(first)) - 2
+
+
+@pytest.mark.parametrize("form", ["tar", "parquet", "both"])
+def test_a_shard_of_any_format_is_as_if_the_pair_had_never_been_in_it(
+    first: RunFolder, tmp_path: Path, form: Any
+) -> None:
+    rows, names = read_table(first.joined, JOINED), {number: f"q{number}" for number in range(50)}
+    stays = pa.array([number % 2 == 0 for number in range(len(rows))])
+    for folder, part in ((tmp_path / "all", rows), (tmp_path / "left", rows.filter(stays))):
+        write_shard(str(folder), 3, part, first.images, names, form)
+    gone = {key_of(pair) for pair in rows.column("pair_id").to_pylist()[1::2]}
+    entries = without_samples(str(tmp_path / "all"), "00003", gone)
+    assert {entry["file"] for entry in entries} == {path.name for path in (tmp_path / "left").iterdir()}
+    for path in (tmp_path / "left").iterdir():
+        assert (tmp_path / "all" / path.name).read_bytes() == path.read_bytes(), path.name
+    assert without_samples(str(tmp_path / "all"), "00003", gone) == entries
