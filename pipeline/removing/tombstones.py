@@ -6,12 +6,14 @@ key (key), the SHA-256 of an image as received (hash), or a host with all below 
 or the page. Pickled as its folders alone, for the list may be long.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.config import RunConfig
 from pipeline.hosts import host_of
@@ -37,6 +39,8 @@ __all__ = [
 
 Kind = Literal["url", "key", "hash", "host", "page"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS_IN_ORDER: tuple[Kind, ...] = ("key", "hash", "url", "page", "host")  # the first that holds is told
+KEY_OF_A_PAIR = re.compile("[0-9a-f]{16}")
 FOLDER, FILE = "removed", "tombstones.parquet"
 REASON = "removed"
 
@@ -93,11 +97,36 @@ class Tombstones:
         return "host" if named["host"] and any(_is_below(address, named["host"]) for address in (url, page)) else ""
 
     def kinds(self, rows: pa.RecordBatch | pa.Table) -> list[str]:
-        """:meth:`why` of each row."""
-        if not self or not any(self.values.values()):
-            return [""] * rows.num_rows
-        names = [name for name in ("url", "page_url", "sha256", "key", "pair_id") if name in rows.schema.names]
-        return [self.why(row) for row in rows.select(names).to_pylist()]
+        """:meth:`why` of each row, worked out by columns."""
+        found = [""] * rows.num_rows
+        for kind in reversed(KINDS_IN_ORDER):  # so that the first one has the last word
+            if self and self.values[kind]:
+                for place in self._places(kind, rows):
+                    found[place] = kind
+        return found
+
+    def _places(self, kind: Kind, rows: pa.RecordBatch | pa.Table) -> list[int]:
+        """The rows that fall under a tombstone of one kind."""
+        named = self.values[kind]
+        if kind == "key" and "pair_id" in rows.schema.names:
+            ids = [int(key, 16) for key in named if KEY_OF_A_PAIR.fullmatch(key)]
+            return _among(rows.column("pair_id"), pa.array(ids, pa.uint64()))
+        if kind in ("key", "hash"):
+            column = "key" if kind == "key" else "sha256"
+            values = pa.array(sorted(named), pa.string())
+            return _among(rows.column(column).cast(pa.string()), values) if column in rows.schema.names else []
+        addresses = [
+            rows.column(name).to_pylist()
+            for name in ({"url": ("url",), "page": ("page_url",)}.get(kind, ("url", "page_url")))
+            if name in rows.schema.names
+        ]
+        holds = cache(lambda address: _is_below(address, named) if kind == "host" else spelling(address) in named)
+        return [place for column in addresses for place, address in enumerate(column) if address and holds(address)]
+
+
+def _among(column: pa.Array | pa.ChunkedArray, values: pa.Array) -> list[int]:
+    places: list[int] = pc.indices_nonzero(pc.is_in(column, value_set=values)).to_pylist()
+    return places
 
 
 def _is_below(address: str, hosts: set[str]) -> bool:
